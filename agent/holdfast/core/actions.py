@@ -1,0 +1,158 @@
+"""Everything a client can ask for. Performed in the order given: Persist, then Configure, then the rest."""
+
+from __future__ import annotations
+
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import NamedTuple, Union
+
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.outcome import Outcome, Path
+from holdfast.wire.message import Message
+from holdfast.wire.record import record
+
+
+@record
+class Transmit(NamedTuple):
+    """Send ``message``, ports 68 -> 67. ``destination`` 255.255.255.255 goes to the Ethernet broadcast;
+    any other goes by the kernel's routing from ``source``, which is then our configured address."""
+
+    message: Message
+    path: Path
+    source: IPv4Address
+    destination: IPv4Address
+
+
+@record
+class Persist(NamedTuple):
+    """Write the lease and what is known of its server to stable storage."""
+
+    lease: Lease
+    path: ServerPath | None
+
+
+@record
+class Forget(NamedTuple):
+    """Remove the stored lease: it was released, or its address is somebody else's."""
+
+
+@record
+class Configure(NamedTuple):
+    """Make the interface look like ``lease``; idempotent. When ``former`` has another address, the new
+    one is there before the old one goes (promise 5). The runtime answers Applied or ApplyFailed."""
+
+    lease: Lease
+    former: Lease | None
+
+
+class DeconfigureReason(str, Enum):
+    """The only reasons for which an address may go."""
+
+    EXPIRED = "expired"
+    RELEASED = "released"
+    CONFLICT = "conflict"
+    HALTED = "halted"  # a NAK, with nak = "halt"
+
+
+@record
+class Deconfigure(NamedTuple):
+    """Remove what Configure put there, and nothing else."""
+
+    lease: Lease
+    reason: DeconfigureReason
+
+
+@record
+class Probe(NamedTuple):
+    """Send one ARP probe (RFC 5227) for ``address``."""
+
+    address: IPv4Address
+
+
+@record
+class Announce(NamedTuple):
+    """Send one ARP announcement for ``address``."""
+
+    address: IPv4Address
+
+
+@record
+class Watch(NamedTuple):
+    """Report ARP claims to ``address`` by others as AddressConflict; None stops watching."""
+
+    address: IPv4Address | None
+
+
+@record
+class Transitioned(NamedTuple):
+    """The state changed. ``former`` and ``state`` are RFC 2131 names (BOUND, RENEWING, ...)."""
+
+    former: str
+    state: str
+    reason: str
+
+
+class DropReason(str, Enum):
+    """Why a message was not acted on; each is counted on its own (rule 15)."""
+
+    NOT_A_REPLY = "not-a-reply"
+    HARDWARE_TYPE = "hardware-type"
+    HARDWARE_ADDRESS = "hardware-address"
+    XID = "xid"
+    NO_MESSAGE_TYPE = "no-message-type"
+    MESSAGE_TYPE = "message-type"
+    CLIENT_ID = "client-id"
+    NO_ADDRESS = "no-address"
+    NO_LEASE_TIME = "no-lease-time"
+    NO_SERVER_ID = "no-server-id"
+    OTHER_SERVER = "other-server"
+    NAK_UNVERIFIED = "nak-unverified"
+    FORCERENEW = "forcerenew"
+    UNEXPECTED = "unexpected"
+
+
+@record
+class Dropped(NamedTuple):
+    """A message was received, counted and ignored."""
+
+    reason: DropReason
+    server: IPv4Address | None
+    detail: str = ""
+
+
+@record
+class Recorded(NamedTuple):
+    """An acquisition or renewal has ended."""
+
+    outcome: Outcome
+
+
+class NoticeCode(str, Enum):
+    """Things worth a line in the journal that are not the end of a renewal."""
+
+    LEASE_CLAMPED = "lease-clamped"
+    TIMES_CORRECTED = "times-corrected"
+    SERVER_CHANGED = "server-changed"
+    UNICAST_UNANSWERED = "unicast-unanswered"
+    FOREIGN_NAK = "foreign-nak"
+    SEND_FAILED = "send-failed"
+    APPLY_FAILED = "apply-failed"
+    ADDRESS_RESTORED = "address-restored"
+    CONFLICT_IGNORED = "conflict-ignored"
+    OFFER_RESERVED = "offer-reserved"
+    TIME_JUMPED = "time-jumped"
+    AUTO_CONFIGURE = "auto-configure"
+
+
+@record
+class Noticed(NamedTuple):
+    """Something to tell, once. ``detail`` is for people."""
+
+    code: NoticeCode
+    detail: str
+
+
+Action = Union[
+    Transmit, Persist, Forget, Configure, Deconfigure, Probe, Announce, Watch,
+    Transitioned, Dropped, Recorded, Noticed,
+]

@@ -1,0 +1,116 @@
+"""Everything that can happen to a client. Built by ``runtime`` and by tests; read by ``client.py``."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import NamedTuple, Union
+
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.outcome import Path
+from holdfast.wire.message import Message
+from holdfast.wire.record import record
+
+
+@record
+class Cached(NamedTuple):
+    """A lease remembered from an earlier life. ``on_link``: its address is on the interface now."""
+
+    lease: Lease
+    path: ServerPath | None
+    on_link: bool
+
+
+@record
+class Start(NamedTuple):
+    """The first event. ``carrier`` False means: wait for LinkUp before sending."""
+
+    cached: Cached | None
+    carrier: bool = True
+
+
+@record
+class Received(NamedTuple):
+    """A BOOTP message that ``wire`` could read. ``source`` and ``destination`` are the IP header's."""
+
+    message: Message
+    source: IPv4Address
+    destination: IPv4Address
+
+
+@record
+class LinkUp(NamedTuple):
+    """The interface has carrier (again)."""
+
+
+@record
+class LinkDown(NamedTuple):
+    """The interface has lost carrier, is down, or is gone."""
+
+
+@record
+class AddressConflict(NamedTuple):
+    """Somebody else (``by``, a hardware address) claims ``address`` by ARP. Our own MACs are filtered before."""
+
+    address: IPv4Address
+    by: bytes
+
+
+@record
+class AddressLost(NamedTuple):
+    """Something else removed our address from the interface."""
+
+    address: IPv4Address
+
+
+@record
+class Applied(NamedTuple):
+    """The kernel holds what the last Configure asked for, read back."""
+
+
+@record
+class ApplyFailed(NamedTuple):
+    """The last Configure could not be carried out, or not wholly."""
+
+    error: str
+
+
+@record
+class TimeJumped(NamedTuple):
+    """Suspend, restore or migration: ``seconds`` is how long we were away, as far as known."""
+
+    seconds: float
+    cause: str
+
+
+@record
+class SendFailed(NamedTuple):
+    """A Transmit failed, at once or by an ICMP error that came back."""
+
+    path: Path
+    error: str
+
+
+@record
+class Renew(NamedTuple):
+    """The operator asks for a renewal now."""
+
+
+@record
+class Rebind(NamedTuple):
+    """The operator asks for a renewal now, by broadcast."""
+
+
+@record
+class Release(NamedTuple):
+    """The operator gives the lease back. The only wish that takes a valid address away."""
+
+
+@record
+class Stop(NamedTuple):
+    """The process is about to end: keep the address, keep the lease, send nothing."""
+
+
+Event = Union[
+    Start, Received, LinkUp, LinkDown, AddressConflict, AddressLost, Applied, ApplyFailed,
+    TimeJumped, SendFailed, Renew, Rebind, Release, Stop,
+]

@@ -1,0 +1,63 @@
+"""A lease as the core holds it, and what is remembered about the server that gave it.
+
+Instants (``*_at``) are CLOCK_BOOTTIME seconds; durations are seconds. An infinite lease
+(RFC 2131 section 3.3, 0xffffffff) has ``math.inf`` everywhere, so that no comparison needs a special case.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from math import inf
+from typing import Mapping, NamedTuple
+
+from holdfast.wire.record import record
+
+
+@record
+class Lease(NamedTuple):
+    """One address for some time.
+
+    ``started_at`` is when the REQUEST that won it was first sent (RFC 2131 section 4.4.5), not
+    when the ACK came. ``t1_at`` is already fuzzed. ``server_id`` is option 54, None when the
+    server sent none or 0.0.0.0: such a lease is renewed by broadcast. ``verified`` is False while
+    the lease is only remembered (INIT-REBOOT that nobody answered).
+    """
+
+    address: IPv4Address
+    server_id: IPv4Address | None
+    started_at: float
+    t1_at: float
+    t2_at: float
+    expires_at: float
+    lease_time: float
+    options: Mapping[int, bytes]
+    siaddr: IPv4Address = IPv4Address(0)
+    sname: bytes = b""
+    file: bytes = b""
+    verified: bool = True
+
+    @property
+    def infinite(self) -> bool:
+        """True for a lease without an end."""
+        return self.expires_at == inf
+
+    def seconds_left(self, now: float) -> float:
+        """Seconds until expiry, never negative (rule 75)."""
+        return max(0.0, self.expires_at - now)
+
+    def valid(self, now: float) -> bool:
+        """True until the lease's end (exclusive)."""
+        return now < self.expires_at
+
+
+@record
+class ServerPath(NamedTuple):
+    """What was learned about the way to a server; kept beside the lease.
+
+    ``hears_unicast`` is None until a renewal has shown it. ``srtt`` is the smoothed round-trip
+    time in seconds (RFC 6298 weights), None until one was measured.
+    """
+
+    server_id: IPv4Address
+    hears_unicast: bool | None = None
+    srtt: float | None = None

@@ -1,0 +1,59 @@
+"""What became of one acquisition or renewal: the record every renewal leaves (promise 6)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from holdfast.wire.record import record
+
+
+class Path(str, Enum):
+    """Which way a message went."""
+
+    UNICAST = "unicast"
+    BROADCAST = "broadcast"
+    BROADCAST_ANY = "broadcast-any"  # from 0.0.0.0 while bound: the ladder's third rung
+    DISCOVER = "discover"
+
+
+class Result(str, Enum):
+    """How it ended."""
+
+    ACQUIRED = "acquired"  # a first lease, or one after the old had gone
+    RENEWED = "renewed"  # the same address again
+    MOVED = "moved"  # another address, new before old
+    KEPT = "kept"  # nobody answered; the lease is valid and stays in use
+    REFUSED = "refused"  # the lease's own server said NAK; the address is held while we ask anew
+    EXPIRED = "expired"  # nobody answered until the end
+    CONFLICT = "conflict"  # the address belongs to somebody else
+    RELEASED = "released"  # the operator gave it back
+    STOPPED = "stopped"  # we were told to stop in the middle
+
+
+@record
+class Outcome(NamedTuple):
+    """One line of the history. Instants are CLOCK_BOOTTIME; ``seconds_left`` is never negative.
+
+    ``purpose`` is why we asked: "acquire", "reboot", "t1", "t2", "link-up", "resume",
+    "operator". ``path`` is the way of the message that was sent last before the answer, None if
+    none was sent. ``attempts`` counts the messages sent. ``latency`` is seconds from the first
+    message to the answer, None without an answer. ``seconds_left`` is what was left of the lease
+    in hand when it ended (0.0 when there was none). ``cause`` is for people.
+    """
+
+    purpose: str
+    result: Result
+    path: Path | None
+    attempts: int
+    latency: float | None
+    server: IPv4Address | None
+    address: IPv4Address | None
+    former_address: IPv4Address | None
+    lease_time: float | None
+    seconds_left: float
+    cause: str
+    xid: int | None
+    started_at: float
+    ended_at: float
