@@ -1,0 +1,112 @@
+"""What the driver asks of its collaborators, as Protocols: the real ones and the tests' fakes conform.
+
+Nothing here is imported at run time for its own sake: every name is a type, so that the hot start
+(see ``__main__``) pays for none of the rooms behind them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Hashable, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
+    from holdfast.core.actions import Dropped, Noticed, Transitioned, Transmit
+    from holdfast.core.events import Event
+    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.core.outcome import Outcome
+    from holdfast.network.spec import NetworkSpec
+
+
+class Remembered(NamedTuple):
+    """What the store knew. Instants of ``lease`` are already CLOCK_BOOTTIME of this boot.
+
+    ``client_id`` is option 61 as it was sent for this binding (rule 8), None when none was.
+    """
+
+    lease: Lease
+    path: ServerPath | None
+    client_id: bytes | None
+
+
+class Reporter(Protocol):
+    """Where the story of one interface goes (observe/). Never raises; called from the loop's thread."""
+
+    def transitioned(self, action: Transitioned, lease: Lease | None) -> None: ...
+    def dropped(self, action: Dropped) -> None: ...
+    def recorded(self, outcome: Outcome) -> None:
+        """One outcome: a JSON line in the state folder, a structured record in the journal."""
+
+    def noticed(self, action: Noticed) -> None: ...
+    def line(self, priority: int, text: str) -> None:
+        """A free line. ``priority`` is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug."""
+
+    def close(self) -> None: ...
+
+
+class Kernel(Protocol):
+    """One interface's addresses and routes (network/kernel.py). Errors are KernelError (an Exception)."""
+
+    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> None: ...
+    def remove(self, spec: NetworkSpec) -> None: ...
+    def close(self) -> None: ...
+
+
+class Resolver(Protocol):
+    """Name servers and search domains (network/resolver.py); the answer names the backend used."""
+
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str: ...
+    def withdraw(self, ifname: str, ifindex: int) -> str: ...
+
+
+class Store(Protocol):
+    """The lease on stable storage. Every method may raise OSError (full disk, read-only folder)."""
+
+    def load(self) -> Remembered | None: ...
+    def save(self, lease: Lease, path: ServerPath | None) -> None: ...
+    def forget(self) -> None: ...
+
+
+class Sockets(Protocol):
+    """One link's sockets. Sending raises OSError; receiving never does."""
+
+    def transmit(self, action: Transmit) -> None: ...
+    def probe(self, address: IPv4Address) -> None: ...
+    def announce(self, address: IPv4Address) -> None: ...
+    def watch(self, address: IPv4Address | None) -> None: ...
+
+
+class Loop(Protocol):
+    """What ``runtime.loop.Loop`` offers to everything that runs in it (the control server too)."""
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME seconds."""
+
+    def register(self, fd: int, callback: Callable[[int], None], events: int = 1) -> None:
+        """Call ``callback(mask)`` when ``fd`` is ready; ``events`` and ``mask`` are selectors.EVENT_READ (1)
+        and EVENT_WRITE (2). Registering again replaces."""
+
+    def unregister(self, fd: int) -> None:
+        """Forget ``fd``; unknown ones are ignored. Call it before closing the descriptor."""
+
+    def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
+        """Call once at instant ``at``; one timer for each key; None cancels."""
+
+
+class Served(Protocol):
+    """One interface as the control server sees it (``runtime.driver.Driver``).
+
+    Also: ``snapshot()`` is core's Snapshot; ``history`` is read by control from the outcome files.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def spec(self) -> NetworkSpec | None:
+        """What is configured on the interface now."""
+
+    def submit(self, event: Event) -> None:
+        """Feed an operator's wish: Renew, Rebind or Release."""
+
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Hear of every outcome from now on, until the returned function is called."""
