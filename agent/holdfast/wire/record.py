@@ -14,7 +14,7 @@ _T = TypeVar("_T", bound=type)
 
 
 def _equal(self: tuple[Any, ...], other: object) -> bool:
-    return type(self) is type(other) and tuple.__eq__(self, other)  # type: ignore[arg-type]
+    return type(self) is type(other) and tuple.__eq__(self, other)
 
 
 def _differ(self: tuple[Any, ...], other: object) -> bool:

@@ -1,0 +1,289 @@
+"""DHCP options: their codes, and their values as meaning.
+
+The decoders take an option's whole value (joined, RFC 3396) and raise WireError when nothing in it can be
+used; the caller then treats the option as absent. Where a list is sound at its start and malformed at its
+end, the sound part is returned: a lease is worth more than a perfect option. What a list can hold is bounded
+by message.MAXIMUM_SIZE.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from holdfast.wire import WireError
+
+PAD = 0
+SUBNET_MASK = 1
+TIME_OFFSET = 2
+ROUTER = 3
+DOMAIN_NAME_SERVER = 6
+LOG_SERVER = 7
+HOST_NAME = 12
+DOMAIN_NAME = 15
+ROOT_PATH = 17
+INTERFACE_MTU = 26
+BROADCAST_ADDRESS = 28
+STATIC_ROUTE = 33
+NIS_DOMAIN = 40
+NTP_SERVERS = 42
+VENDOR_SPECIFIC = 43
+NETBIOS_NAME_SERVER = 44
+REQUESTED_ADDRESS = 50
+LEASE_TIME = 51
+OVERLOAD = 52
+MESSAGE_TYPE = 53
+SERVER_ID = 54
+PARAMETER_REQUEST_LIST = 55
+MESSAGE = 56
+MAX_MESSAGE_SIZE = 57
+RENEWAL_TIME = 58
+REBINDING_TIME = 59
+VENDOR_CLASS_ID = 60
+CLIENT_ID = 61
+TFTP_SERVER_NAME = 66
+BOOTFILE_NAME = 67
+USER_CLASS = 77
+RAPID_COMMIT = 80
+FQDN = 81
+RELAY_AGENT_INFORMATION = 82
+AUTHENTICATION = 90
+CLIENT_ARCHITECTURE = 93
+TZ_POSIX = 100
+TZ_DATABASE = 101
+IPV6_ONLY = 108
+CAPTIVE_PORTAL = 114
+AUTO_CONFIGURE = 116
+SUBNET_SELECTION = 118
+DOMAIN_SEARCH = 119
+CLASSLESS_STATIC_ROUTE = 121
+FORCERENEW_NONCE_CAPABLE = 145
+AZURE_ENDPOINT = 245
+CLASSLESS_STATIC_ROUTE_MS = 249
+END = 255
+
+#: The names of RFC 2132 and its successors, as people write them in server configurations.
+NAMES: dict[int, str] = {
+    SUBNET_MASK: "subnet-mask",
+    TIME_OFFSET: "time-offset",
+    ROUTER: "router",
+    DOMAIN_NAME_SERVER: "domain-name-server",
+    LOG_SERVER: "log-server",
+    HOST_NAME: "host-name",
+    DOMAIN_NAME: "domain-name",
+    ROOT_PATH: "root-path",
+    INTERFACE_MTU: "interface-mtu",
+    BROADCAST_ADDRESS: "broadcast-address",
+    STATIC_ROUTE: "static-route",
+    NIS_DOMAIN: "nis-domain",
+    NTP_SERVERS: "ntp-servers",
+    VENDOR_SPECIFIC: "vendor-specific",
+    NETBIOS_NAME_SERVER: "netbios-name-server",
+    REQUESTED_ADDRESS: "requested-address",
+    LEASE_TIME: "lease-time",
+    OVERLOAD: "overload",
+    MESSAGE_TYPE: "message-type",
+    SERVER_ID: "server-id",
+    PARAMETER_REQUEST_LIST: "parameter-request-list",
+    MESSAGE: "message",
+    MAX_MESSAGE_SIZE: "max-message-size",
+    RENEWAL_TIME: "renewal-time",
+    REBINDING_TIME: "rebinding-time",
+    VENDOR_CLASS_ID: "vendor-class-id",
+    CLIENT_ID: "client-id",
+    TFTP_SERVER_NAME: "tftp-server-name",
+    BOOTFILE_NAME: "bootfile-name",
+    USER_CLASS: "user-class",
+    RAPID_COMMIT: "rapid-commit",
+    FQDN: "fqdn",
+    RELAY_AGENT_INFORMATION: "relay-agent-information",
+    AUTHENTICATION: "authentication",
+    CLIENT_ARCHITECTURE: "client-architecture",
+    TZ_POSIX: "tz-posix",
+    TZ_DATABASE: "tz-database",
+    IPV6_ONLY: "ipv6-only",
+    CAPTIVE_PORTAL: "captive-portal",
+    AUTO_CONFIGURE: "auto-configure",
+    SUBNET_SELECTION: "subnet-selection",
+    DOMAIN_SEARCH: "domain-search",
+    CLASSLESS_STATIC_ROUTE: "classless-static-route",
+    FORCERENEW_NONCE_CAPABLE: "forcerenew-nonce-capable",
+    AZURE_ENDPOINT: "azure-endpoint",
+    CLASSLESS_STATIC_ROUTE_MS: "classless-static-route-ms",
+}
+
+_LETTERS_DIGITS_HYPHEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_PRINTABLE_OR_QUESTION_MARK = bytes(byte if byte in _PRINTABLE else 0x3F for byte in range(256))
+_VISIBLE = bytes(range(0x21, 0x7F))
+
+
+def address(value: bytes) -> IPv4Address:
+    """One address: exactly four bytes."""
+    if len(value) != 4:
+        raise WireError(f"an address of {len(value)} bytes")
+    return IPv4Address(value)
+
+
+def addresses(value: bytes) -> tuple[IPv4Address, ...]:
+    """One address or more; the bytes after the last whole one are dropped."""
+    if len(value) < 4:
+        raise WireError(f"no address in {len(value)} bytes")
+    return tuple(IPv4Address(value[at:at + 4]) for at in range(0, len(value) - 3, 4))
+
+
+def uint8(value: bytes) -> int:
+    """An unsigned number: exactly one byte."""
+    return _unsigned(value, 1)
+
+
+def uint16(value: bytes) -> int:
+    """An unsigned number: exactly two bytes."""
+    return _unsigned(value, 2)
+
+
+def uint32(value: bytes) -> int:
+    """An unsigned number: exactly four bytes."""
+    return _unsigned(value, 4)
+
+
+def _unsigned(value: bytes, size: int) -> int:
+    if len(value) != size:
+        raise WireError(f"a number of {len(value)} bytes, not {size}")
+    return int.from_bytes(value, "big")
+
+
+def text(value: bytes) -> str:
+    """Text fit for a log line: ends before the first NUL, at most 255 characters, and "?" for everything but
+    printable ASCII. May be empty. Not fit to be a name: see ``hostname``."""
+    return value.partition(b"\0")[0][:255].translate(_PRINTABLE_OR_QUESTION_MARK).decode("ascii")
+
+
+def hostname(value: bytes) -> str | None:
+    """A name by RFC 1123 section 2.1, or None (rule 73): labels of 1 to 63 letters, digits and hyphens, no
+    hyphen at either end, 253 characters in all, and not of the form of an IP address. Trailing NULs
+    (some servers count them in) and one trailing dot are taken off. It may be qualified."""
+    name = value.rstrip(b"\0")
+    if name.endswith(b"."):
+        name = name[:-1]
+    if not 1 <= len(name) <= 253:
+        return None
+    labels = name.split(b".")
+    for label in labels:
+        if not 1 <= len(label) <= 63 or label.startswith(b"-") or label.endswith(b"-"):
+            return None
+        if label.translate(None, _LETTERS_DIGITS_HYPHEN):
+            return None
+    if len(labels) > 1 and labels[-1].isdigit():
+        return None
+    return name.decode("ascii")
+
+
+def domain_name(value: bytes) -> str | None:
+    """One domain, checked as ``hostname`` is."""
+    return hostname(value)
+
+
+def domain_names(value: bytes) -> tuple[str, ...]:
+    """The domains of option 15. It should hold one, but servers have put several there, separated by spaces,
+    since before option 119 (AWS documents it). Those that are not names are left out."""
+    found = (hostname(word) for word in value.rstrip(b"\0").split())
+    return tuple(name for name in found if name is not None)
+
+
+def uri(value: bytes) -> str | None:
+    """A captive portal's address (RFC 8910): http or https, visible ASCII only; else None."""
+    value = value.rstrip(b"\0")
+    if value.translate(None, _VISIBLE) or not value.lower().startswith((b"https://", b"http://")):
+        return None
+    return value.decode("ascii")
+
+
+def classless_routes(value: bytes) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
+    """(destination, gateway) pairs of option 121 or 249 (RFC 3442). Gateway 0.0.0.0 is on-link; host bits in
+    a destination are masked away. What follows a malformed route is dropped (rule 65)."""
+    routes: list[tuple[IPv4Network, IPv4Address]] = []
+    position = 0
+    while position < len(value):
+        width = value[position]
+        start = position + 1
+        stop = start + (width + 7) // 8
+        position = stop + 4
+        if width > 32 or position > len(value):
+            break
+        significant = int.from_bytes(value[start:stop].ljust(4, b"\0"), "big")
+        routes.append((_network(significant, width), IPv4Address(value[stop:position])))
+    if not routes:
+        raise WireError("no classless route can be read")
+    return tuple(routes)
+
+
+def static_routes(value: bytes) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
+    """(destination, gateway) pairs of option 33 (RFC 2132 section 5.8), which knows no masks: a destination
+    is a network of its class, or a host when it has host bits. Destinations that are not unicast, 0.0.0.0
+    among them (the RFC forbids it), are left out, and so is a ragged tail."""
+    routes = []
+    for at in range(0, len(value) - 7, 8):
+        first = value[at]
+        if not 0 < first < 224 or first == 127:
+            continue
+        width = 8 if first < 128 else 16 if first < 192 else 24
+        destination = int.from_bytes(value[at:at + 4], "big")
+        if destination & (0xFFFFFFFF >> width):
+            width = 32
+        routes.append((_network(destination, width), IPv4Address(value[at + 4:at + 8])))
+    if not routes:
+        raise WireError("no static route can be read")
+    return tuple(routes)
+
+
+def _network(destination: int, width: int) -> IPv4Network:
+    mask = 0xFFFFFFFF ^ (0xFFFFFFFF >> width)
+    return IPv4Network((destination & mask, width))
+
+
+def domain_search(value: bytes) -> tuple[str, ...]:
+    """The domains of option 119 (RFC 3397), with RFC 1035 compression over the whole value. Those that are
+    not names (rule 73) are left out; what follows a malformed one is dropped."""
+    names = []
+    position = 0
+    while position < len(value):
+        try:
+            labels, position = _read_name(value, position)
+        except WireError:
+            break
+        name = hostname(b".".join(labels))
+        if name is not None:
+            names.append(name)
+    if not names:
+        raise WireError("no domain can be read")
+    return tuple(names)
+
+
+def _read_name(value: bytes, position: int) -> tuple[list[bytes], int]:
+    """The labels of the name at ``position``, and where the next name starts.
+
+    A pointer must lead to before the name, or the piece of it, that it is in: so every jump goes
+    further back, and no chain of pointers can be endless. 127 labels is a name's most (RFC 1035
+    section 2.3.4: 255 bytes with each label's length byte).
+    """
+    labels: list[bytes] = []
+    piece, following = position, 0
+    while len(labels) <= 127 and position < len(value):
+        length = value[position]
+        position += 1
+        if length == 0:
+            return labels, following or position
+        if length < 0x40:
+            if position + length > len(value):
+                break
+            labels.append(value[position:position + length])
+            position += length
+        elif length >= 0xC0 and position < len(value):
+            following = following or position + 1
+            target = (length & 0x3F) << 8 | value[position]
+            if target >= piece:
+                break
+            piece = position = target
+        else:
+            break
+    raise WireError("a domain name is malformed")
