@@ -1,0 +1,185 @@
+"""The real daemon in a namespace of its own: started, asked, killed.
+
+The namespace already has an /etc/resolv.conf and an empty /run of its own (no journal and no D-Bus of
+this machine); here the /sys of that network namespace is added, and what a test wants mounted. What
+the daemon says goes to a log file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.servers import wait_until
+
+from holdfast.lab.netns import Namespace
+
+SOURCE = Path(__file__).resolve().parents[2] / "agent"
+
+#: Runs in a new mount namespace, before the daemon: $1 is a test's own shell commands.
+_VIEW = """
+set -e
+mount -t sysfs sysfs /sys
+eval "$1"
+shift
+exec "$@"
+"""
+
+
+class Agent:
+    """One daemon, serving ``interface``. ``start`` again after ``kill`` or ``terminate``: same folders."""
+
+    def __init__(self, namespace: Namespace, interface: str, folder: Path) -> None:
+        self.namespace = namespace
+        self.interface = interface
+        self.state = folder / "state"
+        self.runtime = folder / "run"
+        self.log = folder / "agent.log"
+        self.config = folder / "holdfast.toml"
+        for path in (self.state, self.runtime):
+            path.mkdir(parents=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def start(self, *, mounts: str = "", launcher: list[str] | None = None) -> None:
+        """Start the daemon. ``mounts``: shell commands for its private view of the file system.
+
+        ``launcher`` replaces ``python -m holdfast.runtime``; the arguments stay.
+        """
+        assert self.process is None, "it is running"
+        daemon = [*(launcher or [sys.executable, "-m", "holdfast.runtime"])]
+        if self.config.exists():
+            daemon += ["--config", str(self.config)]
+        command = [
+            "unshare", "--mount", "sh", "-c", _VIEW, "view", mounts or ":", *daemon, self.interface,
+        ]
+        with self.log.open("ab") as log:
+            self.process = self.namespace.popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment()
+            )
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._signal(signal.SIGKILL)
+        self._reap(5)
+
+    def terminate(self, timeout: float = 2.0) -> int:
+        """SIGTERM; the exit status. Rule 51: gone in under two seconds."""
+        self._signal(signal.SIGTERM)
+        return self._reap(timeout)
+
+    def close(self) -> None:
+        """End it if it is there."""
+        if self.process is not None:
+            self.kill()
+
+    @property
+    def running(self) -> bool:
+        """True while the process lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def inside(self, path: Path) -> Path:
+        """``path`` as the daemon sees it, through its private mounts."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root{path}")
+
+    # -- what it says ----------------------------------------------------------------------------
+
+    def said(self) -> str:
+        """Its standard error so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """The history file of the interface, oldest first."""
+        found: list[dict[str, Any]] = []
+        for suffix in (".1", ""):
+            path = self.state / f"{self.interface}.outcomes.jsonl{suffix}"
+            if path.exists():
+                found += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        return found
+
+    def results(self, *wanted: str) -> list[dict[str, Any]]:
+        """The outcomes whose result is one of ``wanted``."""
+        return [outcome for outcome in self.outcomes() if outcome["result"] in wanted]
+
+    def command(self, *words: str, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
+        """One command of the command line, such as ``status hf0 --json``."""
+        argv = [sys.executable, "-c", "from holdfast.cli import main; main()", *words]
+        child = self.namespace.popen(
+            argv, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            out, err = child.communicate(timeout=timeout)
+        finally:
+            child.kill()
+        return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+    def status(self) -> dict[str, Any]:
+        """``holdfast status IFACE --json``, or an empty mapping when nobody answers."""
+        answer = self.command("status", self.interface, "--json")
+        return json.loads(answer.stdout) if answer.returncode == 0 else {}
+
+    def addresses(self) -> list[str]:
+        """The IPv4 addresses that the interface has now, without their prefix."""
+        try:
+            answer = self.namespace.output(["ip", "-4", "-j", "addr", "show", "dev", self.interface])
+        except subprocess.CalledProcessError:
+            return []  # no such interface
+        found = json.loads(answer or "[]")
+        return [entry["local"] for link in found for entry in link.get("addr_info", [])]
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def wait_address(self, address: str, timeout: float = 20.0) -> None:
+        """Return when the interface has ``address``."""
+        self.wait(lambda: address in self.addresses(), timeout, f"{self.interface} has {address}")
+
+    def wait_result(self, *wanted: str, count: int = 1, timeout: float = 20.0) -> dict[str, Any]:
+        """The last of ``count`` outcomes of these results, as soon as there are that many."""
+        self.wait(lambda: len(self.results(*wanted)) >= count, timeout, f"{count} x {'/'.join(wanted)}")
+        return self.results(*wanted)[count - 1]
+
+    def wait(self, condition: Any, timeout: float, what: str) -> None:
+        """Like ``wait_until``; a failure shows what the daemon said."""
+        try:
+            wait_until(condition, timeout, what)
+        except AssertionError as error:
+            ended = self.process is not None and self.process.poll() is not None
+            raise AssertionError(
+                f"{error}{' (the daemon has ended)' if ended else ''}; it said:\n{self.said()[-4000:]}"
+            ) from None
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "JOURNAL_STREAM"}}
+        return {
+            **kept,
+            "PYTHONPATH": str(SOURCE),
+            "STATE_DIRECTORY": str(self.state),
+            "RUNTIME_DIRECTORY": str(self.runtime),
+        }
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None, "it is not running"
+        self.process.send_signal(number)
+
+    def _reap(self, timeout: float) -> int:
+        assert self.process is not None
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            raise AssertionError(
+                f"still there after {timeout:g} s; it said:\n{self.said()[-4000:]}"
+            ) from None
+        self.process = None
+        return status

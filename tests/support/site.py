@@ -1,0 +1,90 @@
+"""Two namespaces and the cable between them: a server behind a bridge, a client with ``hf0``.
+
+The server's address is on the bridge ``br0``, and the faults are nftables rules at the ingress of its
+port. That way they also hold for servers that read packet sockets: those sit on the bridge, behind the
+rules (a packet socket on the port itself would see a packet before any rule does).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+
+from holdfast.lab.netns import Namespace
+
+CLIENT = "hf0"
+BRIDGE = "br0"
+PORT = "port0"
+
+
+class Site:
+    """Made by a test, closed by it. The server's side is ``10.77.0.1/24`` unless told otherwise."""
+
+    def __init__(self, address: str = "10.77.0.1/24") -> None:
+        self.address = IPv4Interface(address)
+        self.server = Namespace("server")
+        self.client = Namespace("client")
+        self.on_server("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
+        self.on_server("ip", "addr", "add", address, "dev", BRIDGE)
+        self.on_server("ip", "link", "set", BRIDGE, "up")
+        self.plug()
+
+    def on_server(self, *command: str) -> str:
+        """Run a program on the server's side; what it printed."""
+        return self.server.output(command)
+
+    def on_client(self, *command: str) -> str:
+        """Run a program on the client's side; what it printed."""
+        return self.client.output(command)
+
+    def plug(self, mac: str | None = None) -> None:
+        """Make the cable, and with it the client's interface.
+
+        Checksum offload stays on, as in a virtual machine: servers that answer through a UDP socket
+        send packets whose checksum is not filled in.
+        """
+        self.server.run(lambda: self.server.rtnl.add_veth(PORT, CLIENT, self.client.fd))
+        self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
+        if mac is not None:
+            self.on_client("ip", "link", "set", CLIENT, "address", mac)
+        self.on_client("ip", "link", "set", CLIENT, "up")
+
+    def unplug(self) -> None:
+        """Remove the cable, and with it the client's interface."""
+        self.on_server("ip", "link", "del", PORT)
+
+    def client_mac(self) -> str:
+        """The hardware address of the client's interface."""
+        fields = self.on_client("ip", "-o", "link", "show", CLIENT).split()
+        return fields[fields.index("link/ether") + 1]
+
+    def carrier(self, on: bool) -> None:
+        """Pull the cable at the server's port, or put it back: the client's carrier goes and comes."""
+        self.on_server("ip", "link", "set", PORT, "up" if on else "down")
+
+    def drop_unicast(self) -> None:
+        """Nothing that is sent to the server's own address reaches its DHCP port."""
+        self._drop(f"ip daddr {self.address.ip}")
+
+    def drop_all(self) -> None:
+        """Nothing reaches the DHCP port."""
+        self._drop("")
+
+    def heal(self) -> None:
+        """Take the rules away."""
+        self.on_server("nft", "delete", "table", "netdev", "faults")
+
+    def dropped(self) -> int:
+        """How many packets the rules have dropped."""
+        words = self.on_server("nft", "list", "table", "netdev", "faults").split()
+        return int(words[words.index("packets") + 1])
+
+    def close(self) -> None:
+        """Both namespaces, and everything in them, are gone."""
+        self.client.close()
+        self.server.close()
+
+    def _drop(self, match: str) -> None:
+        self.on_server("nft", "add", "table", "netdev", "faults")
+        hook = f"{{ type filter hook ingress device {PORT} priority 0; policy accept; }}"
+        self.on_server("nft", f"add chain netdev faults client {hook}")
+        self.on_server("nft", f"add rule netdev faults client {match} udp dport 67 counter drop")
