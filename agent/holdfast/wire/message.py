@@ -63,7 +63,7 @@ MAXIMUM_SIZE = 2048
 #: op htype hlen hops xid secs flags ciaddr yiaddr siaddr giaddr chaddr sname file cookie
 _HEADER = Struct("!4BI2H4I16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
-_FILE_START, _SNAME_START = 108, 44
+_PAD, _END = opt.PAD, opt.END  # looked up once, not twice for every option
 _NO_OPTIONS: Mapping[int, bytes] = MappingProxyType({})
 
 
@@ -153,14 +153,14 @@ def decode(data: bytes) -> Message:
     if hlen > 16:
         raise WireError(f"hardware address of {hlen} bytes", "hardware-length")
     options: dict[int, bytes] = {}
-    _read_options(data, _HEADER.size, len(data), options)
+    _read_options(data[_HEADER.size:], options)
     overload = options.pop(opt.OVERLOAD, None)
     if overload is not None and overload in _OVERLOADS:
         if overload[0] & 1:
-            _read_options(data, _FILE_START, _FILE_START + 128, options)
+            _read_options(file, options)
             file = b""
         if overload[0] & 2:
-            _read_options(data, _SNAME_START, _SNAME_START + 64, options)
+            _read_options(sname, options)
             sname = b""
         options.pop(opt.OVERLOAD, None)
     return Message(
@@ -177,25 +177,27 @@ def _address(value: int) -> IPv4Address:
     return IPv4Address(value) if value else ANY
 
 
-def _read_options(data: bytes, position: int, end: int, options: dict[int, bytes]) -> None:
-    """Add the options in data[position:end] to ``options``, joining what is split (RFC 3396)."""
-    while position < end:
-        code = data[position]
-        if code == opt.PAD:
-            position += 1
-            continue
-        if code == opt.END:
-            return
-        start = position + 2
-        if start > end:
-            raise WireError(f"option {code} has no length")
-        position = start + data[start - 1]
-        if position > end:
-            raise WireError(f"option {code} reaches past the end of its field")
-        if code in options:
-            options[code] += data[start:position]
-        else:
-            options[code] = data[start:position]
+def _read_options(field: bytes, options: dict[int, bytes]) -> None:
+    """Add the options in ``field`` to ``options``, joining what is split (RFC 3396)."""
+    position, end = 0, len(field)
+    try:
+        while position < end:
+            code = field[position]
+            if code == _PAD:
+                position += 1
+                continue
+            if code == _END:
+                return
+            start = position + 2
+            position = start + field[position + 1]
+            if code in options:
+                options[code] += field[start:position]
+            else:
+                options[code] = field[start:position]
+    except IndexError:
+        raise WireError("an option has no length") from None
+    if position > end:
+        raise WireError("an option reaches past the end of its field")
 
 
 def encode(message: Message, *, minimum: int = MINIMUM_SIZE) -> bytes:
