@@ -1,0 +1,89 @@
+"""Errors of the machine under the daemon: ports, sends, netlink."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from tests.support.bench import ADDRESS, boottime
+from tests.support.servers import Service, port_bound, wait_until
+
+pytestmark = pytest.mark.root
+
+SHORT = Service(lease_time=20, t1=2, t2=6)
+
+_HOLD_PORT = """
+import socket, sys
+held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+held.bind(("0.0.0.0", 68))
+sys.stdin.read()
+"""
+
+
+def test_port_68_is_taken(make_bench: Any) -> None:
+    """Another process has port 68: it is named, and leases go on by packet socket (rule 54)."""
+    bench = make_bench("dhcpd", SHORT)
+    holder = bench.site.client.popen(
+        [sys.executable, "-c", _HOLD_PORT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    wait_until(lambda: port_bound(holder.pid, 68), 10, "port 68 is held")
+
+    bench.acquire()
+    bench.agent.wait_result("renewed", count=2)
+
+    said = bench.agent.said()
+    [line] = [line for line in said.splitlines() if "68" in line and str(holder.pid) in line]
+    assert "python" in line
+    bench.assert_held()
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "prohibit", "blackhole"])
+def test_no_way_to_the_server(make_bench: Any, kind: str) -> None:
+    """A route that refuses (EHOSTUNREACH, EACCES, EINVAL): recorded, and the broadcast goes out at once."""
+    bench = make_bench("dhcpd", SHORT)
+    bench.acquire()
+    bench.site.on_client("ip", "route", "add", kind, "10.77.0.1/32")
+
+    outcome = bench.agent.wait_result("renewed")
+
+    # rule 55: not fatal, and no time is lost waiting for an answer to what was never sent.
+    assert outcome["path"] == "broadcast"
+    assert outcome["latency"] < 0.5
+    assert bench.agent.running
+    assert bench.monitor.lost_addresses(ADDRESS, bench.held_from) == []
+
+
+def test_firewall_refuses_to_send(make_bench: Any) -> None:
+    """The guest's own firewall drops what goes to port 67 (EPERM): the packet socket goes around it."""
+    bench = make_bench("dhcpd", SHORT)
+    bench.acquire()
+    for command in (
+        "add table ip guest",
+        "add chain ip guest out { type filter hook output priority 0; policy accept; }",
+        "add rule ip guest out udp dport 67 drop",
+    ):
+        bench.site.on_client("nft", command)
+
+    outcome = bench.agent.wait_result("renewed")
+
+    assert outcome["path"] == "broadcast"  # rule 55
+    bench.agent.wait_result("renewed", count=2)
+    bench.assert_held()
+
+
+def test_link_down_under_the_daemon(make_bench: Any) -> None:
+    """Set down by an administrator, and up again: the kernel drops the routes, and they come back."""
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
+    bench.acquire()
+    before = set(bench.routes())
+
+    bench.site.on_client("ip", "link", "set", "hf0", "down")
+    assert bench.agent.addresses() == [ADDRESS]
+    bench.site.on_client("ip", "link", "set", "hf0", "up")
+    up_at = boottime()
+
+    bench.agent.wait(lambda: set(bench.routes()) == before, 10, "the routes are back")
+    assert bench.agent.wait_result("renewed")["started_at"] - up_at < 1.0
+    assert bench.agent.running

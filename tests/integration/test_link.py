@@ -1,0 +1,147 @@
+"""What happens to the interface, and what others have on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.bench import ADDRESS, OTHER, boottime
+from tests.support.servers import Service
+
+pytestmark = pytest.mark.root
+
+VIP = "198.51.100.7"
+NEIGHBOUR = "10.77.0.200"
+
+
+def test_carrier_flap(make_bench: Any) -> None:
+    """Carrier goes: the address stays. It comes back: the lease is verified within a second (rule 61)."""
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
+    bench.acquire()
+
+    bench.site.carrier(False)
+    bench.agent.wait(lambda: "NO-CARRIER" in bench.site.on_client("ip", "link"), 5, "no carrier")
+    assert bench.agent.addresses() == [ADDRESS]
+    bench.site.carrier(True)
+    up_at = boottime()
+
+    outcome = bench.agent.wait_result("renewed")
+    assert outcome["purpose"] == "link-up"
+    assert outcome["started_at"] - up_at < 1.0
+    assert bench.monitor.lost_addresses(ADDRESS) == []
+    assert bench.monitor.lost_routes(bench.held_from) == []
+
+
+def test_carrier_up_and_silence(make_bench: Any) -> None:
+    """After a carrier flap nobody answers: no reason to drop a valid lease (rule 61)."""
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=4, t2=8))
+    bench.acquire()
+    bench.site.drop_all()
+
+    bench.site.carrier(False)
+    bench.site.carrier(True)
+    bench.agent.wait(lambda: "REBINDING" in bench.agent.said(), 20, "still nobody answers at T2")
+
+    assert bench.agent.addresses() == [ADDRESS]
+    bench.site.heal()
+    bench.agent.wait_result("renewed", "acquired", count=2)
+    assert bench.monitor.lost_addresses(ADDRESS) == []
+    assert bench.monitor.lost_routes(bench.held_from) == []
+
+
+def test_foreign_things_are_untouched(make_bench: Any) -> None:
+    """Addresses and routes of others live through start, renewal, move, stop and release (rule 58)."""
+    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    client = bench.site.on_client
+    client("ip", "addr", "add", f"{VIP}/32", "dev", "hf0")
+    bench.acquire(ADDRESS, OTHER)
+    # A secondary in our own subnet, as keepalived adds: the kernel deletes it with its primary, if not told.
+    client("ip", "addr", "add", f"{NEIGHBOUR}/24", "dev", "hf0")
+    client("ip", "route", "add", "203.0.113.0/24", "via", "10.77.0.1", "proto", "static")
+    client("ip", "route", "add", "203.0.114.0/24", "dev", "hf0")
+    client("ip", "route", "add", "default", "via", "10.77.0.9", "metric", "7", "onlink", "dev", "hf0")
+
+    def foreign() -> set[str]:
+        return {route for route in bench.routes() if route.startswith("203.0.11") or "10.77.0.9" in route}
+
+    before = foreign()
+    assert len(before) == 3
+
+    bench.agent.wait_result("renewed")
+    assert foreign() == before
+    bench.server.reconfigure(Service(pool=OTHER, lease_time=20, t1=2, t2=6))
+    bench.agent.wait_result("moved", timeout=40)
+    bench.agent.wait(lambda: ADDRESS not in bench.agent.addresses(), 5, "the old address has gone")
+    assert foreign() == before
+    bench.agent.terminate()
+    bench.agent.start()
+    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "BOUND after the restart")
+    assert foreign() == before
+    bench.assert_moved()
+
+    done = bench.agent.command("release", "hf0")
+    assert done.returncode == 0, done.stderr
+    bench.agent.wait(lambda: OTHER not in bench.agent.addresses(), 5, "released")
+    assert sorted(bench.agent.addresses()) == sorted([VIP, NEIGHBOUR])
+    assert foreign() == before
+    assert bench.monitor.lost_addresses(VIP) == []
+    assert bench.monitor.lost_addresses(NEIGHBOUR) == []
+
+
+def test_address_deleted_by_someone_else(make_bench: Any) -> None:
+    """Our address is deleted while the lease is valid: it is back within a second (rule 60)."""
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
+    bench.acquire()
+    before = bench.routes()
+    asked = bench.server.log.read_text().count("DHCPDISCOVER")
+
+    bench.site.on_client("ip", "addr", "del", f"{ADDRESS}/24", "dev", "hf0")
+    deleted_at = boottime()
+
+    bench.agent.wait_address(ADDRESS, timeout=5)
+    assert bench.lifetimes()[-1].at - deleted_at < 1.0
+    bench.agent.wait(lambda: bench.routes() == before, 5, "the routes are back too")
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == asked
+
+
+def test_interface_removed_and_created_again(make_bench: Any) -> None:
+    """The interface goes and comes, with its own MAC and with another: picked up again (rule 63)."""
+    bench = make_bench("dnsmasq")
+    bench.acquire()
+    mac = bench.site.client_mac()
+
+    bench.site.unplug()
+    bench.agent.wait(lambda: bench.agent.addresses() == [], 5, "the interface has gone")
+    assert bench.agent.running
+    bench.site.plug(mac)
+    bench.agent.wait_address(ADDRESS, timeout=20)
+
+    bench.site.unplug()
+    bench.server.stop()  # the pool has one address, and the old MAC holds it
+    bench.server.forget()
+    bench.server.start()
+    bench.site.plug("02:00:00:00:63:63")
+    bench.agent.wait_address(ADDRESS, timeout=20)
+    assert bench.agent.running
+
+
+def test_interface_renamed(make_bench: Any) -> None:
+    """Renamed away and back: waited for, and picked up again (rule 63)."""
+    bench = make_bench("dnsmasq")
+    bench.acquire()
+
+    bench.site.on_client("ip", "link", "set", "hf0", "down")
+    bench.site.on_client("ip", "link", "set", "hf0", "name", "other0")
+    said = bench.agent.said
+    bench.agent.wait(lambda: "renamed" in said() or "gone" in said(), 10, "it is told")
+    assert bench.agent.running
+    bench.site.on_client("ip", "link", "set", "other0", "name", "hf0")
+    bench.site.on_client("ip", "link", "set", "hf0", "up")
+
+    done = len(bench.agent.outcomes())
+    bench.agent.wait(lambda: _leased(bench.agent.outcomes()[done:]), 30, "a lease verified again")
+    bench.agent.wait_address(ADDRESS)
+
+
+def _leased(outcomes: list[dict[str, Any]]) -> bool:
+    return any(outcome["address"] == ADDRESS for outcome in outcomes)
