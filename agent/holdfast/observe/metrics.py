@@ -1,0 +1,151 @@
+"""Prometheus metrics as a file for node_exporter's textfile collector, one for each interface.
+
+The file is written when something happens, not on a clock: an idle agent does not wake up. So
+every fact about time is a Unix timestamp, which stays true while nobody writes, and an agent that
+is dead shows by a lease expiry that passes and a success that grows old (rule 75).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from math import inf
+from typing import Iterator, Mapping, NamedTuple
+
+from holdfast import __version__
+from holdfast.core.lease import Lease
+from holdfast.core.outcome import Outcome
+
+STATES = (
+    "INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING",
+    "BOUND", "RENEWING", "REBINDING", "STOPPED",
+)
+
+
+class Facts(NamedTuple):
+    """What is known now. ``now`` and ``last_success`` are boot-time seconds, ``wall`` Unix seconds."""
+
+    interface: str
+    state: str
+    now: float
+    wall: float
+    lease: Lease | None
+    last_success: float | None
+    last: Outcome | None
+    drops: Mapping[str, int]
+    results: Mapping[str, int]
+    paths: Mapping[str, int]
+    notices: Mapping[str, int]
+    log_lines_lost: int = 0
+
+
+class Textfile:
+    """``<directory>/holdfast_<ifname>.prom``, replaced as a whole each time."""
+
+    def __init__(self, directory: str, ifname: str) -> None:
+        self.path = os.path.join(directory, f"holdfast_{ifname}.prom")
+
+    def write(self, facts: Facts) -> None:
+        """Write ``facts``. Raises OSError; the former file is there then."""
+        # The collector reads *.prom only, and the rename must stay within one file system.
+        draft = self.path + ".new"
+        try:
+            with open(draft, "w", encoding="utf-8", opener=_world_readable) as file:
+                file.write(render(facts))
+            os.replace(draft, self.path)
+        except OSError:
+            _remove(draft)
+            raise
+
+
+def render(facts: Facts) -> str:
+    """The text exposition format, version 0.0.4."""
+    lines: list[str] = []
+    for name, kind, meaning, samples in _families(facts):
+        if samples:
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{_labels(facts.interface, extra)} {_number(value)}" for extra, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+_Samples = list[tuple[dict[str, str], float]]
+
+
+def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+    yield ("holdfast_build_info", "gauge", "Version of the agent.", [({"version": __version__}, 1)])
+    yield ("holdfast_updated_timestamp_seconds", "gauge", "When this file was written.", [({}, facts.wall)])
+    yield ("holdfast_state", "gauge", "1 for the state of RFC 2131 figure 5 that the client is in.",
+           [({"state": state}, int(state == facts.state)) for state in STATES])
+    yield from _lease_families(facts)
+    yield from _last_families(facts)
+    yield ("holdfast_outcomes_total", "counter", "Acquisitions and renewals that ended, by result.",
+           _by("result", facts.results))
+    yield ("holdfast_answers_total", "counter", "Those that were answered, by the way of the message.",
+           _by("path", facts.paths))
+    yield ("holdfast_dropped_total", "counter", "Messages that were ignored, by reason.",
+           _by("reason", facts.drops))
+    yield ("holdfast_notices_total", "counter", "Notices, by code.", _by("code", facts.notices))
+    yield ("holdfast_log_lines_lost_total", "counter", "Log lines that nobody took.",
+           [({}, facts.log_lines_lost)])
+
+
+def _lease_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+    lease = facts.lease
+    to_wall = facts.wall - facts.now
+    yield ("holdfast_lease_valid", "gauge", "1 while a valid lease is in use, when this was written.",
+           [({}, int(lease is not None and lease.valid(facts.now)))])
+    if lease is None:
+        return
+    yield ("holdfast_lease_expiry_timestamp_seconds", "gauge", "When the lease ends.",
+           [({}, lease.expires_at + to_wall)])
+    yield ("holdfast_lease_renewal_timestamp_seconds", "gauge", "T1: when its renewal is due.",
+           [({}, lease.t1_at + to_wall)])
+    yield ("holdfast_lease_duration_seconds", "gauge", "How long the server gave it for.",
+           [({}, lease.lease_time)])
+
+
+def _last_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+    if facts.last_success is not None:
+        yield ("holdfast_last_success_timestamp_seconds", "gauge", "When a server last said ACK.",
+               [({}, facts.last_success + facts.wall - facts.now)])
+    last = facts.last
+    if last is None:
+        return
+    yield ("holdfast_last_outcome_timestamp_seconds", "gauge", "When the last acquisition or renewal ended.",
+           [({}, last.ended_at + facts.wall - facts.now)])
+    yield ("holdfast_last_outcome_seconds_left", "gauge", "Lease that was left then.",
+           [({}, max(0.0, last.seconds_left))])
+    if last.latency is not None:
+        yield ("holdfast_last_outcome_latency_seconds", "gauge", "First message to answer, of the last one.",
+               [({}, last.latency)])
+
+
+def _by(label: str, counts: Mapping[str, int]) -> _Samples:
+    return [({label: key}, counts[key]) for key in sorted(counts)]
+
+
+def _labels(interface: str, labels: Mapping[str, str]) -> str:
+    pairs = {"interface": interface, **labels}
+    return "{" + ",".join(f'{key}="{_escaped(value)}"' for key, value in pairs.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    if value == inf:
+        return "+Inf"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def _world_readable(path: str, flags: int) -> int:
+    # The agent's umask is its own; the collector is another user.
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    os.fchmod(fd, 0o644)
+    return fd
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):  # never written, or as unremovable as it was unwritable
+        os.unlink(path)

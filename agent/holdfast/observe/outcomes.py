@@ -1,0 +1,208 @@
+"""The history of one interface: one JSON line for each outcome, in ``<state>/<ifname>.outcomes.jsonl``.
+
+Bounded: at 1 MiB the file becomes ``.1`` and a new one begins, so that the two hold 2000 to 4500
+outcomes: half a week of renewals of a 120 s lease, six years of a 24 h one. An outcome that cannot
+be written (full disk, read-only folder) waits in memory and is written with the next one.
+
+Nothing is synchronised to the disk: a killed process loses nothing, a power cut may lose the last
+seconds, and a renewal does not wait for a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from math import inf
+from typing import Any, Iterator, Mapping, TypedDict
+
+from holdfast.core.outcome import Outcome
+
+SUFFIX = ".outcomes.jsonl"
+#: Bytes of one file; see above.
+SIZE_LIMIT = 1 << 20
+#: Outcomes that wait in memory: an hour of the shortest lease in the field (120 s), and about 30 KiB.
+QUEUE_LIMIT = 64
+#: A line that is longer was not written by us (ours have some 500 bytes).
+LINE_LIMIT = 16 << 10
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Record(TypedDict):
+    """One line of the history. Durations are seconds, or "infinite"; instants are boot-time seconds,
+    which count from the boot that ``boot_id`` names; ``time`` is UTC in ISO 8601."""
+
+    time: str
+    boottime: float
+    boot_id: str
+    interface: str
+    purpose: str
+    result: str
+    path: str | None
+    attempts: int
+    latency: float | None
+    server: str | None
+    address: str | None
+    former_address: str | None
+    lease_time: float | str | None
+    seconds_left: float | str
+    cause: str
+    xid: str | None
+    started_at: float
+    ended_at: float
+
+
+def as_record(outcome: Outcome, ifname: str, *, boottime: float, wall: float) -> Record:
+    """``outcome`` as it is written. ``boottime`` and ``wall`` (Unix seconds) are of the same moment."""
+    return Record(
+        time=iso_time(wall),
+        boottime=round(boottime, 3),
+        boot_id=boot_id(),
+        interface=ifname,
+        purpose=outcome.purpose,
+        result=outcome.result.value,
+        path=None if outcome.path is None else outcome.path.value,
+        attempts=outcome.attempts,
+        latency=None if outcome.latency is None else round(outcome.latency, 4),
+        server=_text(outcome.server),
+        address=_text(outcome.address),
+        former_address=_text(outcome.former_address),
+        lease_time=None if outcome.lease_time is None else _duration(outcome.lease_time),
+        seconds_left=_duration(max(0.0, outcome.seconds_left)),
+        cause=outcome.cause,
+        xid=None if outcome.xid is None else f"0x{outcome.xid:08x}",
+        started_at=round(outcome.started_at, 3),
+        ended_at=round(outcome.ended_at, 3),
+    )
+
+
+class OutcomeJournal:
+    """Appends to the history of one interface.
+
+    ``lost`` counts the outcomes that were pushed out of the memory queue unwritten.
+    """
+
+    def __init__(self, directory: str, ifname: str, *, size_limit: int = SIZE_LIMIT) -> None:
+        self.path = history_path(directory, ifname)
+        self.lost = 0
+        self._size_limit = size_limit
+        self._queue: deque[bytes] = deque()
+
+    @property
+    def pending(self) -> int:
+        """How many outcomes wait to be written."""
+        return len(self._queue)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write ``record`` and all that wait. Raises OSError; ``record`` is kept then."""
+        import json  # noqa: PLC0415 - not needed before the first lease
+
+        if len(self._queue) == QUEUE_LIMIT:
+            self._queue.popleft()
+            self.lost += 1
+        self._queue.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Write all that wait, in order. Raises OSError; what was not written is kept."""
+        while self._queue:
+            self._write(self._queue[0])
+            self._queue.popleft()
+
+    def _write(self, line: bytes) -> None:
+        # Opened for each line: it happens once in a renewal, and survives whatever is done to the file.
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(fd).st_size
+            if size and size + len(line) > self._size_limit:
+                os.replace(self.path, self.path + ".1")
+            else:
+                # A line that a crash cut short must not swallow the one that follows.
+                cut = size and os.pread(fd, 1, size - 1) != b"\n"
+                _append_whole(fd, b"\n" + line if cut else line, size)
+                return
+        finally:
+            os.close(fd)
+        self._write(line)
+
+
+def _append_whole(fd: int, data: bytes, size: int) -> None:
+    """All of ``data`` or nothing: a disk that fills up in the middle leaves no half line."""
+    try:
+        written = os.write(fd, data)
+        while written < len(data):
+            written += os.write(fd, data[written:])
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+
+
+def history_path(directory: str, ifname: str) -> str:
+    """Where the history of ``ifname`` is."""
+    return os.path.join(directory, ifname + SUFFIX)
+
+
+def interfaces_with_history(directory: str) -> list[str]:
+    """The names of all interfaces that have a history in ``directory``; empty when there is none."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted({name.removesuffix(".1").removesuffix(SUFFIX) for name in names
+                   if name.removesuffix(".1").endswith(SUFFIX)})
+
+
+def read_history(directory: str, ifname: str, *, since: float | None = None) -> list[dict[str, Any]]:
+    """The outcomes of ``ifname``, oldest first, from ``since`` (Unix seconds) on.
+
+    Lines that are not ours (a crash, an editor, a bad disk) are passed over. Raises OSError when a
+    file is there and cannot be read.
+    """
+    path = history_path(directory, ifname)
+    start = None if since is None else iso_time(since)
+    return [record for part in (path + ".1", path) for record in _records(part)
+            if start is None or record["time"] >= start]
+
+
+def _records(path: str) -> Iterator[dict[str, Any]]:
+    import json  # noqa: PLC0415
+
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        while line := file.readline(LINE_LIMIT):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict) and _has_texts(record, "time", "result"):
+                yield record
+
+
+def _has_texts(record: dict[str, Any], *keys: str) -> bool:
+    return all(isinstance(record.get(key), str) for key in keys)
+
+
+def iso_time(wall: float) -> str:
+    """Unix seconds as UTC, ISO 8601 to the millisecond; such texts sort as time does."""
+    thousandths = round(wall * 1000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(thousandths // 1000))
+    return f"{whole}.{thousandths % 1000:03d}Z"
+
+
+def boot_id() -> str:
+    """This boot's identifier, or an empty text where the kernel tells none."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip().replace("-", "")
+    except OSError:
+        return ""
+
+
+def _duration(value: float) -> float | str:
+    return "infinite" if value == inf else round(value, 3)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,240 @@
+"""The story of one interface: to the journal or stderr, to the history, to the metrics.
+
+Implements ``runtime.ports.Reporter``. Nothing here raises, blocks, or grows with what a peer sends:
+counters and held-back lines are kept by our own words (DropReason, NoticeCode, ...), never by a
+peer's. Everything that is not needed before the first DISCOVER is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Callable, Mapping
+
+from holdfast.observe import ids
+from holdfast.observe.limit import Limiter
+from holdfast.observe.log import Log
+
+if TYPE_CHECKING:
+    from holdfast.core.actions import Dropped, Noticed, Transitioned
+    from holdfast.core.lease import Lease
+    from holdfast.core.outcome import Outcome
+    from holdfast.observe.metrics import Textfile
+    from holdfast.observe.outcomes import OutcomeJournal, Record
+
+#: Notices of one kind that are told as they come, before the rest are counted: a renewal has at most
+#: a handful, an attack has thousands.
+NOTICE_BURST = 5
+#: Outcomes of one result that are told as they come; a 10 s lease renews 12 times a minute.
+OUTCOME_BURST = 30
+#: Seconds between two tries to write outcomes that wait, when nothing new is to be written.
+RETRY_PAUSE = 10.0
+
+#: The results that bring a lease.
+WON = ("acquired", "renewed", "moved")
+
+#: What a record's facts are called in the journal. ``time`` and ``boot_id`` are missing: journald
+#: keeps its own, as __REALTIME_TIMESTAMP and _BOOT_ID.
+FIELDS = {
+    "address": "DHCP_ADDRESS",
+    "server": "DHCP_SERVER",
+    "xid": "DHCP_XID",
+    "result": "HOLDFAST_RESULT",
+    "path": "HOLDFAST_PATH",
+    "purpose": "HOLDFAST_PURPOSE",
+    "attempts": "HOLDFAST_ATTEMPTS",
+    "latency": "HOLDFAST_LATENCY",
+    "former_address": "HOLDFAST_FORMER_ADDRESS",
+    "lease_time": "HOLDFAST_LEASE_TIME",
+    "seconds_left": "HOLDFAST_SECONDS_LEFT",
+    "cause": "HOLDFAST_CAUSE",
+    "boottime": "HOLDFAST_BOOTTIME",
+    "started_at": "HOLDFAST_STARTED_AT",
+    "ended_at": "HOLDFAST_ENDED_AT",
+}
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class InterfaceReporter:
+    """Tells what happens to one interface, and counts it.
+
+    ``outcomes`` and ``metrics`` may be None: nothing is kept then. The counters are plain
+    dictionaries from our own words to numbers.
+    """
+
+    def __init__(
+        self,
+        ifname: str,
+        log: Log,
+        outcomes: OutcomeJournal | None = None,
+        metrics: Textfile | None = None,
+        *,
+        boottime: Callable[[], float] = _boottime,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.ifname = ifname
+        self.state = "INIT"
+        self.lease: Lease | None = None
+        self.drops: dict[str, int] = {}
+        self.results: dict[str, int] = {}
+        self.paths: dict[str, int] = {}
+        self.notices: dict[str, int] = {}
+        self._log = log
+        self._outcomes = outcomes
+        self._metrics = metrics
+        self._boottime = boottime
+        self._wall = wall
+        self._limiter = Limiter()
+        self._retry_at = 0.0
+        self._last_success: float | None = None
+        self._last: Outcome | None = None
+        self._held: tuple[Outcome, Record] | None = None
+
+    def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
+        """The state changed; ``lease`` is the one in use now."""
+        self.state, self.lease = action.state, lease
+        text = f"{action.former} -> {action.state} ({action.reason})"
+        fields = {"HOLDFAST_FORMER_STATE": action.former, "HOLDFAST_CAUSE": action.reason}
+        self._tell(ids.TRANSITION, text, fields)
+        self._tell_held()
+        self._retry()
+        self._write_metrics()
+
+    def dropped(self, action: Dropped) -> None:
+        """A message was ignored; told once, counted always (rule 15)."""
+        reason = action.reason.value
+        _count(self.drops, reason)
+        server = f" from {action.server}" if action.server else ""
+        detail = f": {action.detail}" if action.detail else ""
+        fields = {"HOLDFAST_DROP_REASON": reason}
+        if action.server:
+            fields["DHCP_SERVER"] = str(action.server)
+        self._limited(ids.DROPPED, "drop " + reason, f"ignored a message{server} ({reason}){detail}", fields)
+
+    def malformed(self, number: int = 1, detail: str = "") -> None:
+        """``number`` packets could not be read at all (rule 22)."""
+        _count(self.drops, "malformed", number)
+        text = "ignored a packet that is not a DHCP message" + (f": {detail}" if detail else "")
+        self._limited(ids.MALFORMED, "malformed", text, {"HOLDFAST_DROP_REASON": "malformed"})
+
+    def recorded(self, outcome: Outcome) -> None:
+        """An acquisition or renewal ended: history, journal, metrics (promise 6)."""
+        from holdfast.observe.outcomes import as_record  # noqa: PLC0415
+
+        now = self._boottime()
+        result = outcome.result.value
+        _count(self.results, result)
+        if result in WON:
+            self._last_success = now
+            if outcome.path is not None:
+                _count(self.paths, outcome.path.value)
+        self._last = outcome
+        record = as_record(outcome, self.ifname, boottime=now, wall=self._wall())
+        self._keep(record)
+        self._tell_held()
+        self._held = outcome, record
+        if result not in WON or self._won(outcome):
+            self._tell_held()  # else with the transition that follows, which brings the new lease's T1
+        self._write_metrics()
+
+    def noticed(self, action: Noticed) -> None:
+        """Something worth a line; repeated ones are counted."""
+        code = action.code.value
+        _count(self.notices, code)
+        kind = ids.NOTICES.get(code, ids.LINE)
+        text = f"{code.replace('-', ' ')}: {action.detail}"
+        self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
+
+    def line(self, priority: int, text: str) -> None:
+        """A free line."""
+        self._tell(ids.LINE._replace(priority=priority), text)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """All counters: drops by reason, results, ways of the answers, notices by code."""
+        return {"drops": dict(self.drops), "results": dict(self.results), "paths": dict(self.paths),
+                "notices": dict(self.notices)}
+
+    def close(self) -> None:
+        """Write what still waits. The log belongs to the process and stays open."""
+        self._tell_held()
+        self._retry_at = 0.0
+        self._retry()
+        self._write_metrics()
+
+    def _keep(self, record: Record) -> None:
+        if self._outcomes is None:
+            return
+        try:
+            self._outcomes.append(record)
+        except OSError as error:
+            self._not_recorded(self._outcomes, error)
+
+    def _retry(self) -> None:
+        now = self._boottime()
+        if self._outcomes is None or not self._outcomes.pending or now < self._retry_at:
+            return
+        try:
+            self._outcomes.flush()
+        except OSError as error:
+            self._not_recorded(self._outcomes, error)
+
+    def _not_recorded(self, outcomes: OutcomeJournal, error: OSError) -> None:
+        self._retry_at = self._boottime() + RETRY_PAUSE
+        lost = f", {outcomes.lost} are lost" if outcomes.lost else ""
+        why = f"the history cannot be written: {outcomes.path}: {error.strerror}"
+        text = f"{why}; {outcomes.pending} outcomes wait{lost}"
+        self._limited(ids.NOT_RECORDED, "not-recorded", text, {"ERRNO": str(error.errno)})
+
+    def _tell_held(self) -> None:
+        if self._held is None:
+            return
+        from holdfast.observe.words import outcome_text  # noqa: PLC0415
+
+        (outcome, record), self._held = self._held, None
+        renew_in = self.lease.t1_at - self._boottime() if self.lease and self._won(outcome) else None
+        fields = {FIELDS[key]: str(value) for key, value in record.items()
+                  if key in FIELDS and value is not None}
+        result = outcome.result.value
+        text = outcome_text(outcome, renew_in)
+        self._limited(ids.RESULTS[result], "result " + result, text, fields, OUTCOME_BURST)
+
+    def _won(self, outcome: Outcome) -> bool:
+        """Whether the lease in use is the one that ``outcome`` brought."""
+        return self.lease is not None and self.lease.started_at >= outcome.started_at
+
+    def _write_metrics(self) -> None:
+        if self._metrics is None:
+            return
+        from holdfast.observe.metrics import Facts  # noqa: PLC0415
+
+        now = self._boottime()
+        facts = Facts(
+            interface=self.ifname, state=self.state, now=now, wall=self._wall(), lease=self.lease,
+            last_success=self._last_success, last=self._last, drops=self.drops, results=self.results,
+            paths=self.paths, notices=self.notices, log_lines_lost=self._log.lost,
+        )
+        try:
+            self._metrics.write(facts)
+        except OSError as error:
+            text = f"the metrics cannot be written: {self._metrics.path}: {error.strerror}"
+            self._limited(ids.LINE._replace(priority=4), "metrics", text, {"ERRNO": str(error.errno)})
+
+    def _limited(
+        self, kind: ids.Kind, key: str, text: str, fields: Mapping[str, str], burst: int = 1
+    ) -> None:
+        more = self._limiter.allow(key, self._boottime(), burst=burst)
+        if more is None:
+            return
+        if more:
+            text += f" ({more} more like this since the last line)"
+        self._tell(kind, text, fields)
+
+    def _tell(self, kind: ids.Kind, text: str, fields: Mapping[str, str] | None = None) -> None:
+        entry = {"MESSAGE_ID": kind.message_id, "INTERFACE": self.ifname, "DHCP_STATE": self.state}
+        self._log.write(kind.priority, f"{self.ifname}: {text}", {**entry, **(fields or {})})
+
+
+def _count(counters: dict[str, int], key: str, number: int = 1) -> None:
+    counters[key] = counters.get(key, 0) + number

@@ -1,0 +1,117 @@
+"""Outcomes and durations in plain words, for the log and the command line."""
+
+from __future__ import annotations
+
+from math import inf
+
+from holdfast.core.outcome import Outcome, Path, Result
+
+_PATHS = {
+    Path.UNICAST: "by unicast",
+    Path.BROADCAST: "by broadcast",
+    Path.BROADCAST_ANY: "by broadcast from 0.0.0.0",
+    Path.DISCOVER: "by DISCOVER",
+}
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` in its two largest units: 0.4 s, 57 s, 5 min 30 s, 9 h 12 min, 3 d 4 h."""
+    if seconds == inf:
+        return "for ever"
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def outcome_text(outcome: Outcome, renew_in: float | None) -> str:
+    """One line about ``outcome``. ``renew_in`` is seconds until the next renewal, None when none is due."""
+    return _TEXTS[outcome.result](outcome) + _next(outcome, renew_in)
+
+
+def _acquired(outcome: Outcome) -> str:
+    lasting = "" if outcome.lease_time is None else ", " + _term(outcome.lease_time)
+    return f"acquired {outcome.address}{_way(outcome)}{lasting}"
+
+
+def _renewed(outcome: Outcome) -> str:
+    return f"renewed {outcome.address}{_way(outcome)}{_left(outcome, 'were')}"
+
+
+def _moved(outcome: Outcome) -> str:
+    return f"moved from {outcome.former_address} to {outcome.address},{_way(outcome)}{_left(outcome, 'were')}"
+
+
+def _kept(outcome: Outcome) -> str:
+    return f"kept {outcome.address} without renewal{_effort(outcome)}{_left(outcome, 'are')}"
+
+
+def _refused(outcome: Outcome) -> str:
+    by = outcome.server or "a server"
+    return f"{by} refused to renew {outcome.address}{_effort(outcome)}; asking anew{_left(outcome, 'are')}"
+
+
+def _expired(outcome: Outcome) -> str:
+    return f"lost {outcome.address or 'the address'}: its lease ended{_effort(outcome)}"
+
+
+def _conflict(outcome: Outcome) -> str:
+    return f"gave up {outcome.address or 'the address'}: somebody else uses it{_effort(outcome)}"
+
+
+def _released(outcome: Outcome) -> str:
+    to = f" to {outcome.server}" if outcome.server else ""
+    return f"released {outcome.address or 'the lease'}{to}{_left(outcome, 'were')}"
+
+
+def _stopped(outcome: Outcome) -> str:
+    if outcome.address is None:
+        return f"stopped before an address was found{_effort(outcome)}"
+    return f"stopped in the middle of a renewal; {outcome.address} stays{_left(outcome, 'are')}"
+
+
+_TEXTS = {
+    Result.ACQUIRED: _acquired,
+    Result.RENEWED: _renewed,
+    Result.MOVED: _moved,
+    Result.KEPT: _kept,
+    Result.REFUSED: _refused,
+    Result.EXPIRED: _expired,
+    Result.CONFLICT: _conflict,
+    Result.RELEASED: _released,
+    Result.STOPPED: _stopped,
+}
+
+
+def _way(outcome: Outcome) -> str:
+    server = f" from {outcome.server}" if outcome.server else ""
+    # Every first lease goes by broadcast; only a renewal has a way worth telling.
+    path = f" {_PATHS[outcome.path]}" if outcome.path and outcome.result is not Result.ACQUIRED else ""
+    latency = "" if outcome.latency is None else f" in {outcome.latency:.2f} s"
+    return server + path + latency + _effort(outcome)
+
+
+def _effort(outcome: Outcome) -> str:
+    messages = f"{outcome.attempts} message" + ("s" if outcome.attempts != 1 else "")
+    parts = [part for part in (messages if outcome.attempts else "", outcome.cause) if part]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _left(outcome: Outcome, verb: str) -> str:
+    if outcome.seconds_left == inf:
+        return ", the lease has no end"
+    return f", {duration(outcome.seconds_left)} {verb} left"
+
+
+def _term(lease_time: float) -> str:
+    return "for ever" if lease_time == inf else f"for {duration(lease_time)}"
+
+
+def _next(outcome: Outcome, renew_in: float | None) -> str:
+    if renew_in is None or outcome.result not in (Result.ACQUIRED, Result.RENEWED, Result.MOVED):
+        return ""
+    return ", no renewal is due" if renew_in == inf else f", next renewal in {duration(renew_in)}"

@@ -1,0 +1,166 @@
+"""Checks of one configured value: each takes what TOML gave and returns what the model holds.
+
+A ValueError says what is wrong and what is allowed, and is put behind the file and the key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable
+
+Check = Callable[[object], Any]
+
+
+def wrong_type(value: object, wanted: str) -> ValueError:
+    """What to raise for a value of another TOML type."""
+    got = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list",
+           dict: "a table"}
+    return ValueError(f"{show(value)} is {got.get(type(value), 'a date or time')}; use {wanted}")
+
+
+def show(value: object) -> str:
+    """``value`` as TOML would write it, short enough for one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = '"' + value.replace('"', '\\"') + '"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _of(kind: type, value: object, wanted: str) -> Any:
+    # bool is an int in Python, but not in TOML.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise wrong_type(value, wanted)
+    return value
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    return bool(_of(bool, value, "true or false"))
+
+
+def choice(*allowed: str) -> Check:
+    """One of some words."""
+    listed = ", ".join(f'"{word}"' for word in allowed[:-1]) + f' or "{allowed[-1]}"'
+
+    def check(value: object) -> str:
+        if _of(str, value, listed) not in allowed:
+            raise ValueError(f"{show(value)} is not allowed; use {listed}")
+        return str(value)
+
+    return check
+
+
+def integer(low: int, high: int) -> Check:
+    """A whole number within bounds, both included."""
+
+    def check(value: object) -> int:
+        number = int(_of(int, value, f"a whole number from {low} to {high}"))
+        if not low <= number <= high:
+            raise ValueError(f"{number} is out of range; use a whole number from {low} to {high}")
+        return number
+
+    return check
+
+
+def seconds(low: float, high: float) -> Check:
+    """A duration in seconds within bounds, both included."""
+    wanted = f"a number of seconds from {low:g} to {high:g}"
+
+    def check(value: object) -> float:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise wrong_type(value, wanted)
+        if not low <= value <= high:  # also refuses nan
+            raise ValueError(f"{show(value)} is out of range; use {wanted}")
+        return float(value)
+
+    return check
+
+
+def folder(value: object) -> str:
+    """An absolute path: a service has no useful working directory."""
+    path = str(_of(str, value, 'an absolute path such as "/var/lib/holdfast"'))
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError(f"{show(path)} is not an absolute path; start it with /")
+    return path
+
+
+def group(value: object) -> str:
+    """The name or number of a group; whether it exists is seen when the socket is made."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return str(value)
+    name = str(_of(str, value, "the name of a group"))
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", name):
+        raise ValueError(f"{show(name)} is not the name of a group")
+    return name
+
+
+def class_text(value: object) -> str:
+    """The content of option 60 or one instance of option 77."""
+    text = str(_of(str, value, "a text of 1 to 255 bytes"))
+    if not 1 <= len(text.encode()) <= 255:
+        raise ValueError(f"{show(text)} has {len(text.encode())} bytes; use 1 to 255")
+    return text
+
+
+def class_texts(value: object) -> tuple[str, ...]:
+    """One user class or a list of them (RFC 3004: each with its length, 255 bytes in all)."""
+    values = value if isinstance(value, list) else [_of(str, value, "a text or a list of texts")]
+    texts = tuple(class_text(one) for one in values)
+    if sum(len(text.encode()) + 1 for text in texts) > 255:
+        raise ValueError("the classes are longer than 255 bytes together, a length byte each included")
+    return texts
+
+
+def hostname(value: object) -> str:
+    """A name by RFC 1123 section 2.1, or "@system": this machine's own name when the agent starts."""
+    name = str(_of(str, value, 'a host name, or "@system" for this machine\'s name'))
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    if name != "@system" and (len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name)):
+        raise ValueError(f"{show(name)} is not a host name (RFC 1123: letters, digits and hyphens); "
+                         'use one, or "@system" for this machine\'s name')
+    return name
+
+
+def client_id(value: object) -> str:
+    """"mac", "duid", "none" or the bytes of option 61 in hex, which are returned as plain hex."""
+    allowed = '"mac", "duid", "none", or option 61 in hex with its type byte, such as "01:52:54:00:12:34:56"'
+    text = str(_of(str, value, allowed)).strip()
+    if text in ("mac", "duid", "none"):
+        return text
+    digits = re.sub("[:.-]", "", text).lower()
+    if not re.fullmatch(r"([0-9a-f]{2}){2,255}", digits):
+        raise ValueError(f"{show(text)} is not allowed; use {allowed} (2 to 255 bytes)")
+    return digits
+
+
+def option_codes(value: object) -> tuple[int, ...]:
+    """Options by number, or by their RFC 2132 name as in ``ntp-servers``."""
+    items = _of(list, value, 'a list of option numbers or names such as [42, "captive-portal"]')
+    return tuple(dict.fromkeys(_option_code(item) for item in items))
+
+
+def _option_code(item: object) -> int:
+    from holdfast.wire.options import NAMES  # noqa: PLC0415 - only when options are named
+
+    if isinstance(item, int) and not isinstance(item, bool):
+        if not 1 <= item <= 254:
+            raise ValueError(f"{item} is not an option; use numbers from 1 to 254")
+        return item
+    wanted = _plain(str(_of(str, item, "option numbers or names")))
+    known = {_plain(name): code for code, name in NAMES.items()}
+    if wanted not in known:
+        raise ValueError(f"{show(item)} is not the name of an option{nearest(wanted, known)}; "
+                         "numbers from 1 to 254 are allowed too")
+    return known[wanted]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def nearest(name: str, known: Any) -> str:
+    """``; did you mean "..."?`` when one of ``known`` is like ``name``, else nothing."""
+    import difflib  # noqa: PLC0415 - only after a mistake
+
+    like = difflib.get_close_matches(name, list(known), n=1)
+    return f'; did you mean "{like[0]}"?' if like else ""

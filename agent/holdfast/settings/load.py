@@ -1,0 +1,129 @@
+"""Configuration files -> Settings. Later files override earlier ones, key by key.
+
+All problems are collected, so that one run of ``holdfast config check`` shows every one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from holdfast.settings.checks import nearest, show
+from holdfast.settings.model import InterfaceSettings, Settings, SettingsError
+from holdfast.settings.schema import AGENT, INTERFACE, Key
+
+try:
+    import tomllib  # type: ignore[import-not-found, unused-ignore]
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
+
+#: A configuration is a page or two; a file of this size is a mistake (a disk image, a log).
+SIZE_LIMIT = 1 << 20
+#: IFNAMSIZ without its final NUL (linux/if.h).
+IFNAME_LIMIT = 15
+
+
+def load(paths: Sequence[str]) -> Settings:
+    """Read, check and merge ``paths`` in order. Raises SettingsError."""
+    reader = _Reader()
+    for path in paths:
+        reader.add(path)
+    if reader.problems:
+        raise SettingsError(tuple(reader.problems))
+    defaults = InterfaceSettings(**reader.defaults)
+    return Settings(
+        **reader.agent,
+        defaults=defaults,
+        interfaces={name: defaults._replace(**keys) for name, keys in reader.interfaces.items()},
+        files=tuple(paths),
+        origins=reader.origins,
+    )
+
+
+def ifname_problem(name: str) -> str | None:
+    """Why ``name`` cannot be an interface's name (dev_valid_name() in the kernel), or None."""
+    if not name or len(name.encode()) > IFNAME_LIMIT:
+        return f"an interface's name has 1 to {IFNAME_LIMIT} bytes"
+    if name in (".", "..") or any(char in "/:" or char.isspace() for char in name):
+        return "an interface's name has no slash, colon or blank, and is not . or .."
+    return None
+
+
+class _Reader:
+    """Merges files; ``problems`` says what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.agent: dict[str, Any] = {}
+        self.defaults: dict[str, Any] = {}
+        self.interfaces: dict[str, dict[str, Any]] = {}
+        self.origins: dict[str, str] = {}
+        self._path = ""
+
+    def add(self, path: str) -> None:
+        """Read one file."""
+        self._path = path
+        for name, value in self._parse(path).items():
+            if name == "agent":
+                self._table("agent", value, AGENT, self.agent)
+            elif name == "defaults":
+                self._table("defaults", value, INTERFACE, self.defaults)
+            elif name == "interfaces":
+                self._interfaces(value)
+            else:
+                self._unknown(name, name, ("agent", "defaults", "interfaces"))
+
+    def _parse(self, path: str) -> Mapping[str, Any]:
+        try:
+            with open(path, "rb") as file:
+                data = file.read(SIZE_LIMIT + 1)
+            if len(data) > SIZE_LIMIT:
+                raise ValueError(f"is larger than {SIZE_LIMIT} bytes")
+            return dict(tomllib.loads(data.decode()))
+        except OSError as error:
+            self.problems.append(f"{path}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError as error:
+            self.problems.append(f"{path}: is not UTF-8 text (byte {error.start})")
+        except tomllib.TOMLDecodeError as error:
+            self.problems.append(f"{path}: is not TOML: {error}")
+        except ValueError as error:
+            self.problems.append(f"{path}: {error}")
+        return {}
+
+    def _interfaces(self, value: object) -> None:
+        if not isinstance(value, dict):
+            self._problem("interfaces", f"{show(value)} is not a table; use [interfaces.NAME]")
+            return
+        for name, table in value.items():
+            why = ifname_problem(name)
+            if why:
+                self._problem(f"interfaces.{name}", why)
+            else:
+                self._table(f"interfaces.{name}", table, INTERFACE, self.interfaces.setdefault(name, {}))
+
+    def _table(self, where: str, table: object, known: Mapping[str, Key], into: dict[str, Any]) -> None:
+        if not isinstance(table, dict):
+            self._problem(where, f"{show(table)} is not a table; use [{where}]")
+            return
+        for name, value in table.items():
+            key = f"{where}.{name}"
+            if name not in known:
+                self._unknown(key, name, known)
+                continue
+            try:
+                into[name] = known[name].check(value)
+            except ValueError as error:
+                self._problem(key, str(error))
+            else:
+                self.origins[key] = self._path
+
+    def _unknown(self, key: str, name: str, known: Any) -> None:
+        if name in AGENT:
+            hint = "; it belongs in [agent]"
+        elif name in INTERFACE:
+            hint = "; it belongs in [defaults] or [interfaces.NAME]"
+        else:
+            hint = nearest(name, known) or "; known are " + ", ".join(known)
+        self._problem(key, "unknown key" + hint)
+
+    def _problem(self, key: str, what: str) -> None:
+        self.problems.append(f"{self._path}: key {key}: {what}")

@@ -1,0 +1,71 @@
+"""The settings as records; the defaults are here and nowhere else.
+
+NamedTuples, not dataclasses: this module is imported before the first DISCOVER. What each key
+means and allows is in ``schema.py``, which the configuration reader and ``holdfast config`` use.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping, NamedTuple
+
+from holdfast.wire.record import record
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong. ``problems`` holds a line for each: ``FILE: key a.b.c: what``."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@record
+class InterfaceSettings(NamedTuple):
+    """What can differ from interface to interface: ``[defaults]`` and ``[interfaces.NAME]``.
+
+    ``client_id`` None means: the one stored with the lease, else "mac". ``user_class`` and
+    ``vendor_class`` are texts; ``request`` adds option numbers to those that are always asked
+    for. Durations are seconds.
+    """
+
+    client_id: str | None = None
+    hostname: str | None = None
+    vendor_class: str | None = None
+    user_class: tuple[str, ...] = ()
+    request: tuple[int, ...] = ()
+    metric: int = 100
+    use_routes: bool = True
+    use_dns: bool = True
+    use_mtu: bool = True
+    acd: str = "optimistic"
+    nak: str = "hold"
+    rapid_commit: bool = False
+    broadcast_flag: bool = False
+    anonymize: bool = False
+    start_delay: bool = False
+    discover_ceiling: float = 64.0
+
+
+@record
+class Settings(NamedTuple):
+    """Everything that was configured; ``Settings()`` is an agent without a configuration file.
+
+    The first fields are ``[agent]``. ``files`` were read, in order; ``origins`` maps a dotted key
+    to the file that set it.
+    """
+
+    state_dir: str | None = None
+    runtime_dir: str | None = None
+    hooks_dir: str | None = None
+    metrics_dir: str | None = None
+    control_group: str | None = None
+    log: str = "auto"
+    log_level: str = "info"
+    defaults: InterfaceSettings = InterfaceSettings()
+    interfaces: Mapping[str, InterfaceSettings] = {}
+    files: tuple[str, ...] = ()
+    origins: Mapping[str, str] = {}
+
+    def interface(self, name: str) -> InterfaceSettings:
+        """The settings of one interface, configured by name or not."""
+        return self.interfaces.get(name, self.defaults)

@@ -1,0 +1,61 @@
+"""Every key of the configuration: its check and its meaning. The defaults are in ``model.py``.
+
+``holdfast config show`` prints the meanings as comments, and a test compares the names with the model.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from holdfast.settings import checks
+from holdfast.settings.checks import Check
+
+
+class Key(NamedTuple):
+    """One key: how its value is checked, and what it means."""
+
+    check: Check
+    meaning: str
+
+
+#: ``[agent]``: the whole process.
+AGENT: dict[str, Key] = {
+    "state_dir": Key(checks.folder, "leases and histories; STATE_DIRECTORY or /var/lib/holdfast"),
+    "runtime_dir": Key(checks.folder, "control sockets; RUNTIME_DIRECTORY or /run/holdfast"),
+    "hooks_dir": Key(checks.folder, "programs that are run after a change, with JSON on their stdin"),
+    "metrics_dir": Key(checks.folder, "folder of a Prometheus textfile collector; one file per interface"),
+    "control_group": Key(checks.group, "group whose members may use the control sockets, beside root"),
+    "log": Key(checks.choice("auto", "journal", "stderr"),
+               'where lines go; "auto" is the journal when stderr is the journal'),
+    "log_level": Key(checks.choice("info", "debug"), '"debug" also tells every change of state on stderr'),
+}
+
+#: ``[defaults]`` and ``[interfaces.NAME]``.
+INTERFACE: dict[str, Key] = {
+    "client_id": Key(checks.client_id,
+                     'option 61: "mac", "duid" (RFC 4361, from the machine-id), "none", or hex with its '
+                     "type byte; unset: the one stored with the lease, else mac"),
+    "hostname": Key(checks.hostname, 'option 12, sent to the server; "@system" is this machine\'s name'),
+    "vendor_class": Key(checks.class_text, "option 60"),
+    "user_class": Key(checks.class_texts, "option 77: a text or a list (RFC 3004)"),
+    "request": Key(checks.option_codes, "options to ask for beside the usual ones, by number or name"),
+    "metric": Key(checks.integer(0, 0xFFFFFFFF), "metric of the routes; the lowest wins"),
+    "use_routes": Key(checks.boolean, "install the server's routes (options 121, 249, 33, 3)"),
+    "use_dns": Key(checks.boolean, "hand the server's resolvers and search list to the system"),
+    "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
+    "acd": Key(checks.choice("optimistic", "strict", "off"),
+               'address conflicts: "optimistic" uses the address while it is probed, "strict" probes '
+               'first (RFC 5227), "off" never probes'),
+    "nak": Key(checks.choice("hold", "halt"),
+               'refused by our own server: "hold" keeps the valid address while asking anew, "halt" '
+               "removes it (RFC 2131 figure 5)"),
+    "rapid_commit": Key(checks.boolean, "two messages instead of four where the server can (RFC 4039)"),
+    "broadcast_flag": Key(checks.boolean, "ask the server to answer by broadcast"),
+    "anonymize": Key(checks.boolean,
+                     "RFC 7844: no host name, no class, a client-id of the present MAC, whatever is set"),
+    "start_delay": Key(checks.boolean,
+                       "wait 1 to 10 s before the first DISCOVER (RFC 2131 4.4.1: a SHOULD against rooms full of "
+                       "machines powered on together); off, because a virtual machine's boot waits for its "
+                       "address, hosts start guests one after the other, and the repeats are jittered"),
+    "discover_ceiling": Key(checks.seconds(2, 3600), "longest gap between two DISCOVERs, in seconds"),
+}

@@ -1,0 +1,87 @@
+"""Settings of one interface -> core.config.ClientConfig."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
+from holdfast.settings import SettingsError
+from holdfast.settings.client import client_config
+from holdfast.settings.model import InterfaceSettings
+
+MAC = bytes.fromhex("525400123456")
+FROM_MAC = b"\x01" + MAC
+
+
+def test_defaults_give_the_defaults_of_the_protocol() -> None:
+    assert client_config(InterfaceSettings(), MAC) == ClientConfig(chaddr=MAC, client_id=FROM_MAC)
+
+
+@pytest.mark.parametrize(("configured", "stored", "wanted"), [
+    (None, None, FROM_MAC),
+    (None, b"\x00adopted", b"\x00adopted"),
+    (None, b"", None),
+    ("mac", b"\x00adopted", FROM_MAC),
+    ("none", b"\x00adopted", None),
+    ("00aabb", b"\x00adopted", b"\x00\xaa\xbb"),
+])
+def test_client_id_is_the_configured_one_else_the_stored_one_else_the_mac(  # rule 8
+    configured: str | None, stored: bytes | None, wanted: bytes | None
+) -> None:
+    assert client_config(InterfaceSettings(client_id=configured), MAC, 1, stored).client_id == wanted
+
+
+def test_client_id_of_another_hardware_type() -> None:
+    assert client_config(InterfaceSettings(), b"\x01\x02", 32).client_id == b"\x20\x01\x02"
+
+
+def test_duid_is_stable_belongs_to_the_machine_and_does_not_show_its_id(tmp_path: Path) -> None:
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_text("0123456789abcdef0123456789abcdef\n")
+    settings = InterfaceSettings(client_id="duid")
+    value = client_config(settings, MAC, machine_id=str(machine_id)).client_id
+    assert value is not None
+    assert (value[:1], value[1:5], value[5:7], len(value)) == (b"\xff", MAC[-4:], b"\x00\x04", 23)
+    assert value == client_config(settings, MAC, machine_id=str(machine_id)).client_id
+    assert bytes.fromhex("0123456789abcdef") not in value
+    machine_id.write_text("1123456789abcdef0123456789abcdef\n")
+    assert client_config(settings, MAC, machine_id=str(machine_id)).client_id != value
+
+
+@pytest.mark.parametrize("content", [None, "uninitialized\n", "", "00ff\n"])
+def test_duid_without_a_machine_id_is_a_settings_error(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "machine-id"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match="needs a machine-id"):
+        client_config(InterfaceSettings(client_id="duid"), MAC, machine_id=str(path))
+
+
+def test_texts_become_options() -> None:
+    settings = InterfaceSettings(hostname="vm1", vendor_class="é", user_class=("one", "two"), request=(43, 1))
+    config = client_config(settings, MAC)
+    assert (config.hostname, config.vendor_class, config.user_class) == ("vm1", b"\xc3\xa9", b"\x03one\x03two")
+    assert config.request_list == (*DEFAULT_REQUEST_LIST, 43)
+
+
+def test_system_is_this_machines_name() -> None:
+    assert client_config(InterfaceSettings(hostname="@system"), MAC).hostname == os.uname().nodename
+
+
+def test_anonymity_leaves_no_name_no_class_and_the_present_mac() -> None:  # rule 69
+    settings = InterfaceSettings(
+        anonymize=True, hostname="vm1", vendor_class="v", user_class=("u",), client_id="00aabb"
+    )
+    config = client_config(settings, MAC, 1, b"\x00adopted")
+    assert config == ClientConfig(chaddr=MAC, client_id=FROM_MAC, anonymize=True)
+
+
+def test_the_rest_is_passed_on() -> None:
+    settings = InterfaceSettings(acd="off", nak="halt", rapid_commit=True, broadcast_flag=True,
+                                 start_delay=True, discover_ceiling=30.0)
+    config = client_config(settings, MAC)
+    assert (config.acd, config.nak, config.rapid_commit, config.broadcast_flag, config.start_delay,
+            config.discover_ceiling) == ("off", "halt", True, True, True, 30.0)

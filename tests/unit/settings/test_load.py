@@ -1,0 +1,185 @@
+"""Reading, checking and merging configuration files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from holdfast import settings as room
+from holdfast.settings import Settings, SettingsError
+from holdfast.settings.load import SIZE_LIMIT, ifname_problem, load
+from holdfast.settings.model import InterfaceSettings
+from holdfast.settings.schema import AGENT, INTERFACE
+
+
+def _file(tmp_path: Path, text: str, name: str = "holdfast.toml") -> str:
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def _problems(tmp_path: Path, text: str) -> list[str]:
+    path = _file(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load([path])
+    assert all(problem.startswith(path + ": ") for problem in caught.value.problems)
+    return [problem.removeprefix(path + ": ") for problem in caught.value.problems]
+
+
+def test_without_files_there_are_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "config_files", lambda config: ())
+    assert room.read() == Settings() == load([])
+    assert Settings().interface("eth0") == InterfaceSettings()
+
+
+def test_the_start_delay_is_off_unless_configured(tmp_path: Path) -> None:  # rule 42
+    assert InterfaceSettings().start_delay is False
+    loaded = load([_file(tmp_path, "[defaults]\nstart_delay = true\n")])
+    assert loaded.interface("eth0").start_delay is True
+    assert "RFC 2131 4.4.1" in INTERFACE["start_delay"].meaning
+
+
+def test_every_key_of_the_schema_is_a_field_of_the_model() -> None:
+    assert tuple(INTERFACE) == InterfaceSettings._fields
+    assert tuple(AGENT) == Settings._fields[:len(AGENT)]
+
+
+def test_every_default_passes_its_own_check() -> None:
+    for known, model in ((INTERFACE, InterfaceSettings()), (AGENT, Settings())):
+        for name, key in known.items():
+            value = getattr(model, name)
+            if value is not None:
+                assert key.check(list(value) if isinstance(value, tuple) else value) == value
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    loaded = load([_file(tmp_path, """
+        [agent]
+        state_dir = "/srv/state"
+        runtime_dir = "/srv/run"
+        hooks_dir = "/srv/hooks"
+        metrics_dir = "/srv/metrics"
+        control_group = "adm"
+        log = "journal"
+        log_level = "debug"
+        [defaults]
+        metric = 50
+        [interfaces.eth0]
+        client_id = "01:52:54:00:12:34:56"
+        hostname = "host-1.example"
+        vendor_class = "vm"
+        user_class = ["one", "two"]
+        request = [43, "ntp-servers", "TFTP-server_name", 43]
+        use_routes = false
+        use_dns = false
+        use_mtu = false
+        acd = "strict"
+        nak = "halt"
+        rapid_commit = true
+        broadcast_flag = true
+        anonymize = true
+        start_delay = true
+        discover_ceiling = 120
+    """)])
+    assert loaded.control_group == "adm"
+    assert loaded.log_level == "debug"
+    assert loaded.interface("eth1") == InterfaceSettings(metric=50)
+    assert loaded.interface("eth0") == InterfaceSettings(
+        client_id="01525400123456", hostname="host-1.example", vendor_class="vm", user_class=("one", "two"),
+        request=(43, 42, 66), metric=50, use_routes=False, use_dns=False, use_mtu=False, acd="strict", nak="halt",
+        rapid_commit=True, broadcast_flag=True, anonymize=True, start_delay=True, discover_ceiling=120.0,
+    )
+    assert isinstance(loaded.interface("eth0").discover_ceiling, float)
+
+
+def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -> None:
+    first = _file(tmp_path, '[defaults]\nacd = "off"\nnak = "halt"\n[interfaces.eth0]\nmetric = 5\n', "a.toml")
+    second = _file(tmp_path, '[defaults]\nacd = "strict"\n[interfaces.eth0]\nuse_dns = false\n', "b.toml")
+    loaded = load([first, second])
+    assert loaded.files == (first, second)
+    assert loaded.interface("eth0") == InterfaceSettings(acd="strict", nak="halt", metric=5, use_dns=False)
+    assert loaded.origins == {"defaults.acd": second, "defaults.nak": first,
+                              "interfaces.eth0.metric": first, "interfaces.eth0.use_dns": second}
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ('[defaults]\nacd = "maybe"', 'key defaults.acd: "maybe" is not allowed; use "optimistic", "strict" or "off"'),
+    ("[defaults]\nacd = 1", 'key defaults.acd: 1 is a number; use "optimistic", "strict" or "off"'),
+    ("[defaults]\nhostnme = 1", 'key defaults.hostnme: unknown key; did you mean "hostname"?'),
+    ("[defaults]\nstate_dir = '/x'", "key defaults.state_dir: unknown key; it belongs in [agent]"),
+    ("[agent]\nmetric = 1", "key agent.metric: unknown key; it belongs in [defaults] or [interfaces.NAME]"),
+    ("[interface.eth0]\n", 'key interface: unknown key; did you mean "interfaces"?'),
+    ("xyzzy = 1", "key xyzzy: unknown key; known are agent, defaults, interfaces"),
+    ("interfaces = 1", "key interfaces: 1 is not a table; use [interfaces.NAME]"),
+    ("[interfaces]\neth0 = 1", "key interfaces.eth0: 1 is not a table; use [interfaces.eth0]"),
+    ('[interfaces."a b"]', "key interfaces.a b: an interface's name has no slash, colon or blank, "
+                           "and is not . or .."),
+    ('[interfaces.""]', "key interfaces.: an interface's name has 1 to 15 bytes"),
+    ("[defaults]\nmetric = true", "key defaults.metric: true is a boolean; use a whole number from 0 to 4294967295"),
+    ("[defaults]\nmetric = -1", "key defaults.metric: -1 is out of range; use a whole number from 0 to 4294967295"),
+    ("[defaults]\nuse_dns = 'no'", 'key defaults.use_dns: "no" is a text; use true or false'),
+    ("[defaults]\nuse_dns = 2001-01-01", "key defaults.use_dns: 2001-01-01 is a date or time; use true or false"),
+    ("[defaults]\nuse_dns = {}", "key defaults.use_dns: {} is a table; use true or false"),
+    ("[defaults]\ndiscover_ceiling = nan",
+     "key defaults.discover_ceiling: nan is out of range; use a number of seconds from 2 to 3600"),
+    ("[defaults]\ndiscover_ceiling = true",
+     "key defaults.discover_ceiling: true is a boolean; use a number of seconds from 2 to 3600"),
+    ("[agent]\nstate_dir = 'x'", 'key agent.state_dir: "x" is not an absolute path; start it with /'),
+    ("[agent]\ncontrol_group = 'a b'", 'key agent.control_group: "a b" is not the name of a group'),
+    ("[defaults]\nvendor_class = ''", 'key defaults.vendor_class: "" has 0 bytes; use 1 to 255'),
+    ("[defaults]\nrequest = [300]", "key defaults.request: 300 is not an option; use numbers from 1 to 254"),
+    ("[defaults]\nrequest = [true]", "key defaults.request: true is a boolean; use option numbers or names"),
+    ("[defaults]\nrequest = ['ntp-server']",
+     'key defaults.request: "ntp-server" is not the name of an option; did you mean "ntp-servers"?; '
+     "numbers from 1 to 254 are allowed too"),
+    ("[defaults]\nclient_id = 'maq'",
+     'key defaults.client_id: "maq" is not allowed; use "mac", "duid", "none", or option 61 in hex with its '
+     'type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
+    ("[defaults]\nhostname = '-x'",
+     'key defaults.hostname: "-x" is not a host name (RFC 1123: letters, digits and hyphens); '
+     'use one, or "@system" for this machine\'s name'),
+])
+def test_an_error_names_file_key_fault_and_remedy(tmp_path: Path, text: str, wanted: str) -> None:
+    assert _problems(tmp_path, text) == [wanted]
+
+
+def test_user_classes_fit_the_option(tmp_path: Path) -> None:
+    text = f"[defaults]\nuser_class = ['{'a' * 200}', '{'b' * 60}']"
+    assert _problems(tmp_path, text) == [
+        "key defaults.user_class: the classes are longer than 255 bytes together, a length byte each included"
+    ]
+
+
+def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
+    first = _file(tmp_path, "[defaults]\nacd = 1\nnak = 2\n", "a.toml")
+    second = _file(tmp_path, "[agent]\nlog = 3\n", "b.toml")
+    with pytest.raises(SettingsError) as caught:
+        load([first, second])
+    assert [problem.split(": ")[:2] for problem in caught.value.problems] == [
+        [first, "key defaults.acd"], [first, "key defaults.nak"], [second, "key agent.log"]]
+    assert str(caught.value) == "\n".join(caught.value.problems)
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    assert _problems(tmp_path, "[defaults\n")[0].startswith("is not TOML: ")
+    missing = str(tmp_path / "none.toml")
+    with pytest.raises(SettingsError, match=f"^{missing}: cannot be read: No such file or directory$"):
+        room.read(missing)
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(SettingsError, match=r"is not UTF-8 text \(byte 2\)$"):
+        load([str(tmp_path / "latin.toml")])
+    big = tmp_path / "big.toml"
+    big.touch()
+    os.truncate(big, SIZE_LIMIT + 1)
+    with pytest.raises(SettingsError, match=r"is larger than 1048576 bytes$"):
+        load([str(big)])
+
+
+@pytest.mark.parametrize(("name", "fine"), [
+    ("eth0", True), ("br-1.100", True), ("wlp0s20f3", True), ("a" * 15, True), ("a" * 16, False),
+    ("", False), (".", False), ("..", False), ("a/b", False), ("a b", False), ("eth0:1", False), ("é" * 8, False),
+])
+def test_interface_names(name: str, fine: bool) -> None:
+    assert (ifname_problem(name) is None) is fine
