@@ -139,7 +139,7 @@ class Namespace:
             file.write("# the lab's own\n")
 
     def _own_sys(self) -> None:
-        """/sys/class/net of this namespace, not of the machine; some kernels refuse it to a user namespace."""
+        """/sys/class/net of this namespace, not the machine's; some kernels refuse it to a user namespace."""
         with suppress(OSError):
             _mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
