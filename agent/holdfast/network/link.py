@@ -1,0 +1,114 @@
+"""What must be known of an interface before the first DISCOVER: by ioctl, because that needs no library.
+
+netdevice(7) gives the requests and ``struct ifreq``: 16 bytes of name, then a union. A hardware address
+there has at most 14 bytes, which is no loss: the client speaks to Ethernet only.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from typing import NamedTuple
+
+from holdfast.network import LinkError
+from holdfast.wire.record import record
+
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
+
+IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_NOARP = 0x1, 0x8, 0x10, 0x40, 0x80
+ARPHRD_ETHER = 1
+
+#: IFNAMSIZ is 16 with the terminating NUL.
+MAX_NAME = 15
+
+
+@record
+class Link(NamedTuple):
+    """One interface as it is now. ``flags`` are the lower 16 bits of IFF_* (all that an ioctl tells)."""
+
+    name: str
+    ifindex: int
+    mac: bytes
+    htype: int
+    flags: int
+
+    @property
+    def up(self) -> bool:
+        """Administratively up."""
+        return bool(self.flags & IFF_UP)
+
+    @property
+    def carrier(self) -> bool:
+        """Up and able to carry packets. IFF_RUNNING is RFC 2863's operational state; links that have
+        none (dummy, tun) count as running."""
+        return self.flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+
+
+def find(name: str) -> Link:
+    """The interface called ``name`` (an alternative name works too; ``Link.name`` is the real one).
+
+    Raises LinkError, whose ``errno`` is ENODEV when there is none of that name.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            ifindex = struct.unpack_from("=i", _ioctl(control, SIOCGIFINDEX, name), 16)[0]
+            name = socket.if_indextoname(ifindex)
+            htype, mac = struct.unpack_from("=H6s", _ioctl(control, SIOCGIFHWADDR, name), 16)
+            flags = _flags(control, name)
+        except OSError as error:
+            raise _explained(name, error) from None
+    return Link(name, ifindex, mac, htype, flags)
+
+
+def ethernet(name: str) -> Link:
+    """``find``, and a LinkError when DHCP cannot be spoken there: loopback, a tunnel, InfiniBand."""
+    link = find(name)
+    if link.htype != ARPHRD_ETHER or link.flags & (IFF_LOOPBACK | IFF_POINTOPOINT):
+        raise LinkError(
+            errno.EOPNOTSUPP,
+            f"{link.name} is not an Ethernet interface (hardware type {link.htype}): "
+            "DHCP is spoken on Ethernet only; name another interface",
+        )
+    return link
+
+
+def set_up(name: str) -> None:
+    """Bring the interface up; nothing happens when it is. Raises LinkError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            flags = _flags(control, name)
+            if not flags & IFF_UP:
+                fcntl.ioctl(control, SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", flags | IFF_UP)))
+        except OSError as error:
+            raise _explained(name, error) from None
+
+
+def _flags(control: socket.socket, name: str) -> int:
+    flags: int = struct.unpack_from("=H", _ioctl(control, SIOCGIFFLAGS, name), 16)[0]
+    return flags
+
+
+def _ioctl(control: socket.socket, request: int, name: str) -> bytes:
+    return fcntl.ioctl(control, request, _ifreq(name))
+
+
+def _ifreq(name: str, union: bytes = b"") -> bytes:
+    encoded = os.fsencode(name)
+    if not 1 <= len(encoded) <= MAX_NAME or b"\0" in encoded:
+        raise OSError(errno.ENODEV, "not a name that an interface can have")
+    return struct.pack("16s24s", encoded, union)
+
+
+def _explained(name: str, error: OSError) -> LinkError:
+    code = error.errno or 0
+    if code in (errno.ENODEV, errno.ENXIO):
+        names = [other for _, other in socket.if_nameindex()]
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        return LinkError(errno.ENODEV, f"there is no interface called {name!r} (there are: {shown})")
+    if code == errno.EPERM:
+        return LinkError(code, f"not permitted to bring up {name}: run as root, or with CAP_NET_ADMIN")
+    return LinkError(code, f"{name}: {os.strerror(code)} ({errno.errorcode.get(code, code)})")

@@ -1,0 +1,60 @@
+"""pyroute2's message classes, and nothing else of pyroute2. The only file that imports it.
+
+``import pyroute2`` runs its ``__init__``, which loads every protocol it knows: 100 ms and 20 MiB that a
+DHCP client has no use for. Its message codecs need none of it. So a bare package module of that name
+stands in while they are imported, and is taken away again: whoever imports pyroute2 afterwards gets the
+real one. When pyroute2 is loaded already, it is used as it is.
+
+pyroute2's own ``ifinfmsg`` loads 20 plugins for kinds of links; ``linkmsg`` here is the few attributes
+we need, in its own declarative form.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+
+
+def _stand_in() -> bool:
+    """Put the bare package in place; False when the real one is there."""
+    if "pyroute2" in sys.modules:
+        return False
+    spec = importlib.util.find_spec("pyroute2")
+    if spec is None:
+        raise ImportError("pyroute2 is not installed: it is what holdfast speaks to the kernel with")
+    package = types.ModuleType("pyroute2")
+    package.__path__ = list(spec.submodule_search_locations or ())
+    package.__spec__ = spec
+    sys.modules["pyroute2"] = package
+    return True
+
+
+_stood_in = _stand_in()
+try:
+    from pyroute2.netlink import nlmsg
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
+finally:
+    if _stood_in:
+        del sys.modules["pyroute2"]
+
+__all__ = ["ifaddrmsg", "linkmsg", "nlmsg", "rtmsg"]
+
+
+class linkmsg(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as pyroute2 names its classes
+    """struct ifinfomsg and the attributes we use (linux/if_link.h); IFLA_AF_SPEC stays bytes."""
+
+    prefix = "IFLA_"
+    fields = (
+        ("family", "B"), ("__align", "x"), ("type", "H"), ("index", "i"), ("flags", "I"), ("change", "I"),
+    )
+    nla_map = (
+        (1, "IFLA_ADDRESS", "cdata"),
+        (3, "IFLA_IFNAME", "asciiz"),
+        (4, "IFLA_MTU", "uint32"),
+        (26, "IFLA_AF_SPEC", "cdata"),
+        (29, "IFLA_EXT_MASK", "uint32"),
+        (50, "IFLA_MIN_MTU", "uint32"),
+        (51, "IFLA_MAX_MTU", "uint32"),
+    )

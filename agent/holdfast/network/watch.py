@@ -1,0 +1,221 @@
+"""What happens to one interface, as the kernel tells it (rtnetlink(7) multicast groups).
+
+``LinkWatch`` is made before the first DISCOVER, so that nothing is missed, and costs a socket; pyroute2's
+message classes are imported when the first message that concerns us has to be read. A machine with many
+containers or a routing daemon sends a flood of messages about others: those are told by a few bytes of
+their fixed headers and never decoded.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any, Iterator, NamedTuple
+
+from holdfast.network import LinkError, link
+from holdfast.wire.record import record
+
+RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE = 16, 17, 20, 21, 25
+RTPROT_DHCP, RT_TABLE_MAIN = 16, 254
+
+#: Datagrams taken in one ``read``, so that a flood cannot keep the loop from its timers; what is left
+#: keeps the descriptor readable.
+MAX_DATAGRAMS = 64
+
+#: A datagram holds at most this (netlink's NLMSG_GOODSIZE is a page, or 8 KiB; dumps up to 32 KiB).
+MAX_DATAGRAM = 1 << 16
+
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port id
+
+
+class Kind(str, Enum):
+    """What happened."""
+
+    CARRIER_UP = "carrier-up"
+    CARRIER_DOWN = "carrier-down"
+    GONE = "gone"  # removed, or moved to another network namespace
+    APPEARED = "appeared"  # an interface of our name is there (again); ``ifindex`` may be new
+    RENAMED = "renamed"  # the same interface, now ``name``
+    NEW_MAC = "new-mac"
+    ADDRESS_ADDED = "address-added"  # added, or its lifetimes changed; by whom is not told
+    ADDRESS_REMOVED = "address-removed"
+    ROUTE_REMOVED = "route-removed"  # a route of protocol dhcp over this interface
+    RESYNC = "resync"  # messages were lost: look at addresses and routes again
+
+
+@record
+class LinkEvent(NamedTuple):
+    """One thing that happened. ``name`` and ``ifindex`` are the interface's after it.
+
+    ``address`` is set for addresses; ``destination`` and ``gateway`` (None for on-link) for routes;
+    ``former`` is the name before RENAMED.
+    """
+
+    kind: Kind
+    name: str
+    ifindex: int
+    mac: bytes = b""
+    address: IPv4Interface | None = None
+    destination: IPv4Network | None = None
+    gateway: IPv4Address | None = None
+    former: str = ""
+
+
+class LinkWatch:
+    """Watches the interface called ``name``, present or not yet, and follows it through renames.
+
+    ``link`` is what is known of it now, None while there is none. After GONE an interface that gets
+    the name (the last one it had) is APPEARED. Raises LinkError when there is no netlink.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.link: link.Link | None = None
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+                socket.NETLINK_ROUTE,
+            )
+            self._socket.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE))
+        except OSError as error:
+            raise LinkError(error.errno, f"cannot watch {name}: {error.strerror}") from None
+        self._look()  # after the subscription: whatever changes from here on is told
+        if self.link is not None:
+            self.name = self.link.name
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._socket.close()
+
+    def read(self) -> list[LinkEvent]:
+        """What has happened since; never blocks, never raises. Empty when nothing did."""
+        events: list[LinkEvent] = []
+        for _ in range(MAX_DATAGRAMS):
+            try:
+                data = self._socket.recv(MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    break
+                # The kernel had more to tell than the socket could hold (netlink(7)).
+                events += self._look()
+                events.append(self._event(Kind.RESYNC))
+                continue
+            for kind, message in split(data):
+                events += self._events(kind, message)
+        return events
+
+    def _events(self, kind: int, message: bytes) -> list[LinkEvent]:
+        family = message[16] if len(message) > 16 else -1
+        if kind in (RTM_NEWLINK, RTM_DELLINK):
+            # A bridge tells of its ports in messages of family AF_BRIDGE: leaving a bridge is a "DELLINK".
+            return self._link_events(kind, message) if family == socket.AF_UNSPEC else []
+        if self.link is None or family != socket.AF_INET:
+            return []
+        if kind in (RTM_NEWADDR, RTM_DELADDR):
+            return self._address_events(kind, message)
+        # struct rtmsg: family dst_len src_len tos table protocol scope type, one byte each
+        if kind == RTM_DELROUTE and message[20:22] == bytes((RT_TABLE_MAIN, RTPROT_DHCP)):
+            return self._route_events(message)
+        return []
+
+    def _link_events(self, kind: int, message: bytes) -> list[LinkEvent]:
+        # struct ifinfomsg: family, pad, type (u16), index (i32), flags (u32), change (u32)
+        htype, ifindex, flags = struct.unpack_from("=HiI", message, 18)
+        if self.link is not None and ifindex != self.link.ifindex:
+            return []
+        if kind == RTM_DELLINK:
+            return self._change(None) if self.link is not None else []
+        attributes = _decode("linkmsg", message)
+        name = attributes.get_attr("IFLA_IFNAME")
+        if self.link is None and name != self.name:
+            return []
+        mac = (attributes.get_attr("IFLA_ADDRESS") or b"")[:6]
+        return self._change(link.Link(name, ifindex, mac, htype, flags & 0xFFFF))
+
+    def _look(self) -> list[LinkEvent]:
+        """Ask instead of being told: what changed since, judged by the interface as it is now."""
+        try:
+            if self.link is not None:
+                return self._change(link.find(socket.if_indextoname(self.link.ifindex)))
+        except OSError:
+            gone = self._change(None)
+        else:
+            gone = []
+        try:
+            return gone + self._change(link.find(self.name))
+        except LinkError:
+            return gone
+
+    def _change(self, now: link.Link | None) -> list[LinkEvent]:
+        """The events that lead from ``self.link`` to ``now``."""
+        before, self.link = self.link, now
+        if now is None:
+            return [] if before is None else [self._event(Kind.GONE, ifindex=before.ifindex, mac=before.mac)]
+        events = []
+        if before is None:
+            events.append(self._event(Kind.APPEARED))
+        elif before.name != now.name:
+            self.name = now.name
+            events.append(self._event(Kind.RENAMED, former=before.name))
+        if before is not None and before.mac != now.mac:
+            events.append(self._event(Kind.NEW_MAC))
+        if now.carrier and (before is None or not before.carrier):
+            events.append(self._event(Kind.CARRIER_UP))
+        elif before is not None and before.carrier and not now.carrier:
+            events.append(self._event(Kind.CARRIER_DOWN))
+        return events
+
+    def _address_events(self, kind: int, message: bytes) -> list[LinkEvent]:
+        assert self.link is not None
+        # struct ifaddrmsg: family, prefixlen, flags, scope (one byte each), index (u32)
+        if struct.unpack_from("=I", message, 20)[0] != self.link.ifindex:
+            return []
+        local = _decode("ifaddrmsg", message).get_attr("IFA_LOCAL")
+        if local is None:
+            return []
+        what = Kind.ADDRESS_ADDED if kind == RTM_NEWADDR else Kind.ADDRESS_REMOVED
+        return [self._event(what, address=IPv4Interface((local, message[17])))]
+
+    def _route_events(self, message: bytes) -> list[LinkEvent]:
+        route = _decode("rtmsg", message)
+        if self.link is None or route.get_attr("RTA_OIF") != self.link.ifindex:
+            return []
+        destination = IPv4Network((route.get_attr("RTA_DST") or 0, message[17]))
+        gateway = route.get_attr("RTA_GATEWAY")
+        return [self._event(
+            Kind.ROUTE_REMOVED, destination=destination, gateway=IPv4Address(gateway) if gateway else None
+        )]
+
+    def _event(self, kind: Kind, **more: Any) -> LinkEvent:
+        if self.link is not None:
+            more = {"ifindex": self.link.ifindex, "mac": self.link.mac, **more}
+        return LinkEvent(kind, self.name, more.pop("ifindex", 0), **more)
+
+
+def split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The (type, whole message) pairs of one netlink datagram; a cut-off tail is left out."""
+    position = 0
+    while position + _HEADER.size <= len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, position)
+        if length < _HEADER.size or position + length > len(data):
+            return
+        yield kind, data[position:position + length]
+        position += (length + 3) & ~3
+
+
+def _decode(name: str, message: bytes) -> Any:
+    from holdfast.network import rtnl  # noqa: PLC0415 - 20 ms that the first DISCOVER does not wait for
+
+    decoded = getattr(rtnl, name)(message)
+    decoded.decode()
+    return decoded
