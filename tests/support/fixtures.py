@@ -1,4 +1,4 @@
-"""Loads the replies under tests/fixtures/replies (see build_replies.py there: made with scapy, not captured)."""
+"""Loads the replies of tests/fixtures/replies (build_replies.py there made them with scapy)."""
 
 from __future__ import annotations
 

@@ -116,6 +116,10 @@ _PRINTABLE = bytes(range(0x20, 0x7F))
 _PRINTABLE_OR_QUESTION_MARK = bytes(byte if byte in _PRINTABLE else 0x3F for byte in range(256))
 _VISIBLE = bytes(range(0x21, 0x7F))
 
+#: Domains read from option 119. Each may be a two byte pointer to a long name, so that 2 KiB could become
+#: 250 KiB; resolvers look at far fewer (glibc before 2.26: six).
+_MAXIMUM_DOMAINS = 32
+
 
 def address(value: bytes) -> IPv4Address:
     """One address: exactly four bytes."""
@@ -243,10 +247,10 @@ def _network(destination: int, width: int) -> IPv4Network:
 
 def domain_search(value: bytes) -> tuple[str, ...]:
     """The domains of option 119 (RFC 3397), with RFC 1035 compression over the whole value. Those that are
-    not names (rule 73) are left out; what follows a malformed one is dropped."""
-    names = []
+    not names (rule 73) are left out; what follows a malformed one, or the 32nd, is dropped."""
+    names: list[str] = []
     position = 0
-    while position < len(value):
+    while position < len(value) and len(names) < _MAXIMUM_DOMAINS:
         try:
             labels, position = _read_name(value, position)
         except WireError:

@@ -1,0 +1,243 @@
+"""wire.options: values as meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from holdfast.wire import WireError
+from holdfast.wire import options as opt
+
+A, B = IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")
+ON_LINK = IPv4Address(0)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "value"),
+    [
+        (opt.address, b""),
+        (opt.address, b"abc"),
+        (opt.address, b"abcde"),
+        (opt.addresses, b""),
+        (opt.addresses, b"abc"),
+        (opt.uint8, b""),
+        (opt.uint8, b"ab"),
+        (opt.uint16, b"a"),
+        (opt.uint16, b"abc"),
+        (opt.uint32, b"abc"),
+        (opt.uint32, b"abcde"),
+        (opt.classless_routes, b""),
+        (opt.static_routes, b""),
+        (opt.domain_search, b""),
+    ],
+)
+def test_a_value_of_which_nothing_can_be_used_is_refused(
+    decoder: Callable[[bytes], object], value: bytes
+) -> None:  # rule 22
+    with pytest.raises(WireError) as caught:
+        decoder(value)
+    assert caught.value.reason == "option"
+
+
+def test_numbers_and_addresses() -> None:
+    assert opt.address(A.packed) == A
+    assert opt.addresses(A.packed + B.packed) == (A, B)
+    assert (opt.uint8(b"\xff"), opt.uint16(b"\x05\xdc"), opt.uint32(b"\xff\xff\xff\xff")) == (
+        255,
+        1500,
+        0xFFFFFFFF,
+    )
+
+
+def test_a_ragged_tail_costs_the_tail_only() -> None:  # rule 22
+    assert opt.addresses(A.packed + b"\x0a\x00\x00") == (A,)
+
+
+def test_every_named_code_is_a_constant() -> None:
+    constants = {value for name, value in vars(opt).items() if name.isupper() and isinstance(value, int)}
+    assert set(opt.NAMES) == constants - {opt.PAD, opt.END}
+    assert len(set(opt.NAMES.values())) == len(opt.NAMES)
+
+
+def test_text_is_fit_for_a_log_line() -> None:
+    assert opt.text(b"all fine\0 hidden") == "all fine"
+    assert opt.text(b"\x1b[2J\n\xc3\xa9") == "?[2J???"
+    assert opt.text(b"") == ""
+    assert len(opt.text(b"y" * 999)) == 255
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (b"host", "host"),
+        (b"Host-1.example.COM", "Host-1.example.COM"),
+        (b"host.", "host"),
+        (b"host\0\0", "host"),
+        (b"3com", "3com"),
+        (b"a" * 63, "a" * 63),
+        (b"123", "123"),
+        (b"a" * 64, None),
+        (b"", None),
+        (b".", None),
+        (b"\0", None),
+        (b"-a", None),
+        (b"a-", None),
+        (b"a..b", None),
+        (b".a", None),
+        (b"a.-b", None),
+        (b"my_host", None),
+        (b"a b", None),
+        (b"a;reboot", None),
+        (b"$(id)", None),
+        (b"a\nb", None),
+        (b"a\0b", None),
+        (b"\xc3\xa9", None),
+        (b"10.0.0.1", None),
+        (b"a.1", None),
+        (b".".join([b"a" * 49] * 5) + b".abc", ".".join(["a" * 49] * 5) + ".abc"),
+        (b".".join([b"a" * 49] * 5) + b".abcd", None),
+    ],
+)
+def test_names_are_checked_by_rfc_1123(value: bytes, name: str | None) -> None:  # rule 73
+    assert opt.hostname(value) == name
+    assert opt.domain_name(value) == name
+
+
+def test_several_domains_in_option_15() -> None:  # rule 73
+    assert opt.domain_names(b"us-east-2.compute.internal  example.com\0") == (
+        "us-east-2.compute.internal",
+        "example.com",
+    )
+    assert opt.domain_names(b"good.example bad_one.example `id`") == ("good.example",)
+    assert opt.domain_names(b"") == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "uri"),
+    [
+        (b"https://portal.example/api", "https://portal.example/api"),
+        (b"HTTP://a/\0", "HTTP://a/"),
+        (b"ftp://a/", None),
+        (b"javascript:alert(1)", None),
+        (b"https://a/ b", None),
+        (b"https://a/\n", None),
+        (b"https://a/\xc3", None),
+        (b"", None),
+    ],
+)
+def test_a_captive_portal_is_a_web_address(value: bytes, uri: str | None) -> None:
+    assert opt.uri(value) == uri
+
+
+# Routes
+
+
+def test_classless_routes() -> None:  # rule 65
+    value = (
+        b"\x00"
+        + A.packed
+        + b"\x18\x0a\x01\x02"
+        + bytes(4)
+        + b"\x20\xa9\xfe\xa9\xfe"
+        + B.packed
+        + b"\x13\xac\x10\x20"
+        + A.packed
+    )
+    assert opt.classless_routes(value) == (
+        (IPv4Network("0.0.0.0/0"), A),
+        (IPv4Network("10.1.2.0/24"), ON_LINK),
+        (IPv4Network("169.254.169.254/32"), B),
+        (IPv4Network("172.16.32.0/19"), A),
+    )
+
+
+def test_host_bits_of_a_classless_route_are_masked() -> None:  # rule 65
+    assert opt.classless_routes(b"\x14\x0a\x01\xff" + A.packed) == ((IPv4Network("10.1.240.0/20"), A),)
+    assert opt.classless_routes(b"\x01\xff" + A.packed) == ((IPv4Network("128.0.0.0/1"), A),)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\x21\x0a\x00\x00\x00\x00" + A.packed, b"\xff", b"\x18", b"\x18\x0a\x01\x02\x0a\x00\x00", b"\x00\x0a"],
+)
+def test_a_malformed_tail_drops_the_tail(tail: bytes) -> None:  # rule 65
+    assert opt.classless_routes(b"\x00" + A.packed + tail) == ((IPv4Network("0.0.0.0/0"), A),)
+    with pytest.raises(WireError):
+        opt.classless_routes(tail)
+
+
+def test_static_routes_are_of_their_class() -> None:
+    pairs = (
+        ("10.0.0.0", "10.0.0.0/8"),
+        ("172.16.0.0", "172.16.0.0/16"),
+        ("192.168.5.0", "192.168.5.0/24"),
+        ("169.254.169.254", "169.254.169.254/32"),
+    )
+    value = b"".join(IPv4Address(destination).packed + A.packed for destination, _ in pairs)
+    assert opt.static_routes(value + b"ragged") == tuple((IPv4Network(network), A) for _, network in pairs)
+
+
+@pytest.mark.parametrize("destination", ["0.0.0.0", "127.0.0.0", "224.0.0.0", "255.255.255.255"])
+def test_static_routes_to_no_unicast_destination_are_left_out(destination: str) -> None:
+    bad = IPv4Address(destination).packed + A.packed
+    assert opt.static_routes(bad + bytes([10, 0, 0, 0]) + B.packed) == ((IPv4Network("10.0.0.0/8"), B),)
+    with pytest.raises(WireError):
+        opt.static_routes(bad)
+
+
+# Domain search
+
+
+def test_domain_search_with_compression() -> None:
+    """The example of RFC 3397 section 2: eng.apple.com. and marketing.apple.com."""
+    value = b"\x03eng\x05apple\x03com\x00\x09marketing\xc0\x04"
+    assert opt.domain_search(value) == ("eng.apple.com", "marketing.apple.com")
+
+
+def test_a_name_may_be_a_pointer_or_follow_a_chain_of_them() -> None:
+    value = b"\x03com\x00" + b"\x01a\xc0\x00" + b"\xc0\x05" + b"\x01b\xc0\x05"
+    assert opt.domain_search(value) == ("com", "a.com", "a.com", "b.a.com")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\xc0\x05",  # itself
+        b"\x01a\xc0\x05",  # its own start: a loop
+        b"\xc0\x07\xc0\x05",  # forward
+        b"\xc0",  # half a pointer
+        b"\x05ab",  # label past the end
+        b"\x02ab",  # no end
+        b"\x40" + b"a" * 64,  # reserved kinds of label
+        b"\x80a",
+    ],
+)
+def test_a_malformed_domain_drops_the_tail(tail: bytes) -> None:  # rules 22, 73
+    assert opt.domain_search(b"\x03com\x00" + tail) == ("com",)
+
+
+def test_domains_that_are_no_names_are_left_out() -> None:  # rule 73
+    assert opt.domain_search(b"\x03a_b\x00\x03com\x00\x00\x04`id`\x00") == ("com",)
+    with pytest.raises(WireError):
+        opt.domain_search(b"\x00")
+
+
+def test_a_name_of_endless_labels_is_refused() -> None:  # rule 22
+    with pytest.raises(WireError):
+        opt.domain_search(b"\x01a" * 1000 + b"\x00")
+
+
+def test_pointers_cannot_blow_a_packet_up() -> None:  # rule 22
+    value = b"\x01a" * 126 + b"\x00" + b"\xc0\x00" * 800
+    assert opt.domain_search(value) == (".".join("a" * 126),) * 32
+
+
+def test_names_that_are_left_out_cost_no_more_than_they_hold() -> None:  # rule 22
+    """A name has at most 127 labels, so the worst message of 2048 bytes takes 1000 x 127 steps, once."""
+    value = b"\x01_" * 126 + b"\x00" + b"\xc0\x00" * 800 + b"\x01b\x00"
+    assert opt.domain_search(value) == ("b",)
