@@ -87,3 +87,45 @@ def test_link_down_under_the_daemon(make_bench: Any) -> None:
     bench.agent.wait(lambda: set(bench.routes()) == before, 10, "the routes are back")
     assert bench.agent.wait_result("renewed")["started_at"] - up_at < 1.0
     assert bench.agent.running
+
+
+def test_netlink_refuses_renewals(make_bench: Any) -> None:
+    """The kernel refuses to move the lifetime: told, retried, and renewals go on meanwhile (rule 59)."""
+    bench = make_bench("dhcpd", SHORT)
+    broken = bench.folder / "netlink-is-broken"
+    bench.server.start()
+    bench.agent.start(launcher=[sys.executable, "-m", "tests.support.faulty_netlink", str(broken)])
+    bench.agent.wait_result("acquired")
+    bench.agent.wait_address(ADDRESS)
+    bench.watch(ADDRESS)
+
+    broken.touch()
+    renewed = len(bench.agent.results("renewed"))
+    updated = len(bench.lifetimes())
+    bench.agent.wait_result("renewed", count=renewed + 2)
+    assert len(bench.lifetimes()) == updated, "the fault has no effect"
+    assert "No such device" in bench.agent.said() or "ENODEV" in bench.agent.said()
+    broken.unlink()
+
+    bench.agent.wait(lambda: len(bench.lifetimes()) > updated, 10, "the lifetime has moved")
+    assert bench.agent.running
+    bench.assert_held()
+
+
+def test_netlink_refuses_the_first_lease(make_bench: Any) -> None:
+    """The kernel refuses the first address: told, retried, and it comes when the kernel will (rule 59)."""
+    bench = make_bench("dhcpd", SHORT)
+    broken = bench.folder / "netlink-is-broken"
+    broken.touch()
+    bench.server.start()
+    bench.agent.start(launcher=[sys.executable, "-m", "tests.support.faulty_netlink", str(broken)])
+    bench.agent.wait(
+        lambda: "No such device" in bench.agent.said() or "ENODEV" in bench.agent.said(), 10, "it is told"
+    )
+    assert bench.agent.addresses() == []
+    broken.unlink()
+
+    bench.agent.wait_address(ADDRESS, timeout=10)
+    bench.watch(ADDRESS)
+    bench.agent.wait_result("renewed")
+    bench.assert_held()

@@ -91,6 +91,18 @@ def test_unicast_is_dropped(any_bench: Bench) -> None:
     )
 
 
+def test_only_the_unspecified_source_is_answered(make_bench: Any) -> None:
+    """Neither unicast nor broadcast from our address gets through: the third rung of the ladder does."""
+    bench = make_bench("dhcpd")
+    bench.acquire()
+    bench.site.drop_addressed()
+
+    outcome = bench.agent.wait_result("renewed")
+
+    assert outcome["path"] == "broadcast-any"  # rule 6
+    bench.assert_held()
+
+
 def test_rebind(any_bench: Bench) -> None:
     """Nothing is answered until T2 has passed: the lease is kept, and renewed by broadcast."""
     bench = any_bench
@@ -110,6 +122,8 @@ def test_rebind(any_bench: Bench) -> None:
 def test_server_restarts_without_its_leases(any_bench: Bench) -> None:
     """A server that forgot us, whatever it says to that: the address stays, the lease becomes a fresh one."""
     bench = any_bench
+    # Not authoritative: dnsmasq says NAK to the unknown lease, udhcpd never answers it.
+    bench.server.service = Service(authoritative=False)
     bench.acquire()
     bench.server.kill()
     bench.server.forget()
@@ -127,8 +141,12 @@ def test_server_restarts_without_its_leases(any_bench: Bench) -> None:
 def test_move_to_another_address(any_bench: Bench) -> None:
     """The server has another address for us: it is there before the old one goes."""
     bench = any_bench
+    # Only dnsmasq says NAK to the former address; the others say nothing, and offer the new one to a
+    # DISCOVER, which waits in reserve until near the end of the lease.
+    short = Service(lease_time=14, t1=3, t2=5)
+    bench.server.service = short
     bench.acquire(ADDRESS, OTHER)
-    bench.server.reconfigure(Service(pool=OTHER))
+    bench.server.reconfigure(short._replace(pool=OTHER))
 
     outcome = bench.agent.wait_result("moved", timeout=40)
 

@@ -81,6 +81,7 @@ class Server:
         self.service = service
         self.process: subprocess.Popen[bytes] | None = None
         self.log = self.folder / "log"
+        self._log_start = 0
 
     # -- what each server has of its own ---------------------------------------------------------
 
@@ -113,6 +114,7 @@ class Server:
         for name, content in self.configuration().items():
             (self.folder / name).write_text(content)
         with self.log.open("ab") as log:
+            self._log_start = log.tell()
             self.process = self.namespace.popen(
                 self.command(),
                 stdin=subprocess.DEVNULL,
@@ -272,7 +274,7 @@ class Kea(Server):
 
     def said_ready(self) -> bool:
         """Port 67 is bound before the leases are loaded."""
-        return "DHCP4_STARTED" in self.log.read_text(errors="replace")
+        return b"DHCP4_STARTED" in self.log.read_bytes()[self._log_start :]
 
 
 class Dhcpd(Server):

@@ -65,6 +65,10 @@ class Site:
         """Nothing that is sent to the server's own address reaches its DHCP port."""
         self._drop(f"ip daddr {self.address.ip}")
 
+    def drop_addressed(self) -> None:
+        """Nothing reaches the DHCP port but what comes from 0.0.0.0, as on some virtual networks."""
+        self._drop("ip saddr != 0.0.0.0")
+
     def drop_all(self) -> None:
         """Nothing reaches the DHCP port."""
         self._drop("")
