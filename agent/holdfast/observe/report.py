@@ -144,7 +144,7 @@ class InterfaceReporter:
         code = action.code.value
         _count(self.notices, code)
         kind = ids.NOTICES.get(code, ids.LINE)
-        text = f"{code.replace('-', ' ')}: {action.detail}"
+        text = f"{code.replace('-', ' ').replace('nak', 'NAK')}: {action.detail}"
         self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
 
     def line(self, priority: int, text: str) -> None:

@@ -1,0 +1,72 @@
+"""Outcomes in plain words: these are the lines that people read."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from math import inf
+
+import pytest
+
+from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.observe.words import duration, outcome_text
+
+OURS, OTHER, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1")
+
+
+def _outcome(result: Result, **changes: object) -> Outcome:
+    return Outcome(
+        purpose="t1", result=result, path=Path.BROADCAST, attempts=2, latency=1.03, server=SERVER, address=OURS,
+        former_address=OURS, lease_time=120.0, seconds_left=54.2, cause="unicast unanswered", xid=1,
+        started_at=0.0, ended_at=1.03,
+    )._replace(**changes)
+
+
+@pytest.mark.parametrize(("outcome", "renew_in", "wanted"), [
+    (_outcome(Result.RENEWED), 57.0,
+     "renewed 10.0.0.5 from 10.0.0.1 by broadcast in 1.03 s (2 messages; unicast unanswered), 54 s were left, "
+     "next renewal in 57 s"),
+    (_outcome(Result.RENEWED, path=Path.UNICAST, attempts=1, cause="", latency=0.004, seconds_left=inf), inf,
+     "renewed 10.0.0.5 from 10.0.0.1 by unicast in 0.00 s (1 message), the lease has no end, no renewal is due"),
+    (_outcome(Result.RENEWED, path=Path.BROADCAST_ANY, server=None, cause=""), None,
+     "renewed 10.0.0.5 by broadcast from 0.0.0.0 in 1.03 s (2 messages), 54 s were left"),
+    (_outcome(Result.ACQUIRED, purpose="acquire", path=Path.DISCOVER, cause="", seconds_left=0.0), 57.0,
+     "acquired 10.0.0.5 from 10.0.0.1 in 1.03 s (2 messages), for 2 min, next renewal in 57 s"),
+    (_outcome(Result.ACQUIRED, lease_time=inf, cause="", attempts=0, latency=None), inf,
+     "acquired 10.0.0.5 from 10.0.0.1, for ever, no renewal is due"),
+    (_outcome(Result.ACQUIRED, lease_time=None, cause=""), None,
+     "acquired 10.0.0.5 from 10.0.0.1 in 1.03 s (2 messages)"),
+    (_outcome(Result.MOVED, path=Path.DISCOVER, address=OTHER, cause="10.0.0.1 said NAK"), 57.0,
+     "moved from 10.0.0.5 to 10.0.0.9, from 10.0.0.1 by DISCOVER in 1.03 s (2 messages; 10.0.0.1 said NAK), "
+     "54 s were left, next renewal in 57 s"),
+    (_outcome(Result.KEPT, latency=None, attempts=4, cause="nobody answered"), 57.0,
+     "kept 10.0.0.5 without renewal (4 messages; nobody answered), 54 s are left"),
+    (_outcome(Result.REFUSED, cause="wrong network"), None,
+     "10.0.0.1 refused to renew 10.0.0.5 (2 messages; wrong network); asking anew, 54 s are left"),
+    (_outcome(Result.REFUSED, server=None, cause="", attempts=0), None,
+     "a server refused to renew 10.0.0.5; asking anew, 54 s are left"),
+    (_outcome(Result.EXPIRED, attempts=150, latency=None, seconds_left=0.0, cause="nobody answered"), None,
+     "lost 10.0.0.5: its lease ended (150 messages; nobody answered)"),
+    (_outcome(Result.CONFLICT, attempts=0, cause="52:54:00:12:34:56 claims it"), None,
+     "gave up 10.0.0.5: somebody else uses it (52:54:00:12:34:56 claims it)"),
+    (_outcome(Result.RELEASED, attempts=1, cause=""), None, "released 10.0.0.5 to 10.0.0.1, 54 s were left"),
+    (_outcome(Result.RELEASED, server=None, address=None), None, "released the lease, 54 s were left"),
+    (_outcome(Result.STOPPED), None, "stopped in the middle of a renewal; 10.0.0.5 stays, 54 s are left"),
+    (_outcome(Result.STOPPED, address=None, attempts=1, cause=""), None,
+     "stopped before an address was found (1 message)"),
+])
+def test_lines(outcome: Outcome, renew_in: float | None, wanted: str) -> None:
+    assert outcome_text(outcome, renew_in) == wanted
+
+
+def test_every_result_has_words() -> None:
+    for result in Result:
+        assert outcome_text(_outcome(result), None)
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [
+    (-1.0, "0 s"), (0.0, "0 s"), (0.44, "0.4 s"), (2.0, "2 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"),
+    (59.6, "1 min"), (90.0, "1 min 30 s"), (3599.6, "1 h"), (33120.0, "9 h 12 min"), (86400.0, "1 d"),
+    (273600.0, "3 d 4 h"), (inf, "for ever"),
+])
+def test_durations(seconds: float, wanted: str) -> None:
+    assert duration(seconds) == wanted
