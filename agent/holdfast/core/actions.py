@@ -78,9 +78,9 @@ class Announce(NamedTuple):
 
 @record
 class Watch(NamedTuple):
-    """Report ARP claims to ``address`` by others as AddressConflict; None stops watching."""
+    """From now on report ARP claims by others to any of ``addresses`` as AddressConflict; none: stop watching."""
 
-    address: IPv4Address | None
+    addresses: tuple[IPv4Address, ...]
 
 
 @record

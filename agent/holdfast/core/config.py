@@ -26,7 +26,6 @@ DEFAULT_REQUEST_LIST: tuple[int, ...] = (
     opt.RENEWAL_TIME,
     opt.REBINDING_TIME,
     opt.CAPTIVE_PORTAL,
-    opt.AUTO_CONFIGURE,
 )
 
 
@@ -46,12 +45,10 @@ class ClientConfig(NamedTuple):
     hostname: str | None = None
     vendor_class: bytes | None = None
     user_class: bytes | None = None
-    request_address: str | None = None
     max_message_size: int = 1472
     broadcast_flag: bool = False
     rapid_commit: bool = False
     anonymize: bool = False
-    ipv6_only: bool = False
     acd: str = "optimistic"
     nak: str = "hold"
     start_delay: bool = False

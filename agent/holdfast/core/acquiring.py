@@ -1,0 +1,260 @@
+"""INIT, INIT-REBOOT, REBOOTING, SELECTING, REQUESTING: on the way to a lease (RFC 2131 sections 3.1, 3.2, 4.4).
+
+A lease may be *held* all the way: after its own server's NAK it stays in use until a new one is
+there or it ends.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from holdfast.core import binding, conflict, renewing, replies, requests, schedule
+from holdfast.core.actions import Configure, DeconfigureReason, DropReason, Forget, NoticeCode, Transmit
+from holdfast.core.events import Start
+from holdfast.core.lease import Lease
+from holdfast.core.machine import Machine
+from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.states import Bound, Exchange, Init, InitReboot, Rebooting, Requesting, Selecting
+from holdfast.core.timers import Timer
+from holdfast.wire import options as opt
+from holdfast.wire.message import ANY, BROADCAST, Message
+
+#: OFFERs kept while waiting for a better one. More servers than this on one link are noise or malice.
+OFFERS_MAX = 8
+
+
+def on_start(m: Machine, event: Start, now: float) -> None:
+    """The first event: carry on with a remembered lease, ask about it, or start from nothing."""
+    m.carrier = event.carrier
+    cached = event.cached
+    if cached is None or not cached.lease.valid(now):
+        if cached is not None:
+            m.hint = cached.lease.address  # an ended lease is only a hint (rule 50)
+            if cached.on_link:
+                m.remove_ended(cached.lease, now)
+        delay = schedule.start_delay(m.rng) if m.config.start_delay else 0.0
+        ask(m, now, "start: DISCOVER", cause="start", delay=delay)
+        return
+    m.path, m.hint = cached.path, cached.lease.address
+    if cached.on_link:
+        m.emit(Configure(cached.lease, None))
+        m.enter(Bound(cached.lease), "start: the remembered lease is on the link", now)
+    elif m.carrier:
+        reboot(m, cached.lease, "start: a valid lease is remembered", now)
+    else:
+        m.enter(InitReboot(cached.lease), "start: a valid lease is remembered, no carrier", now)
+
+
+def ask(
+    m: Machine, now: float, on: str, *, cause: str, held: Lease | None = None, delay: float = 0.0,
+    why: DeconfigureReason | None = None,
+) -> None:
+    """Ask for a lease: DISCOVER now, or from INIT after ``delay`` seconds, or when there is carrier."""
+    if m.carrier and delay <= 0.0:
+        select(m, now, on, "acquire", cause, held, why)
+        return
+    m.enter(Init(held, "acquire", cause), on, now, why)
+    if m.carrier:
+        m.timers.set(Timer.START, now + delay)
+
+
+def select(
+    m: Machine, now: float, on: str, purpose: str, cause: str, held: Lease | None,
+    why: DeconfigureReason | None = None,
+) -> None:
+    """Enter SELECTING with a fresh exchange and send the first DISCOVER."""
+    exchange = Exchange(purpose, cause, m.new_xid(), now, now)
+    m.timers.stop(Timer.START, Timer.OFFERS)
+    m.enter(Selecting(exchange, (), held), on, now, why)
+    send_discover(m, now)
+
+
+def leave_init(m: Machine, state: Init, now: float) -> None:
+    """Timer START, or carrier: out of INIT."""
+    select(m, now, "start: DISCOVER", state.purpose, state.cause, state.held)
+
+
+def send_discover(m: Machine, now: float) -> None:
+    """Send (again) the DISCOVER of SELECTING, asking for the address we had."""
+    state = m.state
+    assert isinstance(state, Selecting)
+    exchange = state.exchange
+    secs = requests.secs_since(exchange.started_at, now)
+    wanted = _wanted(m, state.held)
+    m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Path.DISCOVER, ANY, BROADCAST))
+    exchange = exchange._replace(secs=secs, attempts=exchange.attempts + 1, tries=exchange.tries + 1)
+    m.update(state._replace(exchange=exchange))
+    m.timers.set(Timer.RETRANSMIT, now + schedule.discover_gap(exchange.tries, m.config.discover_ceiling, m.rng))
+
+
+def _wanted(m: Machine, held: Lease | None) -> IPv4Address | None:
+    return held.address if held is not None else m.hint
+
+
+def on_offer(m: Machine, offer: Message, now: float) -> None:
+    """SELECTING: take the OFFER of the address we want at once, another after a short wait for it."""
+    state = m.state
+    assert isinstance(state, Selecting)
+    reason = replies.offer_refusal(offer)
+    if reason is not None:
+        if offer.options.get(opt.AUTO_CONFIGURE) == b"\x00":  # RFC 2563 section 2.3
+            m.notice(NoticeCode.AUTO_CONFIGURE, "the server has no address for us and forbids self-assigned ones")
+        m.drop(reason, offer, "OFFER")
+        return
+    wanted = _wanted(m, state.held)
+    if wanted is None or offer.yiaddr == wanted:
+        choose(m, state, offer, now)
+    elif len(state.offers) < OFFERS_MAX:
+        if not state.offers:
+            m.timers.set(Timer.OFFERS, now + schedule.OFFER_WAIT)
+        m.update(state._replace(offers=(*state.offers, offer)))
+    else:
+        m.drop(DropReason.UNEXPECTED, offer, "more OFFERs than can be weighed")
+
+
+def on_offers_waited(m: Machine, now: float) -> None:
+    """Timer OFFERS: nobody offered the address we want; take the first OFFER."""
+    state = m.state
+    if isinstance(state, Selecting) and state.offers:
+        choose(m, state, state.offers[0], now)
+
+
+def choose(m: Machine, state: Selecting, offer: Message, now: float) -> None:
+    """Enter REQUESTING for ``offer``."""
+    m.timers.stop(Timer.OFFERS)
+    exchange = state.exchange._replace(sent_at=now, tries=0)
+    m.enter(Requesting(exchange, offer, state.held), "OFFER chosen", now)
+    send_request(m, now)
+
+
+def send_request(m: Machine, now: float) -> None:
+    """Send (again) the REQUEST of REQUESTING; give up after the last try."""
+    state = m.state
+    assert isinstance(state, Requesting)
+    exchange = state.exchange
+    wait = schedule.request_wait(exchange.tries + 1, schedule.REQUEST_WAITS, m.rng)
+    if wait is None:
+        select(m, now, "no answer", exchange.purpose, exchange.cause, state.held)
+        return
+    message = requests.request_selecting(m.config, exchange.xid, exchange.secs, state.offer)
+    m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))
+    m.update(state._replace(exchange=exchange._replace(attempts=exchange.attempts + 1, tries=exchange.tries + 1)))
+    m.timers.set(Timer.RETRANSMIT, now + wait)
+    if m.config.acd == "optimistic":
+        conflict.start_probing(m, state.offer.yiaddr, now)
+
+
+def on_ack(m: Machine, ack: Message, now: float) -> None:
+    """REQUESTING: the address is ours, unless the link says otherwise."""
+    state = m.state
+    assert isinstance(state, Requesting)
+    exchange, offer = state.exchange, state.offer
+    if ack.server_id is not None and ack.server_id != offer.server_id:
+        m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen")
+        return
+    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=offer.lease_time, now=now)
+    if lease is None:
+        return
+    if state.conflict is not None and lease.address == offer.yiaddr:
+        conflict.decline(m, lease.address, offer.server_id, state.conflict.hex(":"), now)
+        return
+    binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK", now)
+
+
+def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
+    """SELECTING: an ACK without an OFFER, which is one only with rapid commit (RFC 4039)."""
+    state = m.state
+    assert isinstance(state, Selecting)
+    if not m.config.rapid_commit or opt.RAPID_COMMIT not in ack.options or ack.server_id is None:
+        m.drop(DropReason.UNEXPECTED, ack, "ACK before any REQUEST")
+        return
+    exchange = state.exchange
+    lease = binding.accept_ack(m, ack, sent_at=exchange.started_at, fallback_time=None, now=now)
+    if lease is not None:
+        m.timers.stop(Timer.OFFERS)
+        binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK, rapid commit", now)
+
+
+def on_nak(m: Machine, nak: Message, now: float) -> None:
+    """REQUESTING: only the chosen server may refuse (rules 24, 28)."""
+    state = m.state
+    assert isinstance(state, Requesting)
+    if nak.server_id is None or nak.server_id != state.offer.server_id:
+        reason = DropReason.NAK_UNVERIFIED if nak.server_id is None else DropReason.OTHER_SERVER
+        m.drop(reason, nak, "NAK of a server that was not chosen")
+        return
+    m.naks += 1
+    cause = _nak_cause(nak)
+    m.conclude(_refused(state.exchange, nak, cause, state.held, now))
+    ask(m, now, "NAK", cause=cause, held=state.held, delay=schedule.nak_wait(m.naks, m.rng))
+
+
+def reboot(m: Machine, cached: Lease, on: str, now: float) -> None:
+    """Enter REBOOTING: ask whether ``cached`` still holds."""
+    exchange = Exchange("reboot", "start", m.new_xid(), now, now)
+    m.enter(Rebooting(cached, exchange), on, now)
+    send_reboot(m, now)
+
+
+def send_reboot(m: Machine, now: float) -> None:
+    """Send (again) the REQUEST of REBOOTING; after the last try keep the lease, or ask anew."""
+    state = m.state
+    assert isinstance(state, Rebooting)
+    exchange, cached = state.exchange, state.cached
+    wait = schedule.request_wait(exchange.tries + 1, schedule.REBOOT_WAITS, m.rng)
+    if wait is not None:
+        secs = requests.secs_since(exchange.started_at, now)
+        message = requests.request_reboot(m.config, exchange.xid, secs, cached.address)
+        m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))
+        exchange = exchange._replace(attempts=exchange.attempts + 1, tries=exchange.tries + 1)
+        m.update(state._replace(exchange=exchange))
+        m.timers.set(Timer.RETRANSMIT, now + wait)
+    elif not cached.valid(now):
+        ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
+    elif state.refused_by_other:
+        ask(m, now, "NAK of another server, and no ACK", cause="NAK of another server")
+    else:
+        renewing.keep_unverified(m, state, now)
+
+
+def on_reboot_ack(m: Machine, ack: Message, now: float) -> None:
+    """REBOOTING: the remembered lease holds (or another address is granted instead)."""
+    state = m.state
+    assert isinstance(state, Rebooting)
+    exchange = state.exchange
+    lease = binding.accept_ack(
+        m, ack, sent_at=exchange.sent_at, fallback_time=state.cached.lease_time, now=now
+    )
+    if lease is not None:
+        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now)
+
+
+def on_reboot_nak(m: Machine, nak: Message, now: float) -> None:
+    """REBOOTING: from the lease's server the end of it; from another only a reason to doubt."""
+    state = m.state
+    assert isinstance(state, Rebooting)
+    cause = _nak_cause(nak)
+    if nak.server_id is None or nak.server_id != state.cached.server_id:
+        m.drop(DropReason.NAK_UNVERIFIED if nak.server_id is None else DropReason.OTHER_SERVER, nak, "NAK")
+        m.notice(NoticeCode.FOREIGN_NAK, f"{cause}; the lease of {state.cached.address} is {state.cached.server_id}'s")
+        m.update(state._replace(refused_by_other=True))
+        return
+    m.naks += 1
+    m.emit(Forget())  # never to be used unverified after a restart
+    m.conclude(_refused(state.exchange, nak, cause, None, now))
+    ask(m, now, "NAK", cause=cause, delay=schedule.nak_wait(m.naks, m.rng))
+
+
+def _nak_cause(nak: Message) -> str:
+    text = f" ({nak.error_text})" if nak.error_text else ""
+    return f"NAK from {nak.server_id or 'a server without a name'}{text}"
+
+
+def _refused(exchange: Exchange, nak: Message, cause: str, held: Lease | None, now: float) -> Outcome:
+    return Outcome(
+        purpose=exchange.purpose, result=Result.REFUSED, path=Path.BROADCAST, attempts=exchange.attempts,
+        latency=now - exchange.started_at, server=nak.server_id, address=None,
+        former_address=held.address if held is not None else None, lease_time=None,
+        seconds_left=held.seconds_left(now) if held is not None else 0.0, cause=cause, xid=exchange.xid,
+        started_at=exchange.started_at, ended_at=now,
+    )

@@ -1,0 +1,106 @@
+"""Taking a lease into use: the one place that emits Persist and Configure for a new ACK."""
+
+from __future__ import annotations
+
+from holdfast.core import conflict, replies
+from holdfast.core.actions import Announce, Configure, NoticeCode, Persist
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.machine import Acd, Machine
+from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.states import Bound, Exchange, Probing
+from holdfast.core.timers import Timer
+from holdfast.wire.message import Message
+
+
+def accept_ack(
+    m: Machine, ack: Message, *, sent_at: float, fallback_time: float | None, now: float
+) -> Lease | None:
+    """Read an ACK that answers us; None, dropped and counted, when no lease can be made of it."""
+    reading = replies.read_ack(ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng)
+    if reading.refusal is not None:
+        m.drop(reading.refusal, ack, f"ACK for {ack.yiaddr}")
+    for code, detail in reading.notices:
+        m.notice(code, detail)
+    return reading.lease
+
+
+def bind(m: Machine, lease: Lease, on: str, now: float) -> None:
+    """Use ``lease`` from now on: persist, configure (new before old), announce a new address."""
+    former = m.lease
+    new_address = former is None or former.address != lease.address
+    remember_server(m, lease)
+    m.emit(Persist(lease, m.path))
+    configure(m, lease, former)
+    if new_address and m.config.acd == "off":
+        m.emit(Announce(lease.address))
+    elif new_address:
+        if m.acd is None or m.acd.address != lease.address:
+            m.acd = Acd(lease.address)
+            m.watch()
+            m.timers.set(Timer.PROBE, now)
+        conflict.announce(m, now)
+    m.naks = 0
+    m.hint = lease.address
+    m.enter(Bound(lease), on, now)
+
+
+def configure(m: Machine, lease: Lease, former: Lease | None) -> None:
+    """Configure ``lease``; remember which address goes, so that a retry after a failure removes it too."""
+    if former is not None and former.address != lease.address:
+        m.replacing = former
+    m.emit(Configure(lease, m.replacing))
+
+
+def probe_first(m: Machine, lease: Lease, exchange: Exchange, path: Path, now: float) -> bool:
+    """With strict conflict detection, enter PROBING for a new address; False when there is no need."""
+    held = m.lease
+    if m.config.acd != "strict" or (held is not None and held.address == lease.address):
+        return False
+    m.enter(Probing(lease, exchange, path, held), "ACK, strict conflict detection", now)
+    m.acd = None
+    conflict.start_probing(m, lease.address, now)
+    return True
+
+
+def bind_probed(m: Machine, state: Probing, now: float) -> None:
+    """Nobody has answered the probes: the address is ours."""
+    outcome = granted(m.lease, state.lease, state.exchange, state.path, now)
+    bind(m, state.lease, "nobody else has the address", now)
+    m.conclude(outcome)
+
+
+def acquired(m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float) -> None:
+    """An exchange has won ``lease``: use it, by way of PROBING when that is asked for, and leave the record."""
+    if probe_first(m, lease, exchange, path, now):
+        return
+    outcome = granted(m.lease, lease, exchange, path, now)
+    bind(m, lease, on, now)
+    m.conclude(outcome)
+
+
+def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float) -> Outcome:
+    """The record of an exchange that won ``lease`` while ``former`` was in use."""
+    if former is not None:
+        result = Result.MOVED if former.address != lease.address else Result.RENEWED
+    else:
+        result = Result.RENEWED if exchange.purpose == "reboot" else Result.ACQUIRED
+    return Outcome(
+        purpose=exchange.purpose, result=result, path=path, attempts=exchange.attempts,
+        latency=now - exchange.started_at, server=lease.server_id, address=lease.address,
+        former_address=former.address if former is not None else None, lease_time=lease.lease_time,
+        seconds_left=former.seconds_left(now) if former is not None else 0.0,
+        cause=exchange.cause, xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
+    )
+
+
+def remember_server(m: Machine, lease: Lease) -> None:
+    """Keep what is known of the server when it is the same one, start anew when it is another."""
+    known = m.path.server_id if m.path is not None else None
+    if lease.server_id is None:
+        m.path = None
+    elif known != lease.server_id:
+        if known is not None:
+            detail = f"the lease of {lease.address} is now {lease.server_id}'s, was {known}'s"
+            m.notice(NoticeCode.SERVER_CHANGED, detail)
+        m.path = ServerPath(lease.server_id)
+

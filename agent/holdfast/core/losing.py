@@ -1,0 +1,77 @@
+"""When the lease in hand is refused, or ends: the two ways in which a renewal fails."""
+
+from __future__ import annotations
+
+from holdfast.core import acquiring, renewing, schedule
+from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeCode
+from holdfast.core.lease import Lease
+from holdfast.core.machine import Machine
+from holdfast.core.outcome import Path, Result
+from holdfast.core.states import Bound, Init, Probing, Rebinding, Renewal, Renewing, Requesting, Selecting
+from holdfast.core.timers import Timer
+from holdfast.wire.message import Message
+
+
+def on_nak(m: Machine, nak: Message, now: float) -> None:
+    """RENEWING, REBINDING: a NAK of the lease's own server is the end of its word, any other is hearsay."""
+    state = m.state
+    assert isinstance(state, (Renewing, Rebinding))
+    lease, renewal = state.lease, state.renewal
+    side = renewal.side
+    if side is not None and nak.xid == side.xid:
+        if side.requested is None or nak.server_id != side.requested.server_id:
+            m.drop(DropReason.OTHER_SERVER, nak, "NAK to a DISCOVER")
+            return
+        m.update(state._replace(renewal=renewal._replace(side=side._replace(requested=None, reserve=None))))
+    elif nak.server_id is not None and nak.server_id == lease.server_id:
+        _refused(m, lease, renewal, nak, now)
+    else:
+        _refused_by_other(m, state, nak, now)
+
+
+def _refused_by_other(m: Machine, state: Renewing | Rebinding, nak: Message, now: float) -> None:
+    """Rules 25, 28, 29: nothing changes on the interface; everybody is asked at once."""
+    lease, renewal = state.lease, state.renewal
+    who = str(nak.server_id) if nak.server_id is not None else "a server without a name"
+    m.drop(DropReason.OTHER_SERVER if nak.server_id is not None else DropReason.NAK_UNVERIFIED, nak, "NAK")
+    m.notice(NoticeCode.FOREIGN_NAK, f"{who} refuses {lease.address}, which is {lease.server_id}'s to refuse; kept")
+    if renewal.last_path is Path.UNICAST and renewal.rungs:
+        renewing.send_rung(m, now)
+    else:
+        # Whether the lease's server agrees is known at the end of this round; if it stays silent,
+        # ask anew beside the ladder.
+        m.update(state._replace(renewal=renewal._replace(refused_by_other=True)))
+
+
+def _refused(m: Machine, lease: Lease, renewal: Renewal, nak: Message, now: float) -> None:
+    """Rule 26: ask anew and keep the address meanwhile, or with nak = "halt" do as figure 5 says."""
+    text = f" ({nak.error_text})" if nak.error_text else ""
+    cause = f"NAK from {nak.server_id}{text}"
+    m.conclude(renewing.unanswered(lease, renewal, Result.REFUSED, now, cause)._replace(
+        latency=now - (now if renewal.started_at is None else renewal.started_at), server=nak.server_id
+    ))
+    m.naks += 1
+    m.hint = lease.address
+    m.timers.stop(Timer.RETRANSMIT)
+    delay = schedule.nak_wait(m.naks, m.rng)
+    if m.config.nak == "halt":
+        m.emit(Forget())
+        acquiring.ask(m, now, "NAK", cause=cause, delay=delay, why=DeconfigureReason.HALTED)
+    else:
+        acquiring.ask(m, now, "NAK", cause=cause, held=lease, delay=delay)
+
+
+def on_expiry(m: Machine, now: float) -> None:
+    """Timer EXPIRE: the lease in use has ended and its address goes (promise 3); ask for it anew."""
+    state = m.state
+    lease = m.lease
+    assert lease is not None
+    m.hint = lease.address
+    m.acd = None
+    if isinstance(state, (Bound, Renewing, Rebinding)):
+        renewal = Renewal("t1", "T1") if isinstance(state, Bound) else state.renewal
+        m.conclude(renewing.unanswered(lease, renewal, Result.EXPIRED, now))
+        m.timers.stop(Timer.RETRANSMIT)
+        acquiring.ask(m, now, "the lease ended", cause="the lease ended", why=DeconfigureReason.EXPIRED)
+    elif isinstance(state, (Init, Selecting, Requesting, Probing)):
+        m.enter(state._replace(held=None), "the held lease ended", now, DeconfigureReason.EXPIRED)

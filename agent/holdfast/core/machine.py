@@ -1,0 +1,186 @@
+"""What every phase of the client shares: the state, the timers, the actions of this call - and the gate.
+
+``Machine.enter`` is the only function that changes the state and the only one that can emit
+Deconfigure. Promises 2 and 3 are checked there: an address goes only for one of four reasons,
+each of which must be true at that moment, and no state may use a lease that has ended.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from random import Random
+from typing import NamedTuple
+
+from holdfast.core.actions import (
+    Action,
+    Deconfigure,
+    DeconfigureReason,
+    Dropped,
+    DropReason,
+    NoticeCode,
+    Noticed,
+    Recorded,
+    Transitioned,
+    Watch,
+)
+from holdfast.core.config import ClientConfig
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.outcome import Outcome
+from holdfast.core.states import (
+    TRANSITIONS,
+    Bound,
+    Init,
+    InitReboot,
+    Probing,
+    Renewing,
+    Requesting,
+    Selecting,
+    State,
+    Stopped,
+    lease_in_use,
+    name_of,
+)
+from holdfast.core.timers import Timer, TimerTable
+from holdfast.wire.message import Message
+from holdfast.wire.record import record
+
+_ALLOWED = frozenset(TRANSITIONS)
+
+
+class PromiseBrokenError(AssertionError):
+    """The machine was about to break one of its promises: an error in this package, never in the input."""
+
+
+@record
+class Acd(NamedTuple):
+    """Conflict detection under way for ``address``: probes and announcements sent (RFC 5227)."""
+
+    address: IPv4Address
+    probes: int = 0
+    announced: int = 0
+
+
+class Machine:
+    """The mutable heart of one client. Phases (``acquiring``, ``renewing``, ``conflict``) are functions over it."""
+
+    def __init__(self, config: ClientConfig, rng: Random) -> None:
+        self.config = config
+        self.rng = rng
+        self.state: State = Init()
+        self.timers = TimerTable()
+        self.path: ServerPath | None = None
+        self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
+        self.carrier = True
+        self.naks = 0
+        self.conflicts = 0
+        self.round_at = float("-inf")  # when the last message of a renewal round was sent (rule 36)
+        self.acd: Acd | None = None
+        self.apply_failures = 0
+        self.replacing: Lease | None = None  # the lease whose address the last Configure has to remove
+        self.restored_at: tuple[float, ...] = ()
+        self.drops: dict[str, int] = {}
+        self.last_outcome: Outcome | None = None
+        self._actions: list[Action] = []
+        self._watched: tuple[IPv4Address, ...] = ()
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease whose address is on the interface."""
+        return lease_in_use(self.state)
+
+    def emit(self, action: Action) -> None:
+        """Ask the runtime for something, after all that was asked for before."""
+        self._actions.append(action)
+
+    def take_actions(self) -> list[Action]:
+        """The actions of this call, in order; called once at its end."""
+        self.watch()
+        actions, self._actions = self._actions, []
+        return actions
+
+    def new_xid(self) -> int:
+        """A random transaction id that no exchange under way has."""
+        return self.rng.getrandbits(32)
+
+    def notice(self, code: NoticeCode, detail: str) -> None:
+        """Tell people something that is not the end of a renewal."""
+        self.emit(Noticed(code, detail))
+
+    def drop(self, reason: DropReason, message: Message, detail: str = "") -> None:
+        """Count and ignore ``message``. The counters have one key per DropReason, so they cannot grow."""
+        self.drops[reason.value] = self.drops.get(reason.value, 0) + 1
+        self.emit(Dropped(reason, message.server_id, detail))
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Leave the record of an acquisition or renewal that has ended (promise 6)."""
+        self.last_outcome = outcome
+        self.emit(Recorded(outcome))
+
+    def enter(self, state: State, on: str, now: float, why: DeconfigureReason | None = None) -> None:
+        """The gate: change the state because of ``on``.
+
+        ``why`` is the reason for which the lease in use goes, when it goes; it must be true. Raises
+        PromiseBrokenError when the change is not in the table, drops a valid lease, or would use an ended one.
+        """
+        former, lease = lease_in_use(self.state), lease_in_use(state)
+        change = (name_of(self.state), name_of(state), on)
+        if change not in _ALLOWED:
+            raise PromiseBrokenError("no transition from {} to {} on {!r}".format(*change))
+        if lease is not None and not lease.valid(now):
+            raise PromiseBrokenError(f"{change[1]} would use {lease.address}, whose lease has ended")
+        if former is not None and lease is None:
+            self._deconfigure(former, why, now)
+        if change[0] != change[1]:
+            self.emit(Transitioned(*change))
+        self.state = state
+        self._arm(lease)
+
+    def update(self, state: State) -> None:
+        """Replace the state's data, not the state and not the lease in use."""
+        if type(state) is not type(self.state) or lease_in_use(state) != lease_in_use(self.state):
+            raise PromiseBrokenError(f"update of {name_of(self.state)} to another state or lease")
+        self.state = state
+
+    def remove_ended(self, lease: Lease, now: float) -> None:
+        """Remove an ended lease's address that was found on the interface at start (promise 3)."""
+        self._deconfigure(lease, DeconfigureReason.EXPIRED, now)
+
+    def _deconfigure(self, lease: Lease, why: DeconfigureReason | None, now: float) -> None:
+        allowed = (
+            (why is DeconfigureReason.EXPIRED and not lease.valid(now))
+            or why in (DeconfigureReason.RELEASED, DeconfigureReason.CONFLICT)
+            or (why is DeconfigureReason.HALTED and self.config.nak == "halt")
+        )
+        if why is None or not allowed:
+            raise PromiseBrokenError(f"{lease.address} would go for the reason {why}, which does not hold")
+        self.emit(Deconfigure(lease, why))
+
+    def _arm(self, lease: Lease | None) -> None:
+        """Deadlines that follow from the state alone."""
+        if lease is None or isinstance(self.state, Stopped):
+            self.timers.stop(Timer.EXPIRE, Timer.REAPPLY)
+        else:
+            self.timers.set(Timer.EXPIRE, lease.expires_at)
+        if isinstance(self.state, Bound):
+            self.timers.set(Timer.RENEW, self.state.lease.t1_at)
+            self.timers.set(Timer.REBIND, self.state.lease.t2_at)
+            self.timers.stop(Timer.START, Timer.OFFERS, Timer.RETRANSMIT)
+        elif isinstance(self.state, Renewing):
+            self.timers.stop(Timer.RENEW)
+            self.timers.set(Timer.REBIND, self.state.lease.t2_at)
+        else:
+            self.timers.stop(Timer.RENEW, Timer.REBIND)
+        if isinstance(self.state, (Init, InitReboot, Probing, Stopped)):
+            self.timers.stop(Timer.OFFERS, Timer.RETRANSMIT)
+
+    def watch(self) -> None:
+        """Keep the runtime's ARP watch equal to what the state calls for."""
+        wanted = set()
+        if self.acd is not None:
+            wanted.add(self.acd.address)
+        if isinstance(self.state, (Init, Selecting, Requesting, Probing)) and self.state.held is not None:
+            wanted.add(self.state.held.address)
+        addresses = tuple(sorted(wanted))
+        if addresses != self._watched:
+            self._watched = addresses
+            self._actions.append(Watch(addresses))

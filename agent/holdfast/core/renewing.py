@@ -1,0 +1,275 @@
+"""RENEWING and REBINDING: the ladder (RFC 2131 section 4.4.5, and promise 1).
+
+One round: the REQUEST by unicast to the lease's server; unanswered, the same by broadcast at
+once; unanswered, the same from 0.0.0.0. Rounds repeat until there is an answer or the lease
+ends. Every round has its own xid, kept over its rungs; answers to the last few rounds count, and
+a lease counts from the round that won it. From T2 on, or when another server has refused us,
+every second round also asks by DISCOVER for the same address: a server that forgot the lease can
+give it back. An OFFER of another address is kept for the last seconds.
+"""
+
+from __future__ import annotations
+
+from holdfast.core import binding, conflict, replies, requests, schedule
+from holdfast.core.actions import DropReason, NoticeCode, Transmit
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.machine import Machine
+from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.states import Bound, Exchange, Rebinding, Rebooting, Renewal, Renewing, Round, Side
+from holdfast.core.timers import Timer
+from holdfast.wire.message import ANY, BROADCAST, Message
+
+#: Rounds whose answers still count. A reply that is later than three rounds has been overtaken.
+ROUNDS_KEPT = 4
+
+
+def begin(
+    m: Machine, lease: Lease, renewal: Renewal, on: str, now: float, *, delay: float = 0.0, broadcast: bool = False
+) -> None:
+    """Start a renewal of ``lease``, its first round after ``delay`` s and 2 s after any other (rule 36)."""
+    late = now >= lease.t2_at or broadcast
+    m.enter(Rebinding(lease, renewal) if late else Renewing(lease, renewal), on, now)
+    hasten(m, now, delay)
+
+
+def hasten(m: Machine, now: float, delay: float = 0.0) -> None:
+    """Begin the next round as soon as it may be."""
+    state = _renewing(m)
+    if state.renewal.rungs:
+        return  # in the middle of one
+    at = max(now + delay, m.round_at + schedule.GAP_MIN)
+    if at > now:
+        m.timers.set(Timer.RETRANSMIT, at)
+    else:
+        start_round(m, now)
+
+
+def _renewing(m: Machine) -> Renewing | Rebinding:
+    state = m.state
+    assert isinstance(state, (Renewing, Rebinding))
+    return state
+
+
+def start_round(m: Machine, now: float) -> None:
+    """A new xid, all rungs ahead; every second round with a DISCOVER beside it, when it is time for that."""
+    state = _renewing(m)
+    lease, renewal = state.lease, state.renewal
+    unicast = lease.server_id is not None and not renewal.skip_unicast
+    rungs = (Path.UNICAST,) if unicast else ()
+    renewal = renewal._replace(
+        rounds=(*renewal.rounds, Round(m.new_xid(), now))[-ROUNDS_KEPT:],
+        number=renewal.number + 1,
+        rungs=(*rungs, Path.BROADCAST, Path.BROADCAST_ANY),
+        started_at=now if renewal.started_at is None else renewal.started_at,
+        refused_by_other=False,
+    )
+    m.update(state._replace(renewal=renewal))
+    send_rung(m, now)
+    late = now >= lease.t2_at or renewal.ask_anew
+    if late and renewal.number % 2 == 0:
+        send_side_discover(m, now)
+    reserve = renewal.side.reserve if renewal.side is not None else None
+    if reserve is not None and _nearly_over(lease, now):
+        send_side_request(m, reserve, now)
+
+
+def send_rung(m: Machine, now: float) -> None:
+    """Send the next rung of this round, and set the time of what follows it."""
+    state = _renewing(m)
+    lease, renewal = state.lease, state.renewal
+    path, rest = renewal.rungs[0], renewal.rungs[1:]
+    current = renewal.rounds[-1]
+    secs = requests.secs_since(renewal.started_at or now, now)
+    message = requests.request_renew(m.config, current.xid, secs, lease)
+    source = ANY if path is Path.BROADCAST_ANY else lease.address
+    target = lease.server_id if path is Path.UNICAST and lease.server_id is not None else BROADCAST
+    m.emit(Transmit(message, path, source, target))
+    m.round_at = now
+    renewal = renewal._replace(
+        rungs=rest, rounds=(*renewal.rounds[:-1], current._replace(sent=current.sent + 1)),
+        attempts=renewal.attempts + 1, last_path=path, last_sent_at=now,
+    )
+    m.update(state._replace(renewal=renewal))
+    left = lease.seconds_left(now)
+    if rest:
+        impatient = path is Path.UNICAST and _impatient(m, state, now)
+        wait = schedule.rung_timeout(_srtt(m, lease), left, impatient=impatient)
+    elif _verifying(lease, renewal, now):
+        wait = schedule.GAP_MIN
+    else:
+        wait = schedule.round_gap(renewal.number, left, m.rng)
+    m.timers.set(Timer.RETRANSMIT, now + wait)
+
+
+def _srtt(m: Machine, lease: Lease) -> float | None:
+    return m.path.srtt if m.path is not None and m.path.server_id == lease.server_id else None
+
+
+def _impatient(m: Machine, state: Renewing | Rebinding, now: float) -> bool:
+    deaf = m.path is not None and m.path.server_id == state.lease.server_id and m.path.hears_unicast is False
+    return deaf or now >= state.lease.t2_at
+
+
+def _verifying(lease: Lease, renewal: Renewal, now: float) -> bool:
+    """True for a check that is not due yet and so may end without an answer."""
+    return now < lease.t1_at and renewal.purpose != "t1"
+
+
+def _nearly_over(lease: Lease, now: float) -> bool:
+    return lease.seconds_left(now) <= min(schedule.RESERVE_WINDOW, lease.lease_time / 8)
+
+
+def on_retransmit(m: Machine, now: float) -> None:
+    """The rung was not answered: the next one, the next round, or the end of a check."""
+    state = _renewing(m)
+    lease, renewal = state.lease, state.renewal
+    if renewal.rungs:
+        if renewal.last_path is Path.UNICAST and renewal.number == 1:
+            m.notice(NoticeCode.UNICAST_UNANSWERED, f"{lease.server_id} did not answer a unicast REQUEST; broadcasting")
+        send_rung(m, now)
+        return
+    if _verifying(lease, renewal, now) and renewal.number >= schedule.VERIFY_ROUNDS:
+        m.conclude(unanswered(lease, renewal, Result.KEPT, now))
+        m.enter(Bound(lease), "no answer, and T1 has not come", now)
+        return
+    if renewal.refused_by_other:
+        m.update(state._replace(renewal=renewal._replace(ask_anew=True)))
+    start_round(m, now)
+
+
+def on_send_failed(m: Machine, path: Path, now: float) -> None:
+    """A rung could not be sent, or an ICMP error came back for it: the next rung at once."""
+    renewal = _renewing(m).renewal
+    if renewal.last_path is path and renewal.rungs:
+        send_rung(m, now)
+
+
+def on_t2(m: Machine, now: float) -> None:
+    """Timer REBIND: REBINDING goes on where RENEWING was, with a round at once."""
+    state = _renewing(m)
+    m.enter(Rebinding(state.lease, state.renewal), "T2", now)
+    hasten(m, now)
+
+
+def on_ack(m: Machine, ack: Message, now: float) -> None:
+    """An ACK to one of the last rounds, or to the REQUEST beside them."""
+    state = _renewing(m)
+    lease, renewal = state.lease, state.renewal
+    won = next((r for r in reversed(renewal.rounds) if r.xid == ack.xid), None)
+    if won is None:
+        _on_side_ack(m, ack, now)
+        return
+    same_server = ack.server_id == lease.server_id
+    asked_everyone = renewal.number > 1 or renewal.last_path is not Path.UNICAST
+    if not same_server and not asked_everyone:  # nobody else was asked (rule 18)
+        m.drop(DropReason.OTHER_SERVER, ack, "ACK to a unicast REQUEST")
+        return
+    if not same_server and ack.yiaddr != lease.address:
+        m.drop(DropReason.OTHER_SERVER, ack, f"ACK for {ack.yiaddr}")
+        return
+    new = binding.accept_ack(m, ack, sent_at=won.sent_at, fallback_time=lease.lease_time, now=now)
+    if new is not None:
+        m.path = learned(m.path, lease, renewal, won, now)
+        finish(m, new, renewal.last_path, won.xid, won.sent_at, now)
+
+
+def learned(path: ServerPath | None, lease: Lease, renewal: Renewal, won: Round, now: float) -> ServerPath | None:
+    """What the answer to round ``won`` says about the way to the server.
+
+    A round trip is measured only when one message of the round was sent (Karn), so an answer that may
+    belong to either of two messages cannot spoil it.
+    """
+    if lease.server_id is None:
+        return path
+    if path is None or path.server_id != lease.server_id:
+        path = ServerPath(lease.server_id)
+    if won is not renewal.rounds[-1] or renewal.skip_unicast:
+        return path
+    if renewal.last_path is Path.UNICAST:
+        return path._replace(hears_unicast=True, srtt=schedule.smooth_rtt(path.srtt, now - renewal.last_sent_at))
+    return path._replace(hears_unicast=False)
+
+
+def _on_side_ack(m: Machine, ack: Message, now: float) -> None:
+    state = _renewing(m)
+    side = state.renewal.side
+    if side is None or side.requested is None or ack.server_id != side.requested.server_id:
+        m.drop(DropReason.UNEXPECTED, ack, "ACK to a DISCOVER")
+        return
+    fallback = side.requested.lease_time
+    new = binding.accept_ack(m, ack, sent_at=side.sent_at, fallback_time=fallback, now=now)
+    if new is not None:
+        finish(m, new, Path.DISCOVER, side.xid, side.sent_at, now)
+
+
+def finish(m: Machine, new: Lease, path: Path | None, xid: int, sent_at: float, now: float) -> None:
+    """The renewal has an answer: use the new lease and leave the record."""
+    renewal = _renewing(m).renewal
+    started_at = now if renewal.started_at is None else renewal.started_at
+    exchange = Exchange(renewal.purpose, renewal.cause, xid, started_at, sent_at, attempts=renewal.attempts)
+    binding.acquired(m, new, exchange, path or Path.BROADCAST, "ACK", now)
+
+
+def unanswered(lease: Lease, renewal: Renewal, result: Result, now: float, cause: str = "") -> Outcome:
+    """The record of ``renewal``, ended now without a lease."""
+    return Outcome(
+        purpose=renewal.purpose, result=result, path=renewal.last_path, attempts=renewal.attempts, latency=None,
+        server=lease.server_id, address=lease.address, former_address=lease.address, lease_time=lease.lease_time,
+        seconds_left=lease.seconds_left(now), cause=cause or renewal.cause,
+        xid=renewal.rounds[-1].xid if renewal.rounds else None,
+        started_at=now if renewal.started_at is None else renewal.started_at, ended_at=now,
+    )
+
+
+def keep_unverified(m: Machine, state: Rebooting, now: float) -> None:
+    """Nobody answered the INIT-REBOOT: the lease is still ours (RFC 2131 section 3.2), so use it and go on asking."""
+    exchange, lease = state.exchange, state.cached._replace(verified=False)
+    m.timers.stop(Timer.RETRANSMIT)
+    binding.configure(m, lease, None)
+    m.conclude(Outcome(
+        purpose=exchange.purpose, result=Result.KEPT, path=Path.BROADCAST, attempts=exchange.attempts, latency=None,
+        server=lease.server_id, address=lease.address, former_address=None, lease_time=lease.lease_time,
+        seconds_left=lease.seconds_left(now), cause="no answer; the lease is used unverified", xid=exchange.xid,
+        started_at=exchange.started_at, ended_at=now,
+    ))
+    conflict.start_probing(m, lease.address, now)
+    renewal = Renewal("reboot", "to verify the remembered lease")
+    begin(m, lease, renewal, "no answer: the lease is still ours", now, delay=schedule.GAP_MIN)
+
+
+def on_offer(m: Machine, offer: Message, now: float) -> None:
+    """An OFFER to the DISCOVER beside: the same address is taken, another kept in reserve."""
+    state = _renewing(m)
+    lease, renewal = state.lease, state.renewal
+    side = renewal.side
+    reason = replies.offer_refusal(offer)
+    if side is None or reason is not None:
+        m.drop(reason or DropReason.UNEXPECTED, offer, "OFFER")
+    elif offer.yiaddr == lease.address or _nearly_over(lease, now):
+        send_side_request(m, offer, now)
+    elif side.reserve is None:
+        detail = f"{offer.server_id} offers {offer.yiaddr}; kept for the end of {lease.address}"
+        m.notice(NoticeCode.OFFER_RESERVED, detail)
+        m.update(state._replace(renewal=renewal._replace(side=side._replace(reserve=offer))))
+
+
+def send_side_discover(m: Machine, now: float) -> None:
+    """DISCOVER beside the ladder, asking for the address we have; one xid for the whole renewal."""
+    state = _renewing(m)
+    renewal = state.renewal
+    secs = requests.secs_since(renewal.started_at or now, now)
+    side = renewal.side._replace(secs=secs) if renewal.side is not None else Side(m.new_xid(), secs)
+    message = requests.discover(m.config._replace(rapid_commit=False), side.xid, secs, state.lease.address)
+    m.emit(Transmit(message, Path.DISCOVER, ANY, BROADCAST))
+    m.update(state._replace(renewal=renewal._replace(side=side, attempts=renewal.attempts + 1)))
+
+
+def send_side_request(m: Machine, offer: Message, now: float) -> None:
+    """REQUEST what was offered to the DISCOVER beside, while the lease stays in use."""
+    state = _renewing(m)
+    renewal = state.renewal
+    assert renewal.side is not None
+    message = requests.request_selecting(m.config, renewal.side.xid, renewal.side.secs, offer)
+    m.emit(Transmit(message, Path.DISCOVER, ANY, BROADCAST))
+    side = renewal.side._replace(requested=offer, sent_at=now)
+    m.update(state._replace(renewal=renewal._replace(side=side, attempts=renewal.attempts + 1)))

@@ -1,0 +1,151 @@
+"""What we accept, and the reading of an ACK into a lease. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import IPv4Address
+from math import inf
+from random import Random
+from typing import NamedTuple
+
+from holdfast.core import schedule
+from holdfast.core.actions import DropReason, NoticeCode
+from holdfast.core.config import ClientConfig
+from holdfast.core.lease import Lease
+from holdfast.wire import message as msg
+from holdfast.wire.message import Message
+from holdfast.wire.record import record
+
+#: RFC 2131 section 3.3.
+INFINITE = 0xFFFFFFFF
+#: Shorter leases than this would be renewed every few seconds; no real server means it (rule 33).
+SHORTEST_LEASE = 10.0
+DEFAULT_T1 = 0.5
+DEFAULT_T2 = 0.875
+
+
+def refusal(message: Message, config: ClientConfig, xids: Collection[int]) -> DropReason | None:
+    """Why ``message`` is not an answer to one of our exchanges (``xids``), or None when it is.
+
+    The order is the order of the counters' meaning: first whether it is a DHCP reply for this
+    hardware, then whether it answers a question of ours. The source address is not looked at:
+    relays and off-link servers answer from elsewhere (rule 17).
+    """
+    if message.op != msg.BOOTREPLY:
+        return DropReason.NOT_A_REPLY
+    if message.htype != config.htype or len(message.chaddr) != len(config.chaddr):
+        return DropReason.HARDWARE_TYPE
+    if message.chaddr != config.chaddr:
+        return DropReason.HARDWARE_ADDRESS
+    kind = message.message_type
+    if kind is None:
+        return DropReason.NO_MESSAGE_TYPE
+    if kind == msg.FORCERENEW:  # RFC 6704: only with authentication, which we do not ask for
+        return DropReason.FORCERENEW
+    if message.xid not in xids:
+        return DropReason.XID
+    if kind not in (msg.OFFER, msg.ACK, msg.NAK):
+        return DropReason.MESSAGE_TYPE
+    if message.client_id is not None and config.client_id is not None and message.client_id != config.client_id:
+        return DropReason.CLIENT_ID  # RFC 6842 section 3
+    return None
+
+
+def usable_address(address: IPv4Address) -> bool:
+    """True for an address that an interface can have: not 0/8, loopback, multicast, reserved or broadcast."""
+    first = address.packed[0]
+    return 0 < first < 224 and first != 127
+
+
+def offer_refusal(message: Message) -> DropReason | None:
+    """Why an OFFER cannot be taken, or None."""
+    if not usable_address(message.yiaddr):
+        return DropReason.NO_ADDRESS
+    if message.server_id is None:  # a REQUEST must name its server (table 4), so there is no way to take this
+        return DropReason.NO_SERVER_ID
+    if message.lease_time is None:
+        return DropReason.NO_LEASE_TIME
+    return None
+
+
+@record
+class Reading(NamedTuple):
+    """An ACK as a lease, or why not; and what had to be corrected."""
+
+    lease: Lease | None
+    refusal: DropReason | None
+    notices: tuple[tuple[NoticeCode, str], ...] = ()
+
+
+def read_ack(
+    ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: Random
+) -> Reading:
+    """The lease that ``ack`` grants to the REQUEST first sent at ``sent_at`` (RFC 2131 section 4.4.5).
+
+    ``fallback_time`` (seconds) stands in for a missing option 51: the former lease's duration or the
+    OFFER's; None when there is neither, and then the ACK is refused (rule 20).
+    """
+    if not usable_address(ack.yiaddr):
+        return Reading(None, DropReason.NO_ADDRESS)
+    seconds = ack.lease_time
+    if seconds is None and fallback_time is None:
+        return Reading(None, DropReason.NO_LEASE_TIME)
+    notices: list[tuple[NoticeCode, str]] = []
+    lease_time = float(seconds) if seconds is not None else float(fallback_time or 0.0)
+    if seconds == INFINITE:
+        lease_time = inf
+    if lease_time < SHORTEST_LEASE:
+        notices.append((NoticeCode.LEASE_CLAMPED, f"lease time {lease_time:.0f} s is used as {SHORTEST_LEASE:.0f} s"))
+        lease_time = SHORTEST_LEASE
+    if sent_at + lease_time <= now:
+        return Reading(None, DropReason.UNEXPECTED)  # it took longer to arrive than it lasts
+    t1, t2, corrected = normal_times(lease_time, ack.renewal_time, ack.rebinding_time)
+    if corrected:
+        notices.append((NoticeCode.TIMES_CORRECTED, corrected))
+    lease = Lease(
+        address=ack.yiaddr,
+        server_id=ack.server_id,
+        started_at=sent_at,
+        t1_at=sent_at + (schedule.fuzz_t1(t1, rng) if t1 != inf else inf),
+        t2_at=sent_at + t2,
+        expires_at=sent_at + lease_time,
+        lease_time=lease_time,
+        options=ack.options,
+        siaddr=ack.siaddr,
+        sname=ack.sname,
+        file=ack.file,
+    )
+    return Reading(lease, None, tuple(notices))
+
+
+def normal_times(lease_time: float, t1: int | None, t2: int | None) -> tuple[float, float, str]:
+    """T1 and T2 in seconds with 0 < T1 < T2 < lease (rule 30), and what was wrong with the server's.
+
+    An infinite lease has no timers. Missing values are RFC 2131's 0.5 and 0.875; a value that cannot
+    hold (zero, infinite, not below the lease, T1 not below T2) is replaced and named.
+    """
+    if lease_time == inf:
+        return inf, inf, ""
+    wrong = []
+    second = DEFAULT_T2 * lease_time
+    if t2 is not None:
+        if 0 < t2 < lease_time:
+            second = float(t2)
+        else:
+            wrong.append(f"T2 {_seconds(t2)}")
+    first = min(DEFAULT_T1 * lease_time, second * DEFAULT_T1 / DEFAULT_T2)
+    if t1 is not None:
+        if 0 < t1 < second:
+            first = float(t1)
+        elif t2 is None and 0 < t1 < lease_time:  # a lone T1 beyond the default T2: keep it, move T2
+            first, second = float(t1), (t1 + lease_time) / 2
+        else:
+            wrong.append(f"T1 {_seconds(t1)}")
+    if not wrong:
+        return first, second, ""
+    what = " and ".join(wrong)
+    return first, second, f"{what} cannot hold for a lease of {lease_time:.0f} s; T1 {first:.0f} s, T2 {second:.0f} s"
+
+
+def _seconds(value: int) -> str:
+    return "infinite" if value == INFINITE else f"{value} s"

@@ -1,0 +1,141 @@
+"""When to send again: pure functions of what was tried, the time left and the random generator.
+
+The renewal ladder. One *round* is up to three rungs: the REQUEST by unicast, the same by
+broadcast, the same by broadcast from 0.0.0.0. ``rung_timeout`` is how long a rung waits for its
+answer; ``round_gap`` is the pause between the last rung of a round and the first of the next.
+
+The gap starts at 4 s and doubles, so that a server that restarts is found quickly; from the
+other side it is a third of the time left, so that rounds come ever closer as the end nears; and
+it is never more than an hour. With a silent server that makes, from T1 to the end of a 24 h
+lease, about 135 messages (rule 36 allows 150), and in the last minute five or six rounds (rule
+37 asks for four broadcasts). ``tests/properties/test_schedule.py`` holds both bounds over seeds.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+#: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
+#: milliseconds, and a boot waits for this.
+DISCOVER_FIRST = 1.0
+#: A REQUEST that follows an OFFER, and an INIT-REBOOT: tries and the waits after each, in seconds.
+REQUEST_WAITS = (1.0, 2.0, 4.0)
+REBOOT_WAITS = (1.0, 2.0)
+#: How long to hope for an OFFER of the address we want, once another was offered.
+OFFER_WAIT = 1.0
+
+#: Bounds of the unicast timeout (rule 35: the first broadcast within 2 s).
+TIMEOUT_MIN = 0.25
+TIMEOUT_UNKNOWN = 1.0
+TIMEOUT_MAX = 1.9
+#: Clocks and event loops are not exact; stay clear of the bounds that the rules set.
+DEAF_TIMEOUT = 0.24
+#: Near the end a rung may wait only for this part of what is left.
+TIMEOUT_SHARE = 0.125
+
+GAP_MIN = 2.0
+GAP_FIRST = 4.0
+GAP_CEILING = 3600.0
+GAP_SHARE = 1 / 3
+
+#: How many rounds a check that is not due (carrier up, resume, operator) may take before the
+#: lease is simply kept until T1.
+VERIFY_ROUNDS = 3
+
+#: An OFFER of another address is taken up when this much of the lease is left, at most.
+RESERVE_WINDOW = 15.0
+
+#: RFC 2131 section 3.1 point 5 (rule 43), and RFC 5227 section 2.1.1: after ten conflicts, one try a minute.
+DECLINE_WAIT = 10.0
+CONFLICT_LIMIT = 10
+CONFLICT_WAIT = 60.0
+
+NAK_WAIT_CEILING = 300.0
+
+#: RFC 5227 section 1.1.
+PROBE_COUNT = 3
+PROBE_GAP = (1.0, 2.0)
+PROBE_LAST_WAIT = 2.0
+ANNOUNCE_COUNT = 2
+ANNOUNCE_GAP = 2.0
+
+APPLY_FIRST = 0.5
+APPLY_CEILING = 30.0
+
+
+def _jitter(rng: Random, value: float, spread: float) -> float:
+    return value * rng.uniform(1.0 - spread, 1.0 + spread)
+
+
+def discover_gap(tries: int, ceiling: float, rng: Random) -> float:
+    """Seconds after the ``tries``-th DISCOVER (1, 2, ...) until the next: 1, 2, 4 ... ``ceiling``, jittered
+    by up to a quarter and never above the ceiling (rule 41)."""
+    base = min(ceiling, DISCOVER_FIRST * 2.0 ** min(tries - 1, 30))
+    return min(ceiling, _jitter(rng, base, 0.25))
+
+
+def request_wait(tries: int, waits: tuple[float, ...], rng: Random) -> float | None:
+    """Seconds to wait after the ``tries``-th REQUEST, or None when that was the last."""
+    if tries > len(waits):
+        return None
+    return _jitter(rng, waits[tries - 1], 0.1)
+
+
+def rung_timeout(srtt: float | None, left: float, *, impatient: bool) -> float:
+    """Seconds to wait for the answer to one rung.
+
+    Four times the smoothed round trip, within 0.25 s and 2 s, 1 s before any is known; 0.25 s when
+    ``impatient`` (the server is known not to hear unicast, or has been silent until T2). Shorter
+    when the lease is about to end.
+    """
+    timeout = TIMEOUT_UNKNOWN if srtt is None else min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
+    if impatient:
+        timeout = DEAF_TIMEOUT
+    return min(timeout, max(0.05, left * TIMEOUT_SHARE))
+
+
+def round_gap(rounds: int, left: float, rng: Random) -> float:
+    """Seconds from the last rung of the ``rounds``-th round (1, 2, ...) to the next round, with ``left``
+    seconds of lease. At least 2 s; doubling from 4 s; at most an hour and a third of what is left."""
+    growing = GAP_FIRST * 2.0 ** min(rounds - 1, 20)
+    gap = min(growing, GAP_CEILING, left * GAP_SHARE)
+    return max(GAP_MIN, _jitter(rng, gap, 0.1))
+
+
+def fuzz_t1(t1: float, rng: Random) -> float:
+    """T1 spread over its last fifth: standard deviation 5.8 % of T1 (rule 34), and never later."""
+    return t1 * rng.uniform(0.8, 1.0)
+
+
+def nak_wait(naks: int, rng: Random) -> float:
+    """Seconds until DISCOVER after the ``naks``-th NAK in a row: at once, then 1, 2, 4 ... 300 (rule 27)."""
+    if naks <= 1:
+        return 0.0
+    return max(1.0, min(NAK_WAIT_CEILING, _jitter(rng, 2.0 ** min(naks - 2, 10), 0.1)))
+
+
+def conflict_wait(conflicts: int) -> float:
+    """Seconds to stay away after the ``conflicts``-th conflict in a row (rule 43)."""
+    return DECLINE_WAIT if conflicts < CONFLICT_LIMIT else CONFLICT_WAIT
+
+
+def start_delay(rng: Random) -> float:
+    """RFC 2131 section 4.4.1's desynchronisation at boot. Off unless configured: it costs every boot
+    five seconds, and the jitter on T1 and on retransmission already keeps a fleet apart (rule 42)."""
+    return rng.uniform(1.0, 10.0)
+
+
+def apply_wait(failures: int) -> float:
+    """Seconds until the interface is configured again after the ``failures``-th failure in a row (rule 59)."""
+    return min(APPLY_CEILING, APPLY_FIRST * 2.0 ** min(failures - 1, 10))
+
+
+def restore_wait(restores: int) -> float:
+    """Seconds until our address is put back for the ``restores``-th time within a minute: three times
+    at once, then ever later, so that two programs do not fight at full speed (rule 60)."""
+    return 0.0 if restores <= 3 else apply_wait(restores - 3)
+
+
+def smooth_rtt(srtt: float | None, sample: float) -> float:
+    """RFC 6298 section 2: a weight of one eighth for the newest sample."""
+    return sample if srtt is None else 0.875 * srtt + 0.125 * sample
