@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
+
+# The same examples in every run, and no deadline: a busy machine is not a failure.
+settings.register_profile("holdfast", derandomize=True, deadline=None)
+settings.load_profile("holdfast")
 
 #: Codes an encoded message can hold.
 OPTION_CODES = [code for code in range(1, 255) if code != opt.OVERLOAD]
