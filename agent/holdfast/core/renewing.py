@@ -32,6 +32,16 @@ def begin(
     hasten(m, now, delay)
 
 
+def check_lease(m: Machine, purpose: str, on: str, now: float, delay: float, *, broadcast: bool = False) -> None:
+    """Renew the lease in use soon, whatever T1 says."""
+    state = m.state
+    if isinstance(state, Bound):
+        renewal = Renewal(purpose, on, skip_unicast=broadcast)
+        begin(m, state.lease, renewal, on, now, delay=delay, broadcast=broadcast)
+    elif isinstance(state, (Renewing, Rebinding)):
+        hasten(m, now, delay)
+
+
 def hasten(m: Machine, now: float, delay: float = 0.0) -> None:
     """Begin the next round as soon as it may be."""
     state = _renewing(m)

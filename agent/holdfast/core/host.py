@@ -1,0 +1,98 @@
+"""What the host tells us: carrier, addresses, the kernel's answers, the clock."""
+
+from __future__ import annotations
+
+from holdfast.core import acquiring, renewing, schedule
+from holdfast.core import events as ev
+from holdfast.core.actions import Configure, NoticeCode
+from holdfast.core.machine import Machine
+from holdfast.core.states import (
+    Bound,
+    Init,
+    InitReboot,
+    Rebinding,
+    Rebooting,
+    Renewing,
+    Requesting,
+    Selecting,
+)
+from holdfast.core.timers import Timer
+
+#: Within a second of carrier (rule 61), but not all guests of a host in the same millisecond.
+LINK_UP_JITTER = 0.8
+RESUME_JITTER = 1.0
+#: How many restorations of a deleted address are remembered, and for how long (rule 60).
+RESTORES_KEPT = 32
+RESTORE_WINDOW = 60.0
+
+
+def on_link_up(m: Machine, _: ev.LinkUp, now: float) -> None:
+    """Carrier is back: ask at once in a way that fits the state. A lease is verified, not doubted (rule 61)."""
+    if m.carrier:
+        return
+    m.carrier = True
+    state = m.state
+    if isinstance(state, Init):
+        if m.timers.at(Timer.START) is None:  # not while staying away after a DECLINE or a NAK
+            acquiring.leave_init(m, state, now)
+    elif isinstance(state, InitReboot):
+        if state.cached.valid(now):
+            acquiring.reboot(m, state.cached, "carrier up", now)
+        else:
+            acquiring.ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
+    elif isinstance(state, (Bound, Renewing, Rebinding)):
+        renewing.check_lease(m, "link-up", "carrier up", now, m.rng.uniform(0.0, LINK_UP_JITTER))
+
+
+def on_link_down(m: Machine, _: ev.LinkDown, now: float) -> None:
+    """Carrier is lost: stop asking for a new lease, keep the one in use."""
+    m.carrier = False
+    state = m.state
+    if isinstance(state, (Selecting, Requesting)):
+        exchange = state.exchange
+        m.enter(Init(state.held, exchange.purpose, exchange.cause), "carrier lost", now)
+    elif isinstance(state, Rebooting):
+        m.enter(InitReboot(state.cached), "carrier lost", now)
+
+
+def on_address_lost(m: Machine, event: ev.AddressLost, now: float) -> None:
+    """Somebody deleted our address: put it back, ever more slowly when they keep at it."""
+    lease = m.lease
+    if lease is None or lease.address != event.address:
+        return
+    recent = tuple(at for at in m.restored_at if now - at < RESTORE_WINDOW)
+    m.restored_at = (*recent, now)[-RESTORES_KEPT:]
+    wait = schedule.restore_wait(len(m.restored_at))
+    m.notice(NoticeCode.ADDRESS_RESTORED, f"{lease.address} was deleted by another program; back in {wait:g} s")
+    m.timers.set(Timer.REAPPLY, now + wait)
+
+
+def on_applied(m: Machine, _: ev.Applied, now: float) -> None:  # noqa: ARG001 - a row of _EVENTS
+    m.apply_failures, m.replacing = 0, None
+    m.timers.stop(Timer.REAPPLY)
+
+
+def on_send_failed(m: Machine, event: ev.SendFailed, now: float) -> None:
+    """Never fatal (rule 55): the ladder goes on at once, everything else has its timer."""
+    m.notice(NoticeCode.SEND_FAILED, f"{event.path.value}: {event.error}")
+    if isinstance(m.state, (Renewing, Rebinding)):
+        renewing.on_send_failed(m, event.path, now)
+
+
+def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
+    if m.lease is None:
+        return
+    m.apply_failures += 1
+    wait = schedule.apply_wait(m.apply_failures)
+    m.notice(NoticeCode.APPLY_FAILED, f"{event.error}; trying again in {wait:g} s")
+    m.timers.set(Timer.REAPPLY, now + wait)
+
+
+def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
+    """We slept: the kernel's lifetimes did not count it (rule 46), and the world may have moved on."""
+    m.notice(NoticeCode.TIME_JUMPED, f"{event.cause}: {event.seconds:.0f} s")
+    if m.lease is not None:
+        m.emit(Configure(m.lease, m.replacing))
+        renewing.check_lease(m, "resume", "resumed", now, m.rng.uniform(0.0, RESUME_JITTER))
+    elif isinstance(m.state, (Selecting, Requesting, Rebooting)):
+        m.timers.set(Timer.RETRANSMIT, now)
