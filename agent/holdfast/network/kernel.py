@@ -1,0 +1,274 @@
+"""One interface's addresses and routes in the kernel: look, change, look again.
+
+What to do is decided in ``plan.py``; the order of doing it and the reading back are in ``apply.py``, shared
+with the fake. Here an operation becomes a netlink message, and a message becomes what was observed.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from math import inf
+from typing import Any
+
+from holdfast.network import KernelError
+from holdfast.network import apply as applying
+from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
+from holdfast.network.plan import (
+    IFA_F_STATE,
+    RTPROT_BOOT,
+    Address,
+    AddRoute,
+    DeleteAddress,
+    DeleteRoute,
+    Observed,
+    Op,
+    PutAddress,
+    SetMtu,
+)
+from holdfast.network.rtnl import ifaddrmsg, linkmsg, rtmsg
+from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
+
+AF_INET = 2
+RTM_GETLINK, RTM_SETLINK = 18, 19
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RT_TABLE_MAIN, RTN_UNICAST = 254, 1
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
+RTPROT_KERNEL, RTPROT_STATIC = 2, 4
+RTEXT_FILTER_SKIP_STATS = 8
+IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
+FOREVER = 0xFFFFFFFF
+
+#: Route protocols that can concern us: ours, the kernel's prefix routes, what scripts and people add. The
+#: full table of a routing daemon (bird, zebra, bgp: 12 and up) is not even decoded.
+PROTOCOLS = frozenset({RTPROT_DHCP, RTPROT_KERNEL, RTPROT_BOOT, RTPROT_STATIC})
+
+
+class Kernel:
+    """The interface ``ifindex`` in the network namespace of the calling thread. Raises KernelError only."""
+
+    def __init__(self, ifindex: int) -> None:
+        self.ifindex = ifindex
+        self._netlink = NetlinkSocket()
+
+    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+        """Make the interface look like ``desired``; idempotent. ``former`` is what was configured before,
+        if that is another lease. Answers with what could not be had and is not worth failing for (an MTU
+        beyond the link's, a nonsensical route). Raises KernelError when, having read back, the address or
+        a route is not there; then nothing of the former lease was removed. The link must be up."""
+        return applying.apply(self, desired, former, now)
+
+    def remove(self, spec: NetworkSpec) -> None:
+        """Remove the spec's address and routes, and nothing else; no error when they are gone already."""
+        applying.remove(self, spec)
+
+    def adopt(self, spec: NetworkSpec) -> None:
+        """After taking over from a client that leaves unmarked routes behind (dhclient, udhcpc), and after
+        ``apply``: remove its duplicates of our routes."""
+        applying.adopt(self, spec)
+
+    def close(self) -> None:
+        """Close the netlink socket; the interface stays as it is."""
+        self._netlink.close()
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        """The interface as the kernel has it now."""
+        mtu, promotes = self._link()
+        addresses = self._netlink.dump(
+            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses",
+            lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
+        )
+        routes = self._netlink.dump(
+            _message(rtmsg, [("RTA_TABLE", RT_TABLE_MAIN), ("RTA_OIF", self.ifindex)],
+                     family=AF_INET, table=RT_TABLE_MAIN),
+            RTM_GETROUTE, "reading routes", _concerns_us,
+        )
+        read = [_read_route(answer, self.ifindex) for answer in routes]
+        return Observed(
+            addresses=tuple(_read_address(answer) for answer in addresses),
+            routes=tuple(route for route in read if route is not None),
+            mtu=mtu,
+            promotes=promotes,
+        )
+
+    def _link(self) -> tuple[int, bool]:
+        """The MTU, and whether promote_secondaries is on for this link."""
+        request = _message(linkmsg, [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)], index=self.ifindex)
+        answer = _decoded(linkmsg, self._netlink.get(request, RTM_GETLINK, "reading the link"))
+        # The nested attributes: AF_INET, in it IFLA_INET_CONF, an array of u32 counted from 1.
+        conf = _nested(_nested(answer.get_attr("IFLA_AF_SPEC") or b"", AF_INET), IFLA_INET_CONF)
+        at = 4 * (IPV4_DEVCONF_PROMOTE_SECONDARIES - 1)
+        return int(answer.get_attr("IFLA_MTU") or 0), any(conf[at:at + 4])
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def promote(self) -> None:
+        """Switch on net.ipv4.conf.LINK.promote_secondaries, as systemd does by default. By netlink, since
+        /proc/sys is read-only in containers and under ProtectKernelTunables, and goes by name."""
+        leaf = struct.pack("=HHI", 8, IPV4_DEVCONF_PROMOTE_SECONDARIES, 1)
+        conf = struct.pack("=HH", 4 + len(leaf), IFLA_INET_CONF) + leaf
+        inet = struct.pack("=HH", 4 + len(conf), AF_INET) + conf
+        self._netlink.change(
+            _message(linkmsg, [("IFLA_AF_SPEC", inet)], index=self.ifindex), RTM_SETLINK, 0,
+            "switching on promote_secondaries",
+        )
+
+    def perform(self, op: Op) -> None:
+        """Carry out one operation. What is as wanted already is no error."""
+        try:
+            self._perform(op)
+        except KernelError as error:
+            if error.errno not in _HARMLESS.get(type(op), ()):
+                raise
+
+    def _perform(self, op: Op) -> None:
+        change = self._netlink.change
+        if isinstance(op, SetMtu):
+            message = _message(linkmsg, [("IFLA_MTU", op.mtu)], index=self.ifindex)
+            change(message, RTM_SETLINK, 0, f"setting the MTU to {op.mtu}")
+        elif isinstance(op, PutAddress):
+            message = _address_message(op.address, self.ifindex)
+            change(message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, f"adding address {op.address.interface}")
+        elif isinstance(op, DeleteAddress):
+            interface = op.address.interface
+            message = _message(
+                ifaddrmsg,
+                [("IFA_LOCAL", str(interface.ip)), ("IFA_ADDRESS", str(op.address.peer or interface.ip))],
+                family=AF_INET, prefixlen=interface.network.prefixlen, index=self.ifindex,
+            )
+            change(message, RTM_DELADDR, 0, f"removing address {interface}")
+        elif isinstance(op, AddRoute):
+            # Append: replacing would take another interface's default route of the same metric away.
+            message = _route_message(op.route, self.ifindex, adding=True)
+            change(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, f"adding route {op.route}")
+        else:
+            message = _route_message(op.route, self.ifindex, adding=False)
+            change(message, RTM_DELROUTE, 0, f"removing route {op.route}")
+
+
+#: Errors that say that things are as wanted already.
+_HARMLESS: dict[type, tuple[int, ...]] = {
+    AddRoute: (errno.EEXIST,),
+    DeleteRoute: (errno.ESRCH, errno.ENOENT),
+    DeleteAddress: (errno.EADDRNOTAVAIL,),
+}
+
+
+def _message(kind: Any, attributes: list[tuple[str, Any]] | None = None, **fields: int) -> Any:
+    message = kind()
+    message.update(fields)
+    message["attrs"] = attributes or []
+    return message
+
+
+def _decoded(kind: Any, data: bytes) -> Any:
+    message = kind(data)
+    message.decode()
+    return message
+
+
+def _address_message(address: Address, ifindex: int) -> Any:
+    attributes: list[tuple[str, Any]] = [
+        ("IFA_LOCAL", str(address.interface.ip)),
+        ("IFA_ADDRESS", str(address.peer or address.interface.ip)),
+        ("IFA_FLAGS", address.flags & ~IFA_F_STATE),
+        ("IFA_CACHEINFO", {
+            "ifa_preferred": _lifetime(address.preferred), "ifa_valid": _lifetime(address.valid),
+            "cstamp": 0, "tstamp": 0,
+        }),
+    ]
+    if address.broadcast is not None:
+        attributes.append(("IFA_BROADCAST", str(address.broadcast)))
+    if address.label is not None:
+        attributes.append(("IFA_LABEL", address.label))
+    if address.metric:
+        attributes.append(("IFA_RT_PRIORITY", address.metric))
+    if address.mark:
+        attributes.append(("IFA_PROTO", address.mark))
+    return _message(
+        ifaddrmsg, attributes, family=AF_INET, prefixlen=address.interface.network.prefixlen,
+        flags=address.flags & ~IFA_F_STATE & 0xFF, scope=address.scope, index=ifindex,
+    )
+
+
+def _lifetime(seconds: float) -> int:
+    """For struct ifa_cacheinfo: whole seconds, all ones for ever (rule 32)."""
+    return FOREVER if seconds == inf else max(1, min(int(seconds), FOREVER - 1))
+
+
+def _read_address(data: bytes) -> Address:
+    message = _decoded(ifaddrmsg, data)
+    times = message.get_attr("IFA_CACHEINFO") or {"ifa_valid": FOREVER, "ifa_preferred": FOREVER}
+    local, peer = message.get_attr("IFA_LOCAL"), message.get_attr("IFA_ADDRESS")
+    broadcast = message.get_attr("IFA_BROADCAST")
+    return Address(
+        interface=IPv4Interface((local or peer, message["prefixlen"])),
+        broadcast=IPv4Address(broadcast) if broadcast else None,
+        label=message.get_attr("IFA_LABEL"),
+        scope=message["scope"],
+        flags=message.get_attr("IFA_FLAGS") or message["flags"],
+        valid=inf if times["ifa_valid"] == FOREVER else float(times["ifa_valid"]),
+        preferred=inf if times["ifa_preferred"] == FOREVER else float(times["ifa_preferred"]),
+        metric=message.get_attr("IFA_RT_PRIORITY") or 0,
+        mark=message.get_attr("IFA_PROTO") or 0,
+        peer=IPv4Address(peer) if local and peer and peer != local else None,
+    )
+
+
+def _route_message(route: Route, ifindex: int, *, adding: bool) -> Any:
+    attributes: list[tuple[str, Any]] = [("RTA_OIF", ifindex)]
+    if route.destination.prefixlen:
+        attributes.append(("RTA_DST", str(route.destination.network_address)))
+    if route.gateway is not None:
+        attributes.append(("RTA_GATEWAY", str(route.gateway)))
+    if route.metric:
+        attributes.append(("RTA_PRIORITY", route.metric))
+    if route.source is not None:
+        attributes.append(("RTA_PREFSRC", str(route.source)))
+    scope = RT_SCOPE_NOWHERE  # deleting: any
+    if adding:
+        scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
+    return _message(
+        rtmsg, attributes, family=AF_INET, dst_len=route.destination.prefixlen, table=RT_TABLE_MAIN,
+        proto=route.protocol, scope=scope, type=RTN_UNICAST,
+    )
+
+
+def _concerns_us(answer: bytes) -> bool:
+    """struct rtmsg from byte 16: family dst_len src_len tos table protocol scope type."""
+    return (
+        answer[20] == RT_TABLE_MAIN and answer[21] in PROTOCOLS
+        and answer[23] == RTN_UNICAST and answer[19] == 0
+    )
+
+
+def _read_route(data: bytes, ifindex: int) -> Route | None:
+    """None for another link's, and for what is never ours: multipath, nexthop objects, IPv6 gateways."""
+    message = _decoded(rtmsg, data)
+    if message.get_attr("RTA_OIF") != ifindex or message.get_attr("RTA_VIA") is not None:
+        return None
+    gateway, source = message.get_attr("RTA_GATEWAY"), message.get_attr("RTA_PREFSRC")
+    return Route(
+        destination=IPv4Network((message.get_attr("RTA_DST") or 0, message["dst_len"])),
+        gateway=IPv4Address(gateway) if gateway else None,
+        metric=message.get_attr("RTA_PRIORITY") or 0,
+        source=IPv4Address(source) if source else None,
+        protocol=message["proto"],
+    )
+
+
+def _nested(attributes: bytes, wanted: int) -> bytes:
+    """The value of the first attribute of type ``wanted`` (struct nlattr), empty when there is none."""
+    position = 0
+    while position + 4 <= len(attributes):
+        length, kind = struct.unpack_from("=HH", attributes, position)
+        if length < 4:
+            break
+        if kind & 0x3FFF == wanted:
+            return attributes[position + 4:position + length]
+        position += (length + 3) & ~3
+    return b""

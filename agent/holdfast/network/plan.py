@@ -1,0 +1,289 @@
+"""The difference between what is and what should be, as operations in order. Pure.
+
+What is ours: the lease's address and the former lease's; an address with our mark (``MARK``, which a
+crash between adding the new address and removing the old can leave behind); routes of protocol dhcp
+whose preferred source is one of those addresses. Nothing else is ever changed or removed. A route of
+protocol dhcp with our address as its source can only come from a client that served this very lease
+before us (NetworkManager, networkd and dhcpcd mark theirs so): replacing it by ours is taking over, not
+trespassing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface
+from math import ceil, inf
+from typing import Union
+
+from holdfast.network import KernelError
+from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
+
+#: rtnetlink(7), linux/if_addr.h.
+IFA_F_SECONDARY, IFA_F_NOPREFIXROUTE = 0x01, 0x200
+#: Flags that say how the kernel sees the address now, not how it was asked for.
+IFA_F_STATE = IFA_F_SECONDARY | 0x08 | 0x20 | 0x40 | 0x80  # dadfailed, deprecated, tentative, permanent
+
+#: IFA_PROTO (linux 5.18, linux/if_addr.h) says who put an address there; 0 to 3 are the kernel's, the
+#: rest is free. Ours is "H". Older kernels leave it out, and then only ``former`` tells what is ours.
+MARK = 0x48
+
+#: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
+RTPROT_BOOT = 3
+
+#: Seconds that a stand-in address lives if we die in the middle of a swap.
+STAND_IN_LIFETIME = 10
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IPv4 address of the interface. Lifetimes are seconds from now, inf for none.
+
+    ``peer`` is IFA_ADDRESS where it differs from the local address (point-to-point). ``metric`` is the
+    priority of the prefix route that the kernel makes. ``mark`` is IFA_PROTO.
+    """
+
+    interface: IPv4Interface
+    broadcast: IPv4Address | None = None
+    label: str | None = None
+    scope: int = 0
+    flags: int = 0
+    valid: float = inf
+    preferred: float = inf
+    metric: int = 0
+    mark: int = 0
+    peer: IPv4Address | None = None
+
+    @property
+    def secondary(self) -> bool:
+        """True when another address of the same subnet was there first."""
+        return bool(self.flags & IFA_F_SECONDARY)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
+
+    ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
+    """
+
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    mtu: int = 1500
+    promotes: bool = True
+
+    def find(self, interface: IPv4Interface) -> Address | None:
+        """The address with exactly this prefix length."""
+        return next((held for held in self.addresses if held.interface == interface), None)
+
+
+@dataclass(frozen=True)
+class SetMtu:
+    """Set the link's MTU, without taking it down."""
+
+    mtu: int
+
+
+@dataclass(frozen=True)
+class PutAddress:
+    """Add the address, or replace the lifetimes of the one that is there (RTM_NEWADDR with replace)."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class DeleteAddress:
+    """Remove exactly this address."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class AddRoute:
+    """Add the route beside whatever has the same destination; never in its place."""
+
+    route: Route
+
+
+@dataclass(frozen=True)
+class DeleteRoute:
+    """Remove exactly this route."""
+
+    route: Route
+
+
+Op = Union[SetMtu, PutAddress, DeleteAddress, AddRoute, DeleteRoute]
+
+
+def plan(observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> list[Op]:
+    """What to do, in order: the new address, the routes, and only then what is no longer wanted.
+
+    The same address again is one PutAddress (rule 56). ``now`` is CLOCK_BOOTTIME seconds. Raises
+    KernelError when the lease has ended: an ended lease is not configured (promise 3).
+    """
+    put = wanted_address(observed, desired, now)
+    routes = wanted_routes(observed, desired)
+    stale = _stale_addresses(observed, desired, former)
+    sources = {desired.address.ip, *(address.interface.ip for address in stale)}
+    if former is not None:
+        sources.add(former.address.ip)
+    ops: list[Op] = []
+    if desired.mtu is not None and desired.mtu != observed.mtu:
+        ops.append(SetMtu(desired.mtu))
+    ops.append(PutAddress(put))
+    ops += [AddRoute(route) for route in routes if route not in observed.routes]
+    ops += [DeleteRoute(r) for r in observed.routes if _ours(r, sources) and r not in routes]
+    return ops + _removals(_after_put(observed.addresses, put), stale, observed.promotes)
+
+
+def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
+    """Take away the spec's address and routes, and what has our mark; nothing else."""
+    doomed = [held for held in observed.addresses if held.interface == spec.address or held.mark == MARK]
+    sources = {spec.address.ip, *(address.interface.ip for address in doomed)}
+    ops: list[Op] = [DeleteRoute(route) for route in observed.routes if _ours(route, sources)]
+    return ops + _removals(observed.addresses, doomed, observed.promotes)
+
+
+def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
+    """After a take-over from a client that leaves no mark on its routes (dhclient, udhcpc: scripts).
+
+    To be performed once ours are there: routes "by hand" to a destination of ours, through the same
+    gateway, without a source or with ours. They have metric 0, so they would outrank ours for ever, also
+    after the address has moved away.
+    """
+    places = {(route.destination, route.gateway) for route in desired.routes}
+    return [
+        DeleteRoute(route) for route in observed.routes
+        if route.protocol == RTPROT_BOOT
+        and (route.destination, route.gateway) in places
+        and route.source in (None, desired.address.ip)
+    ]
+
+
+def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Address:
+    """The address as it should be. One that is there already keeps its label, broadcast, flags and
+    metric: another client may have chosen them, and a renewal changes lifetimes only.
+
+    Lifetimes are rounded up, since the kernel counts whole seconds and the address must not go before
+    the lease does (rule 40); the agent, when it lives, removes it on the dot.
+    """
+    left = desired.valid_until - now
+    if left <= 0:
+        raise KernelError(f"the lease on {desired.address.ip} has ended: it is not configured")
+    seconds = float(ceil(left)) if left < inf else inf
+    present = observed.find(desired.address)
+    if present is None:
+        present = Address(desired.address, desired.broadcast, metric=desired.metric)
+    return replace(present, flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
+
+
+def wanted_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:
+    """The spec's routes, and the prefix route where the kernel was told to make none.
+
+    NetworkManager and dhcpcd add addresses with "noprefixroute" and make that route themselves; an
+    address adopted from them keeps its flag, so its prefix route is ours to keep.
+    """
+    held = observed.find(desired.address)
+    network = desired.address.network
+    if held is None or not held.flags & IFA_F_NOPREFIXROUTE or network.prefixlen == 32:
+        return desired.routes
+    for route in observed.routes:
+        if route.destination == network and route.onlink:
+            return (route, *desired.routes)
+    return (Route(network, None, desired.metric, desired.address.ip), *desired.routes)
+
+
+def missing(observed: Observed, desired: NetworkSpec, now: float) -> list[str]:
+    """What is wanted and not there, for people; empty when all is well. To be asked after applying."""
+    wanted = wanted_address(observed, desired, now)
+    held = observed.find(desired.address)
+    if held is None:
+        return [f"address {desired.address}"]
+    faults = []
+    # A second for the rounding, one for the time since it was set.
+    if held.valid != wanted.valid and not abs(held.valid - wanted.valid) <= 2:
+        faults.append(f"address {desired.address} with {wanted.valid} s to live (it has {held.valid})")
+    faults += [f"route {r}" for r in wanted_routes(observed, desired) if r not in observed.routes]
+    return faults
+
+
+def _stale_addresses(
+    observed: Observed, desired: NetworkSpec, former: NetworkSpec | None
+) -> list[Address]:
+    """Ours, and not wanted: the former lease's; marked ones; and the leased address itself with another
+    prefix length and an end (put there by a DHCP client, when the server gave another mask)."""
+    return [
+        held for held in observed.addresses
+        if held.interface != desired.address and (
+            (former is not None and held.interface == former.address)
+            or held.mark == MARK
+            or (held.interface.ip == desired.address.ip and held.valid < inf)
+        )
+    ]
+
+
+def _ours(route: Route, sources: set[IPv4Address]) -> bool:
+    return route.protocol == RTPROT_DHCP and route.source in sources
+
+
+def _after_put(held: tuple[Address, ...], put: Address) -> tuple[Address, ...]:
+    """The addresses as they will be once ``put`` is there: last of its subnet if it is new."""
+    if any(address.interface == put.interface for address in held):
+        return held
+    network = put.interface.network
+    if any(address.interface.network == network for address in held):
+        put = replace(put, flags=put.flags | IFA_F_SECONDARY)
+    return (*held, put)
+
+
+def _removals(held: tuple[Address, ...], doomed: list[Address], promotes: bool) -> list[Op]:
+    """Remove them one by one, ``held`` being what is there before the first."""
+    ops: list[Op] = []
+    for interface in [address.interface for address in doomed]:
+        victim = next(address for address in held if address.interface == interface)
+        ops += _removal(held, victim, promotes)
+        held = _after_delete(held, victim)
+    return ops
+
+
+def _after_delete(held: tuple[Address, ...], victim: Address) -> tuple[Address, ...]:
+    """The addresses once ``victim`` is gone: the next of its subnet is then the primary one."""
+    left = [address for address in held if address.interface != victim.interface]
+    for at, address in enumerate(left):
+        if address.interface.network == victim.interface.network:
+            left[at] = replace(address, flags=address.flags & ~IFA_F_SECONDARY)
+            break
+    return tuple(left)
+
+
+def _removal(held: tuple[Address, ...], victim: Address, promotes: bool) -> list[Op]:
+    """Remove ``victim`` without losing what the kernel would remove with it.
+
+    A primary address takes its secondaries (same subnet, same prefix length, added later) with it
+    unless promote_secondaries is on. Where that cannot be switched on, each secondary gets a stand-in:
+    the same address as a /32, which belongs to no subnet. So the local address never goes, no
+    connection breaks, and the real entry is put back as it was. A stand-in has a short life of its own,
+    in case we die in between.
+    """
+    followers = [
+        address for address in held
+        if address.secondary and address.interface.network == victim.interface.network
+        and address.interface != victim.interface
+    ]
+    if promotes or victim.secondary or not followers:
+        return [DeleteAddress(victim)]
+    there = {address.interface for address in held}
+    stand_ins = [stand_in for stand_in in map(_stand_in, followers) if stand_in.interface not in there]
+    return [
+        *(PutAddress(stand_in) for stand_in in stand_ins),
+        DeleteAddress(victim),
+        *(PutAddress(replace(f, flags=f.flags & ~IFA_F_STATE)) for f in followers),
+        *(DeleteAddress(stand_in) for stand_in in stand_ins),
+    ]
+
+
+def _stand_in(address: Address) -> Address:
+    return Address(
+        IPv4Interface((address.interface.ip, 32)), label=address.label, scope=address.scope,
+        valid=STAND_IN_LIFETIME, preferred=STAND_IN_LIFETIME,
+    )
+

@@ -1,0 +1,289 @@
+"""What a lease says the host should look like: ``spec_from_lease``, a pure function.
+
+The server's word is checked here and nowhere else: what is nonsense is left out and said in ``notices``;
+the rest of the lease is used all the same. Every list is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Callable, TypeVar
+
+from holdfast.core.lease import Lease
+from holdfast.wire import WireError
+from holdfast.wire import options as opt
+
+T = TypeVar("T")
+
+#: rtnetlink(7) routing protocol "dhcp" (linux/rtnetlink.h, since 4.x also in iproute2's rt_protos).
+RTPROT_DHCP = 16
+
+#: What NetworkManager and netplan's images give a machine's first Ethernet: kinder to what an operator
+#: adds without a metric (0, always preferred) and to a VPN (usually 50) than to Wi-Fi (600) or a modem (700).
+DEFAULT_METRIC = 100
+
+#: RFC 2132 section 5.1 allows 68, but every IPv4 host must take datagrams of 576 (RFC 791 section 3.1);
+#: a smaller value is a server's mistake (or an attack: an MTU of 68 stops most traffic).
+MIN_MTU = 576
+
+#: RFC 8200 section 5: below this the kernel takes IPv6 off the link.
+MIN_IPV6_MTU = 1280
+
+#: A full Ethernet packet has room for some 180 routes of the usual eight bytes; only relays of jumbo
+#: frames could bring more, and each one costs a system call at every change.
+MAX_ROUTES = 256
+
+#: glibc reads three name servers, systemd-resolved tries them one after the other: more only cost time.
+MAX_SERVERS = 8
+
+#: glibc before 2.26 reads six search domains, and resolved tries each for every single-label name.
+MAX_DOMAINS = 16
+
+#: RFC 8910 gives no limit. Longer than any URI in the field; it goes into status output and logs.
+MAX_URI = 1024
+
+LOOPBACK = IPv4Network("127.0.0.0/8")
+MULTICAST_AND_ABOVE = IPv4Network("224.0.0.0/3")
+THIS_NETWORK = IPv4Network("0.0.0.0/8")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route over our interface, in table main. ``gateway`` None is on-link (scope link).
+
+    ``source`` is the preferred source address; on ours it is the lease's address, and that is what
+    makes the kernel take the route away together with the address.
+    """
+
+    destination: IPv4Network
+    gateway: IPv4Address | None
+    metric: int
+    source: IPv4Address | None
+    protocol: int = RTPROT_DHCP
+
+    @property
+    def onlink(self) -> bool:
+        """True when the destination is reached without a gateway."""
+        return self.gateway is None
+
+    def __str__(self) -> str:
+        via = f" via {self.gateway}" if self.gateway else ""
+        return f"{'default' if self.destination.prefixlen == 0 else self.destination}{via}"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What should be on the interface. Pure data: comparable, and complete without the lease.
+
+    ``broadcast`` None: the address has none (/31, /32). ``mtu`` None: leave it as it is.
+    ``search`` are the search domains in use: option 119, or else the names in option 15, of which
+    ``domain`` is the first. ``hostname`` and ``ntp`` are as offered; nothing here acts on them, nor on
+    ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
+    ``routes`` are in the order in which they can be added: on-link ones first.
+    """
+
+    address: IPv4Interface
+    broadcast: IPv4Address | None = None
+    routes: tuple[Route, ...] = ()
+    mtu: int | None = None
+    dns: tuple[IPv4Address, ...] = ()
+    search: tuple[str, ...] = ()
+    domain: str | None = None
+    hostname: str | None = None
+    ntp: tuple[IPv4Address, ...] = ()
+    captive_portal: str | None = None
+    valid_until: float = float("inf")
+    metric: int = DEFAULT_METRIC
+    notices: tuple[str, ...] = ()
+
+
+def spec_from_lease(
+    lease: Lease,
+    *,
+    metric: int = DEFAULT_METRIC,
+    use_mtu: bool = True,
+    use_dns: bool = True,
+    use_routes: bool = True,
+) -> NetworkSpec:
+    """The wanted network for ``lease``; never raises. What was left out, and why, is in ``notices``.
+
+    ``use_routes`` False keeps the address alone (the kernel still makes its prefix route).
+    """
+    reader = _Reader(lease)
+    address = IPv4Interface((lease.address, _prefix_length(reader)))
+    domains = reader.read(opt.DOMAIN_NAME, opt.domain_names) or ()
+    search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or domains
+    return NetworkSpec(
+        address=address,
+        broadcast=_broadcast(reader, address),
+        routes=_routes(reader, address, metric) if use_routes else (),
+        mtu=_mtu(reader) if use_mtu else None,
+        dns=_servers(reader, opt.DOMAIN_NAME_SERVER) if use_dns else (),
+        search=tuple(dict.fromkeys(search))[:MAX_DOMAINS] if use_dns else (),
+        domain=domains[0] if domains else None,
+        hostname=reader.read(opt.HOST_NAME, opt.hostname),
+        ntp=_servers(reader, opt.NTP_SERVERS),
+        captive_portal=_captive_portal(reader),
+        valid_until=lease.expires_at,
+        metric=metric,
+        notices=tuple(reader.notices),
+    )
+
+
+class _Reader:
+    """A lease's options, and the notices that reading them made."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.notices: list[str] = []
+
+    def read(self, code: int, decoder: Callable[[bytes], T]) -> T | None:
+        """The option's meaning; None when it is absent or of no use, which is then in the notices."""
+        value = self.lease.options.get(code)
+        if value is None:
+            return None
+        try:
+            meaning = decoder(value)
+        except WireError as error:
+            self.ignore(code, str(error))
+            return None
+        if meaning is None or meaning == ():
+            self.ignore(code, "not a valid name" if code != opt.CAPTIVE_PORTAL else "not a web address")
+            return None
+        return meaning
+
+    def ignore(self, code: int, why: str) -> None:
+        self.notices.append(f"option {code} ({opt.NAMES[code]}) ignored: {why}")
+
+
+def _prefix_length(reader: _Reader) -> int:
+    """From option 1. Without a usable mask: /32 when the server names a router, else the address's class.
+
+    RFC 950 would have the class at any rate, but inside 10.0.0.0/8 that makes the whole of it on-link,
+    and everything beyond the real subnet unreachable. With /32 all goes through the router, which knows
+    better. Without a router there is only the link, and the class is all there is to go by.
+    """
+    mask = reader.read(opt.SUBNET_MASK, opt.address)
+    if mask is not None:
+        hosts = int(mask) ^ 0xFFFFFFFF
+        if hosts != 0xFFFFFFFF and hosts & (hosts + 1) == 0:
+            return 32 - hosts.bit_length()
+        reader.ignore(opt.SUBNET_MASK, f"{mask} is not a mask")
+    routed = (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.ROUTER)
+    first = reader.lease.address.packed[0]
+    length = 8 if first < 128 else 16 if first < 192 else 24
+    if any(code in reader.lease.options for code in routed):
+        length = 32
+    reader.notices.append(f"no subnet mask from the server: {reader.lease.address}/{length} is assumed")
+    return length
+
+
+def _broadcast(reader: _Reader, address: IPv4Interface) -> IPv4Address | None:
+    """Option 28 when it can be one (in the subnet, or all ones), else what the mask says."""
+    if address.network.prefixlen >= 31:
+        return None  # RFC 3021: such a link has no broadcast address
+    offered = reader.read(opt.BROADCAST_ADDRESS, opt.address)
+    usual = address.network.broadcast_address
+    if offered is None or offered == usual:
+        return usual
+    if int(offered) == 0xFFFFFFFF:
+        return offered
+    reader.ignore(opt.BROADCAST_ADDRESS, f"{offered} is not the broadcast address of {address.network}")
+    return usual
+
+
+def _routes(reader: _Reader, address: IPv4Interface, metric: int) -> tuple[Route, ...]:
+    """Options 121, else 249, else 33 and 3 (RFC 3442; rule 64), in an order that the kernel accepts."""
+    direct: dict[IPv4Network, Route] = {}
+    routed: dict[IPv4Network, Route] = {}
+    code, pairs = _offered_routes(reader)
+    for destination, gateway in pairs:
+        if destination.subnet_of(MULTICAST_AND_ABOVE) or destination.subnet_of(LOOPBACK):
+            reader.ignore(code, f"{destination} is not a destination that can be routed")
+        elif destination in direct or destination in routed:
+            reader.ignore(code, f"{destination} is there twice")
+        # Some servers name the client itself as its router, and mean "on this link" (proxy ARP).
+        elif int(gateway) == 0 or gateway == address.ip:
+            if destination != address.network:  # the kernel makes that one itself
+                direct[destination] = Route(destination, None, metric, address.ip)
+        elif not _unicast(gateway):
+            reader.ignore(code, f"{gateway} cannot be a gateway")
+        else:
+            routed[destination] = Route(destination, gateway, metric, address.ip)
+    reached = [address.network, *(network for network in direct if network.prefixlen)]
+    for gateway in [route.gateway for route in routed.values() if route.gateway is not None]:
+        if not any(gateway in network for network in reached):
+            # GCP and Hetzner: /32, and a router outside of it (rule 66)
+            host = IPv4Network(gateway)
+            routed.pop(host, None)  # a route to the gateway through the gateway leads nowhere
+            direct[host] = Route(host, None, metric, address.ip)
+            reached.append(host)
+    return (*direct.values(), *routed.values())
+
+
+def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4Address]]]:
+    """The option that counts, and its (destination, gateway) pairs, the default route first if there is one.
+
+    An option 121 in which nothing can be read is as good as absent: better the router of option 3 than none.
+    """
+    for code in (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS):
+        classless = reader.read(code, opt.classless_routes)
+        if classless:
+            return code, _bounded(reader, code, sorted(classless, key=lambda pair: pair[0].prefixlen > 0))
+    pairs = list(reader.read(opt.STATIC_ROUTE, opt.static_routes) or ())
+    routers = reader.read(opt.ROUTER, opt.addresses)
+    if not routers:
+        return opt.STATIC_ROUTE, _bounded(reader, opt.STATIC_ROUTE, pairs)
+    # They come in order of preference (RFC 2132 section 3.5). The kernel would not fail over to a second
+    # default route, so the first is the one.
+    default = (IPv4Network("0.0.0.0/0"), routers[0])
+    return opt.ROUTER, _bounded(reader, opt.ROUTER, [default, *pairs])
+
+
+def _bounded(
+    reader: _Reader, code: int, pairs: list[tuple[IPv4Network, IPv4Address]]
+) -> list[tuple[IPv4Network, IPv4Address]]:
+    if len(pairs) > MAX_ROUTES:
+        reader.ignore(code, f"all but the first {MAX_ROUTES} of {len(pairs)} routes")
+    return pairs[:MAX_ROUTES]
+
+
+def _mtu(reader: _Reader) -> int | None:
+    """Option 26 from 576 up (rule 62). Whether the link can do it is seen when it is applied."""
+    mtu = reader.read(opt.INTERFACE_MTU, opt.uint16)
+    if mtu is None:
+        return None
+    if mtu < MIN_MTU:
+        reader.ignore(opt.INTERFACE_MTU, f"{mtu} is below {MIN_MTU}")
+        return None
+    if mtu < MIN_IPV6_MTU:
+        reader.notices.append(f"the server's MTU of {mtu} is too small for IPv6, which stops on this link")
+    return mtu
+
+
+def _servers(reader: _Reader, code: int) -> tuple[IPv4Address, ...]:
+    """The addresses of an option that can be a server's, each once."""
+    offered = reader.read(code, opt.addresses) or ()
+    usable = tuple(dict.fromkeys(server for server in offered if _unicast(server)))
+    for server in dict.fromkeys(offered):
+        if not _unicast(server):
+            reader.ignore(code, f"{server} cannot be a server")
+            break  # one example says enough
+    if len(usable) > MAX_SERVERS:
+        reader.ignore(code, f"all but the first {MAX_SERVERS} of {len(usable)} servers")
+    return usable[:MAX_SERVERS]
+
+
+def _captive_portal(reader: _Reader) -> str | None:
+    """Option 114: kept to be shown, never opened."""
+    uri = reader.read(opt.CAPTIVE_PORTAL, opt.uri)
+    if uri is not None and len(uri) > MAX_URI:
+        reader.ignore(opt.CAPTIVE_PORTAL, f"{len(uri)} characters")
+        return None
+    return uri
+
+
+def _unicast(address: IPv4Address) -> bool:
+    """Could belong to another host: not "this network", loopback, multicast, reserved or broadcast."""
+    return not any(address in network for network in (THIS_NETWORK, LOOPBACK, MULTICAST_AND_ABOVE))
