@@ -14,7 +14,7 @@ from holdfast.core.events import Start
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Exchange, Init, InitReboot, Rebooting, Requesting, Selecting
+from holdfast.core.states import Bound, Exchange, Init, InitReboot, Probing, Rebooting, Requesting, Selecting
 from holdfast.core.timers import Timer
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
@@ -152,7 +152,8 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     if ack.server_id is not None and ack.server_id != offer.server_id:
         m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen")
         return
-    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=offer.lease_time, now=now)
+    fallback = replies.duration(offer.lease_time)
+    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
     if lease is None:
         return
     if state.conflict is not None and lease.address == offer.yiaddr:
@@ -173,6 +174,15 @@ def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
     if lease is not None:
         m.timers.stop(Timer.OFFERS)
         binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK, rapid commit", now)
+
+
+def on_probed(m: Machine, state: Probing, now: float) -> None:
+    """PROBING is over and nobody has answered: the address is ours, if the lease has lasted so long."""
+    if state.lease.valid(now):
+        binding.bind_probed(m, state, now)
+    else:
+        on = "the lease ended while probing"
+        ask(m, now, on, cause=on, held=state.held)
 
 
 def on_nak(m: Machine, nak: Message, now: float) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
 
-from holdfast.core import acquiring, binding, commands, conflict, host, losing, renewing, replies
+from holdfast.core import acquiring, commands, conflict, host, losing, renewing, replies
 from holdfast.core import events as ev
 from holdfast.core.actions import (
     Action,
@@ -122,7 +122,7 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
         renewing.begin(m, state.lease, Renewal("t1", "T1"), "T1" if now < state.lease.t2_at else "T2", now)
     elif timer is Timer.REBIND and isinstance(state, Renewing):
         renewing.on_t2(m, now)
-    elif timer is Timer.START and isinstance(state, Init):
+    elif timer is Timer.START and isinstance(state, Init) and m.carrier:
         acquiring.leave_init(m, state, now)
     elif timer is Timer.OFFERS:
         acquiring.on_offers_waited(m, now)
@@ -130,7 +130,7 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
         _retransmit(m, now)
     elif timer is Timer.PROBE:
         if conflict.probe(m, now) and isinstance(state, Probing):
-            binding.bind_probed(m, state, now)
+            acquiring.on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
         m.emit(Configure(m.lease, m.replacing))
 

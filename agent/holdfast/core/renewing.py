@@ -96,8 +96,7 @@ def send_rung(m: Machine, now: float) -> None:
     m.emit(Transmit(message, path, source, target))
     m.round_at = now
     renewal = renewal._replace(
-        rungs=rest, rounds=(*renewal.rounds[:-1], current._replace(sent=current.sent + 1)),
-        attempts=renewal.attempts + 1, last_path=path, last_sent_at=now,
+        rungs=rest, attempts=renewal.attempts + 1, last_path=path, last_sent_at=now,
     )
     m.update(state._replace(renewal=renewal))
     left = lease.seconds_left(now)
@@ -149,8 +148,11 @@ def on_retransmit(m: Machine, now: float) -> None:
 
 def on_send_failed(m: Machine, path: Path, now: float) -> None:
     """A rung could not be sent, or an ICMP error came back for it: the next rung at once."""
-    renewal = _renewing(m).renewal
+    state = _renewing(m)
+    renewal = state.renewal
     if renewal.last_path is path and renewal.rungs:
+        unsent = renewal.rounds[-1]._replace(failed=True)
+        m.update(state._replace(renewal=renewal._replace(rounds=(*renewal.rounds[:-1], unsent))))
         send_rung(m, now)
 
 
@@ -193,8 +195,8 @@ def learned(path: ServerPath | None, lease: Lease, renewal: Renewal, won: Round,
         return path
     if path is None or path.server_id != lease.server_id:
         path = ServerPath(lease.server_id)
-    if won is not renewal.rounds[-1] or renewal.skip_unicast:
-        return path
+    if won is not renewal.rounds[-1] or won.failed or renewal.skip_unicast:
+        return path  # nothing was asked by unicast, so nothing is known of it
     if renewal.last_path is Path.UNICAST:
         return path._replace(hears_unicast=True, srtt=schedule.smooth_rtt(path.srtt, now - renewal.last_sent_at))
     return path._replace(hears_unicast=False)
@@ -206,7 +208,7 @@ def _on_side_ack(m: Machine, ack: Message, now: float) -> None:
     if side is None or side.requested is None or ack.server_id != side.requested.server_id:
         m.drop(DropReason.UNEXPECTED, ack, "ACK to a DISCOVER")
         return
-    fallback = side.requested.lease_time
+    fallback = replies.duration(side.requested.lease_time)
     new = binding.accept_ack(m, ack, sent_at=side.sent_at, fallback_time=fallback, now=now)
     if new is not None:
         finish(m, new, Path.DISCOVER, side.xid, side.sent_at, now)

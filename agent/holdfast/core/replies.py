@@ -68,6 +68,11 @@ def offer_refusal(message: Message) -> DropReason | None:
     return None
 
 
+def duration(seconds: int | None) -> float | None:
+    """A time from the wire in seconds: 0xffffffff is ``inf``, absent is None."""
+    return None if seconds is None else inf if seconds == INFINITE else float(seconds)
+
+
 @record
 class Reading(NamedTuple):
     """An ACK as a lease, or why not; and what had to be corrected."""
@@ -87,13 +92,12 @@ def read_ack(
     """
     if not usable_address(ack.yiaddr):
         return Reading(None, DropReason.NO_ADDRESS)
-    seconds = ack.lease_time
-    if seconds is None and fallback_time is None:
+    lease_time = duration(ack.lease_time)
+    if lease_time is None:
+        lease_time = fallback_time
+    if lease_time is None:
         return Reading(None, DropReason.NO_LEASE_TIME)
     notices: list[tuple[NoticeCode, str]] = []
-    lease_time = float(seconds) if seconds is not None else float(fallback_time or 0.0)
-    if seconds == INFINITE:
-        lease_time = inf
     if lease_time < SHORTEST_LEASE:
         notices.append((NoticeCode.LEASE_CLAMPED, f"lease time {lease_time:.0f} s is used as {SHORTEST_LEASE:.0f} s"))
         lease_time = SHORTEST_LEASE

@@ -34,11 +34,11 @@ class Exchange(NamedTuple):
 
 @record
 class Round(NamedTuple):
-    """One round of the ladder: its xid, when its first rung was sent, how many rungs were sent."""
+    """One round of the ladder: its xid, when its first rung was sent, and whether one could not be sent."""
 
     xid: int
     sent_at: float
-    sent: int = 0
+    failed: bool = False
 
 
 @record
