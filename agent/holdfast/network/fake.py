@@ -55,18 +55,17 @@ class FakeKernel:
     applied: list[NetworkSpec] = field(default_factory=list)
     removed: list[NetworkSpec] = field(default_factory=list)
     on_change: Callable[[], None] | None = None
-    notices: tuple[str, ...] = ()
     closed: bool = False
     _count: int = 0
 
     # -- what Kernel offers ----------------------------------------------------------------------
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> None:
+    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
         """As ``Kernel.apply``."""
         self.tick(now)
-        self.notices = ()
-        self.notices = applying.apply(self, desired, former, now)
+        notices = applying.apply(self, desired, former, now)
         self.applied.append(desired)
+        return notices
 
     def remove(self, spec: NetworkSpec) -> None:
         """As ``Kernel.remove``."""

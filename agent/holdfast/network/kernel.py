@@ -51,17 +51,14 @@ class Kernel:
 
     def __init__(self, ifindex: int) -> None:
         self.ifindex = ifindex
-        self.notices: tuple[str, ...] = ()
         self._netlink = NetlinkSocket()
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> None:
+    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
         """Make the interface look like ``desired``; idempotent. ``former`` is what was configured before,
-        if that is another lease. ``notices`` says afterwards what could not be had and is not worth
-        failing for (an MTU beyond the link's, a nonsensical route). Raises KernelError when, having read
-        back, the address or a route is not there; then nothing of the former lease was removed. The link
-        must be up."""
-        self.notices = ()
-        self.notices = applying.apply(self, desired, former, now)
+        if that is another lease. Answers with what could not be had and is not worth failing for (an MTU
+        beyond the link's, a nonsensical route). Raises KernelError when, having read back, the address or
+        a route is not there; then nothing of the former lease was removed. The link must be up."""
+        return applying.apply(self, desired, former, now)
 
     def remove(self, spec: NetworkSpec) -> None:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already."""
