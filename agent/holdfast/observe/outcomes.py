@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from itertools import islice
 from math import inf
 from typing import Any, Iterator, Mapping, TypedDict
 
@@ -153,31 +154,36 @@ def interfaces_with_history(directory: str) -> list[str]:
                    if name.removesuffix(".1").endswith(SUFFIX)})
 
 
-def read_history(directory: str, ifname: str, *, since: float | None = None) -> list[dict[str, Any]]:
-    """The outcomes of ``ifname``, oldest first, from ``since`` (Unix seconds) on.
+def read_history(
+    directory: str, ifname: str, *, since: float | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The outcomes of ``ifname``, oldest first, from ``since`` (Unix seconds) on; the last ``limit`` of them.
 
     Lines that are not ours (a crash, an editor, a bad disk) are passed over. Raises OSError when a
     file is there and cannot be read.
     """
     path = history_path(directory, ifname)
-    start = None if since is None else iso_time(since)
-    return [record for part in (path + ".1", path) for record in _records(part)
-            if start is None or record["time"] >= start]
+    start = "" if since is None else iso_time(since)
+    newest_first = (record for part in (path, path + ".1") for record in _records_backwards(part)
+                    if record["time"] >= start)
+    return list(islice(newest_first, limit))[::-1]
 
 
-def _records(path: str) -> Iterator[dict[str, Any]]:
+def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
     import json  # noqa: PLC0415
 
     if not os.path.exists(path):
         return
     with open(path, "rb") as file:
-        while line := file.readline(LINE_LIMIT):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict) and _has_texts(record, "time", "result"):
-                yield record
+        # Twice the limit: whatever somebody put there, the agent answers `History` from it.
+        lines = file.read(2 * SIZE_LIMIT).split(b"\n")
+    for line in reversed(lines):
+        try:
+            record = json.loads(line) if 0 < len(line) <= LINE_LIMIT else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and _has_texts(record, "time", "result"):
+            yield record
 
 
 def _has_texts(record: dict[str, Any], *keys: str) -> bool:

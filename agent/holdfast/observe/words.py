@@ -14,6 +14,10 @@ _PATHS = {
 }
 
 
+#: Causes that go without saying.
+_USUAL = ("T1", "start")
+
+
 def duration(seconds: float) -> str:
     """``seconds`` in its two largest units: 0.4 s, 57 s, 5 min 30 s, 9 h 12 min, 3 d 4 h."""
     if seconds == inf:
@@ -60,12 +64,14 @@ def _expired(outcome: Outcome) -> str:
 
 
 def _conflict(outcome: Outcome) -> str:
-    return f"gave up {outcome.address or 'the address'}: somebody else uses it{_effort(outcome)}"
+    address = outcome.address or outcome.former_address or "the address"
+    return f"gave up {address}: somebody else uses it{_effort(outcome)}"
 
 
 def _released(outcome: Outcome) -> str:
     to = f" to {outcome.server}" if outcome.server else ""
-    return f"released {outcome.address or 'the lease'}{to}{_left(outcome, 'were')}"
+    address = outcome.address or outcome.former_address or "the lease"
+    return f"released {address}{to}{_left(outcome, 'were')}"
 
 
 def _stopped(outcome: Outcome) -> str:
@@ -97,7 +103,8 @@ def _way(outcome: Outcome) -> str:
 
 def _effort(outcome: Outcome) -> str:
     messages = f"{outcome.attempts} message" + ("s" if outcome.attempts != 1 else "")
-    parts = [part for part in (messages if outcome.attempts else "", outcome.cause) if part]
+    cause = "" if outcome.cause in _USUAL else outcome.cause
+    parts = [part for part in (messages if outcome.attempts else "", cause) if part]
     return f" ({'; '.join(parts)})" if parts else ""
 
 

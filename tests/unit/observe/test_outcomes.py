@@ -84,6 +84,8 @@ def test_reading_since_a_time(tmp_path: File) -> None:
     for wall in (100.0, 200.0, 300.0):
         journal.append(as_record(RENEWED, "eth0", boottime=wall, wall=wall))
     assert [record["boottime"] for record in read_history(str(tmp_path), "eth0", since=200.0)] == [200.0, 300.0]
+    assert [record["boottime"] for record in read_history(str(tmp_path), "eth0", limit=1)] == [300.0]
+    assert read_history(str(tmp_path), "eth0", limit=0) == []
 
 
 def test_no_history_is_an_empty_one(tmp_path: File) -> None:

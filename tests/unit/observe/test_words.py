@@ -25,7 +25,7 @@ def _outcome(result: Result, **changes: object) -> Outcome:
     (_outcome(Result.RENEWED), 57.0,
      "renewed 10.0.0.5 from 10.0.0.1 by broadcast in 1.03 s (2 messages; unicast unanswered), 54 s were left, "
      "next renewal in 57 s"),
-    (_outcome(Result.RENEWED, path=Path.UNICAST, attempts=1, cause="", latency=0.004, seconds_left=inf), inf,
+    (_outcome(Result.RENEWED, path=Path.UNICAST, attempts=1, cause="T1", latency=0.004, seconds_left=inf), inf,
      "renewed 10.0.0.5 from 10.0.0.1 by unicast in 0.00 s (1 message), the lease has no end, no renewal is due"),
     (_outcome(Result.RENEWED, path=Path.BROADCAST_ANY, server=None, cause=""), None,
      "renewed 10.0.0.5 by broadcast from 0.0.0.0 in 1.03 s (2 messages), 54 s were left"),
@@ -49,7 +49,7 @@ def _outcome(result: Result, **changes: object) -> Outcome:
     (_outcome(Result.CONFLICT, attempts=0, cause="52:54:00:12:34:56 claims it"), None,
      "gave up 10.0.0.5: somebody else uses it (52:54:00:12:34:56 claims it)"),
     (_outcome(Result.RELEASED, attempts=1, cause=""), None, "released 10.0.0.5 to 10.0.0.1, 54 s were left"),
-    (_outcome(Result.RELEASED, server=None, address=None), None, "released the lease, 54 s were left"),
+    (_outcome(Result.RELEASED, server=None, address=None), None, "released 10.0.0.5, 54 s were left"),
     (_outcome(Result.STOPPED), None, "stopped in the middle of a renewal; 10.0.0.5 stays, 54 s are left"),
     (_outcome(Result.STOPPED, address=None, attempts=1, cause=""), None,
      "stopped before an address was found (1 message)"),

@@ -1,0 +1,293 @@
+"""The control socket: ``io.holdfast.Agent`` over Varlink, one socket for each interface.
+
+A method without an ``interface`` means the one whose socket it came by, except Status, which then
+tells about every interface that this process serves. Renew, Rebind and Release are answered
+when their outcome is recorded and the rest of what it brings is done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from math import inf
+from typing import TYPE_CHECKING, Callable, Mapping, Protocol
+
+from holdfast.core import events as ev
+from holdfast.runtime.varlink import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
+
+if TYPE_CHECKING:
+    from holdfast.core.client import Snapshot
+    from holdfast.core.outcome import Outcome
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.ports import Loop
+
+NAME = "io.holdfast.Agent"
+#: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some patience.
+ANSWER_TIMEOUT = 30.0
+#: Outcomes in one answer: 100 KiB or so.
+HISTORY_LIMIT = 200
+
+DESCRIPTION = """\
+# The DHCP client of this machine. Where a method takes an interface and gets none, it means the one
+# whose socket is used; Status then tells about all that this agent serves.
+interface io.holdfast.Agent
+
+# A point in time: UTC in ISO 8601, and seconds from now (negative: in the past).
+type Instant (time: string, seconds: float)
+
+# renewal is T1, rebinding is T2; without them the lease has no end.
+type Lease (
+  address: string,
+  server: ?string,
+  verified: bool,
+  duration: ?float,
+  started: Instant,
+  renewal: ?Instant,
+  rebinding: ?Instant,
+  expiry: ?Instant
+)
+
+type Network (
+  address: string,
+  routes: []string,
+  dns: []string,
+  search: []string,
+  mtu: ?int,
+  ntp: []string,
+  captive_portal: ?string,
+  notices: []string
+)
+
+# state is RFC 2131's. hears_unicast is null until a renewal has shown it. An outcome is one line of the
+# history. drops are counters by reason.
+type Client (
+  interface: string,
+  state: string,
+  present: bool,
+  lease: ?Lease,
+  network: ?Network,
+  hears_unicast: ?bool,
+  round_trip: ?float,
+  last_outcome: ?object,
+  drops: [string]int
+)
+
+method Status(interface: ?string) -> (version: string, pid: int, clients: []Client)
+
+# Renew by unicast first, Rebind by broadcast only. Both start over after a Release.
+method Renew(interface: ?string) -> (outcome: object)
+method Rebind(interface: ?string) -> (outcome: object)
+
+# Give the lease back and remove its address.
+method Release(interface: ?string) -> (outcome: object)
+
+# The last outcomes, oldest first. since is Unix seconds.
+method History(interface: ?string, since: ?float, limit: ?int) -> (outcomes: []object)
+
+error NoSuchInterface (interface: string)
+error NotBound (interface: string)
+error LinkMissing (interface: string)
+error NoOutcome (interface: string, seconds: float)
+error HistoryUnreadable (interface: string, reason: string)
+"""
+
+
+class Served(Protocol):
+    """One interface: ``runtime.driver.Driver``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def link(self) -> object | None: ...
+    @property
+    def spec(self) -> NetworkSpec | None: ...
+    def snapshot(self) -> Snapshot: ...
+    def submit(self, event: ev.Event) -> None: ...
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
+
+
+class Control:
+    """All control sockets of this process. ``wall`` is Unix time."""
+
+    def __init__(
+        self, loop: Loop, runtime_dir: str, state_dir: str, *, group: int | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._loop = loop
+        self._runtime_dir = runtime_dir
+        self._state_dir = state_dir
+        self._group = group
+        self._wall = wall
+        self._served: dict[str, Served] = {}
+        self._servers: dict[str, Server] = {}
+
+    def add(self, served: Served) -> None:
+        """Open the socket of one interface. Raises OSError: the agent goes on without it."""
+        name = served.name
+        methods = {
+            "Status": self._status,
+            "Renew": self._asking(name, ev.Renew()),
+            "Rebind": self._asking(name, ev.Rebind()),
+            "Release": self._asking(name, ev.Release()),
+            "History": self._history(name),
+        }
+        self._served[name] = served  # told of by the other sockets even when its own fails
+        path = socket_path(self._runtime_dir, name)
+        self._servers[name] = Server(self._loop, path, {NAME: Interface(DESCRIPTION, methods)}, group=self._group)
+
+    def close(self) -> None:
+        """Close every socket and remove its file."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def _find(self, parameters: Parameters, default: str) -> Served:
+        name = _text(parameters, "interface") or default
+        if name not in self._served:
+            raise VarlinkError(NAME + ".NoSuchInterface", interface=name)
+        return self._served[name]
+
+    def _status(self, parameters: Parameters, reply: Reply) -> None:
+        name = _text(parameters, "interface")
+        chosen = list(self._served.values()) if name is None else [self._find(parameters, name)]
+        from holdfast import __version__  # noqa: PLC0415
+
+        reply.answer(version=__version__, pid=os.getpid(), clients=[self._client(served) for served in chosen])
+
+    def _client(self, served: Served) -> Mapping[str, object]:
+        shot, spec = served.snapshot(), served.spec
+        return {
+            "interface": served.name,
+            "state": shot.state,
+            "present": served.link is not None,
+            "lease": self._lease(shot),
+            "network": None if spec is None else _network(spec),
+            "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
+            "round_trip": None if shot.path is None else shot.path.srtt,
+            "last_outcome": None if shot.last_outcome is None else self._record(served, shot.last_outcome),
+            "drops": shot.drops,
+        }
+
+    def _lease(self, shot: Snapshot) -> Mapping[str, object] | None:
+        lease = shot.lease
+        if lease is None:
+            return None
+        return {
+            "address": str(lease.address),
+            "server": None if lease.server_id is None else str(lease.server_id),
+            "verified": lease.verified,
+            "duration": None if lease.lease_time == inf else lease.lease_time,
+            "started": self._instant(lease.started_at),
+            "renewal": self._instant(lease.t1_at),
+            "rebinding": self._instant(lease.t2_at),
+            "expiry": self._instant(lease.expires_at),
+        }
+
+    def _instant(self, at: float) -> Mapping[str, object] | None:
+        from holdfast.observe.outcomes import iso_time  # noqa: PLC0415
+
+        if at == inf:
+            return None
+        seconds = at - self._loop.now()
+        return {"time": iso_time(self._wall() + seconds), "seconds": round(seconds, 3)}
+
+    def _record(self, served: Served, outcome: Outcome) -> Mapping[str, object]:
+        from holdfast.observe.outcomes import as_record  # noqa: PLC0415
+
+        # The wall clock of when it ended, as the history has it unless the clock was set since then.
+        wall = self._wall() - self._loop.now() + outcome.ended_at
+        return as_record(outcome, served.name, boottime=outcome.ended_at, wall=wall)
+
+    def _asking(self, default: str, event: ev.Renew | ev.Rebind | ev.Release) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served = self._find(parameters, default)
+            if served.link is None:
+                raise VarlinkError(NAME + ".LinkMissing", interface=served.name)
+            if isinstance(event, ev.Release) and served.snapshot().lease is None:
+                raise VarlinkError(NAME + ".NotBound", interface=served.name)
+            self._ask(served, event, reply)
+
+        return method
+
+    def _ask(self, served: Served, event: ev.Renew | ev.Rebind | ev.Release, reply: Reply) -> None:
+        """Submit ``event`` and answer with the next outcome, or with NoOutcome after some time."""
+        loop = self._loop
+
+        def on_outcome(outcome: Outcome) -> None:
+            unsubscribe()
+            # In the next round of the loop, so that the address is there, or gone, when the client hears of it.
+            loop.set_timer(reply, loop.now(), lambda: reply.answer(outcome=self._record(served, outcome)))
+
+        def on_timeout() -> None:
+            unsubscribe()
+            reply.fail(VarlinkError(NAME + ".NoOutcome", interface=served.name, seconds=ANSWER_TIMEOUT))
+
+        def on_hangup() -> None:
+            unsubscribe()
+            loop.set_timer(reply, None, on_timeout)
+
+        unsubscribe = served.subscribe(on_outcome)
+        reply.cancel = on_hangup
+        loop.set_timer(reply, loop.now() + ANSWER_TIMEOUT, on_timeout)
+        served.submit(event)
+
+    def _history(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            from holdfast.observe.outcomes import read_history  # noqa: PLC0415
+
+            served = self._find(parameters, default)
+            since = _number(parameters, "since")
+            limit = _number(parameters, "limit")
+            count = HISTORY_LIMIT if limit is None else min(int(limit), HISTORY_LIMIT)
+            try:
+                outcomes = read_history(self._state_dir, served.name, since=since, limit=count)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise VarlinkError(NAME + ".HistoryUnreadable", interface=served.name, reason=reason) from None
+            reply.answer(outcomes=outcomes)
+
+        return method
+
+
+def group_id(name: str | None) -> int | None:
+    """The number of the group ``control_group`` names. KeyError when there is no such group."""
+    if name is None or name.isdigit():
+        return None if name is None else int(name)
+    import grp  # noqa: PLC0415 - rarely configured
+
+    return grp.getgrnam(name).gr_gid
+
+
+def socket_path(runtime_dir: str, ifname: str) -> str:
+    """Where the agent that serves ``ifname`` listens."""
+    return os.path.join(runtime_dir, ifname + ".varlink")
+
+
+def _network(spec: NetworkSpec) -> Mapping[str, object]:
+    return {
+        "address": str(spec.address),
+        "routes": [str(route) for route in spec.routes],
+        "dns": [str(server) for server in spec.dns],
+        "search": list(spec.search),
+        "mtu": spec.mtu,
+        "ntp": [str(server) for server in spec.ntp],
+        "captive_portal": spec.captive_portal,
+        "notices": list(spec.notices),
+    }
+
+
+def _text(parameters: Parameters, name: str) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return value
+
+
+def _number(parameters: Parameters, name: str) -> float | None:
+    """A number that a clock or a list could have; JSON knows others, and Python reads NaN in it too."""
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e11:
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return value
