@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import Dropped, Noticed, Transitioned, Transmit
+    from holdfast.core.client import Snapshot
     from holdfast.core.events import Event
     from holdfast.core.lease import Lease, ServerPath
     from holdfast.core.outcome import Outcome
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 class Remembered(NamedTuple):
     """What the store knew. Instants of ``lease`` are already CLOCK_BOOTTIME of this boot.
 
-    ``client_id`` is option 61 as it was sent for this binding (rule 8), None when none was.
+    ``client_id`` is option 61 as it was sent for this binding (rule 8), empty when none was.
     """
 
     lease: Lease
     path: ServerPath | None
-    client_id: bytes | None
+    client_id: bytes
 
 
 class Reporter(Protocol):
@@ -34,6 +35,9 @@ class Reporter(Protocol):
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None: ...
     def dropped(self, action: Dropped) -> None: ...
+    def malformed(self, number: int = 1, detail: str = "") -> None:
+        """``number`` packets were no DHCP messages."""
+
     def recorded(self, outcome: Outcome) -> None:
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
 
@@ -47,7 +51,9 @@ class Reporter(Protocol):
 class Kernel(Protocol):
     """One interface's addresses and routes (network/kernel.py). Errors are KernelError (an Exception)."""
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> None: ...
+    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+        """The answer says what could not be had and is not worth failing for."""
+
     def remove(self, spec: NetworkSpec) -> None: ...
     def close(self) -> None: ...
 
@@ -60,7 +66,9 @@ class Resolver(Protocol):
 
 
 class Store(Protocol):
-    """The lease on stable storage. Every method may raise OSError (full disk, read-only folder)."""
+    """The lease on stable storage. ``save`` and ``forget`` may raise OSError (full disk, read-only folder)."""
+
+    client_id: bytes  # option 61 in use, empty for none; saved with the lease
 
     def load(self) -> Remembered | None: ...
     def save(self, lease: Lease, path: ServerPath | None) -> None: ...
@@ -68,12 +76,16 @@ class Store(Protocol):
 
 
 class Sockets(Protocol):
-    """One link's sockets. Sending raises OSError; receiving never does."""
+    """One link's sockets (``sockets.LinkSockets``). Everything but ``rename`` and ``close`` may raise OSError."""
 
+    def open(self, ifname: str, ifindex: int, mac: bytes) -> None: ...
+    def rename(self, ifname: str) -> None: ...
+    def hold_port(self) -> None: ...
     def transmit(self, action: Transmit) -> None: ...
     def probe(self, address: IPv4Address) -> None: ...
     def announce(self, address: IPv4Address) -> None: ...
-    def watch(self, address: IPv4Address | None) -> None: ...
+    def watch(self, addresses: tuple[IPv4Address, ...]) -> None: ...
+    def close(self) -> None: ...
 
 
 class Loop(Protocol):
@@ -94,16 +106,18 @@ class Loop(Protocol):
 
 
 class Served(Protocol):
-    """One interface as the control server sees it (``runtime.driver.Driver``).
-
-    Also: ``snapshot()`` is core's Snapshot; ``history`` is read by control from the outcome files.
-    """
+    """One interface as the control server sees it (``runtime.driver.Driver``)."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the interface was called when the agent started; control sockets and files are named so."""
+
     @property
     def spec(self) -> NetworkSpec | None:
         """What is configured on the interface now."""
+
+    def snapshot(self) -> Snapshot:
+        """The core's state; its drops include "malformed"."""
 
     def submit(self, event: Event) -> None:
         """Feed an operator's wish: Renew, Rebind or Release."""

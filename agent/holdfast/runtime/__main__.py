@@ -1,0 +1,124 @@
+"""``python -I -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]``.
+
+The daemon: what the systemd unit starts and what ``holdfast run`` becomes. Its arguments are read by
+hand and nothing is imported that the first DISCOVER can do without, because the machine waits for its
+network meanwhile.
+
+Exit statuses: 0 told to stop; 1 another agent serves the interface; 2 wrong arguments; 4 an interface
+that cannot be used; 5 not permitted; 6 wrong configuration.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NamedTuple, NoReturn
+
+USAGE = "usage: python -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]"
+FAILED, WRONG_USAGE, NO_INTERFACE, NOT_PERMITTED, WRONG_CONFIGURATION = 1, 2, 4, 5, 6
+
+_CAP_NET_ADMIN = 12  # linux/capability.h
+
+
+class Arguments(NamedTuple):
+    """What the command line says."""
+
+    config: str | None
+    state_dir: str | None
+    runtime_dir: str | None
+    interfaces: list[str]
+
+
+def read_arguments(argv: list[str]) -> Arguments:
+    """Ends the process with a usage line when they make no sense."""
+    options: dict[str, str | None] = {"--config": None, "--state-dir": None, "--runtime-dir": None}
+    interfaces: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in options:
+            given = value if equals else next(words, None)
+            if not given:
+                end(WRONG_USAGE, f"{name} needs a value; {USAGE}")
+            options[name] = given
+        elif word.startswith("-"):
+            end(WRONG_USAGE, f"unknown option {word}; {USAGE}")
+        elif word not in interfaces:
+            interfaces.append(word)
+    return Arguments(options["--config"], options["--state-dir"], options["--runtime-dir"], interfaces)
+
+
+def end(status: int, text: str) -> NoReturn:
+    """One line on stderr, and out."""
+    sys.stderr.write(f"holdfast: {text}\n")
+    raise SystemExit(status)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until told to stop; the exit status."""
+    arguments = read_arguments(sys.argv[1:] if argv is None else argv)
+    from holdfast import settings as configuration  # noqa: PLC0415 - after the arguments are known to be right
+    from holdfast.settings.dirs import runtime_dir, state_dir  # noqa: PLC0415
+
+    try:
+        settings = configuration.read(arguments.config)
+    except configuration.SettingsError as error:
+        end(WRONG_CONFIGURATION, str(error).replace("\n", "\nholdfast: "))
+    names = arguments.interfaces or list(settings.interfaces)
+    if not names:
+        end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
+
+    from holdfast.observe.log import Log  # noqa: PLC0415
+    from holdfast.runtime.assembly import AlreadyServedError  # noqa: PLC0415
+    from holdfast.runtime.supervisor import Supervisor  # noqa: PLC0415
+
+    supervisor = Supervisor(
+        names,
+        settings,
+        state_dir(arguments.state_dir or settings.state_dir),
+        runtime_dir(arguments.runtime_dir or settings.runtime_dir),
+        Log(settings.log, level=7 if settings.log_level == "debug" else 6),
+    )
+    try:
+        supervisor.start()
+    except AlreadyServedError as error:
+        end(FAILED, str(error))
+    except configuration.SettingsError as error:
+        end(WRONG_CONFIGURATION, str(error))
+    except OSError as error:
+        end(*explain(error))
+    if not _may_configure():
+        end(NOT_PERMITTED, "not permitted to configure interfaces: run as root, or with CAP_NET_ADMIN")
+    supervisor.warm_up()
+    supervisor.run()
+    supervisor.close()
+    return 0
+
+
+def explain(error: OSError) -> tuple[int, str]:
+    """The exit status and the line for an error of the start."""
+    text = error.strerror or str(error)
+    if error.errno == errno.EPERM and type(error) is PermissionError:
+        return NOT_PERMITTED, "not permitted to open packet sockets: run as root, or with CAP_NET_RAW and CAP_NET_ADMIN"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return NOT_PERMITTED, text
+    if error.errno in (errno.ENODEV, errno.ENXIO, errno.EOPNOTSUPP):
+        return NO_INTERFACE, text
+    return FAILED, text
+
+
+def _may_configure() -> bool:
+    """True unless we surely lack CAP_NET_ADMIN (proc(5): status, CapEff)."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"CapEff:"):
+                    return bool(int(line.split()[1], 16) >> _CAP_NET_ADMIN & 1)
+    except (OSError, ValueError):
+        pass
+    return os.geteuid() == 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""ARP on one link: probes and announcements out, other people's claims in (RFC 5227)."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from holdfast.runtime.filters import arp_claims, attach
+from holdfast.wire import WireError
+from holdfast.wire.arp import build_announcement, build_probe, parse
+from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP
+
+
+class Claim(NamedTuple):
+    """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether somebody does."""
+
+    address: IPv4Address
+    by: bytes
+    probe: bool
+
+
+class ArpSocket:
+    """Open only while it is needed. The constructor and every sending method may raise OSError."""
+
+    def __init__(self, ifname: str, mac: bytes) -> None:
+        self._ifname, self._mac = ifname, mac
+        self._watched: tuple[IPv4Address, ...] = ()
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+        try:
+            self.watch(())
+            self._socket.bind((ifname, ETHERTYPE_ARP))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
+        """Receive claims to ``addresses`` from now on."""
+        self._watched = addresses
+        attach(self._socket, arp_claims(self._mac, tuple(address.packed for address in addresses)))
+
+    def probe(self, address: IPv4Address) -> None:
+        """Ask whether anybody uses ``address``."""
+        self._send(build_probe(self._mac, address))
+
+    def announce(self, address: IPv4Address) -> None:
+        """Claim ``address``."""
+        self._send(build_announcement(self._mac, address))
+
+    def _send(self, packet: bytes) -> None:
+        self._socket.sendto(packet, (self._ifname, ETHERTYPE_ARP, 0, 0, BROADCAST_MAC))
+
+    def receive(self) -> Claim | None:
+        """The next claim, or None when there is no more. Anything unreadable is passed over. OSError:
+        ENETDOWN once when the link goes down, ENODEV when the interface is gone."""
+        while True:
+            try:
+                packet = self._socket.recv(256)
+            except BlockingIOError:
+                return None
+            try:
+                arp = parse(packet)
+            except WireError:
+                continue
+            if arp.sha == self._mac:
+                continue
+            if arp.spa in self._watched:
+                return Claim(arp.spa, arp.sha, probe=False)
+            if int(arp.spa) == 0 and arp.tpa in self._watched:
+                return Claim(arp.tpa, arp.sha, probe=True)
+
+    def close(self) -> None:
+        self._socket.close()

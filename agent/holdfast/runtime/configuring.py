@@ -1,0 +1,152 @@
+"""What the core wants configured -> the kernel and the resolver.
+
+The core itself asks again when Configure failed (its REAPPLY timer); what is retried here is what the
+core does not wait for: removing what an ended lease left, and the name servers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+from holdfast.network import KernelError, ResolverError
+from holdfast.runtime.retry import Backoff
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Lease
+    from holdfast.network.link import Link
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.ports import Kernel, Loop, Reporter, Resolver
+
+
+class Tools:
+    """Where the parts come from. Each is asked for when first needed, so that the hot start does without."""
+
+    def __init__(
+        self,
+        spec: Callable[[Lease], NetworkSpec],
+        kernel: Callable[[int], Kernel],
+        resolver: Callable[[], Resolver | None],
+    ) -> None:
+        self.spec, self.kernel, self.resolver = spec, kernel, resolver
+
+
+class Configurator:
+    """Makes one link look like the lease, and remembers what is there (``spec``)."""
+
+    def __init__(self, tools: Tools, loop: Loop, reporter: Reporter) -> None:
+        self._tools, self._loop, self._reporter = tools, loop, reporter
+        self._kernel: Kernel | None = None
+        self._link: Link | None = None
+        self.spec: NetworkSpec | None = None
+        self._told: tuple[str, ...] = ()
+        self._leftovers: list[NetworkSpec] = []
+        self._removing = Backoff(0.25, 5.0)
+        self._published: tuple[object, ...] | None = None
+        self._publishing = Backoff(1.0, 60.0)
+
+    def attach(self, link: Link) -> None:
+        """From now on this is the link. Nothing of ours is known to be on a new one."""
+        if self._link is None or self._link.ifindex != link.ifindex:
+            self.detach()
+        self._link = link
+
+    def detach(self) -> None:
+        """The link is gone, and all that was on it."""
+        if self._kernel is not None:
+            self._kernel.close()
+        self._kernel = self._link = self.spec = self._published = None
+        self._leftovers = []
+        for what in ("remove", "publish"):
+            self._loop.set_timer((self, what), None, self._remove)
+
+    def configure(self, lease: Lease, former: Lease | None) -> str | None:
+        """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
+        desired = self._tools.spec(lease)
+        before = self.spec
+        if before is None and former is not None:
+            before = self._tools.spec(former)
+        error = self._apply(desired, before)
+        if error is None:
+            self._publish()
+        return error
+
+    def restore(self) -> str | None:
+        """Apply once more what is configured: something else removed a part of it. As ``configure``."""
+        return None if self.spec is None else self._apply(self.spec, None)
+
+    def _apply(self, desired: NetworkSpec, former: NetworkSpec | None) -> str | None:
+        try:
+            refused = self._need_kernel().apply(desired, former, self._loop.now())
+        except (KernelError, OSError) as error:
+            return str(error)
+        self.spec = desired
+        self._leftovers = [spec for spec in self._leftovers if spec.address != desired.address]
+        self._tell((*desired.notices, *refused))
+        return None
+
+    def _need_kernel(self) -> Kernel:
+        if self._link is None:
+            raise KernelError("the interface is gone")
+        if self._kernel is None:
+            self._kernel = self._tools.kernel(self._link.ifindex)
+        return self._kernel
+
+    def deconfigure(self, lease: Lease) -> None:
+        """Remove what ``configure`` put there; retried until the kernel did. The kernel's own lifetime
+        ends an expired address even when this fails (promise 3)."""
+        if self._link is None:
+            return  # it went with the link
+        ended = self._tools.spec(lease)
+        self._leftovers.append(ended)
+        if self.spec is not None and self.spec.address != ended.address:
+            self._leftovers.append(self.spec)  # the one that could not yet be replaced
+        self.spec = None
+        self._remove()
+        self._publish()
+
+    def _remove(self) -> None:
+        while self._leftovers:
+            ended = self._leftovers[0]
+            try:
+                self._need_kernel().remove(ended)
+            except (KernelError, OSError) as error:
+                if not self._removing.failures:
+                    self._reporter.line(3, f"{ended.address.ip} cannot be removed: {error}; trying again")
+                self._loop.set_timer((self, "remove"), self._loop.now() + self._removing.failed(), self._remove)
+                return
+            self._leftovers.pop(0)
+        self._removing.succeeded()
+
+    def _tell(self, notices: tuple[str, ...]) -> None:
+        """What the server offered and we do not use: once, not at every renewal."""
+        if notices != self._told:
+            self._told = notices
+            for text in notices:
+                self._reporter.line(5, text)
+
+    def _publish(self) -> None:
+        """Hand the name servers on when they changed; a failure is a notice and a retry."""
+        if self._link is None:
+            return
+        spec = self.spec
+        wanted = None if spec is None else (spec.dns, spec.search, spec.domain)
+        resolver = self._tools.resolver()
+        if wanted == self._published or resolver is None:
+            return
+        try:
+            if spec is not None:
+                resolver.publish(self._link.name, self._link.ifindex, spec)
+            else:
+                resolver.withdraw(self._link.name, self._link.ifindex)
+        except (ResolverError, OSError) as error:
+            if not self._publishing.failures:
+                self._reporter.line(4, f"name servers: {error}; trying again")
+            self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
+            return
+        self._published = wanted
+        if self._publishing.succeeded():
+            self._reporter.line(5, "name servers are published")
+
+    def close(self) -> None:
+        """Let go without touching what is configured."""
+        self.detach()

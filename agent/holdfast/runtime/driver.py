@@ -1,0 +1,321 @@
+"""One interface: what happens becomes events for the core, and the core's actions are performed in order.
+
+Theory of operation
+-------------------
+``begin`` looks for the interface, or waits for it. Everything that comes in (packets, netlink, timers,
+the operator, the clocks) ends in ``submit``, which feeds the core one event at a time; what an action
+brings about at once (a send that fails, a configuration that took) waits its turn behind the rest of
+that action's list. Every error of the machine becomes an event, a record and a retry; only an error of
+this program gets out (rules 55, 59).
+
+The link may go and come back: ``LinkWatch`` follows it by its index through renames, and by its name
+when it was removed. A link with another hardware address is another client with another identity.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from typing import TYPE_CHECKING, Callable, NamedTuple
+
+from holdfast.core import events as ev
+from holdfast.core.client import Client, Snapshot
+from holdfast.core.outcome import Path
+from holdfast.network import LinkError
+from holdfast.network.link import Link
+from holdfast.network.watch import Kind, LinkEvent
+from holdfast.runtime.configuring import Configurator, Tools
+from holdfast.runtime.keeping import Keeper
+from holdfast.runtime.performing import Performer, describe
+from holdfast.runtime.retry import Backoff
+from holdfast.runtime.sockets import Batch, Listener
+
+if TYPE_CHECKING:
+    from holdfast.core.actions import Action
+    from holdfast.core.outcome import Outcome
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.arpsocket import Claim
+    from holdfast.runtime.clock import Jump
+    from holdfast.runtime.ports import Loop, Remembered, Reporter, Sockets, Store
+
+#: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
+LINK_RETRY = 5.0
+#: Removed routes gather this long before they are put back together (an interface set down loses all of
+#: them in one burst); doubled when they are removed again and again.
+RESTORE_DELAY, LONGEST_RESTORE_DELAY = 0.1, 30.0
+
+
+class Parts(NamedTuple):
+    """What a driver is made of; the supervisor brings the real ones, a test its fakes."""
+
+    find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
+    set_up: Callable[[str], None]  # LinkError
+    own_macs: Callable[[], set[bytes]]
+    on_link: Callable[[Link, Remembered], bool]
+    sockets: Callable[[Listener], Sockets]
+    store: Callable[[Link], Store]
+    client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
+    tools: Tools
+    port_holder: Callable[[], str]
+
+
+class Driver:
+    """Conforms to ``ports.Served``. ``name`` is what the interface is called when we start."""
+
+    def __init__(self, name: str, loop: Loop, reporter: Reporter, parts: Parts) -> None:
+        self.name = name
+        self._loop, self._reporter, self._parts = loop, reporter, parts
+        self._sockets = parts.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, self._on_gone))
+        self._configurator = Configurator(parts.tools, loop, reporter)
+        self._link: Link | None = None
+        self._served: Link | None = None  # the link that the client was made for
+        self._client: Client | None = None
+        self._keeper: Keeper | None = None
+        self._performer: Performer | None = None
+        self._events: deque[ev.Event] = deque()
+        self._busy = False
+        self._malformed = 0
+        self._listeners: list[Callable[[Outcome], None]] = []
+        self._port_told = ""
+        self._waiting_told = False
+        self._restore_at: float | None = None
+        self._restored_at = float("-inf")
+        self._restoring = Backoff(RESTORE_DELAY, LONGEST_RESTORE_DELAY)
+
+    # -- what others ask -------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> NetworkSpec | None:
+        """What is configured on the interface now."""
+        return self._configurator.spec
+
+    @property
+    def link(self) -> Link | None:
+        """The link being served, None while there is none."""
+        return self._link
+
+    def snapshot(self) -> Snapshot:
+        """The core's state. Its drops include what was no DHCP message at all, as "malformed"."""
+        if self._client is None:
+            return Snapshot("INIT", None, None, None, {}, None)
+        shot = self._client.snapshot()
+        return shot._replace(drops={**shot.drops, "malformed": self._malformed}) if self._malformed else shot
+
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Hear of every outcome from now on, until the returned function is called."""
+        self._listeners.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return unsubscribe
+
+    # -- the link --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Serve the interface, or say that it is waited for. LinkError or OSError when we may not."""
+        try:
+            link = self._parts.find(self.name)
+        except LinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            self._reporter.line(4, f"{error.strerror or error}; waiting for it")
+            self._waiting_told = True
+            return
+        self._serve(link)
+
+    def _serve(self, link: Link) -> None:
+        if not link.up:
+            self._parts.set_up(link.name)
+            link = self._parts.find(link.name)
+        self._sockets.open(link.name, link.ifindex, link.mac)
+        self._link = link
+        self._configurator.attach(link)
+        if self._client is None or self._served is None or self._served.mac != link.mac:
+            self._start_client(link)
+        else:
+            self._resume_client(link)
+
+    def _start_client(self, link: Link) -> None:
+        if self._client is not None:
+            self.submit(ev.Stop())
+        if self._keeper is not None:
+            self._keeper.close()
+        self._malformed = 0
+        store = self._parts.store(link)
+        remembered = store.load()
+        self._client, store.client_id = self._parts.client(link, remembered and remembered.client_id)
+        self._keeper = Keeper(store, self._loop, self._reporter)
+        self._performer = Performer(
+            self._sockets, self._configurator, self._keeper, self._reporter, self._on_outcome
+        )
+        self._served = link
+        cached = None
+        if remembered is not None and remembered.client_id == store.client_id:
+            cached = ev.Cached(remembered.lease, remembered.path, self._parts.on_link(link, remembered))
+        elif remembered is not None:
+            self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
+        self.submit(ev.Start(cached, link.carrier))
+
+    def _resume_client(self, link: Link) -> None:
+        """The same link is there again, without what was on it."""
+        assert self._client is not None
+        lease = self._client.lease
+        if lease is not None and self._configurator.spec is None:
+            self.submit(ev.AddressLost(lease.address))
+        if link.carrier:
+            self.submit(ev.LinkUp())
+
+    def _lose_link(self, why: str) -> None:
+        if self._link is None:
+            return
+        self._reporter.line(4, f"{self._link.name} is gone ({why}); waiting for it")
+        self._link = None
+        self._sockets.close()
+        self._configurator.detach()
+        self.submit(ev.LinkDown())
+
+    def _on_gone(self) -> None:
+        """The sockets found out before netlink told; look again in case it is back by then."""
+        self._lose_link("removed")
+        self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
+
+    def _look_for_link(self) -> None:
+        if self._link is not None:
+            return
+        try:
+            self._serve(self._parts.find(self.name))
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return  # netlink will tell when it appears
+            if not self._waiting_told:
+                self._reporter.line(3, f"{self.name} cannot be served: {error.strerror or error}; trying again")
+            self._waiting_told = True
+            self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
+        else:
+            self._waiting_told = False
+            self._reporter.line(5, f"{self.name} is here again" if self._client else f"{self.name} is here")
+
+    def link_changed(self, change: LinkEvent) -> None:
+        """One thing that netlink told."""
+        kind = change.kind
+        if kind is Kind.GONE:
+            self._lose_link("removed, or moved to another namespace")
+        elif kind is Kind.APPEARED or (kind is Kind.CARRIER_UP and self._link is None):
+            self._look_for_link()
+        elif self._link is None:
+            return
+        elif kind is Kind.RENAMED:
+            self._link = self._link._replace(name=change.name)
+            self._sockets.rename(change.name)
+            self._configurator.attach(self._link)
+            self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")
+        elif kind is Kind.NEW_MAC:
+            self._lose_link(f"its hardware address is now {change.mac.hex(':')}")
+            self._look_for_link()
+        elif kind is Kind.CARRIER_DOWN:
+            self.submit(ev.LinkDown())
+        elif kind is Kind.CARRIER_UP:
+            self._plan_restore()  # setting a link down takes its routes
+            self.submit(ev.LinkUp())
+        elif kind in (Kind.ROUTE_REMOVED, Kind.RESYNC):
+            self._plan_restore()
+        elif kind is Kind.ADDRESS_REMOVED and self.spec is not None and change.address == self.spec.address:
+            self.submit(ev.AddressLost(self.spec.address.ip))
+
+    def _plan_restore(self) -> None:
+        """Something of ours may be missing: put it back soon, more slowly when it goes again and again."""
+        if self.spec is None or self._restore_at is not None:
+            return
+        now = self._loop.now()
+        if now - self._restored_at > 2 * LONGEST_RESTORE_DELAY:
+            self._restoring.succeeded()
+        self._restore_at = now + self._restoring.failed()
+        self._loop.set_timer((self, "restore"), self._restore_at, self._restore)
+
+    def _restore(self) -> None:
+        self._restore_at, self._restored_at = None, self._loop.now()
+        if self._client is None or self._client.lease is None:
+            return
+        error = self._configurator.restore()
+        if error is not None:
+            self.submit(ev.ApplyFailed(error))
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def _on_batch(self, batch: Batch) -> None:
+        if batch.malformed:
+            self._malformed += len(batch.malformed)
+            self._reporter.malformed(len(batch.malformed), batch.malformed[0])
+        for received in batch.messages:
+            self.submit(received)
+
+    def _on_unicast_error(self, text: str) -> None:
+        self.submit(ev.SendFailed(Path.UNICAST, text))
+
+    def _on_claim(self, claim: Claim) -> None:
+        if claim.probe and self.spec is not None and self.spec.address.ip == claim.address:
+            return  # it only asks, and the kernel answers that we have it
+        if claim.by not in self._parts.own_macs():  # rule 71: another of our own interfaces is no conflict
+            self.submit(ev.AddressConflict(claim.address, claim.by))
+
+    def time_jumped(self, jump: Jump) -> None:
+        """Suspend concerns the lease (rules 45, 46); a step of the wall clock does not (rule 44)."""
+        if jump.asleep > 0:
+            self.submit(ev.TimeJumped(jump.asleep, "the machine was asleep"))
+
+    def submit(self, event: ev.Event) -> None:
+        """Feed the core and perform what it asks; events that come up meanwhile wait their turn."""
+        self._events.append(event)
+        if not self._busy:
+            self._work([])
+
+    def _on_deadline(self) -> None:
+        if self._client is not None:
+            self._work(self._client.handle_timer(self._loop.now()))
+
+    def _work(self, actions: list[Action]) -> None:
+        """Perform ``actions`` and whatever follows from them, until nothing is left to do."""
+        if self._client is None or self._performer is None:
+            self._events.clear()
+            return
+        self._busy = True
+        try:
+            while actions or self._events:
+                for action in actions:
+                    event = self._performer.perform(action, self._client.lease)
+                    if event is not None:
+                        self._events.append(event)
+                actions = []
+                if self._events:
+                    actions = self._client.handle(self._events.popleft(), self._loop.now())
+        finally:
+            self._busy = False
+        self._loop.set_timer((self, "client"), self._client.next_deadline(), self._on_deadline)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        for callback in list(self._listeners):
+            callback(outcome)
+
+    # -- after the first packet, and the end -----------------------------------------------------
+
+    def hold_port(self) -> None:
+        """Take UDP port 68; when another has it, say who, once for each holder (rule 54)."""
+        try:
+            self._sockets.hold_port()
+        except OSError as error:
+            holder = self._parts.port_holder() if error.errno == errno.EADDRINUSE else describe(error)
+            if holder != self._port_told:
+                self._port_told = holder
+                self._reporter.line(4, f"UDP port 68 is held by {holder}; unicast goes by a raw socket instead")
+
+    def end(self) -> None:
+        """Stop, keeping the address and the lease (rule 51)."""
+        self.submit(ev.Stop())
+        if self._keeper is not None:
+            self._keeper.close()
+        for what in ("client", "restore", "link"):
+            self._loop.set_timer((self, what), None, self._on_deadline)
+        self._sockets.close()
+        self._configurator.close()

@@ -1,0 +1,54 @@
+"""Keeps the lease on stable storage, and keeps trying: a full disk is a notice, never an end (rule 59)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+from holdfast.runtime.retry import Backoff
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.runtime.ports import Loop, Reporter, Store
+
+
+class Keeper:
+    """What the store should hold, and the tries to make it so."""
+
+    def __init__(self, store: Store, loop: Loop, reporter: Reporter) -> None:
+        self._store, self._loop, self._reporter = store, loop, reporter
+        self._backoff = Backoff(1.0, 300.0)
+        self._wish: Callable[[], None] | None = None
+
+    def save(self, lease: Lease, path: ServerPath | None) -> None:
+        """Hold ``lease`` from now on."""
+        self._want(lambda: self._store.save(lease, path))
+
+    def forget(self) -> None:
+        """Hold no lease from now on."""
+        self._want(self._store.forget)
+
+    def _want(self, wish: Callable[[], None]) -> None:
+        self._wish = wish
+        self.attempt()
+
+    def attempt(self) -> None:
+        """Try what is outstanding; called again by a timer, and once more before the end."""
+        if self._wish is None:
+            return
+        try:
+            self._wish()
+        except OSError as error:
+            if not self._backoff.failures:
+                self._reporter.line(4, f"the lease file cannot be written: {error.strerror or error}; trying again, "
+                                       "and the lease stays in use")
+            self._loop.set_timer((self, "save"), self._loop.now() + self._backoff.failed(), self.attempt)
+            return
+        self._wish = None
+        self._loop.set_timer((self, "save"), None, self.attempt)
+        if self._backoff.succeeded():
+            self._reporter.line(5, "the lease file is written again")
+
+    def close(self) -> None:
+        """One last try."""
+        self.attempt()
+        self._loop.set_timer((self, "save"), None, self.attempt)

@@ -1,0 +1,63 @@
+"""Which process has UDP port 68? Asked only when binding it failed (rule 54)."""
+
+from __future__ import annotations
+
+import os
+
+#: Bounds of the search: enough for a big host, and still well under a second.
+_MAX_PROCESSES = 4096
+_MAX_DESCRIPTORS = 1024
+
+
+def holder_of(port: int, proc: str = "/proc") -> str:
+    """``name (pid 123)`` of the process with a UDP socket on ``port``, or what is known instead."""
+    inodes = _inodes(port, proc)
+    if not inodes:
+        return "a process in another namespace"
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in _processes(proc):
+        if _has_descriptor(f"{proc}/{pid}/fd", wanted):
+            return f"{_name(f'{proc}/{pid}/comm')} (pid {pid})"
+    return f"a process that could not be found (socket inode {min(inodes)})"
+
+
+def _inodes(port: int, proc: str) -> set[str]:
+    """Inodes of the UDP sockets on ``port`` in this network namespace (proc(5): net/udp)."""
+    found: set[str] = set()
+    try:
+        with open(f"{proc}/net/udp", encoding="ascii", errors="replace") as table:
+            for line in table:
+                fields = line.split()
+                if len(fields) > 9 and fields[1].endswith(f":{port:04X}"):
+                    found.add(fields[9])
+    except OSError:
+        pass
+    return found
+
+
+def _processes(proc: str) -> list[str]:
+    own = str(os.getpid())
+    pids = [name for name in os.listdir(proc) if name.isdigit() and name != own]
+    return pids[:_MAX_PROCESSES]
+
+
+def _has_descriptor(folder: str, wanted: set[str]) -> bool:
+    try:
+        descriptors = os.listdir(folder)[:_MAX_DESCRIPTORS]
+    except OSError:
+        return False  # it ended meanwhile, or we may not look
+    for descriptor in descriptors:
+        try:
+            if os.readlink(f"{folder}/{descriptor}") in wanted:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _name(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(64).strip()
+    except OSError:
+        return "a process"

@@ -1,0 +1,126 @@
+"""The lease on stable storage: ``<folder>/<ifname>.lease.json``, written atomically, never trusted when read."""
+
+from __future__ import annotations
+
+import os
+from math import inf
+from typing import TYPE_CHECKING, Callable
+
+from holdfast.runtime.clock import Clock
+from holdfast.runtime.identity import BOOT_ID, Identity, read_line
+from holdfast.runtime.ports import Remembered
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.runtime.leasefile import Stored
+
+SUFFIX = ".lease.json"
+#: A bad file is kept once, for whoever wants to know; the next one replaces it, so they cannot pile up.
+BAD_SUFFIX = ".bad"
+
+
+class LeaseStore:
+    """One interface's lease file. ``say(priority, text)`` tells what was found and why it is not used."""
+
+    def __init__(
+        self,
+        folder: str,
+        ifname: str,
+        identity: Identity,
+        clock: Clock,
+        say: Callable[[int, str], None],
+        *,
+        boot_id_path: str = BOOT_ID,
+    ) -> None:
+        self.path = os.path.join(folder, ifname + SUFFIX)
+        self.client_id = b""
+        self._identity = identity
+        self._clock = clock
+        self._say = say
+        self._boot_id_path = boot_id_path
+        self._made = False
+
+    def load(self) -> Remembered | None:
+        """The stored lease, its instants moved to this boot's clock, expired ones included; None when there
+        is none of ours. Never raises: a file that cannot be used is told of, and set aside when it is bad."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}")
+            return None
+        from holdfast.runtime import leasefile  # noqa: PLC0415 - json only when there is a file
+
+        try:
+            stored = leasefile.parse(os.read(fd, leasefile.SIZE_LIMIT + 1))
+        except OSError as error:
+            self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}")
+            return None
+        except leasefile.LeaseFileError as error:
+            self._set_aside(str(error))
+            return None
+        finally:
+            os.close(fd)
+        difference = self._identity.differs_from(stored.identity)
+        if difference is not None:
+            self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
+            return None
+        return Remembered(self._rebase(stored), stored.path, stored.client_id)
+
+    def _rebase(self, stored: Stored) -> Lease:
+        """The lease with this boot's instants (rule 44: on the same boot the wall clock is not asked)."""
+        boot_id = read_line(self._boot_id_path)
+        now = self._clock.boottime()
+        if boot_id and boot_id == stored.boot_id and stored.saved_at <= now:
+            return stored.lease
+        # How long ago the file was written, by the wall clock; one that went backwards is no reason to
+        # believe that a lease lasts longer than it did when it was written.
+        age = max(0.0, self._clock.wall() - stored.saved_wall)
+        shift = now - age - stored.saved_at
+        lease = stored.lease
+        return lease._replace(
+            started_at=lease.started_at + shift,
+            t1_at=_shifted(lease.t1_at, shift),
+            t2_at=_shifted(lease.t2_at, shift),
+            expires_at=_shifted(lease.expires_at, shift),
+        )
+
+    def _set_aside(self, why: str) -> None:
+        bad = self.path + BAD_SUFFIX
+        try:
+            os.rename(self.path, bad)
+        except OSError as error:
+            self._say(4, f"the lease file {self.path} is not usable ({why}), "
+                         f"and cannot be set aside: {error.strerror}")
+        else:
+            self._say(4, f"the lease file {self.path} is not usable ({why}); set aside as {bad}")
+
+    def save(self, lease: Lease, path: ServerPath | None) -> None:
+        """Write the lease with the client-id and identity in use. OSError; the old file is whole then."""
+        from holdfast.runtime import atomic, leasefile  # noqa: PLC0415 - after the DISCOVER
+
+        self._make_folder()
+        atomic.write(self.path, leasefile.render(leasefile.Stored(
+            lease, path, self.client_id, self._identity,
+            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(),
+        )))
+
+    def forget(self) -> None:
+        """Remove the file. OSError, unless it is not there."""
+        from holdfast.runtime import atomic  # noqa: PLC0415
+
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            return
+        atomic.sync_folder(os.path.dirname(self.path))
+
+    def _make_folder(self) -> None:
+        if not self._made:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            self._made = True
+
+
+def _shifted(instant: float, shift: float) -> float:
+    return instant if instant == inf else instant + shift

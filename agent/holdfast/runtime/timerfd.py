@@ -1,0 +1,108 @@
+"""Timers that a suspended guest cannot outsleep (timerfd_create(2)).
+
+epoll's own timeout runs on CLOCK_MONOTONIC, which stands still in suspend: a renewal due in an hour
+would be an hour of being awake away. A timer on CLOCK_BOOTTIME is due at once after resume. And a timer
+on CLOCK_REALTIME with TFD_TIMER_CANCEL_ON_SET tells, without polling, that the wall clock was set,
+which the kernel also does on resume.
+
+Imported after the first DISCOVER: before Python 3.13 it takes ctypes (4 ms).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import time
+from contextlib import suppress
+from math import inf
+
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+_CANCEL_ON_SET = 2  # TFD_TIMER_CANCEL_ON_SET
+#: An expiry that never comes, for the timer that only waits to be cancelled: about the year 4000.
+_NEVER = float(1 << 36)
+
+
+if sys.version_info >= (3, 13):
+
+    def _create(clock: int) -> int:
+        return os.timerfd_create(clock, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
+
+    def _settime(fd: int, flags: int, at: float) -> None:
+        os.timerfd_settime(fd, flags=flags, initial=at)
+
+else:
+    import ctypes
+
+    _libc = ctypes.CDLL(None, use_errno=True)
+
+    def _checked(result: int) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
+
+    def _create(clock: int) -> int:
+        return _checked(_libc.timerfd_create(clock, os.O_NONBLOCK | os.O_CLOEXEC))
+
+    def _settime(fd: int, flags: int, at: float) -> None:
+        # struct itimerspec: interval, then the first expiry; each a struct timespec of two longs.
+        seconds = int(at)
+        timer = struct.pack("@llll", 0, 0, seconds, int((at - seconds) * 1e9))
+        _checked(_libc.timerfd_settime(fd, flags, timer, None))
+
+
+class WakeTimer:
+    """One absolute CLOCK_BOOTTIME deadline as a readable descriptor. The constructor may raise OSError."""
+
+    def __init__(self) -> None:
+        self._fd = _create(time.CLOCK_BOOTTIME)
+        self._at: float | None = None
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def arm(self, at: float | None) -> None:
+        """Become readable at instant ``at``, which may have passed; None or infinity: never."""
+        if at == inf:
+            at = None
+        if at != self._at:
+            # An expiry of zero would disarm, so the past is told as the first nanosecond of the boot.
+            _settime(self._fd, _ABSOLUTE, 0.0 if at is None else max(at, 1e-9))
+            self._at = at
+
+    def drain(self) -> None:
+        """Make it unreadable; the next ``arm`` counts, even with the same instant."""
+        self._at = None
+        _read(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class StepWatch:
+    """Becomes readable when the wall clock is set. The constructor may raise OSError."""
+
+    def __init__(self) -> None:
+        self._fd = _create(time.CLOCK_REALTIME)
+        self._arm()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def _arm(self) -> None:
+        _settime(self._fd, _ABSOLUTE | _CANCEL_ON_SET, _NEVER)
+
+    def drain(self) -> None:
+        """Make it unreadable and watch on."""
+        _read(self._fd)
+        self._arm()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _read(fd: int) -> None:
+    # EAGAIN: armed anew meanwhile. ECANCELED: the clock was set; that is the news itself.
+    with suppress(OSError):
+        os.read(fd, 8)
