@@ -1,0 +1,160 @@
+"""The DHCP clients that Holdfast is measured against, and Holdfast itself: one short description each.
+
+Every client runs as its distribution ships it, with its own defaults, on one interface. What differs from a
+machine in use is only where its files are: see ``cage.py``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How to start one client. ``{iface}`` in ``command`` and ``files`` stands for the interface's name."""
+
+    name: str
+    command: tuple[str, ...]
+    version: tuple[str, ...]
+    """A command that prints the version somewhere in its banner."""
+    environment: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
+    """Folders to make, and the user who owns each."""
+    helpers: tuple[tuple[tuple[str, ...], str], ...] = ()
+    """Programs to start before the client, each with the path whose existence says that it is ready."""
+
+    def argv(self, iface: str) -> list[str]:
+        """The command line, with the program's full path; FileNotFoundError when it is not installed."""
+        program = find(self.command[0])
+        if program is None:
+            raise FileNotFoundError(self.command[0])
+        return [program, *(word.format(iface=iface) for word in self.command[1:])]
+
+
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd"
+CAGE = Path(__file__).with_name("cage.py")
+
+
+def find(program: str) -> str | None:
+    """The full path of a program, as a root shell would find it, or None."""
+    return shutil.which(program, path=_ROOTS_PATH)
+
+
+HOLDFAST = Peer(
+    name="holdfast",
+    command=(sys.executable, "-I", "-m", "holdfast.runtime", "{iface}"),  # what the systemd unit starts
+    version=(sys.executable, "-I", "-c", "import holdfast; print(holdfast.__version__)"),
+    environment={"STATE_DIRECTORY": "/var/lib/holdfast", "RUNTIME_DIRECTORY": "/run/holdfast"},
+    folders={"/var/lib/holdfast": "root", "/run/holdfast": "root"},
+)
+
+DHCLIENT = Peer(
+    name="dhclient",
+    command=("dhclient", "-4", "-d", "-pf", "/run/dhclient.pid", "-lf", "/run/dhclient.leases", "{iface}"),
+    version=("dhclient", "--version"),
+)
+
+DHCPCD = Peer(
+    name="dhcpcd",
+    command=("dhcpcd", "-4", "-B", "{iface}"),
+    version=("dhcpcd", "--version"),
+    folders={"/run/dhcpcd": "root", "/var/lib/dhcpcd": "root"},
+)
+
+UDHCPC = Peer(
+    name="udhcpc",
+    command=("udhcpc", "-f", "-i", "{iface}"),
+    version=("udhcpc", "--help"),
+)
+
+NETWORKD = Peer(
+    name="networkd",
+    command=("systemd-networkd",),
+    version=("systemd-networkd", "--version"),
+    files={"/etc/systemd/network/10-bench.network": "[Match]\nName={iface}\n\n[Network]\nDHCP=ipv4\n"},
+    folders={
+        f"/run/systemd/{name}": "systemd-network"
+        for name in ("network", "netif", "netif/links", "netif/leases", "netif/lldp")
+    },
+)
+
+PYROUTE2 = Peer(
+    name="pyroute2",
+    # the body of pyroute2's own script pyroute2-dhcp-client, for the interpreter that runs Holdfast
+    command=(sys.executable, "-I", "-c", "from pyroute2.dhcp.cli import run; run()", "{iface}"),
+    version=(sys.executable, "-I", "-c", "import importlib.metadata as m; print(m.version('pyroute2'))"),
+)
+
+NETWORKMANAGER = Peer(
+    name="NetworkManager",
+    command=("NetworkManager", "--no-daemon"),
+    version=("NetworkManager", "--version"),
+    files={
+        "/etc/NetworkManager/NetworkManager.conf": (
+            "[main]\nplugins=keyfile\ndhcp=internal\nauth-polkit=false\n"
+        ),
+        "/etc/NetworkManager/system-connections/bench.nmconnection": (
+            "[connection]\nid=bench\nuuid=0c1f6c7e-3d5b-4a44-9d3f-6f0f4b8f7a11\n"
+            "type=ethernet\ninterface-name={iface}\n"
+            "\n[ipv4]\nmethod=auto\n\n[ipv6]\nmethod=ignore\n"
+        ),
+    },
+    folders={"/run/dbus": "root", "/run/NetworkManager": "root", "/var/lib/NetworkManager": "root"},
+    helpers=((("dbus-daemon", "--system", "--nofork", "--nopidfile"), "/run/dbus/system_bus_socket"),),
+)
+
+ALL = {
+    peer.name: peer for peer in (HOLDFAST, DHCLIENT, DHCPCD, UDHCPC, NETWORKD, PYROUTE2, NETWORKMANAGER)
+}
+
+
+def version_of(peer: Peer) -> str | None:
+    """The client's version, or None when it is not installed here."""
+    program = find(peer.version[0])
+    if program is None or find(peer.command[0]) is None:
+        return None
+    said = subprocess.run(
+        [program, *peer.version[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if program == sys.executable and said.returncode != 0:
+        return None  # the interpreter is there, the package is not
+    return version_in(said.stdout + said.stderr)
+
+
+def version_in(text: str) -> str:
+    """The first word of a program's banner that looks like a version; "unknown" when none does.
+
+    >>> version_in("isc-dhclient-4.4.3-P1")
+    '4.4.3-P1'
+    """
+    for word in text.split():
+        digits = word.lstrip("vV")
+        if word.startswith("isc-dhclient-"):
+            digits = word.removeprefix("isc-dhclient-")
+        if digits[:1].isdigit() and not digits.endswith(":"):
+            return digits.strip("(),;")
+    return "unknown"
+
+
+def installed(
+    names: Iterable[str], look: Callable[[Peer], str | None] = version_of
+) -> tuple[dict[str, str], list[str]]:
+    """Of the clients named: the version of each that is installed, and the names of those that are not.
+
+    KeyError for a name that is in no description.
+    """
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for name in names:
+        version = look(ALL[name])
+        if version is None:
+            missing.append(name)
+        else:
+            found[name] = version
+    return found, missing
