@@ -1,8 +1,7 @@
 """The real daemon in a namespace of its own: started, asked, killed.
 
 The namespace already has an /etc/resolv.conf and an empty /run of its own (no journal and no D-Bus of
-this machine); here the /sys of that network namespace is added, and what a test wants mounted. What
-the daemon says goes to a log file.
+this machine); here is added what a test wants mounted. What the daemon says goes to a log file.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ SOURCE = Path(__file__).resolve().parents[2] / "agent"
 #: Runs in a new mount namespace, before the daemon: $1 is a test's own shell commands.
 _VIEW = """
 set -e
-mount -t sysfs sysfs /sys
 eval "$1"
 shift
 exec "$@"
@@ -43,6 +41,8 @@ class Agent:
         self.config = folder / "holdfast.toml"
         for path in (self.state, self.runtime):
             path.mkdir(parents=True)
+        # Every change of state goes to the log too: tests wait for some, and a failure is read in it.
+        self.config.write_text('[agent]\nlog_level = "debug"\n[defaults]\nuse_dns = false\n')
         self.process: subprocess.Popen[bytes] | None = None
 
     # -- life ------------------------------------------------------------------------------------
@@ -53,9 +53,7 @@ class Agent:
         ``launcher`` replaces ``python -m holdfast.runtime``; the arguments stay.
         """
         assert self.process is None, "it is running"
-        daemon = [*(launcher or [sys.executable, "-m", "holdfast.runtime"])]
-        if self.config.exists():
-            daemon += ["--config", str(self.config)]
+        daemon = [*(launcher or [sys.executable, "-m", "holdfast.runtime"]), "--config", str(self.config)]
         command = [
             "unshare", "--mount", "sh", "-c", _VIEW, "view", mounts or ":", *daemon, self.interface,
         ]
@@ -146,14 +144,16 @@ class Agent:
         return self.results(*wanted)[count - 1]
 
     def wait(self, condition: Any, timeout: float, what: str) -> None:
-        """Like ``wait_until``; a failure shows what the daemon said."""
+        """Like ``wait_until``; ends at once when the daemon has ended; a failure shows what it said."""
+
+        def ended() -> bool:
+            return self.process is not None and self.process.poll() is not None
+
         try:
-            wait_until(condition, timeout, what)
+            wait_until(lambda: condition() or ended(), timeout, what)
+            assert condition() or not ended(), f"the daemon has ended; still not so: {what}"
         except AssertionError as error:
-            ended = self.process is not None and self.process.poll() is not None
-            raise AssertionError(
-                f"{error}{' (the daemon has ended)' if ended else ''}; it said:\n{self.said()[-4000:]}"
-            ) from None
+            raise AssertionError(f"{error}; it said:\n{self.said()[-4000:]}") from None
 
     # -- inside ----------------------------------------------------------------------------------
 
