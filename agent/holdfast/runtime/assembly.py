@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from holdfast.core.client import Client
 from holdfast.network import link as links
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 def make_parts(
-    name: str, settings: InterfaceSettings, state_dir: str, loop: Loop, clock: Clock, reporter: Reporter
+    name: str, settings: InterfaceSettings, state_dir: str, loop: Loop, clock: Clock, reporter: Reporter,
+    resolver: Callable[[], Resolver],
 ) -> Parts:
     """What the driver of interface ``name`` works with on a real system."""
 
@@ -44,7 +45,7 @@ def make_parts(
         return Client(config, rng=rng), config.client_id or b""
 
     return Parts(
-        find=links.ethernet,
+        find=_find,
         set_up=links.set_up,
         own_macs=_own_macs,
         on_link=_on_link,
@@ -52,10 +53,18 @@ def make_parts(
         store=store,
         client=client,
         tools=Tools(
-            lambda lease: _spec(lease, settings), _kernel, _resolver if settings.use_dns else lambda: None
+            lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver
         ),
         port_holder=_port_holder,
     )
+
+
+def _find(name: str) -> Link:
+    """The interface with its carrier as it is at this moment."""
+    from holdfast.runtime.onlink import settle_carrier  # noqa: PLC0415
+
+    settle_carrier(name)
+    return links.ethernet(name)
 
 
 def _sockets(loop: Loop, listener: Listener) -> LinkSockets:
@@ -89,10 +98,17 @@ def _kernel(ifindex: int) -> Kernel:
     return LinkKernel(ifindex)
 
 
-def _resolver() -> Resolver:
-    from holdfast.network import resolver  # noqa: PLC0415
+def _no_resolver() -> None:
+    """Name servers are not used."""
 
-    return resolver
+
+def make_resolver(state_dir: str) -> Resolver:
+    """One for all interfaces, because there is one /etc/resolv.conf."""
+    from holdfast.network.resolver import Resolver as Publisher  # noqa: PLC0415 - D-Bus, when there are servers
+    from holdfast.network.resolver import ladder  # noqa: PLC0415
+    from holdfast.runtime import atomic  # noqa: PLC0415
+
+    return Publisher(ladder(state_dir, atomic.write))
 
 
 def _port_holder() -> str:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Kernel, Loop, Reporter, Resolver
 
 
+#: The backend that keeps what it was told; the files of the others are looked at again at each renewal.
+RESOLVED = "systemd-resolved"
+
+
 class Tools:
     """Where the parts come from. Each is asked for when first needed, so that the hot start does without."""
 
@@ -42,6 +46,7 @@ class Configurator:
         self._leftovers: list[NetworkSpec] = []
         self._removing = Backoff(0.25, 5.0)
         self._published: tuple[object, ...] | None = None
+        self._backend = ""
         self._publishing = Backoff(1.0, 60.0)
 
     def attach(self, link: Link) -> None:
@@ -67,7 +72,7 @@ class Configurator:
             before = self._tools.spec(former)
         error = self._apply(desired, before)
         if error is None:
-            self._publish()
+            self._plan_publish()
         return error
 
     def restore(self) -> str | None:
@@ -102,7 +107,7 @@ class Configurator:
             self._leftovers.append(self.spec)  # the one that could not yet be replaced
         self.spec = None
         self._remove()
-        self._publish()
+        self._plan_publish()
 
     def _remove(self) -> None:
         while self._leftovers:
@@ -124,20 +129,26 @@ class Configurator:
             for text in notices:
                 self._reporter.line(5, text)
 
+    def _plan_publish(self) -> None:
+        """In the next round of the loop: a resolver that is slow to answer must not hold up the packets
+        and answers of this one."""
+        self._loop.set_timer((self, "publish"), self._loop.now(), self._publish)
+
     def _publish(self) -> None:
-        """Hand the name servers on when they changed; a failure is a notice and a retry."""
-        if self._link is None:
+        """Hand the name servers on when they changed, or when resolved may have come up since (it starts
+        after us at boot). A failure is a notice and a retry."""
+        resolver = self._tools.resolver()
+        if self._link is None or resolver is None:
             return
         spec = self.spec
         wanted = None if spec is None else (spec.dns, spec.search, spec.domain)
-        resolver = self._tools.resolver()
-        if wanted == self._published or resolver is None:
+        if wanted == self._published and (spec is None or self._backend == RESOLVED):
             return
         try:
             if spec is not None:
-                resolver.publish(self._link.name, self._link.ifindex, spec)
+                self._backend = resolver.publish(self._link.name, self._link.ifindex, spec)
             else:
-                resolver.withdraw(self._link.name, self._link.ifindex)
+                self._backend = resolver.withdraw(self._link.name, self._link.ifindex)
         except (ResolverError, OSError) as error:
             if not self._publishing.failures:
                 self._reporter.line(4, f"name servers: {error}; trying again")

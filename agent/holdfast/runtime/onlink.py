@@ -1,4 +1,4 @@
-"""Is an address on an interface now? By ioctl, because it is asked before the first packet."""
+"""Small questions to the kernel by ioctl (netdevice(7)), because they are asked before the first packet."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import array
 import fcntl
 import socket
 import struct
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 _SIOCGIFCONF = 0x8912
 _SIOCGIFHWADDR = 0x8927
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_GLINK = 0x0A
 _IFREQ = 40  # sizeof(struct ifreq) where pointers have 8 bytes; 32 elsewhere
 #: Interfaces' addresses that are looked at: a host with more is no virtual machine's guest.
 _MAX_ADDRESSES = 1024
@@ -32,6 +35,16 @@ def has_address(ifname: str, address: IPv4Address) -> bool:
         if label == ifname.encode() and data[at + 20:at + 24] == address.packed:
             return True
     return False
+
+
+def settle_carrier(ifname: str) -> None:
+    """Let the kernel bring the interface's operational state up to date with its carrier. It does so by
+    itself only within a second of setting the link up (net/core/link_watch.c), but at once when asked for
+    the link by ethtool."""
+    value = array.array("I", [_ETHTOOL_GLINK, 0])  # struct ethtool_value
+    request = struct.pack("@16sP16x", ifname.encode(), value.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
+        fcntl.ioctl(control, _SIOCETHTOOL, request)
 
 
 def own_macs() -> set[bytes]:

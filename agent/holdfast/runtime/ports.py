@@ -59,7 +59,8 @@ class Kernel(Protocol):
 
 
 class Resolver(Protocol):
-    """Name servers and search domains (network/resolver.py); the answer names the backend used."""
+    """Name servers and search domains (network/resolver.py); the answer names the backend used.
+    Errors are ResolverError."""
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str: ...
     def withdraw(self, ifname: str, ifindex: int) -> str: ...

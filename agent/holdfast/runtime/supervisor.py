@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Callable
 
-from holdfast.runtime.assembly import lock, make_parts, make_reporter
+from holdfast.runtime.assembly import lock, make_parts, make_reporter, make_resolver
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.observe.log import Log
     from holdfast.observe.report import InterfaceReporter
     from holdfast.runtime.hooks import Hooks
+    from holdfast.runtime.ports import Resolver
     from holdfast.runtime.systemd import Notifier
     from holdfast.settings.model import Settings
 
@@ -52,6 +53,12 @@ class Supervisor:
         self._closers: list[Callable[[], None]] = []
         self._notifier: Notifier | None = None
         self._hooks: Hooks | None = None
+        self._publisher: Resolver | None = None
+
+    def _resolver(self) -> Resolver:
+        if self._publisher is None:
+            self._publisher = make_resolver(self._state_dir)
+        return self._publisher
 
     def start(self) -> None:
         """Bring every interface to its first packet. AlreadyServed, LinkError or OSError: we may not."""
@@ -69,7 +76,8 @@ class Supervisor:
                 self._locks.append(fd)
             reporter = make_reporter(name, self._settings, self._state_dir, self._log)
             parts = make_parts(
-                name, self._settings.interface(name), self._state_dir, self.loop, self._clock, reporter
+                name, self._settings.interface(name), self._state_dir, self.loop, self._clock, reporter,
+                self._resolver,
             )
             driver = Driver(name, self.loop, reporter, parts)
             watch = LinkWatch(name)  # before the driver looks, so that nothing is missed
