@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from ipaddress import IPv4Address
 from itertools import islice
 from math import inf
 from typing import Any, Iterator, Mapping, TypedDict
 
-from holdfast.core.outcome import Outcome
+from holdfast.core.outcome import Outcome, Path, Result
 
 SUFFIX = ".outcomes.jsonl"
 #: Bytes of one file; see above.
@@ -75,6 +76,30 @@ def as_record(outcome: Outcome, ifname: str, *, boottime: float, wall: float) ->
         xid=None if outcome.xid is None else f"0x{outcome.xid:08x}",
         started_at=round(outcome.started_at, 3),
         ended_at=round(outcome.ended_at, 3),
+    )
+
+
+def as_outcome(record: Mapping[str, Any]) -> Outcome:
+    """The outcome that ``record`` was made of, with the times rounded as they are there.
+
+    Raises ValueError, KeyError or TypeError when somebody else wrote it.
+    """
+    path, latency, duration, xid = record["path"], record["latency"], record["lease_time"], record["xid"]
+    return Outcome(
+        purpose=str(record["purpose"]),
+        result=Result(record["result"]),
+        path=None if path is None else Path(path),
+        attempts=int(record["attempts"]),
+        latency=None if latency is None else float(latency),
+        server=_address(record["server"]),
+        address=_address(record["address"]),
+        former_address=_address(record["former_address"]),
+        lease_time=None if duration is None else _seconds(duration),
+        seconds_left=_seconds(record["seconds_left"]),
+        cause=str(record["cause"]),
+        xid=None if xid is None else int(xid, 16),
+        started_at=float(record["started_at"]),
+        ended_at=float(record["ended_at"]),
     )
 
 
@@ -208,6 +233,14 @@ def boot_id() -> str:
 
 def _duration(value: float) -> float | str:
     return "infinite" if value == inf else round(value, 3)
+
+
+def _seconds(value: float | str) -> float:
+    return inf if value == "infinite" else float(value)
+
+
+def _address(value: str | None) -> IPv4Address | None:
+    return None if value is None else IPv4Address(value)
 
 
 def _text(value: object) -> str | None:

@@ -10,6 +10,9 @@ from typing import Any, Callable
 
 Check = Callable[[object], Any]
 
+#: IFNAMSIZ without its final NUL (linux/if.h).
+IFNAME_LIMIT = 15
+
 
 def wrong_type(value: object, wanted: str) -> ValueError:
     """What to raise for a value of another TOML type."""
@@ -164,3 +167,12 @@ def nearest(name: str, known: Any) -> str:
 
     like = difflib.get_close_matches(name, list(known), n=1)
     return f'; did you mean "{like[0]}"?' if like else ""
+
+
+def ifname_problem(name: str) -> str | None:
+    """Why ``name`` cannot be an interface's name (dev_valid_name() in the kernel), or None."""
+    if not name or len(name.encode()) > IFNAME_LIMIT:
+        return f"an interface's name has 1 to {IFNAME_LIMIT} bytes"
+    if name in (".", "..") or any(char in "/:" or char.isspace() for char in name):
+        return "an interface's name has no slash, colon or blank, and is not . or .."
+    return None

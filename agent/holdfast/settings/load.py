@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from holdfast.settings.checks import nearest, show
+from holdfast.settings.checks import ifname_problem, nearest, show
 from holdfast.settings.model import InterfaceSettings, Settings, SettingsError
 from holdfast.settings.schema import AGENT, INTERFACE, Key
 
@@ -18,8 +18,6 @@ except ModuleNotFoundError:  # Python 3.10
 
 #: A configuration is a page or two; a file of this size is a mistake (a disk image, a log).
 SIZE_LIMIT = 1 << 20
-#: IFNAMSIZ without its final NUL (linux/if.h).
-IFNAME_LIMIT = 15
 
 
 def load(paths: Sequence[str]) -> Settings:
@@ -37,15 +35,6 @@ def load(paths: Sequence[str]) -> Settings:
         files=tuple(paths),
         origins=reader.origins,
     )
-
-
-def ifname_problem(name: str) -> str | None:
-    """Why ``name`` cannot be an interface's name (dev_valid_name() in the kernel), or None."""
-    if not name or len(name.encode()) > IFNAME_LIMIT:
-        return f"an interface's name has 1 to {IFNAME_LIMIT} bytes"
-    if name in (".", "..") or any(char in "/:" or char.isspace() for char in name):
-        return "an interface's name has no slash, colon or blank, and is not . or .."
-    return None
 
 
 class _Reader:

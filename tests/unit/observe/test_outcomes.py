@@ -18,6 +18,7 @@ from holdfast.observe import outcomes
 from holdfast.observe.outcomes import (
     QUEUE_LIMIT,
     OutcomeJournal,
+    as_outcome,
     as_record,
     interfaces_with_history,
     iso_time,
@@ -54,6 +55,13 @@ def test_what_is_not_known_is_null_and_what_has_no_end_says_so() -> None:
             ] == [None] * 7  # type: ignore[literal-required]
     assert record["seconds_left"] == "infinite"
     assert _record(lease_time=inf)["lease_time"] == "infinite"
+
+
+@pytest.mark.parametrize("changes", [{}, {"lease_time": inf, "seconds_left": inf}, {
+    "path": None, "latency": None, "server": None, "address": None, "former_address": None, "lease_time": None,
+    "xid": None}])
+def test_a_record_becomes_the_outcome_again(changes: dict[str, Any]) -> None:
+    assert as_outcome(_record(**changes)) == RENEWED._replace(**changes)
 
 
 def test_seconds_left_is_never_negative() -> None:  # rule 75

@@ -9,7 +9,8 @@ import pytest
 
 from holdfast import settings as room
 from holdfast.settings import Settings, SettingsError
-from holdfast.settings.load import SIZE_LIMIT, ifname_problem, load
+from holdfast.settings.checks import ifname_problem
+from holdfast.settings.load import SIZE_LIMIT, load
 from holdfast.settings.model import InterfaceSettings
 from holdfast.settings.schema import AGENT, INTERFACE
 

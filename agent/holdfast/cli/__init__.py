@@ -1,0 +1,69 @@
+"""The command line. One file per command in ``commands/``, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from holdfast import __version__
+from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
+
+COMMANDS = ("run", "status", "history", "renew", "rebind", "release", "config")
+
+
+#: What click 8.2 raises for a group without a command; 8.1 prints the help by itself.
+_HELP_INSTEAD: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are ``holdfast.cli.commands.<name>.command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order of use, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"holdfast.cli.commands.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def command() -> None:
+    """Holdfast: a DHCPv4 client that never lets go of a valid lease."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Errors are one line on stderr and an exit status (see ``exits``)."""
+    try:
+        status = command.main(argv, prog_name="holdfast", standalone_mode=False)
+    except _HELP_INSTEAD as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "holdfast"
+        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
+    except CliError as error:
+        return _fail(error.format_message(), error.status)
+    except click.Abort:
+        return 130  # as a shell says it: ended by SIGINT
+    except BrokenPipeError:
+        # `holdfast history | head`: nobody is left to be told. Python would complain when it flushes.
+        sys.stdout = None
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _fail(text: str, status: int) -> int:
+    for line in text.splitlines():
+        click.echo(f"holdfast: {line}", err=True)
+    return status

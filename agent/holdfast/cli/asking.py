@@ -1,0 +1,98 @@
+"""Asking a running agent over its control socket (Varlink; the server is runtime/control.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any, Mapping
+
+from holdfast.cli.exits import FAILED, NO_AGENT, NO_INTERFACE, NOT_PERMITTED, CliError
+from holdfast.cli.options import interface_names, no_such_interface
+from holdfast.settings.dirs import search_runtime_dirs
+from holdfast.settings.model import Settings
+
+SUFFIX = ".varlink"
+NAME = "io.holdfast.Agent"
+#: Seconds; longer than the agent itself waits for an outcome.
+TIMEOUT = 40.0
+
+
+def agents(settings: Settings) -> dict[str, str]:
+    """Interface -> path of its control socket, for every socket there is."""
+    found: dict[str, str] = {}
+    for folder in search_runtime_dirs(settings.runtime_dir):
+        try:
+            names = sorted(os.listdir(folder))
+        except PermissionError:
+            raise CliError(NOT_PERMITTED, f"not permitted to look into {folder}; run as root") from None
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(SUFFIX):
+                found.setdefault(name.removesuffix(SUFFIX), os.path.join(folder, name))
+    return found
+
+
+def ask(settings: Settings, interface: str, method: str, **parameters: object) -> dict[str, Any]:
+    """Call ``method`` of the agent that serves ``interface``. CliError when that fails."""
+    path = agents(settings).get(interface)
+    answer = None if path is None else call(path, method, {"interface": interface, **parameters})
+    if answer is None:
+        if interface not in interface_names():
+            raise CliError(NO_INTERFACE, no_such_interface(interface))
+        raise CliError(NO_AGENT, f"no agent is running for {interface}; start one with `holdfast run {interface}`")
+    return answer
+
+
+def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:
+    """One call; None when nobody listens at ``path``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT)
+        try:
+            connection.connect(path)
+        except PermissionError:
+            raise CliError(NOT_PERMITTED, f"not permitted to use {path}; run as root, or as a member of the group "
+                                          "that control_group names") from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except OSError as error:
+            raise CliError(FAILED, f"{path}: {error.strerror or error}") from None
+        try:
+            connection.sendall(json.dumps({"method": f"{NAME}.{method}", "parameters": parameters}).encode() + b"\0")
+            return _result(_read(connection), path)
+        except TimeoutError:
+            raise CliError(FAILED, f"the agent at {path} did not answer within {TIMEOUT:.0f} s") from None
+        except (OSError, ValueError) as error:
+            raise CliError(FAILED, f"the agent at {path} gave no proper answer: {error}") from None
+
+
+def _read(connection: socket.socket) -> object:
+    data = bytearray()
+    while not data.endswith(b"\0"):
+        part = connection.recv(1 << 16)
+        if not part:
+            raise ValueError("it hung up")
+        data += part
+    return json.loads(data[:-1])
+
+
+def _result(message: object, path: str) -> dict[str, Any]:
+    if not isinstance(message, dict) or not isinstance(message.get("parameters", {}), dict):
+        raise ValueError("not a Varlink message")
+    parameters: dict[str, Any] = message.get("parameters", {})
+    error = message.get("error")
+    if error is None:
+        return parameters
+    name = parameters.get("interface", "?")
+    short = str(error).removeprefix(NAME + ".")
+    if short == "NoSuchInterface":
+        raise CliError(NO_AGENT, f"the agent at {path} does not serve {name}")
+    if short == "NotBound":
+        raise CliError(FAILED, f"{name} has no lease to release")
+    if short == "LinkMissing":
+        raise CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
+    if short == "NoOutcome":
+        raise CliError(FAILED, f"nobody answered within {parameters.get('seconds', 0):.0f} s, and the agent goes on "
+                               f"asking; see `holdfast status {name}`")
+    raise CliError(FAILED, f"the agent at {path} answered {error} {json.dumps(parameters)}")

@@ -1,0 +1,1 @@
+"""One command per file; ``holdfast.cli`` imports the one that is called."""

@@ -1,0 +1,104 @@
+"""``holdfast history``: the outcomes on disk as a table; needs no agent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from typing import Any, Mapping, Sequence
+
+import click
+
+from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
+from holdfast.cli.options import (
+    config_option,
+    folders_of,
+    interface_argument,
+    interface_names,
+    json_option,
+    no_such_interface,
+)
+from holdfast.cli.times import local_time, since
+from holdfast.observe.outcomes import interfaces_with_history, read_history
+from holdfast.observe.words import duration
+from holdfast.settings.dirs import search_state_dirs
+
+Record = Mapping[str, Any]
+
+_HEADINGS = ("TIME", "RESULT", "PATH", "TRIES", "LATENCY", "SERVER", "LEFT", "CAUSE")
+
+
+def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else since(value, time.time())
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+@click.command("history", short_help="Show what became of every renewal.")
+@interface_argument(required=False)
+@json_option
+@click.option("--since", "start", metavar="T", callback=_since,
+              help="Only outcomes from T on: a span such as 30m, 2h or 1d, or a time in ISO 8601.")
+@config_option
+def command(interface: str | None, as_json: bool, start: float | None, config: str | None) -> None:
+    """Show what became of every acquisition and renewal of IFACE, or of all interfaces, oldest first."""
+    folders = search_state_dirs(folders_of(config).state_dir)
+    known = {name: folder for folder in reversed(folders) for name in interfaces_with_history(folder)}
+    if interface is not None:
+        if interface not in known and interface not in interface_names():
+            raise CliError(NO_INTERFACE, no_such_interface(interface))
+        known = {interface: known[interface]} if interface in known else {}
+    records = [record for name, folder in known.items() for record in _read(folder, name, start)]
+    records.sort(key=lambda record: str(record["time"]))
+    if as_json:
+        click.echo(json.dumps(records, indent=2))
+    elif records:
+        _print_table(records, several=len(known) > 1)
+    else:
+        where = " or ".join(folders)
+        click.echo(f"holdfast: no outcome {'since then ' if start else ''}is recorded in {where}", err=True)
+
+
+def _read(folder: str, name: str, start: float | None) -> list[dict[str, Any]]:
+    try:
+        return read_history(folder, name, since=start)
+    except PermissionError as error:
+        raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename}; run as root") from None
+    except OSError as error:
+        raise CliError(FAILED, f"the history of {name} cannot be read: {error.strerror}") from None
+
+
+def _print_table(records: Sequence[Record], *, several: bool) -> None:
+    headings = ("IFACE", *_HEADINGS) if several else _HEADINGS
+    rows = [headings, *(((_text(record, "interface"),) if several else ()) + _row(record) for record in records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings) - 1)]
+    # On a terminal a long cause is cut rather than wrapped; a file or a pipe gets all of it.
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for row in rows:
+        cells = [cell.rjust(width) if heading in ("TRIES", "LATENCY", "LEFT") else cell.ljust(width)
+                 for heading, cell, width in zip(headings, row, widths)]  # noqa: B905 - the cause has no width
+        click.echo("  ".join([*cells, row[-1]]).rstrip()[:room])
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    latency = record.get("latency")
+    left = record.get("seconds_left")
+    return (
+        local_time(str(record["time"])),
+        _text(record, "result"),
+        _text(record, "path"),
+        _text(record, "attempts"),
+        f"{latency:.3f} s" if isinstance(latency, (int, float)) else "-",
+        _text(record, "server"),
+        duration(left) if isinstance(left, (int, float)) else _text(record, "seconds_left"),
+        _text(record, "cause"),
+    )
+
+
+def _text(record: Record, key: str) -> str:
+    """One cell; what a file says goes to a terminal, so nothing in it may move the cursor."""
+    value = record.get(key)
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,64 @@
+"""``holdfast run``: check what can be checked, then become the daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from holdfast.cli.exits import NO_INTERFACE, NOT_PERMITTED, USAGE, CliError
+from holdfast.cli.options import (
+    config_option,
+    interface_argument,
+    interface_names,
+    no_such_interface,
+    read_settings,
+)
+from holdfast.settings.checks import ifname_problem
+from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME
+
+#: linux/capability.h: what packet sockets and the configuration of interfaces need.
+_NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+
+
+@click.command("run", short_help="Get a lease and keep it, in the foreground.")
+@interface_argument(required=False, nargs=-1)
+@config_option
+@click.option("--wait", is_flag=True, help="Serve interfaces that are not there yet as soon as they are.")
+def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None:
+    """Get a lease for each IFACE and keep it, in the foreground.
+
+    Without IFACE: for each interface that the configuration names; those are waited for when they
+    are not there. Ctrl-C or SIGTERM ends it, and the addresses stay.
+    """
+    settings = read_settings(config)
+    names = list(dict.fromkeys(interfaces or settings.interfaces))
+    if not names:
+        raise CliError(USAGE, "no interface is named: say `holdfast run eth0`, or name it in "
+                              f"{config or os.path.join(CONFIG_DIR, CONFIG_NAME)} as [interfaces.eth0]")
+    for name in interfaces:
+        why = ifname_problem(name)
+        if why:
+            raise CliError(NO_INTERFACE, f"{name!r} cannot be an interface: {why}")
+        if not wait and name not in interface_names():
+            raise CliError(NO_INTERFACE, f"{no_such_interface(name)}; with --wait it is served when it comes")
+    missing = missing_capabilities()
+    if missing:
+        raise CliError(NOT_PERMITTED, "not permitted to open packet sockets and configure interfaces; run as root "
+                                      f"(sudo holdfast run {' '.join(names)}), or with {' and '.join(missing)}")
+    options = [] if config is None else ["--config", os.path.abspath(config)]
+    # -I: neither the folder that we are in nor the environment decides what root imports.
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "holdfast.runtime", *options, *names])  # noqa: S606
+
+
+def missing_capabilities(status: str = "/proc/self/status") -> list[str]:
+    """The capabilities that we need and surely lack (proc(5): CapEff)."""
+    try:
+        with open(status, encoding="ascii", errors="replace") as file:
+            effective = next((int(line.split()[1], 16) for line in file if line.startswith("CapEff:")), None)
+    except OSError:
+        effective = None
+    if effective is None:  # no /proc: the daemon will find out
+        return []
+    return [name for name, number in _NEEDED.items() if not effective >> number & 1]

@@ -1,0 +1,102 @@
+"""``holdfast status``: what the agents say about their interfaces."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Iterator, Mapping
+
+import click
+
+from holdfast.cli.asking import agents, ask, call
+from holdfast.cli.exits import NO_AGENT, CliError
+from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
+from holdfast.cli.times import local_time
+from holdfast.cli.wishes import in_words
+from holdfast.observe.words import duration
+from holdfast.settings.model import Settings
+
+Facts = Mapping[str, Any]
+
+
+@click.command("status", short_help="Show state, address, times, last outcome and counters.")
+@interface_argument(required=False)
+@json_option
+@config_option
+def command(interface: str | None, as_json: bool, config: str | None) -> None:
+    """Show state, address, server, times, last outcome and counters of IFACE, or of every interface."""
+    settings = folders_of(config)
+    clients = _all(settings) if interface is None else ask(settings, interface, "Status")["clients"]
+    if as_json:
+        click.echo(json.dumps(clients, indent=2))
+    else:
+        click.echo("\n\n".join("\n".join(_lines(client)) for client in clients))
+
+
+def _all(settings: Settings) -> list[Facts]:
+    clients: list[Facts] = []
+    for name, path in agents(settings).items():
+        answer = call(path, "Status", {"interface": name})
+        clients += answer["clients"] if answer else []  # a socket that a crash left behind
+    if not clients:
+        raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
+    return clients
+
+
+def _lines(client: Facts) -> Iterator[str]:
+    yield f"{client['interface']}: {_headline(client)}"
+    rows = [*_lease_rows(client), *_network_rows(client.get("network")), *_record_rows(client)]
+    width = max((len(label) for label, _ in rows), default=0)
+    yield from (f"  {label:<{width}}  {text}" for label, text in rows)
+
+
+def _headline(client: Facts) -> str:
+    state, lease, network = client["state"], client.get("lease"), client.get("network")
+    if not client.get("present", True):
+        state += ", the interface is not there"
+    if lease is None:
+        return f"{state}, no address"
+    address = network["address"] if network else lease["address"]
+    server = f" from {lease['server']}" if lease.get("server") else ""
+    return f"{state}, {address}{server}" + ("" if lease.get("verified", True) else ", not yet verified")
+
+
+def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
+    lease = client.get("lease")
+    if lease is None:
+        return
+    endless = lease.get("duration") is None
+    yield "lease", ("for ever" if endless else duration(lease["duration"])) + f", since {_instant(lease['started'])}"
+    for label, key in (("T1", "renewal"), ("T2", "rebinding"), ("expiry", "expiry")):
+        yield label, "never" if lease.get(key) is None else _instant(lease[key])
+    heard = client.get("hears_unicast")
+    trip = "" if client.get("round_trip") is None else f", round trip {client['round_trip'] * 1000:.1f} ms"
+    yield "unicast", {True: "the server hears it", False: "the server does not hear it: renewed by broadcast",
+                      None: "not known before the first renewal"}[heard] + trip
+
+
+def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
+    if network is None:
+        return
+    yield "routes", ", ".join(network["routes"]) or "none"
+    search = f" (search {' '.join(network['search'])})" if network["search"] else ""
+    yield "DNS", (", ".join(network["dns"]) or "none") + search
+    for label, key in (("MTU", "mtu"), ("portal", "captive_portal")):
+        if network.get(key) is not None:
+            yield label, str(network[key])
+    yield from (("note", notice) for notice in network["notices"])
+
+
+def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
+    last = client.get("last_outcome")
+    if last is not None:
+        yield "last", f"{in_words(last)}, {local_time(last['time'])}"
+    drops = client.get("drops") or {}
+    yield "dropped", ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items())) or "nothing"
+
+
+def _instant(instant: Facts) -> str:
+    seconds = instant["seconds"]
+    distance = f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+    # Seconds from now is what the agent knows for sure; the wall clock may have been set since.
+    return f"{local_time(time.time() + seconds)}, {distance}"

@@ -1,0 +1,33 @@
+"""Exit statuses, which differ by the kind of failure; scripts may rely on them."""
+
+from __future__ import annotations
+
+import click
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NO_AGENT = 3
+NO_INTERFACE = 4
+NOT_PERMITTED = 5
+CONFIGURATION = 6
+
+EPILOG = """\
+\b
+Exit status:
+  0  done
+  1  the operation failed (a renewal that nobody answered, a file that cannot be read)
+  2  wrong usage
+  3  no agent is running for the interface
+  4  no such interface, or one that cannot be used
+  5  not permitted
+  6  the configuration is wrong
+"""
+
+
+class CliError(click.ClickException):
+    """Ends the command with ``text`` on stderr and ``status``."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
