@@ -125,7 +125,8 @@ def _verifying(lease: Lease, renewal: Renewal, now: float) -> bool:
 
 
 def _nearly_over(lease: Lease, now: float) -> bool:
-    return lease.seconds_left(now) <= min(schedule.RESERVE_WINDOW, lease.lease_time / 8)
+    window = max(schedule.RESERVE_WINDOW_MIN, min(schedule.RESERVE_WINDOW, lease.lease_time / 8))
+    return lease.seconds_left(now) <= window
 
 
 def on_retransmit(m: Machine, now: float) -> None:

@@ -42,8 +42,10 @@ GAP_SHARE = 1 / 3
 #: lease is simply kept until T1.
 VERIFY_ROUNDS = 3
 
-#: An OFFER of another address is taken up when this much of the lease is left, at most.
+#: An OFFER of another address is taken up when this much of the lease is left, at most. At least the
+#: second: two rounds of a short lease fit into it, so that one lost answer does not cost the address.
 RESERVE_WINDOW = 15.0
+RESERVE_WINDOW_MIN = 6.0
 
 #: RFC 2131 section 3.1 point 5 (rule 43), and RFC 5227 section 2.1.1: after ten conflicts, one try a minute.
 DECLINE_WAIT = 10.0
