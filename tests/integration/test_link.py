@@ -74,8 +74,9 @@ def test_foreign_things_are_untouched(make_bench: Any) -> None:
     bench.agent.wait(lambda: ADDRESS not in bench.agent.addresses(), 5, "the old address has gone")
     assert foreign() == before
     bench.agent.terminate()
+    done = len(bench.agent.results("renewed"))
     bench.agent.start()
-    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "BOUND after the restart")
+    bench.agent.wait_result("renewed", count=done + 1)
     assert foreign() == before
     bench.assert_moved()
 

@@ -42,7 +42,7 @@ class Agent:
         for path in (self.state, self.runtime):
             path.mkdir(parents=True)
         # Every change of state goes to the log too: tests wait for some, and a failure is read in it.
-        self.config.write_text('[agent]\nlog_level = "debug"\n[defaults]\nuse_dns = false\n')
+        self.config.write_text('[agent]\nlog_level = "debug"\n')
         self.process: subprocess.Popen[bytes] | None = None
 
     # -- life ------------------------------------------------------------------------------------
