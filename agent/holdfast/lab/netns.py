@@ -53,9 +53,7 @@ def _check(result: int, what: str) -> None:
 
 def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
-    _check(
-        _libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount {target}"
-    )
+    _check(_libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
 
 
 def may_make_namespaces() -> str | None:
@@ -121,7 +119,7 @@ class Namespace:
             job()
 
     def _hide_the_machine(self) -> None:
-        """An empty /run, and an /etc of links into a read-only copy of the real one, save resolv.conf."""
+        """An empty /run, and an /etc of links into a read-only view of the real one, save what a client reads."""
         _mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         os.mkdir("/run/machine-etc")
         _mount("/etc", "/run/machine-etc", None, MS_BIND)
@@ -133,7 +131,7 @@ class Namespace:
         names = os.listdir("/etc")
         _mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         for name in names:
-            if name != "resolv.conf":
+            if name not in {"resolv.conf", "holdfast"}:
                 os.symlink(f"/run/machine-etc/{name}", f"/etc/{name}")
         with open("/etc/resolv.conf", "w", encoding="ascii") as file:
             file.write("# the lab's own\n")

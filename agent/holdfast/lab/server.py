@@ -48,6 +48,8 @@ class LabServer:
         self.interface = IPv4Interface(address)
         self.identity = str(self.interface.ip)
         self.first_ack_at: float | None = None
+        #: Every address that an ACK has given so far.
+        self.given: tuple[str, ...] = ()
         self._first = IPv4Address(first)
         self._leases: dict[str, str] = {}
         self._forgotten: set[str] = set()
@@ -124,11 +126,7 @@ class LabServer:
         """Carry out the faults that happen once, at a time after the first ACK."""
         if self.first_ack_at is None:
             return
-        if (
-            self.faults.forget_at is not None
-            and self.elapsed >= self.faults.forget_at
-            and not self._lost_memory
-        ):
+        if self.faults.forget_at is not None and self.elapsed >= self.faults.forget_at and not self._lost_memory:
             self._lost_memory = True
             self.forget()
 
@@ -161,11 +159,7 @@ class LabServer:
         if seen.mac in self._leases:
             return self._leases[seen.mac]
         taken = set(self._leases.values())
-        if (
-            seen.requested
-            and IPv4Address(seen.requested) in self.interface.network
-            and seen.requested not in taken
-        ):
+        if seen.requested and IPv4Address(seen.requested) in self.interface.network and seen.requested not in taken:
             return seen.requested
         return next(str(self._first + n) for n in range(256) if str(self._first + n) not in taken)
 
@@ -206,9 +200,7 @@ class LabServer:
         options: list[Any] = [("message-type", kind), ("server_id", server)]
         if kind != "nak":
             options += self._lease_options()
-        options = [
-            option for option in options if option[0] not in {_NAMES.get(code) for code in faults.omit}
-        ]
+        options = [option for option in options if option[0] not in {_NAMES.get(code) for code in faults.omit}]
         destination = self._destination(seen, kind, address)
         delay = faults.delay + (0.5 if self._random.random() < faults.reorder else 0.0)
         for _ in range(faults.malformed):
@@ -262,6 +254,8 @@ class LabServer:
         if sent is not None:
             if sent.kind == "ACK" and self.first_ack_at is None:
                 self.first_ack_at = boottime()
+            if sent.kind == "ACK" and sent.yiaddr not in self.given:
+                self.given += (sent.yiaddr,)
             self.wire.add(replace(sent, at=boottime()))
 
     def close(self) -> None:

@@ -1,0 +1,209 @@
+"""A whole bench in one object: server, client, witnesses, and the same `holdfast run` that ships."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from holdfast.lab.faults import NO_FAULTS, Faults, Lease
+from holdfast.lab.netns import Namespace, Switch, connect
+from holdfast.lab.rtnl import Address, Route
+from holdfast.lab.server import LabServer
+from holdfast.lab.verdict import Evidence, Finding, judge
+from holdfast.lab.watch import NetlinkWatch, Prober
+from holdfast.lab.wirelog import boottime
+
+LINK = "eth0"
+
+
+def holdfast_command() -> list[str]:
+    """The installed `holdfast`, or the same through this interpreter when it has no script beside it."""
+    script = Path(sys.executable).with_name("holdfast")
+    if script.exists():
+        return [str(script)]
+    return [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())"]
+
+
+class Stage:
+    """Server and client on one cable (with ``switch``: on a switch, so that carrier can go), all in namespaces.
+
+    ``config`` is the text of a configuration file for the client. Use it as a context manager; leaving it ends
+    everything. ``client.directory`` and ``server_machine.directory`` are temporary folders.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: Lease | None = None,
+        faults: Faults = NO_FAULTS,
+        switch: bool = False,
+        config: str = "",
+    ) -> None:
+        self._stack = ExitStack()
+        try:
+            self.client = self._stack.enter_context(Namespace("client"))
+            self.server_machine = self._stack.enter_context(Namespace("server"))
+            self.port = self._wire(switch)
+            self.rtnl = self.server_machine.rtnl
+            self.server = self.add_server("192.0.2.1/24", lease=lease, faults=faults)
+            self.ifindex = self.client.run(lambda: socket.if_nametoindex(LINK))
+            self.watch = NetlinkWatch(self.client)
+            self._stack.callback(self.watch.close)
+            self.prober = Prober(self.server_machine, lambda: self.server.given)
+            self._stack.callback(self.prober.close)
+        except BaseException:
+            self._stack.close()
+            raise
+        self.started_at = 0.0
+        self.process: subprocess.Popen[Any] | None = None
+        self._config = self.client.directory / "holdfast.toml"
+        self._config.write_text(config, encoding="utf-8")
+        self.log_path = self.client.directory / "holdfast.log"
+        self._excused: list[tuple[float, float]] = []
+
+    def _wire(self, switch: bool) -> str | None:
+        if not switch:
+            connect(self.client, LINK, self.server_machine, "srv0")
+            return None
+        self.switch = self._stack.enter_context(Switch())
+        port = self.switch.plug(self.client, LINK)
+        self.switch.plug(self.server_machine, "srv0")
+        return port
+
+    def add_server(self, address: str, *, lease: Lease | None = None, faults: Faults = NO_FAULTS) -> LabServer:
+        """Another server on the same cable; its log is its own."""
+        self.server_machine.run(lambda: self.rtnl.add_address("srv0", address))  # again does no harm
+        name = address.partition("/")[0]
+        log = self.server_machine.directory / f"wire-{name}.jsonl"
+        server = LabServer(self.server_machine, address=address, lease=lease, faults=faults, log=log)
+        self._stack.callback(server.close)
+        return server
+
+    # --- the client -----------------------------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """The client's: its folders are on the stage, and no service manager is told anything."""
+        hidden = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID"}
+        folders = {
+            "STATE_DIRECTORY": str(self.client.directory / "state"),
+            "RUNTIME_DIRECTORY": str(self.client.directory / "run"),
+        }
+        return {key: value for key, value in os.environ.items() if key not in hidden} | folders
+
+    def start(self) -> None:
+        """Start `holdfast run eth0`."""
+        words = [*holdfast_command(), "run", "--config", str(self._config), LINK]
+        with self.log_path.open("a", encoding="utf-8") as log:
+            self.started_at = boottime()
+            self.process = self.client.popen(
+                words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def bind(self, timeout: float = 20) -> float:
+        """Start, and wait until the address is there; the instant."""
+        self.start()
+        return self.watch.wait_for(
+            lambda event: event.kind == "address+" and event.ifindex == self.ifindex, timeout, since=self.started_at
+        ).at
+
+    def terminate(self, timeout: float = 10) -> float:
+        """SIGTERM; the seconds it took to end."""
+        assert self.process is not None
+        asked = boottime()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout)
+        return boottime() - asked
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def command(self, *words: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
+        """Run a `holdfast` command beside the client."""
+        command = [*holdfast_command(), *words]
+        return self.client.run(
+            lambda: subprocess.run(
+                command, env=self.environment(), capture_output=True, text=True, timeout=timeout, check=False
+            )
+        )
+
+    def log(self) -> str:
+        """What the client has said so far."""
+        with suppress(OSError):
+            return self.log_path.read_text(encoding="utf-8")
+        return ""
+
+    def records(self) -> list[dict[str, Any]]:
+        """The client's journal of outcomes."""
+        path = self.client.directory / "state" / f"{LINK}.outcomes.jsonl"
+        with suppress(OSError):
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return []
+
+    def addresses(self) -> list[Address]:
+        """What the client's link has now."""
+        return self.client.run(lambda: self.client.rtnl.addresses(LINK))
+
+    def routes(self) -> list[Route]:
+        """The routes over the client's link now."""
+        return self.client.run(lambda: self.client.rtnl.routes(LINK))
+
+    # --- the cable ------------------------------------------------------------------------------------------------
+
+    def pull_cable(self) -> None:
+        """The client loses carrier. Until ``plug_cable`` nobody expects it to answer."""
+        assert self.port is not None, "the stage has no switch"
+        self._excused.append((boottime(), float("inf")))
+        self.switch.carrier(self.port, up=False)
+
+    def plug_cable(self) -> None:
+        """The carrier comes back."""
+        assert self.port is not None, "the stage has no switch"
+        self.switch.carrier(self.port, up=True)
+        start, _end = self._excused.pop()
+        self._excused.append((start, boottime() + 1.0))  # ports need a moment to forward
+
+    # --- the verdict ----------------------------------------------------------------------------------------------
+
+    def evidence(self, *, foreign: Iterable[str] = (), released: bool = False, records: bool = True) -> Evidence:
+        """All that was seen until now."""
+        return Evidence(
+            wire=self.server.wire.all(),
+            events=self.watch.events(),
+            ended_at=boottime(),
+            ifindex=self.ifindex,
+            probes={address: self.prober.probes(address) for address in self.server.given},
+            records=self.records() if records else None,
+            foreign=frozenset(foreign),
+            excused=tuple(self._excused),
+            released=released,
+        )
+
+    def findings(self, **options: Any) -> list[Finding]:
+        """The verdict on what was seen until now."""
+        return judge(self.evidence(**options))
+
+    def close(self) -> None:
+        """End everything."""
+        self._stack.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:  # pytest shows this when a test fails
+            print(f"--- the client said:\n{self.log()}")
+        self.close()

@@ -1,0 +1,273 @@
+"""Promises kept or broken, computed from what was seen on the wire and from netlink (promise 6: from the records).
+
+Nothing here asks the client. The server's clock bounds a lease from both sides: it ends no earlier than the first
+REQUEST of the exchange plus its length, and no later than the ACK plus its length (RFC 2131 section 4.4.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+from typing import Any, NamedTuple
+
+from holdfast.lab.watch import Event, Probe
+from holdfast.lab.wirelog import Seen
+
+#: Bounds of promise 1, seconds: from the first unicast to the first broadcast (rule 35), and to the ACK.
+FALLBACK = {False: 2.0, True: 0.25}
+ANSWERED = {False: 2.5, True: 0.6}
+#: What the witnesses may be late by: scheduling of the client's process on a busy machine.
+SLACK = 0.25
+
+
+class Renewal(NamedTuple):
+    """One exchange that asks to prolong a lease. Instants are CLOCK_BOOTTIME, None: it did not happen."""
+
+    xid: int
+    unicast_at: float | None
+    broadcast_at: float | None
+    ack_at: float | None
+    by_unicast: bool
+    silent: bool
+
+    @property
+    def fallback(self) -> float | None:
+        """Seconds from the first unicast to the first broadcast."""
+        if self.unicast_at is None or self.broadcast_at is None:
+            return None
+        return self.broadcast_at - self.unicast_at
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the first REQUEST to the ACK."""
+        starts = [at for at in (self.unicast_at, self.broadcast_at) if at is not None]
+        return None if self.ack_at is None or not starts else self.ack_at - min(starts)
+
+
+class Span(NamedTuple):
+    """One ACK: ``address`` is the client's from ``start`` until some instant within ``earliest`` and ``latest``."""
+
+    address: str
+    start: float
+    earliest: float
+    latest: float
+
+
+class Finding(NamedTuple):
+    """One promise, judged. ``promise`` is its number in the design."""
+
+    promise: int
+    kept: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the witnesses saw of one run on link ``ifindex``, and when it ended.
+
+    ``probes``: by address. ``records``: the outcome journal. ``foreign``: addresses and routes that others put
+    there and that must not move. ``excused``: times in which the cable was out. ``released``: the operator gave
+    the lease back.
+    """
+
+    wire: Sequence[Seen]
+    events: Sequence[Event]
+    ended_at: float
+    ifindex: int
+    probes: Mapping[str, Sequence[Probe]] = field(default_factory=dict)
+    records: Sequence[Mapping[str, Any]] | None = None
+    foreign: frozenset[str] = frozenset()
+    excused: Sequence[tuple[float, float]] = ()
+    released: bool = False
+
+
+def renewals(wire: Sequence[Seen]) -> list[Renewal]:
+    """The renewal exchanges in the order in which they began."""
+    found: dict[int, list[Seen]] = {}
+    for seen in wire:
+        if seen.direction == "in" and (seen.unicast_renewal or seen.broadcast_renewal):
+            found.setdefault(seen.xid, []).append(seen)
+    result = []
+    for xid, asked in found.items():
+        ack_at = next(
+            (s.at for s in wire if s.xid == xid and s.kind == "ACK" and s.at >= asked[0].at and _sent(s)), None
+        )
+        unicast_at = next((s.at for s in asked if s.unicast_renewal), None)
+        broadcast_at = next((s.at for s in asked if s.broadcast_renewal), None)
+        answered = ack_at is not None and (broadcast_at is None or ack_at < broadcast_at)
+        silent = any(s.broadcast_renewal and s.note != "answered" for s in asked)
+        result.append(Renewal(xid, unicast_at, broadcast_at, ack_at, answered, silent))
+    return result
+
+
+def _sent(seen: Seen) -> bool:
+    return seen.direction == "out" and not seen.note.startswith(("lost", "not sent"))
+
+
+def spans(wire: Sequence[Seen]) -> list[Span]:
+    """What each ACK gave, in order."""
+    found = []
+    for ack in wire:
+        if ack.kind != "ACK" or not _sent(ack):
+            continue
+        length = inf if ack.lease_time in {None, 0xFFFFFFFF} else float(ack.lease_time or 0)
+        first = next((s.at for s in wire if s.direction == "in" and s.kind == "REQUEST" and s.xid == ack.xid), ack.at)
+        found.append(Span(ack.yiaddr, ack.at, first + length, ack.at + length))
+    return found
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """One finding per broken promise and fault, or one "kept" per promise."""
+    checks = (_fallback, _held, _ended, _undisturbed, _ordered, _recorded)
+    findings = []
+    for promise, check in enumerate(checks, start=1):
+        broken = check(evidence)
+        if broken is None:
+            continue
+        findings += [Finding(promise, False, text) for text in broken]
+        if not broken:
+            findings.append(Finding(promise, True, KEPT[promise]))
+    return findings
+
+
+KEPT = {
+    1: "every unanswered unicast was followed by a broadcast at once",
+    2: "the address was there and answered for as long as its lease was valid",
+    3: "no address outlived its lease",
+    4: "no renewal removed or re-made an address or a route",
+    5: "a new address was there before the old one went",
+    6: "every renewal left its record",
+}
+
+
+def _fallback(evidence: Evidence) -> list[str] | None:
+    """Promise 1; None when no unicast went unanswered."""
+    broken, deaf, judged = [], False, False
+    for renewal in renewals(evidence.wire):
+        if renewal.by_unicast:
+            deaf = False
+            continue
+        if renewal.unicast_at is None:
+            continue
+        judged = True
+        waited = renewal.fallback
+        limit = FALLBACK[deaf] + SLACK
+        if waited is None and evidence.ended_at - renewal.unicast_at > limit:
+            broken.append(f"xid {renewal.xid:#x}: no broadcast after the unanswered unicast")
+        elif waited is not None and waited > limit:
+            broken.append(f"xid {renewal.xid:#x}: the broadcast came {waited:.2f} s after the unicast")
+        latency = renewal.latency
+        if latency is not None and not renewal.silent and latency > ANSWERED[deaf] + SLACK:
+            broken.append(f"xid {renewal.xid:#x}: {latency:.2f} s from the unicast to the ACK")
+        if renewal.ack_at is not None:
+            deaf = True
+    return broken if judged else None
+
+
+def _held(evidence: Evidence) -> list[str]:
+    """Promise 2: by netlink, and by asking the wire for the address."""
+    broken = []
+    leases = spans(evidence.wire)
+    for event in _ours(evidence, "address-"):
+        address = event.what.partition("/")[0]
+        mine = [lease for lease in leases if lease.address == address and lease.start <= event.at]
+        moved = any(
+            lease.address != address and lease.start <= event.at
+            for lease in leases
+            if mine and lease.start > mine[-1].start
+        )
+        if mine and event.at < mine[-1].earliest - SLACK and not moved and not evidence.released:
+            left = mine[-1].earliest - event.at
+            broken.append(f"{address} was removed with {left:.1f} s of its lease left")
+    for address, probes in evidence.probes.items():
+        silent = [probe for probe in probes if probe.answered_at is None and _must_answer(evidence, leases, probe)]
+        if silent:
+            broken.append(f"{address} did not answer {len(silent)} of {len(probes)} probes while its lease was valid")
+    return broken
+
+
+def _must_answer(evidence: Evidence, leases: Sequence[Span], probe: Probe) -> bool:
+    """True when the address of ``probe`` was the client's then: configured once, valid, not moved away from."""
+    at = probe.at
+    if any(start <= at <= end for start, end in evidence.excused) or evidence.released:
+        return False
+    came = next((e.at for e in _ours(evidence, "address+") if e.what.partition("/")[0] == probe.address), inf)
+    current = [lease for lease in leases if lease.start <= at + SLACK]
+    if not current or current[-1].address != probe.address:
+        return False
+    return came <= at < current[-1].earliest - SLACK
+
+
+def _ended(evidence: Evidence) -> list[str]:
+    """Promise 3: gone no later than a second after the lease's end."""
+    broken = []
+    leases = spans(evidence.wire)
+    for address in {lease.address for lease in leases}:
+        latest = max(lease.latest for lease in leases if lease.address == address)
+        history = [e for e in _ours(evidence, "address+", "address-") if e.what.partition("/")[0] == address]
+        if not history or latest + 1.0 + SLACK >= evidence.ended_at:
+            continue
+        over = [event for event in history if event.at > latest + 1.0 + SLACK]
+        before = [event for event in history if event.at <= latest + 1.0 + SLACK]
+        if (before and before[-1].kind == "address+") or any(event.kind == "address+" for event in over):
+            broken.append(f"{address} was still there a second after its lease had ended")
+    return broken
+
+
+def _undisturbed(evidence: Evidence) -> list[str]:
+    """Promise 4: no removal that is not a move, an expiry or a release; nothing of others touched."""
+    broken = [f"{event.what} of somebody else was removed" for event in _all_foreign(evidence)]
+    leases = spans(evidence.wire)
+    for event in _ours(evidence, "route-"):
+        current = [lease for lease in leases if lease.start <= event.at]
+        if not current or evidence.released or event.at >= current[-1].earliest - SLACK:
+            continue
+        moved = len({lease.address for lease in current}) > 1
+        if not moved and not any(start <= event.at <= end for start, end in evidence.excused):
+            broken.append(f"the route {event.what} was removed while the lease was valid")
+    return broken
+
+
+def _all_foreign(evidence: Evidence) -> list[Event]:
+    gone = [event for event in evidence.events if event.kind in {"address-", "route-"}]
+    return [event for event in gone if event.what in evidence.foreign]
+
+
+def _ordered(evidence: Evidence) -> list[str] | None:
+    """Promise 5; None when the address never changed."""
+    leases = spans(evidence.wire)
+    moves = [(a, b) for a, b in pairwise(leases) if a.address != b.address and b.start < a.earliest]
+    broken = []
+    for former, latter in moves:
+        came = _first(evidence, "address+", latter.address, latter.start - SLACK)
+        went = _first(evidence, "address-", former.address, latter.start - SLACK)
+        if went < came and went < former.earliest - SLACK:
+            broken.append(f"{former.address} went before {latter.address} was there")
+    return broken if moves else None
+
+
+def _first(evidence: Evidence, kind: str, address: str, since: float) -> float:
+    events = _ours(evidence, kind)
+    return next((e.at for e in events if e.at >= since and e.what.partition("/")[0] == address), inf)
+
+
+def _recorded(evidence: Evidence) -> list[str] | None:
+    """Promise 6; None when there is no journal to read."""
+    if evidence.records is None:
+        return None
+    renewed = [record for record in evidence.records if record.get("result") in {"renewed", "moved"}]
+    answered = [renewal for renewal in renewals(evidence.wire) if renewal.ack_at is not None]
+    if len(renewed) < len(answered):
+        return [f"{len(answered)} renewals were answered and {len(renewed)} are on record"]
+    return []
+
+
+def _ours(evidence: Evidence, *kinds: str) -> list[Event]:
+    """Events of the client's link that are not about what others put there."""
+    return [
+        event
+        for event in evidence.events
+        if event.kind in kinds and event.ifindex == evidence.ifindex and event.what not in evidence.foreign
+    ]
