@@ -152,7 +152,9 @@ class Configurator:
         except (ResolverError, OSError) as error:
             if not self._publishing.failures:
                 self._reporter.line(4, f"name servers: {error}; trying again")
-            self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
+            pause = self._publishing.failed()
+            if getattr(error, "temporary", False):  # else the next renewal is soon enough
+                self._loop.set_timer((self, "publish"), self._loop.now() + pause, self._publish)
             return
         self._published = wanted
         if self._publishing.succeeded():
