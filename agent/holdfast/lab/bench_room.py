@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
-from holdfast.lab import rtnl
 from holdfast.lab.faults import NO_FAULTS, Faults, Lease, Unicast
 from holdfast.lab.netns import Namespace, connect
 from holdfast.lab.peers import ALL
 from holdfast.lab.peers.running import Running
 from holdfast.lab.server import LabServer
+from holdfast.lab.watch import NetlinkWatch
 from holdfast.lab.wirelog import Seen, boottime
 
 IFACE = "eth0"
@@ -35,7 +33,7 @@ class Room:
         connect(self.machine, IFACE, self._far, "srv0")
         self._far.run(lambda: self._far.rtnl.add_address("srv0", "192.0.2.1/24"))
         self.server = LabServer(self._far, lease=lease, faults=faults)
-        self._events = self.machine.run(_address_events)
+        self._watch = NetlinkWatch(self.machine)
         self._folder = tempfile.TemporaryDirectory(prefix="holdfast-bench-")
         self.running: Running | None = None
 
@@ -60,29 +58,17 @@ class Room:
         RuntimeError when there was none for ``timeout`` seconds, or the client ended.
         """
         assert self.running is not None
-        deadline = time.monotonic() + timeout
-        self._events.settimeout(1.0)
-        while time.monotonic() < deadline:
-            try:
-                data = self._events.recv(1 << 16)
-            except TimeoutError:
-                if not self.running.pids():
-                    raise RuntimeError(f"{self.client} ended: {self.running.last_words()}") from None
-                continue
-            at = boottime()
-            if any(message.kind == rtnl.RTM_NEWADDR for message in rtnl.messages(data)):
-                return at
+        deadline = boottime() + timeout
+        while boottime() < deadline:
+            with suppress(AssertionError):
+                return self._watch.wait_for(lambda event: event.kind == "address+", 1).at
+            if not self.running.pids():
+                raise RuntimeError(f"{self.client} ended: {self.running.last_words()}")
         raise RuntimeError(f"{self.client}: no address in {timeout:g} s: {self.running.last_words()}")
 
     def address_removed(self) -> bool:
-        """True when the kernel told since ``first_address`` that an IPv4 address was removed."""
-        self._events.setblocking(False)
-        with suppress(BlockingIOError):
-            while True:
-                for message in rtnl.messages(self._events.recv(1 << 16)):
-                    if message.kind == rtnl.RTM_DELADDR:
-                        return True
-        return False
+        """True when the kernel told that an IPv4 address was removed."""
+        return bool(self._watch.events("address-"))
 
     @property
     def server_mac(self) -> bytes:
@@ -93,7 +79,7 @@ class Room:
         """End the client without a chance to tidy up, then everything else."""
         if self.running is not None:
             self.running.kill()
-        self._events.close()
+        self._watch.close()
         self.server.close()
         self.machine.close()
         self._far.close()
@@ -104,12 +90,6 @@ class Room:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _address_events() -> socket.socket:
-    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    events.bind((0, rtnl.RTMGRP_IPV4_IFADDR))
-    return events
 
 
 def unanswered(seen: list[Seen]) -> list[float]:

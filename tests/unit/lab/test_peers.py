@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.lab.bench_room import Room, lease_of
-from holdfast.lab.peers import ALL, HOLDFAST, Peer, find, installed, version_in, version_of
+from holdfast.lab.peers import ALL, HOLDFAST, Peer, cage, find, installed, version_in, version_of
 from holdfast.lab.peers.running import Usage, Work, size_in, used, wakeups_of
 
 
@@ -21,7 +21,7 @@ def test_every_description_names_its_interface_once() -> None:
 
 
 def test_holdfast_starts_as_its_unit_starts_it() -> None:
-    assert HOLDFAST.argv("eth0") == [sys.executable, "-I", "-m", "holdfast.runtime", "eth0"]
+    assert HOLDFAST.argv("eth0") == ([sys.executable, "-I", "-m", "holdfast.runtime", "eth0"], [])
     assert set(HOLDFAST.environment) == {"STATE_DIRECTORY", "RUNTIME_DIRECTORY"}
 
 
@@ -31,6 +31,25 @@ def test_a_program_that_is_not_there() -> None:
     assert version_of(peer) is None
     with pytest.raises(FileNotFoundError):
         peer.argv("eth0")
+
+
+def test_an_unpacked_program_is_started_from_its_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "root").mkdir()
+    script = tmp_path / "bin" / "some-client"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\nexec true\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    peer = Peer("x", ("some-client", "{iface}"), ("some-client",))
+    assert peer.argv("eth0") == (["some-client", "eth0"], [str(tmp_path / "root")])
+    script.write_bytes(b"\x7fELF")  # a copy of the installed program runs as it is
+    assert peer.argv("eth0") == ([str(script), "eth0"], [])
+
+
+def test_layers_go_under_the_machines_folders(tmp_path: Path) -> None:
+    (tmp_path / "a:b" / "etc").mkdir(parents=True)
+    assert cage.below("/etc", "/etc", [str(tmp_path / "a:b"), "/none"]) == rf"lowerdir=/etc:'{tmp_path}/a\:b/etc'"
+    assert cage.below("/etc", "/etc", []) == "lowerdir=/etc"
 
 
 def test_a_python_package_that_is_not_there() -> None:

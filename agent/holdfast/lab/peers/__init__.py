@@ -6,6 +6,7 @@ machine in use is only where its files are: see ``cage.py``.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,12 +30,14 @@ class Peer:
     helpers: tuple[tuple[tuple[str, ...], str], ...] = ()
     """Programs to start before the client, each with the path whose existence says that it is ready."""
 
-    def argv(self, iface: str) -> list[str]:
-        """The command line, with the program's full path; FileNotFoundError when it is not installed."""
+    def argv(self, iface: str) -> tuple[list[str], list[str]]:
+        """The command line, and root folders to lay under the machine's own; FileNotFoundError: not installed."""
         program = find(self.command[0])
         if program is None:
             raise FileNotFoundError(self.command[0])
-        return [program, *(word.format(iface=iface) for word in self.command[1:])]
+        root = unpacked(program)
+        words = [word.format(iface=iface) for word in self.command[1:]]
+        return ([self.command[0], *words], [str(root)]) if root else ([program, *words], [])
 
 
 _ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd"
@@ -42,8 +45,21 @@ CAGE = Path(__file__).with_name("cage.py")
 
 
 def find(program: str) -> str | None:
-    """The full path of a program, as a root shell would find it, or None."""
-    return shutil.which(program, path=_ROOTS_PATH)
+    """The full path of a program, as the caller or a root shell would find it, or None."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{_ROOTS_PATH}")
+
+
+def unpacked(program: str) -> Path | None:
+    """The root folder of the unpacked packages when ``program`` is the start script that ``./dev`` made for one.
+
+    Such a client is made to look installed in its cage: it expects its scripts and its configuration in their places.
+    """
+    path = Path(program)
+    root = path.parent.parent / "root"
+    if path.parent.name != "bin" or not root.is_dir():
+        return None
+    with path.open("rb") as file:
+        return root if file.read(2) == b"#!" else None
 
 
 HOLDFAST = Peer(
@@ -56,8 +72,9 @@ HOLDFAST = Peer(
 
 DHCLIENT = Peer(
     name="dhclient",
-    command=("dhclient", "-4", "-d", "-pf", "/run/dhclient.pid", "-lf", "/run/dhclient.leases", "{iface}"),
+    command=("dhclient", "-4", "-d", "-pf", "/run/dhclient.pid", "-lf", "/var/lib/dhcp/dhclient.leases", "{iface}"),
     version=("dhclient", "--version"),
+    folders={"/var/lib/dhcp": "root"},
 )
 
 DHCPCD = Peer(

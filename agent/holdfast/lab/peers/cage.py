@@ -4,20 +4,24 @@ It is process 1 of a new PID namespace, in new mount and UTS namespaces and in t
 client. It gives the client folders of its own, so that nothing of the machine is written:
 
 - /etc and /var are overlays: the machine's files are seen; changes land in memory and go with the namespace;
+- a package that is only unpacked somewhere ("layers") looks installed: its files are seen where they belong;
 - /run is empty;
 - /sys shows the network namespace and is read-only: systemd-networkd and NetworkManager take that as
   "there is no udev here", and do not wait for udev to name the interface.
 
 Standard input: one JSON object {"files": {path: text}, "folders": {path: user}, "helpers": [[argv, path to
-wait for]], "argv": [...], "environment": {...}, "log": path}. Standard output: one JSON line {"exec":
-CLOCK_BOOTTIME in nanoseconds just before the client's exec, "spare": [pids in here that are not its own]}.
+wait for]], "layers": [root folders], "argv": [...], "environment": {...}, "log": path}. Standard output: one
+JSON line {"exec": CLOCK_BOOTTIME in nanoseconds just before the client's exec, "spare": [pids that are not its
+own]}.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,7 +33,7 @@ from typing import Any
 def main() -> None:
     """Build the cage, start the client, and hold the namespace until it is ended from outside."""
     brief = json.load(sys.stdin)
-    private_folders()
+    private_folders(brief["layers"])
     furnish(brief)
     helpers = [start_helper(argv, Path(wait_for)) for argv, wait_for in brief["helpers"]]
     announce, told = os.pipe()
@@ -46,7 +50,7 @@ def main() -> None:
     os.execv("/bin/sleep", ["sleep", "infinity"])  # noqa: S606
 
 
-def private_folders() -> None:
+def private_folders(layers: list[str]) -> None:
     """Mount what the module's first lines say."""
     commands = [
         "mount --make-rprivate /",
@@ -57,18 +61,29 @@ def private_folders() -> None:
     ]
     for folder in ("/etc", "/var"):
         upper, work = f"/run/.cage{folder}", f"/run/.cage{folder}.work"
-        layers = f"lowerdir={folder},upperdir={upper},workdir={work}"
-        commands += [f"mkdir -p {upper} {work}", f"mount -t overlay -o {layers} overlay {folder}"]
+        options = f"{below(folder, folder, layers)},upperdir={upper},workdir={work}"
+        commands += [f"mkdir -p {upper} {work}", f"mount -t overlay -o {options} overlay {folder}"]
+    # packages from before the merged /usr have their files in /sbin and the like, which are links here
+    for source, folder in (("/usr", "/usr"), ("/bin", "/usr/bin"), ("/lib", "/usr/lib"), ("/sbin", "/usr/sbin")):
+        if ":" in (lower := below(source, folder, layers)):
+            commands.append(f"mount -t overlay -o {lower} overlay {folder}")
     commands += ["rm -rf /var/run", "ln -s /run /var/run"]
     subprocess.run(["/bin/sh", "-ec", "\n".join(commands)], check=True)
+
+
+def below(source: str, folder: str, layers: list[str]) -> str:
+    """The overlay's option that puts ``source`` of every layer that has it under the machine's ``folder``."""
+    found = [layer + source for layer in layers if Path(layer + source).is_dir()]
+    return "lowerdir=" + ":".join([folder, *(shlex.quote(name.replace(":", r"\:")) for name in found)])
 
 
 def furnish(brief: dict[str, Any]) -> None:
     """Write the client's folders and configuration files."""
     for name, user in brief["folders"].items():
         Path(name).mkdir(parents=True, exist_ok=True)
-        entry = pwd.getpwnam(user)
-        os.chown(name, entry.pw_uid, entry.pw_gid)
+        with contextlib.suppress(KeyError):  # a client that is only unpacked brings no user
+            entry = pwd.getpwnam(user)
+            os.chown(name, entry.pw_uid, entry.pw_gid)
     for name, text in brief["files"].items():
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,10 +112,10 @@ def become(brief: dict[str, Any], told: int) -> None:
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **brief["environment"]}
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd", "LANG": "C.UTF-8", **brief["environment"]}
     os.chdir("/run")
     os.write(told, b"%d" % time.clock_gettime_ns(time.CLOCK_BOOTTIME))  # the pipe closes itself at the exec
-    os.execve(brief["argv"][0], brief["argv"], environment)  # noqa: S606
+    os.execvpe(brief["argv"][0], brief["argv"], environment)  # noqa: S606
 
 
 if __name__ == "__main__":

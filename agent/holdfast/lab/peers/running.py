@@ -69,8 +69,10 @@ class Running:
     def _hand_over(self, iface: str) -> None:
         peer = self.peer
         helpers = [[[find(argv[0]), *argv[1:]], path] for argv, path in peer.helpers]
+        argv, layers = peer.argv(iface)
         brief = {
-            "argv": peer.argv(iface),
+            "argv": argv,
+            "layers": layers,
             "environment": peer.environment,
             "files": {path: text.format(iface=iface) for path, text in peer.files.items()},
             "folders": peer.folders,
