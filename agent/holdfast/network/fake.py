@@ -36,7 +36,8 @@ class FakeKernel:
 
     ``now`` is CLOCK_BOOTTIME seconds; ``tick`` moves it and lets addresses expire. ``can_promote``
     False: promote_secondaries cannot be switched on. ``fail_on`` maps the number of an operation
-    (counted from 1 over the fake's life) to the errno it fails with; ``fail_all`` fails every one.
+    (``operations`` counts them from 1 over the fake's life) to the errno it fails with; ``fail_all``
+    fails every one.
     ``log`` is every operation that was carried out. ``on_change`` is called after each, so that an
     invariant can be checked at every step.
     """
@@ -56,7 +57,7 @@ class FakeKernel:
     removed: list[NetworkSpec] = field(default_factory=list)
     on_change: Callable[[], None] | None = None
     closed: bool = False
-    _count: int = 0
+    operations: int = 0
 
     # -- what Kernel offers ----------------------------------------------------------------------
 
@@ -92,8 +93,8 @@ class FakeKernel:
 
     def perform(self, op: Op) -> None:
         """As ``Kernel.perform``."""
-        self._count += 1
-        code = self.fail_on.get(self._count, self.fail_all)
+        self.operations += 1
+        code = self.fail_on.get(self.operations, self.fail_all)
         if code is not None:
             raise KernelError(f"{op}: {errno.errorcode[code]}", code)
         if isinstance(op, SetMtu):

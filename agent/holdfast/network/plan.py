@@ -121,11 +121,11 @@ def plan(observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, n
     KernelError when the lease has ended: an ended lease is not configured (promise 3).
     """
     put = wanted_address(observed, desired, now)
-    routes = wanted_routes(observed, desired)
     stale = _stale_addresses(observed, desired, former)
     sources = {desired.address.ip, *(address.interface.ip for address in stale)}
     if former is not None:
         sources.add(former.address.ip)
+    routes = wanted_routes(observed, desired, frozenset(sources - {desired.address.ip}))
     ops: list[Op] = []
     if desired.mtu is not None and desired.mtu != observed.mtu:
         ops.append(SetMtu(desired.mtu))
@@ -176,18 +176,22 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     return replace(present, flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
 
 
-def wanted_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:
-    """The spec's routes, and the prefix route where the kernel was told to make none.
+def wanted_routes(
+    observed: Observed, desired: NetworkSpec, leaving: frozenset[IPv4Address] = frozenset()
+) -> tuple[Route, ...]:
+    """The spec's routes, and the prefix route where the kernel makes none.
 
-    NetworkManager and dhcpcd add addresses with "noprefixroute" and make that route themselves; an
-    address adopted from them keeps its flag, so its prefix route is ours to keep.
+    The kernel makes it for the first address of a subnet, and not when that one says "noprefixroute":
+    NetworkManager and dhcpcd add addresses so, and the route themselves. An address adopted from them
+    keeps its flag, so its prefix route is ours to keep; one of theirs that was there first leaves us
+    without. Addresses ``leaving`` take routes with their source along.
     """
-    held = observed.find(desired.address)
     network = desired.address.network
-    if held is None or not held.flags & IFA_F_NOPREFIXROUTE or network.prefixlen == 32:
+    first = next((held for held in observed.addresses if held.interface.network == network), None)
+    if first is None or not first.flags & IFA_F_NOPREFIXROUTE or network.prefixlen == 32:
         return desired.routes
     for route in observed.routes:
-        if route.destination == network and route.onlink:
+        if route.destination == network and route.onlink and route.source not in leaving:
             return (route, *desired.routes)
     return (Route(network, None, desired.metric, desired.address.ip), *desired.routes)
 

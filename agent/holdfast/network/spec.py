@@ -232,7 +232,7 @@ def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4A
         if classless:
             return code, _bounded(reader, code, sorted(classless, key=lambda pair: pair[0].prefixlen > 0))
     pairs = list(reader.read(opt.STATIC_ROUTE, opt.static_routes) or ())
-    routers = reader.read(opt.ROUTER, opt.addresses)
+    routers = [router for router in reader.read(opt.ROUTER, opt.addresses) or () if int(router)]
     if not routers:
         return opt.STATIC_ROUTE, _bounded(reader, opt.STATIC_ROUTE, pairs)
     # They come in order of preference (RFC 2132 section 3.5). The kernel would not fail over to a second

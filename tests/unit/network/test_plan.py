@@ -1,0 +1,292 @@
+"""network.plan: the operations, in order, and what they leave alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from math import inf
+
+import pytest
+from tests.support.leases import PLAIN, classless, make_spec, packed
+
+from holdfast.network import KernelError
+from holdfast.network.plan import (
+    IFA_F_NOPREFIXROUTE,
+    IFA_F_SECONDARY,
+    MARK,
+    RTPROT_BOOT,
+    STAND_IN_LIFETIME,
+    AddRoute,
+    Address,
+    DeleteAddress,
+    DeleteRoute,
+    Observed,
+    Op,
+    PutAddress,
+    SetMtu,
+    missing,
+    plan,
+    plan_adoption,
+    plan_removal,
+    wanted_address,
+    wanted_routes,
+)
+from holdfast.network.spec import RTPROT_DHCP, Route
+from holdfast.wire import options as opt
+
+KERNEL, STATIC, BIRD = 2, 4, 12
+OURS = IPv4Interface("10.0.0.5/24")
+DEFAULT = IPv4Network("0.0.0.0/0")
+
+
+def address(text: str, **more: object) -> Address:
+    return Address(IPv4Interface(text), **more)  # type: ignore[arg-type]
+
+
+def route(
+    destination: str, gateway: str | None = None, *, metric: int = 100, source: str | None = "10.0.0.5",
+    protocol: int = RTPROT_DHCP,
+) -> Route:
+    return Route(
+        IPv4Network(destination), IPv4Address(gateway) if gateway else None, metric,
+        IPv4Address(source) if source else None, protocol,
+    )
+
+
+def say(ops: list[Op]) -> list[str]:
+    """The plan as text: "+10.0.0.5/24", "-default via 10.0.0.1", "mtu 1400"."""
+    said = []
+    for op in ops:
+        if isinstance(op, SetMtu):
+            said.append(f"mtu {op.mtu}")
+        elif isinstance(op, (PutAddress, DeleteAddress)):
+            said.append(f"{'+' if isinstance(op, PutAddress) else '-'}{op.address.interface}")
+        else:
+            said.append(f"{'+' if isinstance(op, AddRoute) else '-'}{op.route}")
+    return said
+
+
+#: What a lease of 10.0.0.5 looks like once it is applied.
+PREFIX = route("10.0.0.0/24", protocol=KERNEL)
+GATEWAY = route("0.0.0.0/0", "10.0.0.1")
+APPLIED = Observed(addresses=(Address(OURS, valid=50, preferred=50, mark=MARK),), routes=(PREFIX, GATEWAY))
+
+
+# -- the same address ----------------------------------------------------------------------------
+
+
+def test_a_first_lease_is_address_then_routes() -> None:
+    options = {**PLAIN, opt.CLASSLESS_STATIC_ROUTE: classless(("0.0.0.0/0", "192.0.2.1")),
+               opt.INTERFACE_MTU: b"\x05\x78"}
+    assert say(plan(Observed(), make_spec(options=options), None, 0)) == [
+        "mtu 1400", "+10.0.0.5/24", "+192.0.2.1/32", "+default via 192.0.2.1",
+    ]
+
+
+@pytest.mark.parametrize("until", [3600.0, inf])
+def test_a_renewal_is_one_address_update(until: float) -> None:  # rule 56
+    desired = make_spec(until=until)
+    [put] = plan(APPLIED, desired, make_spec(until=100.0), 0)
+    assert isinstance(put, PutAddress)
+    assert put.address.interface == OURS
+    assert (put.address.valid, put.address.preferred) == (until, until)
+
+
+def test_a_renewal_with_another_mtu_and_router_touches_just_those() -> None:  # rule 56
+    options = {**PLAIN, opt.ROUTER: packed("10.0.0.2"), opt.INTERFACE_MTU: b"\x05\x78"}
+    assert say(plan(APPLIED, make_spec(options=options), make_spec(), 0)) == [
+        "mtu 1400", "+10.0.0.5/24", "+default via 10.0.0.2", "-default via 10.0.0.1",
+    ]
+
+
+def test_a_lost_route_is_put_back() -> None:
+    assert say(plan(replace(APPLIED, routes=(PREFIX,)), make_spec(), make_spec(), 0)) == [
+        "+10.0.0.5/24", "+default via 10.0.0.1",
+    ]
+
+
+def test_a_link_that_has_the_mtu_is_left_alone() -> None:  # rule 62
+    options = {**PLAIN, opt.INTERFACE_MTU: b"\x05\xdc"}
+    assert say(plan(APPLIED, make_spec(options=options), None, 0)) == ["+10.0.0.5/24"]
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"), [(100.0, 100.0), (99.2, 100.0), (0.3, 1.0), (inf, inf), (4294967294.0, 4294967294.0)]
+)
+def test_lifetimes_are_whole_seconds_rounded_up(left: float, seconds: float) -> None:  # rules 32, 40
+    wanted = wanted_address(Observed(), make_spec(until=1000.0 + left), 1000.0)
+    assert (wanted.valid, wanted.preferred) == (seconds, seconds)
+
+
+@pytest.mark.parametrize("left", [0.0, -5.0])
+def test_a_lease_that_has_ended_is_not_configured(left: float) -> None:
+    with pytest.raises(KernelError, match=r"10\.0\.0\.5 has ended"):
+        plan(Observed(), make_spec(until=1000.0 + left), None, 1000.0)
+
+
+# -- adoption ------------------------------------------------------------------------------------
+
+
+def test_an_adopted_address_keeps_what_the_other_client_chose() -> None:  # rule 56
+    theirs = address(
+        "10.0.0.5/24", label="eth0:1", broadcast=IPv4Address("10.0.0.127"), valid=40, preferred=20, metric=1024,
+        flags=IFA_F_NOPREFIXROUTE | 0x80, scope=253,
+    )
+    wanted = wanted_address(Observed(addresses=(theirs,)), make_spec(until=300), 0)
+    assert wanted == replace(theirs, valid=300, preferred=300, flags=IFA_F_NOPREFIXROUTE, mark=MARK)
+
+
+@pytest.mark.parametrize("protocol", [KERNEL, RTPROT_DHCP, STATIC])
+def test_noprefixroute_keeps_its_own_prefix_route(protocol: int) -> None:
+    connected = route("10.0.0.0/24", metric=1002, protocol=protocol)
+    observed = Observed((address("10.0.0.5/24", flags=IFA_F_NOPREFIXROUTE, valid=40),), (connected, GATEWAY))
+    assert say(plan(observed, make_spec(), None, 0)) == ["+10.0.0.5/24"]
+
+
+def test_noprefixroute_without_a_prefix_route_gets_one_before_the_gateway() -> None:
+    observed = Observed((address("10.0.0.5/24", flags=IFA_F_NOPREFIXROUTE, valid=40),))
+    assert say(plan(observed, make_spec(), None, 0)) == [
+        "+10.0.0.5/24", "+10.0.0.0/24", "+default via 10.0.0.1",
+    ]
+    assert wanted_routes(observed, make_spec())[0] == route("10.0.0.0/24")
+
+
+def test_marked_routes_of_a_client_before_us_are_replaced() -> None:
+    """networkd: metric 1024 and a host route to the gateway, all of protocol dhcp with our source."""
+    theirs = (PREFIX, route("0.0.0.0/0", "10.0.0.1", metric=1024), route("10.0.0.1/32", metric=1024))
+    observed = Observed((Address(OURS, valid=40),), theirs)
+    assert say(plan(observed, make_spec(), None, 0)) == [
+        "+10.0.0.5/24", "+default via 10.0.0.1", "-default via 10.0.0.1", "-10.0.0.1/32",
+    ]
+
+
+def test_a_script_s_routes_go_only_when_they_double_ours() -> None:
+    """dhclient-script: `ip route add default via GATEWAY`, so protocol boot, no source, metric 0."""
+    theirs = route("0.0.0.0/0", "10.0.0.1", metric=0, source=None, protocol=RTPROT_BOOT)
+    others = (
+        replace(theirs, gateway=IPv4Address("10.0.0.9")), replace(theirs, protocol=STATIC),
+        replace(theirs, source=IPv4Address("10.0.0.77")), replace(theirs, destination=IPv4Network("192.0.2.0/24")),
+    )
+    observed = replace(APPLIED, routes=(PREFIX, GATEWAY, theirs, *others))
+    assert plan_adoption(observed, make_spec()) == [DeleteRoute(theirs)]
+    assert say(plan(observed, make_spec(), None, 0)) == ["+10.0.0.5/24"]
+
+
+def test_the_leased_address_with_another_mask_and_an_end_is_replaced() -> None:
+    observed = Observed((address("10.0.0.5/16", valid=40),))
+    assert say(plan(observed, make_spec(), None, 0)) == [
+        "+10.0.0.5/24", "+default via 10.0.0.1", "-10.0.0.5/16",
+    ]
+    forever = Observed((address("10.0.0.5/32"),))
+    assert "-10.0.0.5/32" not in say(plan(forever, make_spec(), None, 0))
+
+
+# -- another address -----------------------------------------------------------------------------
+
+
+def test_a_new_address_comes_before_the_old_one_goes_and_routes_move_in_between() -> None:  # rule 57
+    assert say(plan(APPLIED, make_spec("10.0.0.9"), make_spec(), 0)) == [
+        "+10.0.0.9/24", "+default via 10.0.0.1", "-default via 10.0.0.1", "-10.0.0.5/24",
+    ]
+
+
+def test_another_subnet() -> None:  # rule 57
+    options = {opt.SUBNET_MASK: packed("255.255.0.0"), opt.ROUTER: packed("10.9.0.1")}
+    assert say(plan(APPLIED, make_spec("10.9.0.9", options), make_spec(), 0)) == [
+        "+10.9.0.9/16", "+default via 10.9.0.1", "-default via 10.0.0.1", "-10.0.0.5/24",
+    ]
+
+
+def test_an_address_that_a_crash_left_behind_is_known_by_its_mark() -> None:  # rule 52
+    left = (Address(OURS, valid=50, mark=MARK), address("10.0.0.9/24", valid=60, flags=IFA_F_SECONDARY))
+    observed = Observed(left, (PREFIX, GATEWAY))
+    assert say(plan(observed, make_spec("10.0.0.9"), None, 0))[-2:] == ["-default via 10.0.0.1", "-10.0.0.5/24"]
+    unmarked = replace(observed, addresses=(replace(left[0], mark=0), left[1]))
+    assert "-10.0.0.5/24" not in say(plan(unmarked, make_spec("10.0.0.9"), None, 0))
+
+
+# -- what is not ours ----------------------------------------------------------------------------
+
+FOREIGN = (
+    route("192.0.2.0/24", "10.0.0.7", source=None, protocol=STATIC),
+    route("192.0.3.0/24", "10.0.0.7", source="10.0.0.5", protocol=STATIC),
+    route("192.0.4.0/24", "10.0.0.7", source="10.0.0.77"),
+    route("192.0.5.0/24", "10.0.0.7", source=None),
+    route("0.0.0.0/0", "10.0.0.7", metric=50, source="10.0.0.5", protocol=RTPROT_BOOT),
+)
+VIP = address("10.0.0.100/24", flags=IFA_F_SECONDARY)
+
+
+@pytest.mark.parametrize("lease", ["10.0.0.5", "10.0.0.9", "10.7.0.9"])
+def test_foreign_addresses_and_routes_are_untouched(lease: str) -> None:  # rule 58
+    observed = Observed(
+        (*APPLIED.addresses, VIP, address("10.0.0.101/32"), address("203.0.113.9/24", valid=99)),
+        (*APPLIED.routes, *FOREIGN),
+    )
+    said = [
+        *say(plan(observed, make_spec(lease), make_spec(), 0)),
+        *say(plan_removal(observed, make_spec())),
+    ]
+    assert not [what for what in said if "192.0." in what or "10.0.0.7" in what]
+    assert not [what for what in said if "10.0.0.10" in what or "203." in what]
+
+
+def test_removal_takes_ours_only() -> None:
+    observed = replace(APPLIED, addresses=(*APPLIED.addresses, VIP), routes=(*APPLIED.routes, *FOREIGN))
+    assert say(plan_removal(observed, make_spec())) == ["-default via 10.0.0.1", "-10.0.0.5/24"]
+    assert plan_removal(Observed((VIP,), FOREIGN), make_spec()) == []
+
+
+def test_where_nothing_is_promoted_secondaries_get_a_stand_in() -> None:  # rule 58
+    observed = replace(APPLIED, addresses=(*APPLIED.addresses, VIP), promotes=False)
+    ops = plan_removal(observed, make_spec())
+    assert say(ops) == [
+        "-default via 10.0.0.1", "+10.0.0.100/32", "-10.0.0.5/24", "+10.0.0.100/24", "-10.0.0.100/32",
+    ]
+    stand_in, restored = ops[1], ops[3]
+    assert isinstance(stand_in, PutAddress)
+    assert stand_in.address.valid == STAND_IN_LIFETIME
+    assert restored == PutAddress(replace(VIP, flags=0))
+
+
+def test_where_nothing_is_promoted_our_own_new_address_gets_a_stand_in_too() -> None:  # rules 57, 58
+    observed = replace(APPLIED, promotes=False)
+    assert say(plan(observed, make_spec("10.0.0.9"), make_spec(), 0)) == [
+        "+10.0.0.9/24", "+default via 10.0.0.1", "-default via 10.0.0.1",
+        "+10.0.0.9/32", "-10.0.0.5/24", "+10.0.0.9/24", "-10.0.0.9/32",
+    ]
+
+
+def test_a_secondary_goes_without_a_swap_and_two_primaries_in_turn() -> None:  # rule 58
+    two = (VIP, replace(APPLIED.addresses[0], flags=IFA_F_SECONDARY))
+    two = (replace(VIP, flags=0), two[1])
+    assert say(plan_removal(Observed(two, promotes=False), make_spec())) == ["-10.0.0.5/24"]
+    three = (
+        Address(OURS, valid=9, mark=MARK),
+        address("10.0.0.6/24", valid=9, mark=MARK, flags=IFA_F_SECONDARY), VIP,
+    )
+    assert say(plan_removal(Observed(three, promotes=False), make_spec())) == [
+        "+10.0.0.6/32", "+10.0.0.100/32", "-10.0.0.5/24", "+10.0.0.6/24", "+10.0.0.100/24",
+        "-10.0.0.6/32", "-10.0.0.100/32",
+        "+10.0.0.100/32", "-10.0.0.6/24", "+10.0.0.100/24", "-10.0.0.100/32",
+    ]
+
+
+def test_a_stand_in_that_is_there_already_is_somebody_s() -> None:  # rule 58
+    held = (*APPLIED.addresses, VIP, address("10.0.0.100/32"))
+    assert say(plan_removal(Observed(held, promotes=False), make_spec())) == ["-10.0.0.5/24", "+10.0.0.100/24"]
+
+
+# -- reading back --------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_named() -> None:
+    desired = make_spec(until=50)
+    assert missing(APPLIED, desired, 0) == []
+    assert missing(Observed(), desired, 0) == ["address 10.0.0.5/24"]
+    assert missing(replace(APPLIED, routes=(PREFIX,)), desired, 0) == ["route default via 10.0.0.1"]
+    [fault] = missing(APPLIED, make_spec(until=500), 0)
+    assert fault == "address 10.0.0.5/24 with 500.0 s to live (it has 50)"
+    forever = replace(APPLIED, addresses=(Address(OURS),))
+    assert missing(forever, make_spec(until=inf), 0) == []
+    assert len(missing(forever, desired, 0)) == 1

@@ -1,0 +1,366 @@
+"""network.spec: what a lease says the host should look like."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import strategies
+from tests.support.fixtures import load_reply, reply_names
+from tests.support.leases import PLAIN, classless, make_lease, make_spec, packed
+
+from holdfast.network.spec import (
+    MAX_DOMAINS,
+    MAX_ROUTES,
+    MAX_SERVERS,
+    MAX_URI,
+    Route,
+    spec_from_lease,
+)
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+
+
+def routes(options: dict[int, bytes], address: str = "10.0.0.5") -> list[str]:
+    """The routes as text: "DESTINATION via GATEWAY", or "DESTINATION" when on-link."""
+    return [str(route) for route in make_spec(address, options).routes]
+
+
+def from_reply(name: str, **lease: float) -> list[str]:
+    """What a reply of the field makes of the address and the routes."""
+    reply = msg.decode(load_reply(name))
+    spec = spec_from_lease(make_lease(str(reply.yiaddr), reply.options, **lease))
+    return [str(spec.address), *map(str, spec.routes)]
+
+
+# -- the field's replies -------------------------------------------------------------------------
+
+
+def test_azure() -> None:  # rule 64
+    address, *found = from_reply("azure-ack")
+    assert address == "10.0.0.4/24"
+    assert found == [
+        "default via 10.0.0.1", "168.63.129.16/32 via 10.0.0.1", "169.254.169.254/32 via 10.0.0.1",
+    ]
+
+
+def test_gcp() -> None:  # rule 66
+    address, *found = from_reply("gcp-ack")
+    gateway = found[0].removesuffix("/32")
+    assert address.endswith("/32")
+    assert found == [f"{gateway}/32", f"default via {gateway}"]
+    assert make_spec(options=msg.decode(load_reply("gcp-ack")).options).mtu == 1460
+
+
+def test_hetzner() -> None:  # rule 66
+    address, *found = from_reply("hetzner-ack")
+    assert address.endswith("/32")
+    assert found == ["172.31.1.1/32", "default via 172.31.1.1"]
+
+
+@pytest.mark.parametrize("name", reply_names())
+def test_every_reply_of_the_field_gives_routes_that_the_kernel_takes(name: str) -> None:  # rule 66
+    reply = msg.decode(load_reply(name))
+    spec = spec_from_lease(make_lease(str(reply.yiaddr), reply.options))
+    reached = [spec.address.network]
+    for route in spec.routes:
+        assert route.gateway is None or any(route.gateway in network for network in reached)
+        if route.onlink:
+            reached.append(route.destination)
+        assert route.source == spec.address.ip
+
+
+# -- address -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mask", "address", "expected"),
+    [
+        ("255.255.255.0", "10.0.0.5", "10.0.0.5/24"),
+        ("255.255.240.0", "10.0.0.5", "10.0.0.5/20"),
+        ("255.255.255.254", "10.0.0.5", "10.0.0.5/31"),
+        ("255.255.255.255", "10.0.0.5", "10.0.0.5/32"),
+        ("128.0.0.0", "10.0.0.5", "10.0.0.5/1"),
+    ],
+)
+def test_the_mask_is_option_1(mask: str, address: str, expected: str) -> None:
+    spec = make_spec(address, {opt.SUBNET_MASK: packed(mask)})
+    assert spec.address == IPv4Interface(expected)
+    assert spec.notices == ()
+
+
+@pytest.mark.parametrize("mask", [None, packed("0.0.0.0"), packed("255.0.255.0"), b"\xff\xff\xff"])
+@pytest.mark.parametrize(
+    ("address", "router", "length"),
+    [("10.0.0.5", True, 32), ("10.0.0.5", False, 8), ("172.16.0.5", False, 16), ("192.0.2.5", False, 24)],
+)
+def test_without_a_usable_mask_everything_goes_through_the_router(
+    mask: bytes | None, address: str, router: bool, length: int
+) -> None:
+    options = {} if mask is None else {opt.SUBNET_MASK: mask}
+    if router:
+        options[opt.ROUTER] = packed("10.0.0.1")
+    spec = make_spec(address, options)
+    assert spec.address.network.prefixlen == length
+    assert [str(r) for r in spec.routes] == (["10.0.0.1/32", "default via 10.0.0.1"] if router else [])
+    assert f"{address}/{length} is assumed" in spec.notices[-1]
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected", "noticed"),
+    [
+        (None, "10.0.0.255", False), ("10.0.0.255", "10.0.0.255", False),
+        ("255.255.255.255", "255.255.255.255", False), ("10.0.0.0", "10.0.0.255", True),
+        ("10.9.9.255", "10.0.0.255", True),
+    ],
+)
+def test_broadcast(offered: str | None, expected: str, noticed: bool) -> None:
+    extra = {opt.BROADCAST_ADDRESS: packed(offered)} if offered else {}
+    spec = make_spec(options={**PLAIN, **extra})
+    assert spec.broadcast == IPv4Address(expected)
+    assert bool(spec.notices) is noticed
+
+
+@pytest.mark.parametrize("mask", ["255.255.255.254", "255.255.255.255"])
+def test_small_subnets_have_no_broadcast(mask: str) -> None:
+    options = {opt.SUBNET_MASK: packed(mask), opt.BROADCAST_ADDRESS: packed("10.0.0.255")}
+    assert make_spec(options=options).broadcast is None
+
+
+def test_the_end_is_the_lease_s() -> None:  # rule 32
+    assert spec_from_lease(make_lease(start=10.0, time=120.0)).valid_until == 130.0
+    assert make_spec(until=inf).valid_until == inf
+
+
+# -- routes --------------------------------------------------------------------------------------
+
+CLASSLESS = classless(("0.0.0.0/0", "10.0.0.2"), ("192.0.2.0/24", "10.0.0.3"))
+MICROSOFT = classless(("0.0.0.0/0", "10.0.0.4"))
+STATIC = {opt.STATIC_ROUTE: packed("192.0.2.0", "10.0.0.6")}
+
+
+def test_121_goes_before_249_before_33_and_3() -> None:  # rule 64
+    everything = {**PLAIN, **STATIC, opt.CLASSLESS_STATIC_ROUTE_MS: MICROSOFT}
+    assert routes({**everything, opt.CLASSLESS_STATIC_ROUTE: CLASSLESS}) == [
+        "default via 10.0.0.2", "192.0.2.0/24 via 10.0.0.3",
+    ]
+    assert routes(everything) == ["default via 10.0.0.4"]
+    assert routes({**PLAIN, **STATIC}) == ["default via 10.0.0.1", "192.0.2.0/24 via 10.0.0.6"]
+
+
+def test_121_without_a_default_route_means_none() -> None:  # rule 64
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: classless(("192.0.2.0/24", "10.0.0.3"))}) == [
+        "192.0.2.0/24 via 10.0.0.3"
+    ]
+
+
+def test_121_without_a_readable_route_is_no_121() -> None:  # rule 65
+    spec = make_spec(options={**PLAIN, opt.CLASSLESS_STATIC_ROUTE: b"\x21abcdefgh"})
+    assert [str(route) for route in spec.routes] == ["default via 10.0.0.1"]
+    assert spec.notices == ("option 121 (classless-static-route) ignored: no classless route can be read",)
+
+
+def test_a_malformed_tail_drops_the_tail() -> None:  # rule 65
+    value = CLASSLESS + b"\x18\x0a"
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == [
+        "default via 10.0.0.2", "192.0.2.0/24 via 10.0.0.3",
+    ]
+
+
+def test_gateway_zero_is_on_link_and_host_bits_are_masked() -> None:  # rule 65
+    value = b"\x14\xc0\x00\x2f" + packed("0.0.0.0")  # 192.0.47.0/20 has host bits
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == ["192.0.32.0/20"]
+
+
+def test_on_link_routes_come_first_and_serve_as_way_to_gateways() -> None:  # rule 66
+    value = classless(("0.0.0.0/0", "192.0.2.1"), ("192.0.2.0/24", "0.0.0.0"))
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == ["192.0.2.0/24", "default via 192.0.2.1"]
+
+
+def test_a_gateway_outside_of_the_subnet_gets_a_host_route_once() -> None:  # rule 66
+    value = classless(("0.0.0.0/0", "192.0.2.1"), ("198.51.100.0/24", "192.0.2.1"))
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == [
+        "192.0.2.1/32", "default via 192.0.2.1", "198.51.100.0/24 via 192.0.2.1",
+    ]
+
+
+def test_an_on_link_default_route_does_not_make_gateways_reachable() -> None:  # rule 66
+    value = classless(("0.0.0.0/0", "0.0.0.0"), ("198.51.100.0/24", "192.0.2.1"))
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == [
+        "default", "192.0.2.1/32", "198.51.100.0/24 via 192.0.2.1",
+    ]
+
+
+def test_a_route_to_the_gateway_through_the_gateway_is_made_on_link() -> None:  # rule 66
+    value = classless(("192.0.2.1/32", "192.0.2.1"), ("0.0.0.0/0", "192.0.2.1"))
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == ["192.0.2.1/32", "default via 192.0.2.1"]
+
+
+def test_a_server_that_names_us_as_router_means_on_link() -> None:
+    assert routes({**PLAIN, opt.ROUTER: packed("10.0.0.5")}) == ["default"]
+
+
+def test_the_first_router_that_is_one_counts() -> None:
+    assert routes({**PLAIN, opt.ROUTER: packed("0.0.0.0", "10.0.0.3", "10.0.0.4")}) == ["default via 10.0.0.3"]
+    assert routes({**PLAIN, opt.ROUTER: packed("0.0.0.0")}) == []
+
+
+def test_the_subnet_s_own_route_is_the_kernel_s() -> None:
+    value = classless(("10.0.0.0/24", "0.0.0.0"), ("0.0.0.0/0", "10.0.0.1"))
+    assert routes({**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value}) == ["default via 10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "gateway"),
+    [
+        ("127.0.0.0/8", "10.0.0.1"), ("127.1.0.0/16", "0.0.0.0"), ("224.0.0.0/4", "10.0.0.1"),
+        ("255.255.255.255/32", "0.0.0.0"), ("192.0.2.0/24", "127.0.0.1"), ("192.0.2.0/24", "224.0.0.1"),
+        ("192.0.2.0/24", "255.255.255.255"), ("192.0.2.0/24", "0.0.0.9"),
+    ],
+)
+def test_nonsense_is_left_out_and_told(destination: str, gateway: str) -> None:  # rule 65
+    value = classless((destination, gateway), ("0.0.0.0/0", "10.0.0.1"))
+    spec = make_spec(options={**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value})
+    assert [str(route) for route in spec.routes] == ["default via 10.0.0.1"]
+    assert len(spec.notices) == 1
+
+
+def test_a_destination_twice_is_used_once() -> None:
+    value = classless(("192.0.2.0/24", "10.0.0.1"), ("192.0.2.0/24", "10.0.0.2"))
+    spec = make_spec(options={**PLAIN, opt.CLASSLESS_STATIC_ROUTE: value})
+    assert [str(route) for route in spec.routes] == ["192.0.2.0/24 via 10.0.0.1"]
+    assert "twice" in spec.notices[0]
+
+
+def test_routes_are_bounded_and_the_default_route_is_not_lost() -> None:
+    many = [(f"10.{i // 256}.{i % 256}.0/24", "10.0.0.1") for i in range(1, MAX_ROUTES + 50)]
+    value = classless(*many, ("0.0.0.0/0", "10.0.0.1"))
+    spec = make_spec(options={opt.SUBNET_MASK: packed("255.255.255.255"), opt.CLASSLESS_STATIC_ROUTE: value})
+    assert str(spec.routes[1]) == "default via 10.0.0.1"
+    assert len(spec.routes) == MAX_ROUTES + 1  # and the way to the gateway
+    assert "all but the first" in spec.notices[0]
+
+
+def test_metric_and_source_are_on_every_route() -> None:
+    gateway, default = make_spec("192.0.2.9", {**PLAIN, opt.SUBNET_MASK: packed("255.255.255.255")}, metric=7).routes
+    ours = IPv4Address("192.0.2.9")
+    assert gateway == Route(IPv4Network("10.0.0.1/32"), None, 7, ours)
+    assert default == Route(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.0.1"), 7, ours)
+
+
+# -- MTU -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "notice"),
+    [
+        (b"\x05\xdc", 1500, ""), (b"\x23\x28", 9000, ""), (b"\x02\x3f", None, "575 is below 576"),
+        (b"\x00\x44", None, "68 is below 576"), (b"\x00\x00", None, "0 is below 576"),
+        (b"\x02\x40", 576, "too small for IPv6"), (b"\x05\x00", 1280, ""), (b"\x05", None, "ignored"),
+    ],
+)
+def test_mtu(value: bytes, expected: int | None, notice: str) -> None:  # rule 62
+    spec = make_spec(options={**PLAIN, opt.INTERFACE_MTU: value})
+    assert spec.mtu == expected
+    assert len(spec.notices) == bool(notice)
+    assert notice in "".join(spec.notices)
+
+
+# -- names and servers ---------------------------------------------------------------------------
+
+
+def test_servers_are_checked_and_bounded() -> None:
+    odd = packed("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "10.0.0.2", "10.0.0.2")
+    spec = make_spec(options={**PLAIN, opt.DOMAIN_NAME_SERVER: odd, opt.NTP_SERVERS: packed("10.0.0.3")})
+    assert spec.dns == (IPv4Address("10.0.0.2"),)
+    assert spec.ntp == (IPv4Address("10.0.0.3"),)
+    assert spec.notices == ("option 6 (domain-name-server) ignored: 0.0.0.0 cannot be a server",)
+    many = packed(*(f"10.0.1.{i}" for i in range(MAX_SERVERS + 3)))
+    spec = make_spec(options={**PLAIN, opt.DOMAIN_NAME_SERVER: many})
+    assert len(spec.dns) == MAX_SERVERS
+    assert "all but the first" in spec.notices[0]
+
+
+def name(*labels: str) -> bytes:
+    """A name in DNS form."""
+    return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
+
+
+def test_the_search_list_is_option_119_or_else_15() -> None:
+    options = {**PLAIN, opt.DOMAIN_NAME: b"example.org lab.example.org"}
+    spec = make_spec(options=options)
+    assert (spec.domain, spec.search) == ("example.org", ("example.org", "lab.example.org"))
+    spec = make_spec(options={**options, opt.DOMAIN_SEARCH: name("example", "net") + name("example", "net")})
+    assert (spec.domain, spec.search) == ("example.org", ("example.net",))
+
+
+@pytest.mark.parametrize(
+    "evil", [b"a b; reboot", b"$(reboot)", b"x\nnameserver 6.6.6.6", b"-x.org", b"a..b", b"a" * 64, b"\xff\xfe", b""]
+)
+def test_names_that_are_none_reach_nobody(evil: bytes) -> None:  # rule 73
+    label = evil[:63]
+    spec = make_spec(options={
+        **PLAIN, opt.HOST_NAME: evil, opt.DOMAIN_NAME: evil,
+        opt.DOMAIN_SEARCH: bytes([len(label)]) + label + b"\0",
+    })
+    safe = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
+    for text in (spec.hostname or "", spec.domain or "", *spec.search):
+        assert set(text) <= safe
+        assert not text.startswith("-")
+    assert spec.hostname is None
+    assert any("option 12" in notice for notice in spec.notices)
+
+
+def test_search_domains_are_bounded() -> None:
+    value = b"".join(name(f"d{i}", "example") for i in range(MAX_DOMAINS + 5))
+    assert len(make_spec(options={**PLAIN, opt.DOMAIN_SEARCH: value}).search) == MAX_DOMAINS
+
+
+def test_the_captive_portal_is_kept_to_be_shown() -> None:  # rule 68
+    options = {**PLAIN, opt.CAPTIVE_PORTAL: b"https://portal.example.org/api?x=1"}
+    assert make_spec(options=options).captive_portal == "https://portal.example.org/api?x=1"
+    for odd in (b"javascript:alert(1)", b"https://x y", b"https://" + b"x" * MAX_URI):
+        spec = make_spec(options={**PLAIN, opt.CAPTIVE_PORTAL: odd})
+        assert spec.captive_portal is None
+        assert "option 114" in spec.notices[0]
+
+
+def test_what_the_operator_does_not_want_is_left_out() -> None:
+    lease = make_lease(options={
+        **PLAIN, opt.INTERFACE_MTU: b"\x05\x78", opt.DOMAIN_NAME_SERVER: packed("10.0.0.2"),
+        opt.DOMAIN_NAME: b"example.org",
+    })
+    spec = spec_from_lease(lease, use_mtu=False, use_dns=False, use_routes=False)
+    assert (spec.mtu, spec.dns, spec.search, spec.routes) == (None, (), (), ())
+    assert spec.domain == "example.org"
+
+
+# -- anything ------------------------------------------------------------------------------------
+
+READ = [
+    opt.SUBNET_MASK, opt.ROUTER, opt.DOMAIN_NAME_SERVER, opt.HOST_NAME, opt.DOMAIN_NAME, opt.INTERFACE_MTU,
+    opt.BROADCAST_ADDRESS, opt.STATIC_ROUTE, opt.NTP_SERVERS, opt.CAPTIVE_PORTAL, opt.DOMAIN_SEARCH,
+    opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS,
+]
+
+
+@given(
+    address=strategies.unicast_addresses,
+    options=st.dictionaries(st.sampled_from(READ), st.binary(max_size=300), max_size=len(READ)),
+)
+def test_whatever_a_server_says_gives_a_bounded_spec(
+    address: IPv4Address, options: dict[int, bytes]
+) -> None:  # rules 22, 65, 73
+    spec = make_spec(str(address), options)
+    assert spec.address.ip == address
+    assert len(spec.routes) <= 2 * MAX_ROUTES
+    assert len(spec.dns) <= MAX_SERVERS
+    assert len({route.destination for route in spec.routes}) == len(spec.routes)
+    reached = [spec.address.network]
+    for route in spec.routes:
+        assert route.gateway is None or any(route.gateway in network for network in reached)
+        if route.onlink and route.destination.prefixlen:
+            reached.append(route.destination)
