@@ -24,8 +24,10 @@ OFFERS_MAX = 8
 
 
 def on_start(m: Machine, event: Start, now: float) -> None:
-    """The first event: carry on with a remembered lease, ask about it, or start from nothing."""
-    m.carrier = event.carrier
+    """The first event: carry on with a remembered lease, ask about it, or start from nothing. Only once."""
+    if m.started:
+        return
+    m.started, m.carrier = True, event.carrier
     cached = event.cached
     if cached is None or not cached.lease.valid(now):
         if cached is not None:
@@ -49,12 +51,12 @@ def ask(
     m: Machine, now: float, on: str, *, cause: str, held: Lease | None = None, delay: float = 0.0,
     why: DeconfigureReason | None = None,
 ) -> None:
-    """Ask for a lease: DISCOVER now, or from INIT after ``delay`` seconds, or when there is carrier."""
+    """Ask for a lease: DISCOVER now, or from INIT after ``delay`` seconds and when there is carrier."""
     if m.carrier and delay <= 0.0:
         select(m, now, on, "acquire", cause, held, why)
         return
     m.enter(Init(held, "acquire", cause), on, now, why)
-    if m.carrier:
+    if delay > 0.0:
         m.timers.set(Timer.START, now + delay)
 
 
@@ -182,6 +184,7 @@ def on_probed(m: Machine, state: Probing, now: float) -> None:
         binding.bind_probed(m, state, now)
     else:
         on = "the lease ended while probing"
+        m.conclude(binding.abandoned(state, Result.EXPIRED, on, now))
         ask(m, now, on, cause=on, held=state.held)
 
 

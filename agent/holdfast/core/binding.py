@@ -7,7 +7,7 @@ from holdfast.core.actions import Announce, Configure, NoticeCode, Persist
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.machine import Acd, Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Exchange, Probing
+from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewing
 from holdfast.core.timers import Timer
 from holdfast.wire.message import Message
 
@@ -78,6 +78,21 @@ def acquired(m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, 
     m.conclude(outcome)
 
 
+def renewing_state(m: Machine) -> Renewing | Rebinding:
+    """The state, which is one of these two."""
+    state = m.state
+    assert isinstance(state, (Renewing, Rebinding))
+    return state
+
+
+def renewed(m: Machine, new: Lease, path: Path, xid: int, sent_at: float, now: float) -> None:
+    """A renewal has its answer, on the ladder or beside it: use the new lease and leave the record."""
+    renewal = renewing_state(m).renewal
+    started_at = now if renewal.started_at is None else renewal.started_at
+    exchange = Exchange(renewal.purpose, renewal.cause, xid, started_at, sent_at, attempts=renewal.attempts)
+    acquired(m, new, exchange, path, "ACK", now)
+
+
 def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float) -> Outcome:
     """The record of an exchange that won ``lease`` while ``former`` was in use."""
     if former is not None:
@@ -90,6 +105,17 @@ def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, 
         former_address=former.address if former is not None else None, lease_time=lease.lease_time,
         seconds_left=former.seconds_left(now) if former is not None else 0.0,
         cause=exchange.cause, xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
+    )
+
+
+def abandoned(state: Probing, result: Result, cause: str, now: float) -> Outcome:
+    """The record of an exchange that ends in PROBING without an address to show for it."""
+    exchange, held = state.exchange, state.held
+    return Outcome(
+        purpose=exchange.purpose, result=result, path=state.path, attempts=exchange.attempts, latency=None,
+        server=state.lease.server_id, address=None, former_address=held.address if held is not None else None,
+        lease_time=None, seconds_left=held.seconds_left(now) if held is not None else 0.0, cause=cause,
+        xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
     )
 
 

@@ -9,9 +9,9 @@ an early call does nothing.
 
 ``handle`` finds the function for (state, event) and that function changes the state through one
 gate, ``Machine.enter``. The phases are modules: ``acquiring`` up to a lease, ``binding`` taking it
-into use, ``renewing`` the ladder, ``losing`` NAK and expiry, ``conflict`` ARP,
-``host`` what the machine tells us, ``commands`` the operator. ``requests``
-builds what is sent, ``replies`` judges what comes, ``schedule`` says when.
+into use, ``renewing`` the ladder, ``beside`` the DISCOVER beside it, ``losing`` NAK and expiry,
+``conflict`` ARP, ``host`` what the machine tells us, ``commands`` the operator. ``requests`` builds
+what is sent, ``replies`` judges what comes, ``schedule`` says when.
 
 A lease that has ended is dealt with before anything else is looked at: an ACK that arrives a
 moment too late must not find an ended lease in use.
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
 
-from holdfast.core import acquiring, commands, conflict, host, losing, renewing, replies
+from holdfast.core import acquiring, beside, commands, conflict, host, losing, renewing, replies
 from holdfast.core import events as ev
 from holdfast.core.actions import (
     Action,
@@ -119,7 +119,8 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
     if timer is Timer.EXPIRE:
         losing.on_expiry(m, now)
     elif timer is Timer.RENEW and isinstance(state, Bound):
-        renewing.begin(m, state.lease, Renewal("t1", "T1"), "T1" if now < state.lease.t2_at else "T2", now)
+        due = "T1" if now < state.lease.t2_at else "T2"
+        renewing.begin(m, state.lease, Renewal(due.lower(), due), due, now)
     elif timer is Timer.REBIND and isinstance(state, Renewing):
         renewing.on_t2(m, now)
     elif timer is Timer.START and isinstance(state, Init) and m.carrier:
@@ -152,8 +153,7 @@ def _xids(state: State) -> tuple[int, ...]:
     if isinstance(state, (Selecting, Requesting, Rebooting)):
         return (state.exchange.xid,)
     if isinstance(state, (Renewing, Rebinding)):
-        side = () if state.renewal.side is None else (state.renewal.side.xid,)
-        return (*(r.xid for r in state.renewal.rounds), *side)
+        return (*(r.xid for r in state.renewal.rounds), *beside.xids(state.renewal.side))
     return ()
 
 
@@ -170,7 +170,6 @@ def _on_received(m: Machine, event: ev.Received, now: float) -> None:
         m.drop(DropReason.UNEXPECTED, message, f"{msg.MESSAGE_NAMES[kind]} in {name_of(state)}")
     else:
         handler(m, message, now)
-
 
 
 #: What happens on each event; Received has its own table, and STOPPED its own function.
@@ -199,10 +198,10 @@ _REPLIES: dict[tuple[type, int], Callable[[Machine, Message, float], None]] = {
     (Requesting, msg.NAK): acquiring.on_nak,
     (Rebooting, msg.ACK): acquiring.on_reboot_ack,
     (Rebooting, msg.NAK): acquiring.on_reboot_nak,
-    (Renewing, msg.OFFER): renewing.on_offer,
+    (Renewing, msg.OFFER): beside.on_offer,
     (Renewing, msg.ACK): renewing.on_ack,
     (Renewing, msg.NAK): losing.on_nak,
-    (Rebinding, msg.OFFER): renewing.on_offer,
+    (Rebinding, msg.OFFER): beside.on_offer,
     (Rebinding, msg.ACK): renewing.on_ack,
     (Rebinding, msg.NAK): losing.on_nak,
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, renewing, requests
+from holdfast.core import acquiring, binding, renewing, requests
 from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason, Forget, Persist, Transmit
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Rebinding, Rebooting, Renewing, Requesting, Selecting, Stopped
+from holdfast.core.states import Bound, Probing, Rebinding, Rebooting, Renewing, Requesting, Selecting, Stopped
 from holdfast.core.timers import Timer
 
 
@@ -39,6 +39,8 @@ def on_release(m: Machine, _: ev.Release, now: float) -> None:
             former_address=lease.address, lease_time=None, seconds_left=lease.seconds_left(now), cause="operator",
             xid=xid, started_at=now, ended_at=now,
         ))
+    elif isinstance(m.state, Probing):
+        m.conclude(binding.abandoned(m.state, Result.RELEASED, "operator", now))
     m.emit(Forget())
     _halt(m)
     m.enter(Stopped(None), "release", now, DeconfigureReason.RELEASED if lease is not None else None)
@@ -49,6 +51,8 @@ def on_stop(m: Machine, _: ev.Stop, now: float) -> None:
     state, lease = m.state, m.lease
     if isinstance(state, (Renewing, Rebinding)):
         m.conclude(renewing.unanswered(state.lease, state.renewal, Result.STOPPED, now))
+    elif isinstance(state, Probing):
+        m.conclude(binding.abandoned(state, Result.STOPPED, state.exchange.cause, now))
     if lease is not None:
         m.emit(Persist(lease, m.path))
     _halt(m)
@@ -58,6 +62,7 @@ def on_stop(m: Machine, _: ev.Stop, now: float) -> None:
 def _halt(m: Machine) -> None:
     m.acd = None
     m.timers.stop(*Timer)
+
 
 def on_event_when_stopped(m: Machine, event: ev.Event, now: float) -> None:
     """After Stop or Release only the carrier is followed, and the operator may start over."""

@@ -104,7 +104,8 @@ def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who
     xid = m.new_xid()
     message = requests.decline(m.config, xid, address, server_id)
     m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))
-    m.emit(Forget())
+    if held is None:
+        m.emit(Forget())  # else what is stored is the held lease
     cause = f"{who} has {address}"
     m.conclude(Outcome(
         purpose="acquire", result=Result.CONFLICT, path=None, attempts=0, latency=None, server=server_id,

@@ -93,6 +93,7 @@ def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
     m.notice(NoticeCode.TIME_JUMPED, f"{event.cause}: {event.seconds:.0f} s")
     if m.lease is not None:
         m.emit(Configure(m.lease, m.replacing))
+    if isinstance(m.state, (Bound, Renewing, Rebinding)):
         renewing.check_lease(m, "resume", "resumed", now, m.rng.uniform(0.0, RESUME_JITTER))
     elif isinstance(m.state, (Selecting, Requesting, Rebooting)):
         m.timers.set(Timer.RETRANSMIT, now)

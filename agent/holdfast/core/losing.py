@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, renewing, schedule
+from holdfast.core import acquiring, beside, renewing, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeCode
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
@@ -17,12 +17,8 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
     state = m.state
     assert isinstance(state, (Renewing, Rebinding))
     lease, renewal = state.lease, state.renewal
-    side = renewal.side
-    if side is not None and nak.xid == side.xid:
-        if side.requested is None or nak.server_id != side.requested.server_id:
-            m.drop(DropReason.OTHER_SERVER, nak, "NAK to a DISCOVER")
-            return
-        m.update(state._replace(renewal=renewal._replace(side=side._replace(requested=None, reserve=None))))
+    if nak.xid in beside.xids(renewal.side):
+        beside.on_nak(m, nak)
     elif nak.server_id is not None and nak.server_id == lease.server_id:
         _refused(m, lease, renewal, nak, now)
     else:
@@ -67,7 +63,8 @@ def on_expiry(m: Machine, now: float) -> None:
     lease = m.lease
     assert lease is not None
     m.hint = lease.address
-    m.acd = None
+    if m.acd is not None and m.acd.address == lease.address:
+        m.acd = None
     if isinstance(state, (Bound, Renewing, Rebinding)):
         renewal = Renewal("t1", "T1") if isinstance(state, Bound) else state.renewal
         m.conclude(renewing.unanswered(lease, renewal, Result.EXPIRED, now))

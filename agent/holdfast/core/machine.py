@@ -70,6 +70,7 @@ class Machine:
         self.timers = TimerTable()
         self.path: ServerPath | None = None
         self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
+        self.started = False
         self.carrier = True
         self.naks = 0
         self.conflicts = 0

@@ -10,12 +10,12 @@ give it back. An OFFER of another address is kept for the last seconds.
 
 from __future__ import annotations
 
-from holdfast.core import binding, conflict, replies, requests, schedule
+from holdfast.core import beside, binding, conflict, requests, schedule
 from holdfast.core.actions import DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Exchange, Rebinding, Rebooting, Renewal, Renewing, Round, Side
+from holdfast.core.states import Bound, Rebinding, Rebooting, Renewal, Renewing, Round
 from holdfast.core.timers import Timer
 from holdfast.wire.message import ANY, BROADCAST, Message
 
@@ -44,25 +44,20 @@ def check_lease(m: Machine, purpose: str, on: str, now: float, delay: float, *, 
 
 def hasten(m: Machine, now: float, delay: float = 0.0) -> None:
     """Begin the next round as soon as it may be."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     if state.renewal.rungs:
         return  # in the middle of one
     at = max(now + delay, m.round_at + schedule.GAP_MIN)
     if at > now:
-        m.timers.set(Timer.RETRANSMIT, at)
+        due = m.timers.at(Timer.RETRANSMIT)
+        m.timers.set(Timer.RETRANSMIT, at if due is None else min(at, due))  # sooner, never later
     else:
         start_round(m, now)
 
 
-def _renewing(m: Machine) -> Renewing | Rebinding:
-    state = m.state
-    assert isinstance(state, (Renewing, Rebinding))
-    return state
-
-
 def start_round(m: Machine, now: float) -> None:
     """A new xid, all rungs ahead; every second round with a DISCOVER beside it, when it is time for that."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     unicast = lease.server_id is not None and not renewal.skip_unicast
     rungs = (Path.UNICAST,) if unicast else ()
@@ -72,20 +67,19 @@ def start_round(m: Machine, now: float) -> None:
         rungs=(*rungs, Path.BROADCAST, Path.BROADCAST_ANY),
         started_at=now if renewal.started_at is None else renewal.started_at,
         refused_by_other=False,
+        ask_anew=renewal.ask_anew or renewal.refused_by_other,
     )
     m.update(state._replace(renewal=renewal))
     send_rung(m, now)
     late = now >= lease.t2_at or renewal.ask_anew
     if late and renewal.number % 2 == 0:
-        send_side_discover(m, now)
-    reserve = renewal.side.reserve if renewal.side is not None else None
-    if reserve is not None and _nearly_over(lease, now):
-        send_side_request(m, reserve, now)
+        beside.discover(m, now)
+    beside.use_reserve(m, now)
 
 
 def send_rung(m: Machine, now: float) -> None:
     """Send the next rung of this round, and set the time of what follows it."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     path, rest = renewal.rungs[0], renewal.rungs[1:]
     current = renewal.rounds[-1]
@@ -124,14 +118,9 @@ def _verifying(lease: Lease, renewal: Renewal, now: float) -> bool:
     return now < lease.t1_at and renewal.purpose != "t1"
 
 
-def _nearly_over(lease: Lease, now: float) -> bool:
-    window = max(schedule.RESERVE_WINDOW_MIN, min(schedule.RESERVE_WINDOW, lease.lease_time / 8))
-    return lease.seconds_left(now) <= window
-
-
 def on_retransmit(m: Machine, now: float) -> None:
     """The rung was not answered: the next one, the next round, or the end of a check."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     if renewal.rungs:
         if renewal.last_path is Path.UNICAST and renewal.number == 1:
@@ -142,14 +131,12 @@ def on_retransmit(m: Machine, now: float) -> None:
         m.conclude(unanswered(lease, renewal, Result.KEPT, now))
         m.enter(Bound(lease), "no answer, and T1 has not come", now)
         return
-    if renewal.refused_by_other:
-        m.update(state._replace(renewal=renewal._replace(ask_anew=True)))
     start_round(m, now)
 
 
 def on_send_failed(m: Machine, path: Path, now: float) -> None:
     """A rung could not be sent, or an ICMP error came back for it: the next rung at once."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     renewal = state.renewal
     if renewal.last_path is path and renewal.rungs:
         unsent = renewal.rounds[-1]._replace(failed=True)
@@ -159,18 +146,18 @@ def on_send_failed(m: Machine, path: Path, now: float) -> None:
 
 def on_t2(m: Machine, now: float) -> None:
     """Timer REBIND: REBINDING goes on where RENEWING was, with a round at once."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     m.enter(Rebinding(state.lease, state.renewal), "T2", now)
     hasten(m, now)
 
 
 def on_ack(m: Machine, ack: Message, now: float) -> None:
     """An ACK to one of the last rounds, or to the REQUEST beside them."""
-    state = _renewing(m)
+    state = binding.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     won = next((r for r in reversed(renewal.rounds) if r.xid == ack.xid), None)
     if won is None:
-        _on_side_ack(m, ack, now)
+        beside.on_ack(m, ack, now)
         return
     same_server = ack.server_id == lease.server_id
     asked_everyone = renewal.number > 1 or renewal.last_path is not Path.UNICAST
@@ -183,7 +170,7 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     new = binding.accept_ack(m, ack, sent_at=won.sent_at, fallback_time=lease.lease_time, now=now)
     if new is not None:
         m.path = learned(m.path, lease, renewal, won, now)
-        finish(m, new, renewal.last_path, won.xid, won.sent_at, now)
+        binding.renewed(m, new, renewal.last_path or Path.BROADCAST, won.xid, won.sent_at, now)
 
 
 def learned(path: ServerPath | None, lease: Lease, renewal: Renewal, won: Round, now: float) -> ServerPath | None:
@@ -201,26 +188,6 @@ def learned(path: ServerPath | None, lease: Lease, renewal: Renewal, won: Round,
     if renewal.last_path is Path.UNICAST:
         return path._replace(hears_unicast=True, srtt=schedule.smooth_rtt(path.srtt, now - renewal.last_sent_at))
     return path._replace(hears_unicast=False)
-
-
-def _on_side_ack(m: Machine, ack: Message, now: float) -> None:
-    state = _renewing(m)
-    side = state.renewal.side
-    if side is None or side.requested is None or ack.server_id != side.requested.server_id:
-        m.drop(DropReason.UNEXPECTED, ack, "ACK to a DISCOVER")
-        return
-    fallback = replies.duration(side.requested.lease_time)
-    new = binding.accept_ack(m, ack, sent_at=side.sent_at, fallback_time=fallback, now=now)
-    if new is not None:
-        finish(m, new, Path.DISCOVER, side.xid, side.sent_at, now)
-
-
-def finish(m: Machine, new: Lease, path: Path | None, xid: int, sent_at: float, now: float) -> None:
-    """The renewal has an answer: use the new lease and leave the record."""
-    renewal = _renewing(m).renewal
-    started_at = now if renewal.started_at is None else renewal.started_at
-    exchange = Exchange(renewal.purpose, renewal.cause, xid, started_at, sent_at, attempts=renewal.attempts)
-    binding.acquired(m, new, exchange, path or Path.BROADCAST, "ACK", now)
 
 
 def unanswered(lease: Lease, renewal: Renewal, result: Result, now: float, cause: str = "") -> Outcome:
@@ -248,41 +215,3 @@ def keep_unverified(m: Machine, state: Rebooting, now: float) -> None:
     conflict.start_probing(m, lease.address, now)
     renewal = Renewal("reboot", "to verify the remembered lease")
     begin(m, lease, renewal, "no answer: the lease is still ours", now, delay=schedule.GAP_MIN)
-
-
-def on_offer(m: Machine, offer: Message, now: float) -> None:
-    """An OFFER to the DISCOVER beside: the same address is taken, another kept in reserve."""
-    state = _renewing(m)
-    lease, renewal = state.lease, state.renewal
-    side = renewal.side
-    reason = replies.offer_refusal(offer)
-    if side is None or reason is not None:
-        m.drop(reason or DropReason.UNEXPECTED, offer, "OFFER")
-    elif offer.yiaddr == lease.address or _nearly_over(lease, now):
-        send_side_request(m, offer, now)
-    elif side.reserve is None:
-        detail = f"{offer.server_id} offers {offer.yiaddr}; kept for the end of {lease.address}"
-        m.notice(NoticeCode.OFFER_RESERVED, detail)
-        m.update(state._replace(renewal=renewal._replace(side=side._replace(reserve=offer))))
-
-
-def send_side_discover(m: Machine, now: float) -> None:
-    """DISCOVER beside the ladder, asking for the address we have; one xid for the whole renewal."""
-    state = _renewing(m)
-    renewal = state.renewal
-    secs = requests.secs_since(renewal.started_at or now, now)
-    side = renewal.side._replace(secs=secs) if renewal.side is not None else Side(m.new_xid(), secs)
-    message = requests.discover(m.config._replace(rapid_commit=False), side.xid, secs, state.lease.address)
-    m.emit(Transmit(message, Path.DISCOVER, ANY, BROADCAST))
-    m.update(state._replace(renewal=renewal._replace(side=side, attempts=renewal.attempts + 1)))
-
-
-def send_side_request(m: Machine, offer: Message, now: float) -> None:
-    """REQUEST what was offered to the DISCOVER beside, while the lease stays in use."""
-    state = _renewing(m)
-    renewal = state.renewal
-    assert renewal.side is not None
-    message = requests.request_selecting(m.config, renewal.side.xid, renewal.side.secs, offer)
-    m.emit(Transmit(message, Path.DISCOVER, ANY, BROADCAST))
-    side = renewal.side._replace(requested=offer, sent_at=now)
-    m.update(state._replace(renewal=renewal._replace(side=side, attempts=renewal.attempts + 1)))

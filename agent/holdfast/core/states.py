@@ -42,15 +42,23 @@ class Round(NamedTuple):
 
 
 @record
+class Asked(NamedTuple):
+    """A REQUEST beside a rebinding: the OFFER it takes, its ``secs``, and when it was first sent."""
+
+    offer: Message
+    secs: int
+    sent_at: float
+
+
+@record
 class Side(NamedTuple):
-    """The DISCOVER beside a rebinding: its xid; an OFFER that is being requested and since when; an
-    OFFER of another address in reserve."""
+    """The DISCOVER beside a rebinding: the xid and ``secs`` of the last one; the REQUEST that followed, of
+    this or of an earlier one; an OFFER of another address in reserve, with its ``secs``."""
 
     xid: int
     secs: int
-    requested: Message | None = None
-    sent_at: float = 0.0
-    reserve: Message | None = None
+    asked: Asked | None = None
+    reserve: tuple[Message, int] | None = None
 
 
 @record
@@ -200,6 +208,7 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("INIT", "INIT-REBOOT", "start: a valid lease is remembered, no carrier"),
     ("INIT", "REBOOTING", "start: a valid lease is remembered"),
     ("INIT", "BOUND", "start: the remembered lease is on the link"),
+    ("INIT", "INIT", "start: DISCOVER"),
     ("INIT", "INIT", "the held lease ended"),
     ("INIT", "INIT", "the held address belongs to somebody else"),
     ("INIT-REBOOT", "REBOOTING", "carrier up"),
@@ -210,7 +219,6 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("REBOOTING", "RENEWING", "no answer: the lease is still ours"),
     ("REBOOTING", "REBINDING", "no answer: the lease is still ours"),
     ("REBOOTING", "SELECTING", "NAK"),
-    ("REBOOTING", "INIT", "NAK"),
     ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"),
     ("REBOOTING", "SELECTING", "the remembered lease ended"),
     ("SELECTING", "REQUESTING", "OFFER chosen"),
@@ -231,6 +239,7 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("PROBING", "BOUND", "nobody else has the address"),
     ("PROBING", "INIT", "somebody else has the address: DECLINE"),
     ("PROBING", "SELECTING", "the lease ended while probing"),
+    ("PROBING", "INIT", "the lease ended while probing"),
     ("PROBING", "PROBING", "the held lease ended"),
     ("PROBING", "PROBING", "the held address belongs to somebody else"),
     ("BOUND", "RENEWING", "T1"),
