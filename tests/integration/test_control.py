@@ -1,35 +1,125 @@
-"""The control socket, with the PyPI package ``varlink``: a client that nobody here wrote."""
+"""Asking the running daemon: over its socket with a client that nobody here wrote, and by the command line."""
 
 from __future__ import annotations
 
+import json
+import socket
+import stat
+import sys
 from typing import Any
 
 import pytest
+import varlink
 from tests.support.bench import ADDRESS
 from tests.support.servers import Service
 
 pytestmark = pytest.mark.root
 
-varlink = pytest.importorskip("varlink")
+QUIET = Service(lease_time=60, t1=30, t2=50)
 
 
 def test_varlink(make_bench: Any) -> None:
-    """Introspection, status, history, and a renewal on request."""
-    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
+    """Introspection, status, renewals and history with the PyPI package ``varlink``."""
+    bench = make_bench("dhcpd", QUIET)
     bench.acquire()
-    socket = bench.agent.runtime / "hf0.varlink"
+    path = bench.agent.runtime / "hf0.varlink"
+    bench.agent.wait(path.exists, 5, "the socket is there")
+    assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0, "it is for root and the socket's group only"
 
-    with varlink.Client(address=f"unix:{socket}") as client:
-        info = client.get_interfaces()
-        assert "io.holdfast.Agent" in info
-        assert "org.varlink.service" in info
-        interface = client.get_interface("io.holdfast.Agent")
-        assert {"Status", "Renew", "Rebind", "Release", "History"} <= set(interface.members)
+    with varlink.Client(address=f"unix:{path}") as client:
+        assert {"io.holdfast.Agent", "org.varlink.service"} <= set(client.get_interfaces())
+        described = client.get_interface("io.holdfast.Agent")
+        assert {"Status", "Renew", "Rebind", "Release", "History"} <= set(described.members)
         with client.open("io.holdfast.Agent") as agent:
-            print(agent.Status())
-            print(agent.Renew())
-            print(agent.Rebind())
-            print(agent.History())
+            [before] = agent.Status()["clients"]
+            renewed = agent.Renew()["outcome"]
+            rebound = agent.Rebind()["outcome"]
+            [after] = agent.Status("hf0")["clients"]
+            outcomes = agent.History()["outcomes"]
+            with pytest.raises(varlink.VarlinkError) as wrong:
+                agent.Status("nothing0")
 
-    assert ADDRESS in bench.agent.addresses()
+    assert (before["interface"], before["state"]) == ("hf0", "BOUND")
+    assert before["lease"]["address"] == ADDRESS
+    assert before.get("hears_unicast") is None  # not known yet
+    assert 0 < before["lease"]["renewal"]["seconds"] < before["lease"]["expiry"]["seconds"] <= 60
+    assert (renewed["result"], renewed["path"], renewed["purpose"]) == ("renewed", "unicast", "operator")
+    assert (rebound["result"], rebound["path"], rebound["purpose"]) == ("renewed", "broadcast", "operator")
+    assert after["hears_unicast"] is True
+    assert [outcome["result"] for outcome in outcomes] == ["acquired", "renewed", "renewed"]
+    assert outcomes == bench.agent.outcomes()
+    assert wrong.value.error() == "io.holdfast.Agent.NoSuchInterface"
     bench.assert_held()
+
+
+def test_introspection_as_varlinkctl_does_it(make_bench: Any) -> None:
+    """The raw protocol (varlink.org): JSON and a NUL, methods of org.varlink.service, unknown ones refused."""
+    bench = make_bench("dhcpd", QUIET)
+    bench.acquire()
+    bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 5, "the socket is there")
+
+    def call(method: str, **parameters: str) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            connection.connect(str(bench.agent.runtime / "hf0.varlink"))
+            connection.sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\0")
+            data = b""
+            while not data.endswith(b"\0"):
+                data += connection.recv(1 << 16)
+        return json.loads(data[:-1])
+
+    info = call("org.varlink.service.GetInfo")["parameters"]
+    assert {"vendor", "product", "version", "url", "interfaces"} <= set(info)
+    described = call("org.varlink.service.GetInterfaceDescription", interface="io.holdfast.Agent")
+    assert "method Status" in described["parameters"]["description"]
+    assert call("io.holdfast.Agent.Nothing")["error"] == "org.varlink.service.MethodNotFound"
+    assert call("com.example.Nothing.Do")["error"] == "org.varlink.service.InterfaceNotFound"
+
+
+def test_command_line(make_bench: Any) -> None:
+    """``holdfast run`` and every command against it, with their exit statuses."""
+    bench = make_bench("dhcpd", QUIET)
+    bench.server.start()
+    run = [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())", "run"]
+    bench.agent.start(launcher=run)
+    bench.agent.wait_result("acquired")
+    bench.agent.wait_address(ADDRESS)
+    bench.watch(ADDRESS)
+    command = bench.agent.command
+
+    bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 5, "the socket is there")
+    told = command("status", "hf0")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "BOUND" in told.stdout
+    assert f"{ADDRESS}/24 from 10.77.0.1" in told.stdout
+    assert bench.agent.status()["state"] == "BOUND"
+    for name in ("renew", "rebind"):
+        done = command(name, "hf0")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert f"renewed {ADDRESS}" in done.stdout
+    history = command("history", "hf0").stdout.splitlines()
+    assert len(history) == 4
+    assert "RESULT" in history[0]
+    assert [line.split()[3] for line in history[1:]] == ["discover", "unicast", "broadcast"]
+    assert [entry["result"] for entry in json.loads(command("history", "--json").stdout)] == [
+        "acquired", "renewed", "renewed",
+    ]
+    bench.assert_held()
+
+    second = command("run", "hf0")
+    assert second.returncode == 1
+    assert len(second.stderr.splitlines()) == 1
+    assert "another holdfast" in second.stderr
+    assert command("status", "nothing0").returncode == 4
+
+    assert command("release", "hf0").returncode == 0
+    assert bench.agent.addresses() == []
+    bench.agent.wait(lambda: "DHCPRELEASE" in bench.server.log.read_text(), 5, "the server was told")  # rule 14
+    again = command("renew", "hf0")
+    assert again.returncode == 0, again.stderr
+    bench.agent.wait_address(ADDRESS)
+
+    bench.agent.terminate()
+    ended = command("status", "hf0")
+    assert ended.returncode == 3
+    assert len(ended.stderr.splitlines()) == 1

@@ -73,9 +73,11 @@ class Agent:
         return self._reap(timeout)
 
     def close(self) -> None:
-        """End it if it is there."""
-        if self.process is not None:
-            self.kill()
+        """End it if it is there: with SIGTERM, so that coverage can be saved."""
+        if self.running:
+            self.terminate(timeout=5)
+        elif self.process is not None:
+            self._reap(1)
 
     @property
     def running(self) -> bool:
@@ -108,7 +110,7 @@ class Agent:
 
     def command(self, *words: str, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
         """One command of the command line, such as ``status hf0 --json``."""
-        argv = [sys.executable, "-c", "from holdfast.cli import main; main()", *words]
+        argv = [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())", *words]
         child = self.namespace.popen(
             argv, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -121,7 +123,7 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """``holdfast status IFACE --json``, or an empty mapping when nobody answers."""
         answer = self.command("status", self.interface, "--json")
-        return json.loads(answer.stdout) if answer.returncode == 0 else {}
+        return json.loads(answer.stdout)[0] if answer.returncode == 0 else {}
 
     def addresses(self) -> list[str]:
         """The IPv4 addresses that the interface has now, without their prefix."""

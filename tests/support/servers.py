@@ -4,8 +4,8 @@ Four of them: dnsmasq, Kea, ISC dhcpd and busybox udhcpd. They are told the same
 started and killed by pid, and are ready when UDP port 67 is bound in their namespace.
 
 On machines with AppArmor, Debian's and Ubuntu's profiles confine dhcpd and kea-dhcp4 to their own
-folders in /etc, /run and /var/lib; configuration under pytest's tmp_path is then refused. Such a
-profile has to be set to "complain" (aa-complain) where these tests run.
+folders in /etc, /run and /var/lib. Profiles go by path, so a copy of the program elsewhere is free of
+them; ``./dev test`` puts one first on PATH.
 """
 
 from __future__ import annotations
