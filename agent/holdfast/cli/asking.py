@@ -63,6 +63,9 @@ def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, 
             return _result(_read(connection), path)
         except TimeoutError:
             raise CliError(FAILED, f"the agent at {path} did not answer within {TIMEOUT:.0f} s") from None
+        except (ConnectionResetError, BrokenPipeError, EOFError):
+            raise CliError(FAILED if os.geteuid() == 0 else NOT_PERMITTED, f"the agent at {path} hung up; it answers "
+                           "root, its own user and the group that control_group names") from None
         except (OSError, ValueError) as error:
             raise CliError(FAILED, f"the agent at {path} gave no proper answer: {error}") from None
 
@@ -72,7 +75,7 @@ def _read(connection: socket.socket) -> object:
     while not data.endswith(b"\0"):
         part = connection.recv(1 << 16)
         if not part:
-            raise ValueError("it hung up")
+            raise EOFError
         data += part
     return json.loads(data[:-1])
 

@@ -32,6 +32,13 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def latency(seconds: float) -> str:
+    """How long an answer took: 0.8 ms, 1.03 s, 12.3 s."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+
+
 def outcome_text(outcome: Outcome, renew_in: float | None) -> str:
     """One line about ``outcome``. ``renew_in`` is seconds until the next renewal, None when none is due."""
     return _TEXTS[outcome.result](outcome) + _next(outcome, renew_in)
@@ -97,8 +104,8 @@ def _way(outcome: Outcome) -> str:
     server = f" from {outcome.server}" if outcome.server else ""
     # Every first lease goes by broadcast; only a renewal has a way worth telling.
     path = f" {_PATHS[outcome.path]}" if outcome.path and outcome.result is not Result.ACQUIRED else ""
-    latency = "" if outcome.latency is None else f" in {outcome.latency:.2f} s"
-    return server + path + latency + _effort(outcome)
+    within = "" if outcome.latency is None else f" in {latency(outcome.latency)}"
+    return server + path + within + _effort(outcome)
 
 
 def _effort(outcome: Outcome) -> str:

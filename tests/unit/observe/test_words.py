@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.observe.words import duration, outcome_text
+from holdfast.observe.words import duration, latency, outcome_text
 
 OURS, OTHER, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1")
 
@@ -26,7 +26,7 @@ def _outcome(result: Result, **changes: object) -> Outcome:
      "renewed 10.0.0.5 from 10.0.0.1 by broadcast in 1.03 s (2 messages; unicast unanswered), 54 s were left, "
      "next renewal in 57 s"),
     (_outcome(Result.RENEWED, path=Path.UNICAST, attempts=1, cause="T1", latency=0.004, seconds_left=inf), inf,
-     "renewed 10.0.0.5 from 10.0.0.1 by unicast in 0.00 s (1 message), the lease has no end, no renewal is due"),
+     "renewed 10.0.0.5 from 10.0.0.1 by unicast in 4.0 ms (1 message), the lease has no end, no renewal is due"),
     (_outcome(Result.RENEWED, path=Path.BROADCAST_ANY, server=None, cause=""), None,
      "renewed 10.0.0.5 by broadcast from 0.0.0.0 in 1.03 s (2 messages), 54 s were left"),
     (_outcome(Result.ACQUIRED, purpose="acquire", path=Path.DISCOVER, cause="", seconds_left=0.0), 57.0,
@@ -70,3 +70,10 @@ def test_every_result_has_words() -> None:
 ])
 def test_durations(seconds: float, wanted: str) -> None:
     assert duration(seconds) == wanted
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [
+    (0.0008, "0.8 ms"), (0.0994, "99.4 ms"), (0.0996, "0.10 s"), (1.034, "1.03 s"), (9.996, "10.0 s"), (75.0, "75.0 s"),
+])
+def test_latencies(seconds: float, wanted: str) -> None:
+    assert latency(seconds) == wanted

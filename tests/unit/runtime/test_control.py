@@ -10,20 +10,17 @@ import struct
 import tempfile
 import threading
 from contextlib import ExitStack, closing
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from pathlib import Path as File
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pytest
 import varlink
+from tests.support.control import LEASE, OUTCOME, ControlBench, FakeClient
 
 from holdfast import __version__
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
-from holdfast.core.lease import Lease, ServerPath
-from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.network.spec import NetworkSpec, Route
 from holdfast.observe.outcomes import OutcomeJournal, as_record
 from holdfast.runtime import control as room
 from holdfast.runtime import unixsocket
@@ -31,115 +28,16 @@ from holdfast.runtime import varlink as protocol
 from holdfast.runtime.control import Control, group_id, socket_path
 from holdfast.runtime.loop import Loop
 
-OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
-LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})
-OUTCOME = Outcome("operator", Result.RENEWED, Path.UNICAST, 1, 0.01, SERVER, OURS, OURS, 120.0, 59.9, "operator",
-                  7, 999.0, 999.01)
-SPEC = NetworkSpec(IPv4Interface("10.0.0.5/24"), routes=(Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS),),
-                   dns=(SERVER,), search=("example.org",), mtu=1450, notices=("MTU 12 is ignored",))
-WALL = 1_700_000_000.0
-
-
-class StillClock:
-    """Stands still, so that remaining times are exact."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def boottime(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return WALL
-
-
-class FakeClient:
-    """Stands for a driver; ``on_submit`` says what a wish brings about."""
-
-    def __init__(self, name: str = "eth0") -> None:
-        self.name = name
-        self.link: object | None = object()
-        self.spec: NetworkSpec | None = SPEC
-        self.shot = Snapshot("BOUND", LEASE, ServerPath(SERVER, False, 0.25), OUTCOME, {"xid": 3}, 1000.0)
-        self.submitted: list[ev.Event] = []
-        self.listeners: list[Callable[[Outcome], None]] = []
-        self.on_submit: Callable[[], None] = self.record
-
-    def snapshot(self) -> Snapshot:
-        return self.shot
-
-    def submit(self, event: ev.Event) -> None:
-        self.submitted.append(event)
-        self.on_submit()
-
-    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
-        self.listeners.append(callback)
-        return lambda: self.listeners.remove(callback)
-
-    def record(self) -> None:
-        for listener in list(self.listeners):
-            listener(OUTCOME)
-
-
-class Bench:
-    """A loop in a thread, with the control sockets of ``clients``."""
-
-    def __init__(self, folder: str) -> None:
-        self.clock = StillClock()
-        self.loop = Loop(self.clock)
-        self.runtime, self.state = folder, folder
-        self.client = FakeClient()
-        self.control = Control(self.loop, folder, folder, wall=lambda: WALL)
-        self.control.add(self.client)
-        self.path = socket_path(folder, "eth0")
-        self._thread = threading.Thread(target=self.loop.run)
-        self._wake = socket.socketpair()
-
-    def __enter__(self) -> Bench:
-        self.loop.register(self._wake[0].fileno(), self._called)
-        self._calls: list[Callable[[], None]] = []
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.run(lambda: (self.control.close(), self.loop.stop()))
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-        self.loop.close()
-        for end in self._wake:
-            end.close()
-
-    def run(self, function: Callable[[], Any]) -> Any:
-        """Call ``function`` in the loop's thread and wait for its answer."""
-        done, answer = threading.Event(), []
-        self._calls.append(lambda: (answer.append(function()), done.set()))  # type: ignore[func-returns-value]
-        self._wake[1].send(b"x")
-        assert done.wait(10)
-        return answer[0]
-
-    def _called(self, mask: int) -> None:
-        self._wake[0].recv(1)
-        self._calls.pop(0)()
-
-    def connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(10)
-        connection.connect(self.path)
-        return connection
-
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench() -> Iterator[ControlBench]:
     # Not tmp_path: a socket's path has at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="hf") as folder, Bench(folder) as bench:
+    with tempfile.TemporaryDirectory(prefix="hf") as folder, ControlBench(folder) as bench:
         yield bench
 
 
 @pytest.fixture
-def agent(bench: Bench) -> Iterator[Any]:
+def agent(bench: ControlBench) -> Iterator[Any]:
     with varlink.Client(address=f"unix:{bench.path}") as client, client.open(room.NAME) as agent:
         yield agent
 
@@ -161,7 +59,7 @@ def _read(connection: socket.socket) -> Any:
 # -- an independent client -----------------------------------------------------------------------
 
 
-def test_introspection(bench: Bench) -> None:
+def test_introspection(bench: ControlBench) -> None:
     with varlink.Client(address=f"unix:{bench.path}") as client:
         with client.open("org.varlink.service") as service:
             info = service.GetInfo()
@@ -193,7 +91,7 @@ def test_status(agent: Any) -> None:
     }
 
 
-def test_status_of_all_with_nothing_known_and_with_no_end(bench: Bench, agent: Any) -> None:
+def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, agent: Any) -> None:
     second = FakeClient("eth1")
     second.link = second.spec = None
     second.shot = Snapshot("INIT", None, None, None, {}, None)
@@ -207,7 +105,7 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: Bench, agent: A
 
 @pytest.mark.parametrize(("method", "event"), [("Renew", ev.Renew()), ("Rebind", ev.Rebind()),
                                                ("Release", ev.Release())])
-def test_a_wish_is_answered_with_its_outcome(bench: Bench, agent: Any, method: str, event: ev.Event) -> None:
+def test_a_wish_is_answered_with_its_outcome(bench: ControlBench, agent: Any, method: str, event: ev.Event) -> None:
     assert getattr(agent, method)()["outcome"]["result"] == "renewed"
     assert getattr(agent, method)("eth0")["outcome"]["address"] == "10.0.0.5"
     assert bench.client.submitted == [event, event]
@@ -222,7 +120,7 @@ def test_another_interface_is_an_error(agent: Any, method: str) -> None:
     assert caught.value.parameters() == {"interface": "eth7"}
 
 
-def test_without_a_lease_there_is_nothing_to_release(bench: Bench, agent: Any) -> None:
+def test_without_a_lease_there_is_nothing_to_release(bench: ControlBench, agent: Any) -> None:
     bench.client.shot = Snapshot("SELECTING", None, None, None, {}, None)
     with pytest.raises(varlink.VarlinkError) as caught:
         agent.Release()
@@ -230,14 +128,14 @@ def test_without_a_lease_there_is_nothing_to_release(bench: Bench, agent: Any) -
     assert bench.client.submitted == []
 
 
-def test_without_a_link_nothing_can_be_asked(bench: Bench, agent: Any) -> None:
+def test_without_a_link_nothing_can_be_asked(bench: ControlBench, agent: Any) -> None:
     bench.client.link = None
     with pytest.raises(varlink.VarlinkError) as caught:
         agent.Renew()
     assert caught.value.error() == "io.holdfast.Agent.LinkMissing"
 
 
-def test_history(bench: Bench, agent: Any) -> None:
+def test_history(bench: ControlBench, agent: Any) -> None:
     journal = OutcomeJournal(bench.state, "eth0")
     for wall in (100.0, 200.0, 300.0):
         journal.append(as_record(OUTCOME, "eth0", boottime=wall, wall=wall))
@@ -246,7 +144,7 @@ def test_history(bench: Bench, agent: Any) -> None:
     assert [outcome["boottime"] for outcome in agent.History("eth0", 0, 1)["outcomes"]] == [300.0]
 
 
-def test_a_history_that_cannot_be_read(bench: Bench, agent: Any) -> None:
+def test_a_history_that_cannot_be_read(bench: ControlBench, agent: Any) -> None:
     (File(bench.state) / "eth0.outcomes.jsonl").mkdir()
     with pytest.raises(varlink.VarlinkError) as caught:
         agent.History()
@@ -254,7 +152,7 @@ def test_a_history_that_cannot_be_read(bench: Bench, agent: Any) -> None:
     assert caught.value.parameters() == {"interface": "eth0", "reason": "Is a directory"}
 
 
-def test_no_outcome_is_an_error_in_the_end(bench: Bench) -> None:
+def test_no_outcome_is_an_error_in_the_end(bench: ControlBench) -> None:
     submitted = threading.Event()
     bench.client.on_submit = submitted.set
     with closing(bench.connect()) as connection:
@@ -270,7 +168,7 @@ def test_no_outcome_is_an_error_in_the_end(bench: Bench) -> None:
     assert bench.client.listeners == []
 
 
-def test_a_client_that_hangs_up_is_forgotten(bench: Bench) -> None:
+def test_a_client_that_hangs_up_is_forgotten(bench: ControlBench) -> None:
     submitted = threading.Event()
     bench.client.on_submit = submitted.set
     with closing(bench.connect()) as connection:
@@ -303,12 +201,12 @@ def test_a_client_that_hangs_up_is_forgotten(bench: Bench) -> None:
     ({"method": "org.varlink.service.GetInterfaceDescription", "parameters": {"interface": "x"}}, "InterfaceNotFound",
      {"interface": "x"}),
 ])
-def test_errors_of_the_service(bench: Bench, message: object, error: str, parameters: object) -> None:
+def test_errors_of_the_service(bench: ControlBench, message: object, error: str, parameters: object) -> None:
     with closing(bench.connect()) as connection:
         assert _ask(connection, message) == {"error": "org.varlink.service." + error, "parameters": parameters}
 
 
-def test_more_is_answered_once_and_oneway_never(bench: Bench) -> None:
+def test_more_is_answered_once_and_oneway_never(bench: ControlBench) -> None:
     with closing(bench.connect()) as connection:
         status = {"method": "io.holdfast.Agent.Status", "more": True, "parameters": None}
         assert "continues" not in _ask(connection, status)
@@ -317,7 +215,7 @@ def test_more_is_answered_once_and_oneway_never(bench: Bench) -> None:
     assert bench.client.submitted == [ev.Renew()]
 
 
-def test_calls_may_come_together_or_in_pieces_and_are_answered_in_order(bench: Bench) -> None:
+def test_calls_may_come_together_or_in_pieces_and_are_answered_in_order(bench: ControlBench) -> None:
     call = b'{"method":"org.varlink.service.GetInfo"}\0'
     with closing(bench.connect()) as connection:
         connection.sendall(call * 20 + call[:10])
@@ -329,7 +227,7 @@ def test_calls_may_come_together_or_in_pieces_and_are_answered_in_order(bench: B
 
 
 @pytest.mark.parametrize("data", [b"\0", b"nonsense\0", b"\xff\0", b"[" * 16_000 + b"\0", b"x" * 20_000])
-def test_what_is_not_varlink_ends_the_connection(bench: Bench, data: bytes) -> None:
+def test_what_is_not_varlink_ends_the_connection(bench: ControlBench, data: bytes) -> None:
     with closing(bench.connect()) as connection:
         connection.sendall(data)
         assert connection.recv(10) == b""
@@ -337,7 +235,7 @@ def test_what_is_not_varlink_ends_the_connection(bench: Bench, data: bytes) -> N
         assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
 
 
-def test_a_client_that_sends_and_never_reads_is_dropped_and_holds_up_nobody(bench: Bench) -> None:
+def test_a_client_that_sends_and_never_reads_is_dropped_and_holds_up_nobody(bench: ControlBench) -> None:
     call = b'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.holdfast.Agent"}}\0'
     with closing(bench.connect()) as hostile, closing(bench.connect()) as honest:
         hostile.setblocking(False)
@@ -354,7 +252,7 @@ def test_a_client_that_sends_and_never_reads_is_dropped_and_holds_up_nobody(benc
         assert _ask(honest, {"method": "io.holdfast.Agent.Status"})
 
 
-def test_a_slow_client_gets_its_whole_answer(bench: Bench) -> None:
+def test_a_slow_client_gets_its_whole_answer(bench: ControlBench) -> None:
     journal = OutcomeJournal(bench.state, "eth0")
     for wall in range(500):
         journal.append(as_record(OUTCOME._replace(cause="x" * 2000), "eth0", boottime=0.0, wall=float(wall)))
@@ -366,7 +264,7 @@ def test_a_slow_client_gets_its_whole_answer(bench: Bench) -> None:
         assert _ask(slow, {"method": "io.holdfast.Agent.Status"})
 
 
-def test_the_idlest_client_makes_room(bench: Bench) -> None:
+def test_the_idlest_client_makes_room(bench: ControlBench) -> None:
     with ExitStack() as stack:
         connections = []
         for number in range(protocol.CLIENT_LIMIT):
@@ -381,7 +279,7 @@ def test_the_idlest_client_makes_room(bench: Bench) -> None:
 
 
 def test_a_process_without_descriptors_waits_instead_of_spinning(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: ControlBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = bench.control._servers["eth0"]
     real, refusals = server._socket, []
@@ -412,14 +310,14 @@ def test_a_process_without_descriptors_waits_instead_of_spinning(
 # -- the socket ----------------------------------------------------------------------------------
 
 
-def test_only_owner_and_group_may_connect_and_the_file_goes_at_the_end(bench: Bench) -> None:
+def test_only_owner_and_group_may_connect_and_the_file_goes_at_the_end(bench: ControlBench) -> None:
     status = os.stat(bench.path)
     assert (status.st_mode & 0o777, status.st_uid) == (0o660, os.geteuid())
     bench.run(bench.control.close)
     assert not os.path.exists(bench.path)
 
 
-def test_a_file_that_is_no_longer_ours_stays(bench: Bench) -> None:
+def test_a_file_that_is_no_longer_ours_stays(bench: ControlBench) -> None:
     File(bench.path).unlink()
     File(bench.path).touch()
     bench.run(bench.control.close)
@@ -432,13 +330,13 @@ def test_a_socket_left_by_a_crash_is_replaced(tmp_path: File) -> None:
         for name in (path, path + "~"):
             with socket.socket(socket.AF_UNIX) as left:
                 left.bind(name)
-        with Bench(folder) as bench, closing(bench.connect()) as connection:
+        with ControlBench(folder) as bench, closing(bench.connect()) as connection:
             assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
         assert os.listdir(folder) == []
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_socket_that_somebody_serves_is_not_replaced(bench: Bench, full: bool, tmp_path: File) -> None:
+def test_a_socket_that_somebody_serves_is_not_replaced(bench: ControlBench, full: bool, tmp_path: File) -> None:
     other = Control(bench.loop, bench.runtime, bench.state)
     with ExitStack() as stack:
         if full:
@@ -493,7 +391,7 @@ def test_root_ourselves_and_the_group_are_permitted(peer: Any, group: int | None
     assert unixsocket.permitted(peer, group) is wanted
 
 
-def test_who_is_not_permitted_is_hung_up_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_permitted_is_hung_up_on(bench: ControlBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "permitted", lambda connection, group: False)
     with closing(bench.connect()) as connection:
         assert connection.recv(10) == b""

@@ -21,7 +21,7 @@ from holdfast.cli.options import (
 )
 from holdfast.cli.times import local_time, since
 from holdfast.observe.outcomes import interfaces_with_history, read_history
-from holdfast.observe.words import duration
+from holdfast.observe.words import duration, latency
 from holdfast.settings.dirs import search_state_dirs
 
 Record = Mapping[str, Any]
@@ -83,22 +83,27 @@ def _print_table(records: Sequence[Record], *, several: bool) -> None:
 
 
 def _row(record: Record) -> tuple[str, ...]:
-    latency = record.get("latency")
+    took = record.get("latency")
     left = record.get("seconds_left")
+    if record.get("former_address") is None and not left:
+        left = None  # there was no lease in hand, rather than none left
     return (
         local_time(str(record["time"])),
         _text(record, "result"),
         _text(record, "path"),
         _text(record, "attempts"),
-        f"{latency:.3f} s" if isinstance(latency, (int, float)) else "-",
+        latency(took) if isinstance(took, (int, float)) else "-",
         _text(record, "server"),
-        duration(left) if isinstance(left, (int, float)) else _text(record, "seconds_left"),
+        duration(left) if isinstance(left, (int, float)) else _plain(left),
         _text(record, "cause"),
     )
 
 
 def _text(record: Record, key: str) -> str:
+    return _plain(record.get(key))
+
+
+def _plain(value: object) -> str:
     """One cell; what a file says goes to a terminal, so nothing in it may move the cursor."""
-    value = record.get(key)
     text = "-" if value is None or value == "" else str(value)
     return "".join(char if char.isprintable() else " " for char in text)

@@ -13,7 +13,7 @@ from holdfast.cli.exits import NO_AGENT, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
 from holdfast.cli.times import local_time
 from holdfast.cli.wishes import in_words
-from holdfast.observe.words import duration
+from holdfast.observe.words import duration, latency
 from holdfast.settings.model import Settings
 
 Facts = Mapping[str, Any]
@@ -69,10 +69,15 @@ def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
     yield "lease", ("for ever" if endless else duration(lease["duration"])) + f", since {_instant(lease['started'])}"
     for label, key in (("T1", "renewal"), ("T2", "rebinding"), ("expiry", "expiry")):
         yield label, "never" if lease.get(key) is None else _instant(lease[key])
-    heard = client.get("hears_unicast")
-    trip = "" if client.get("round_trip") is None else f", round trip {client['round_trip'] * 1000:.1f} ms"
-    yield "unicast", {True: "the server hears it", False: "the server does not hear it: renewed by broadcast",
-                      None: "not known before the first renewal"}[heard] + trip
+    trip = "" if client.get("round_trip") is None else f"; round trip {latency(client['round_trip'])}"
+    yield "unicast", _unicast(client) + trip
+
+
+def _unicast(client: Facts) -> str:
+    if not client["lease"].get("server"):
+        return "not possible: the server gave no identifier; renewed by broadcast"
+    return {True: "heard by the server", False: "not heard by the server; renewed by broadcast",
+            None: "not known before the first renewal"}[client.get("hears_unicast")]
 
 
 def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
@@ -90,7 +95,7 @@ def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
 def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
     last = client.get("last_outcome")
     if last is not None:
-        yield "last", f"{in_words(last)}, {local_time(last['time'])}"
+        yield "last", f"{in_words(last)} ({local_time(last['time'])})"
     drops = client.get("drops") or {}
     yield "dropped", ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items())) or "nothing"
 

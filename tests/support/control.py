@@ -1,0 +1,115 @@
+"""A loop in a thread with control sockets, and a stand-in for the driver behind them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any, Callable
+
+from holdfast.core import events as ev
+from holdfast.core.client import Snapshot
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.network.spec import NetworkSpec, Route
+from holdfast.runtime.control import Control, socket_path
+from holdfast.runtime.loop import Loop
+
+OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
+LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})
+OUTCOME = Outcome("operator", Result.RENEWED, Path.UNICAST, 1, 0.01, SERVER, OURS, OURS, 120.0, 59.9, "operator",
+                  7, 999.0, 999.01)
+SPEC = NetworkSpec(IPv4Interface("10.0.0.5/24"), routes=(Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS),),
+                   dns=(SERVER,), search=("example.org",), mtu=1450, notices=("MTU 12 is ignored",))
+WALL = 1_700_000_000.0
+
+
+class StillClock:
+    """Stands still, so that remaining times are exact."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def boottime(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return WALL
+
+
+class FakeClient:
+    """Stands for a driver; ``on_submit`` says what a wish brings about."""
+
+    def __init__(self, name: str = "eth0") -> None:
+        self.name = name
+        self.link: object | None = object()
+        self.spec: NetworkSpec | None = SPEC
+        self.shot = Snapshot("BOUND", LEASE, ServerPath(SERVER, False, 0.25), OUTCOME, {"xid": 3}, 1000.0)
+        self.submitted: list[ev.Event] = []
+        self.listeners: list[Callable[[Outcome], None]] = []
+        self.on_submit: Callable[[], None] = self.record
+
+    def snapshot(self) -> Snapshot:
+        return self.shot
+
+    def submit(self, event: ev.Event) -> None:
+        self.submitted.append(event)
+        self.on_submit()
+
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
+        self.listeners.append(callback)
+        return lambda: self.listeners.remove(callback)
+
+    def record(self) -> None:
+        for listener in list(self.listeners):
+            listener(OUTCOME)
+
+
+class ControlBench:
+    """A loop in a thread, with the control sockets of ``clients``."""
+
+    def __init__(self, folder: str) -> None:
+        self.clock = StillClock()
+        self.loop = Loop(self.clock)
+        self.runtime, self.state = folder, folder
+        self.client = FakeClient()
+        self.control = Control(self.loop, folder, folder, wall=lambda: WALL)
+        self.control.add(self.client)
+        self.path = socket_path(folder, "eth0")
+        self._thread = threading.Thread(target=self.loop.run)
+        self._wake = socket.socketpair()
+
+    def __enter__(self) -> ControlBench:
+        self.loop.register(self._wake[0].fileno(), self._called)
+        self._calls: list[Callable[[], None]] = []
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.run(lambda: (self.control.close(), self.loop.stop()))
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self.loop.close()
+        for end in self._wake:
+            end.close()
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` in the loop's thread and wait for its answer."""
+        done, answer = threading.Event(), []
+        self._calls.append(lambda: (answer.append(function()), done.set()))  # type: ignore[func-returns-value]
+        self._wake[1].send(b"x")
+        assert done.wait(10)
+        return answer[0]
+
+    def _called(self, mask: int) -> None:
+        self._wake[0].recv(1)
+        self._calls.pop(0)()
+
+    def connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(10)
+        connection.connect(self.path)
+        return connection

@@ -1,0 +1,95 @@
+"""The command line as a whole: usage errors, exit statuses, laziness, completion."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast import __version__, cli
+from holdfast.cli import COMMANDS, main
+from holdfast.cli.exits import EPILOG
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"holdfast {__version__}\n"
+
+
+def test_help_lists_every_command_and_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert all(f"\n    {status}  " in out for status in range(7))
+    assert EPILOG.startswith("\b\nExit status:\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: holdfast {name} ")
+
+
+def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) in (0, 2)  # click 8.1 and 8.2 differ
+    captured = capsys.readouterr()
+    assert "Commands:" in captured.out + captured.err
+
+
+@pytest.mark.parametrize(("argv", "line"), [
+    (["sing"], "holdfast: No such command 'sing'; see `holdfast --help`\n"),
+    (["renew"], "holdfast: Missing argument 'IFACE'; see `holdfast renew --help`\n"),
+    (["renew", "a", "b"], "holdfast: Got unexpected extra argument (b); see `holdfast renew --help`\n"),
+])
+def test_wrong_usage_is_one_line_and_status_2(
+    argv: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    assert capsys.readouterr().err == line
+
+
+def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise cli.click.Abort
+
+    monkeypatch.setattr(cli.command, "main", interrupted)
+    assert main(["status"]) == 130
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[3] / "agent")
+    return {**os.environ, "PYTHONPATH": root}
+
+
+def test_nobody_reading_is_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "import sys; from holdfast.cli import main; sys.exit(main(['config', 'show']))"
+    done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, check=False,
+                          env=_environment())
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_commands_are_imported_when_they_are_used() -> None:
+    program = (
+        "import sys, holdfast.cli\n"
+        "print([name for name in ('holdfast.cli.commands.status', 'holdfast.settings', 'json', 'holdfast.core',\n"
+        "       'pyroute2', 'tomllib', 'platformdirs') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                          env=_environment())
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("words", "wanted"), [("holdfast st", "plain,status\n"), ("holdfast status l", "\n")])
+def test_shell_completion(words: str, wanted: str) -> None:
+    program = "import sys; from holdfast.cli import main; sys.exit(main())"
+    environment = {**_environment(), "_HOLDFAST_COMPLETE": "bash_complete", "COMP_WORDS": words,
+                   "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                          env=environment)
+    assert done.stdout == wanted  # loopback is never offered
