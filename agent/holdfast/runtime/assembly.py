@@ -13,7 +13,7 @@ from holdfast.network import link as links
 from holdfast.network.link import Link
 from holdfast.runtime.clock import Clock
 from holdfast.runtime.configuring import Tools
-from holdfast.runtime.driver import Parts
+from holdfast.runtime.ports import Parts
 from holdfast.runtime.sockets import LinkSockets, Listener
 from holdfast.runtime.store import LeaseStore
 from holdfast.settings.client import client_config

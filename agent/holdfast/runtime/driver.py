@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from holdfast.core import events as ev
-from holdfast.core.client import Client, Snapshot
+from holdfast.core.client import Snapshot
 from holdfast.core.outcome import Path
 from holdfast.network import LinkError
-from holdfast.network.link import Link
 from holdfast.network.watch import Kind, LinkEvent
-from holdfast.runtime.configuring import Configurator, Tools
+from holdfast.runtime.configuring import Configurator
 from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.retry import Backoff
@@ -32,31 +31,19 @@ from holdfast.runtime.sockets import Batch, Listener
 
 if TYPE_CHECKING:
     from holdfast.core.actions import Action
+    from holdfast.core.client import Client
     from holdfast.core.outcome import Outcome
+    from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.runtime.arpsocket import Claim
     from holdfast.runtime.clock import Jump
-    from holdfast.runtime.ports import Loop, Remembered, Reporter, Sockets, Store
+    from holdfast.runtime.ports import Loop, Parts, Reporter
 
 #: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
 LINK_RETRY = 5.0
 #: Removed routes gather this long before they are put back together (an interface set down loses all of
 #: them in one burst); doubled when they are removed again and again.
 RESTORE_DELAY, LONGEST_RESTORE_DELAY = 0.1, 30.0
-
-
-class Parts(NamedTuple):
-    """What a driver is made of; the supervisor brings the real ones, a test its fakes."""
-
-    find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
-    set_up: Callable[[str], None]  # LinkError
-    own_macs: Callable[[], set[bytes]]
-    on_link: Callable[[Link, Remembered], bool]
-    sockets: Callable[[Listener], Sockets]
-    store: Callable[[Link], Store]
-    client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
-    tools: Tools
-    port_holder: Callable[[], str]
 
 
 class Driver:
@@ -162,8 +149,9 @@ class Driver:
         """The same link is there again, without what was on it."""
         assert self._client is not None
         lease = self._client.lease
-        if lease is not None and self._configurator.spec is None:
-            self.submit(ev.AddressLost(lease.address))
+        if lease is not None and self.spec is None and lease.valid(self._loop.now()):
+            error = self._configurator.configure(lease, None)
+            self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
         if link.carrier:
             self.submit(ev.LinkUp())
 
@@ -197,8 +185,15 @@ class Driver:
             self._waiting_told = False
             self._reporter.line(5, f"{self.name} is here again" if self._client else f"{self.name} is here")
 
-    def link_changed(self, change: LinkEvent) -> None:
-        """One thing that netlink told."""
+    def links_changed(self, changes: list[LinkEvent]) -> None:
+        """What netlink told, in order."""
+        # The kernel takes the addresses off a link before it removes it: nobody else deleted them.
+        ending = any(change.kind is Kind.GONE for change in changes)
+        for change in changes:
+            if not (ending and change.kind in (Kind.ADDRESS_REMOVED, Kind.ROUTE_REMOVED)):
+                self._link_changed(change)
+
+    def _link_changed(self, change: LinkEvent) -> None:
         kind = change.kind
         if kind is Kind.GONE:
             self._lose_link("removed, or moved to another namespace")
@@ -211,7 +206,7 @@ class Driver:
             self._sockets.rename(change.name)
             self._configurator.attach(self._link)
             self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")
-        elif kind is Kind.NEW_MAC:
+        elif kind is Kind.NEW_MAC and change.mac != self._link.mac:  # else known since we looked
             self._lose_link(f"its hardware address is now {change.mac.hex(':')}")
             self._look_for_link()
         elif kind is Kind.CARRIER_DOWN:

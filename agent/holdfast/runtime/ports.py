@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import Dropped, Noticed, Transitioned, Transmit
-    from holdfast.core.client import Snapshot
+    from holdfast.core.client import Client, Snapshot
     from holdfast.core.events import Event
     from holdfast.core.lease import Lease, ServerPath
     from holdfast.core.outcome import Outcome
+    from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.configuring import Tools
+    from holdfast.runtime.sockets import Listener
 
 
 class Remembered(NamedTuple):
@@ -104,6 +107,20 @@ class Loop(Protocol):
 
     def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
         """Call once at instant ``at``; one timer for each key; None cancels."""
+
+
+class Parts(NamedTuple):
+    """What a driver is made of; the supervisor brings the real ones, a test its fakes."""
+
+    find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
+    set_up: Callable[[str], None]  # LinkError
+    own_macs: Callable[[], set[bytes]]
+    on_link: Callable[[Link, Remembered], bool]
+    sockets: Callable[[Listener], Sockets]
+    store: Callable[[Link], Store]
+    client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
+    tools: Tools
+    port_holder: Callable[[], str]
 
 
 class Served(Protocol):

@@ -89,8 +89,7 @@ class Supervisor:
 
     def _follow(self, driver: Driver, watch: LinkWatch) -> None:
         def on_link(_mask: int) -> None:
-            for event in watch.read():
-                driver.link_changed(event)
+            driver.links_changed(watch.read())
 
         self.loop.register(watch.fileno(), on_link)
         driver.subscribe(lambda outcome: self._on_outcome(driver, outcome))
