@@ -55,10 +55,11 @@ def apply(port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: flo
                 raise  # without it no route can be added either
             else:
                 failures.append(error)
-    absent = _absent(port, desired, refused, now)
     if failures:
+        why = "" if observed.up else "the link is down: "
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        raise KernelError(f"{failures[0]}{others}", failures[0].errno)
+        raise KernelError(f"{why}{failures[0]}{others}", failures[0].errno)
+    absent = _absent(port, desired, refused, now)
     if absent:
         raise KernelError(f"read back after applying, not there: {', '.join(absent)}")
     return tuple(notices)

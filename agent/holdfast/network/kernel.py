@@ -14,6 +14,7 @@ from typing import Any
 
 from holdfast.network import KernelError
 from holdfast.network import apply as applying
+from holdfast.network.link import IFF_UP
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
 from holdfast.network.plan import (
     IFA_F_STATE,
@@ -77,7 +78,7 @@ class Kernel:
 
     def observe(self) -> Observed:
         """The interface as the kernel has it now."""
-        mtu, promotes = self._link()
+        mtu, promotes, up = self._link()
         addresses = self._netlink.dump(
             _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses",
             lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
@@ -93,16 +94,17 @@ class Kernel:
             routes=tuple(route for route in read if route is not None),
             mtu=mtu,
             promotes=promotes,
+            up=up,
         )
 
-    def _link(self) -> tuple[int, bool]:
-        """The MTU, and whether promote_secondaries is on for this link."""
+    def _link(self) -> tuple[int, bool, bool]:
+        """The MTU, whether promote_secondaries is on for this link, and whether it is up."""
         request = _message(linkmsg, [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)], index=self.ifindex)
         answer = _decoded(linkmsg, self._netlink.get(request, RTM_GETLINK, "reading the link"))
         # The nested attributes: AF_INET, in it IFLA_INET_CONF, an array of u32 counted from 1.
         conf = _nested(_nested(answer.get_attr("IFLA_AF_SPEC") or b"", AF_INET), IFLA_INET_CONF)
         at = 4 * (IPV4_DEVCONF_PROMOTE_SECONDARIES - 1)
-        return int(answer.get_attr("IFLA_MTU") or 0), any(conf[at:at + 4])
+        return int(answer.get_attr("IFLA_MTU") or 0), any(conf[at:at + 4]), bool(answer["flags"] & IFF_UP)
 
     # -- changing --------------------------------------------------------------------------------
 

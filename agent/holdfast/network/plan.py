@@ -64,12 +64,14 @@ class Observed:
     """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
 
     ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
+    ``up``: administratively; when it is not, the kernel takes no routes.
     """
 
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     mtu: int = 1500
     promotes: bool = True
+    up: bool = True
 
     def find(self, interface: IPv4Interface) -> Address | None:
         """The address with exactly this prefix length."""
