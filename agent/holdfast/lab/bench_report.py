@@ -93,19 +93,19 @@ def _start_verdicts(figures: Figures) -> list[Verdict]:
     return [
         Verdict(
             "exec to first DISCOVER",
-            f"{_ratio(discover, reference)} x dhclient",
+            _ratio(discover, reference, "dhclient"),
             "at most 2 x dhclient",
             _at_most(discover, reference, 2),
         ),
         Verdict(
             "exec to address",
-            f"{_ratio(address, address_reference)} x dhclient",
+            _ratio(address, address_reference, "dhclient"),
             "at most 3 x dhclient",
             _at_most(address, address_reference, 3),
         ),
         Verdict(
             "exec to address",
-            f"{_ratio(address, pyroute2)} x pyroute2",
+            _ratio(address, pyroute2, "pyroute2"),
             "before pyroute2's client",
             _at_most(address, pyroute2, 1),
         ),
@@ -131,7 +131,7 @@ def _idle_verdicts(figures: Figures) -> list[Verdict]:
     return [
         Verdict("PSS, bound and idle", words, "under 30 MiB", ours.pss < 30 * MIB),
         Verdict(
-            "PSS, bound and idle", f"{_ratio(ours.pss, theirs)} x pyroute2", "below pyroute2's client",
+            "PSS, bound and idle", _ratio(ours.pss, theirs, "pyroute2"), "below pyroute2's client",
             _at_most(ours.pss, theirs, 1),
         ),
         Verdict(
@@ -211,8 +211,10 @@ def _scaled(value: float | None, factor: float, unit: str = "") -> str:
     return "-" if value is None else value_text(value * factor, unit)
 
 
-def _ratio(ours: float | None, theirs: float | None) -> str:
-    return "-" if ours is None or not theirs else value_text(ours / theirs)
+def _ratio(ours: float | None, theirs: float | None, peer: str = "") -> str:
+    if ours is None or not theirs:
+        return "-"
+    return value_text(ours / theirs, f"x {peer}" if peer else "")
 
 
 def _at_most(value: float | None, reference: float | None, factor: float) -> bool | None:

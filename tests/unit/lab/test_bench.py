@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from holdfast.lab import bench, bench_docs
 from holdfast.lab import bench_report as report
-from holdfast.lab.bench_code import measure_decode, sample_reply
+from holdfast.lab.bench_code import HOT_START, measure_decode, sample_reply
 from holdfast.lab.bench_figures import Figures, Flood, Idle, Starts
 from holdfast.lab.bench_flood import renewal_in
 from holdfast.lab.bench_measure import groups, round_robin
@@ -195,6 +196,10 @@ def test_the_reply_that_is_timed_is_a_good_one() -> None:
     assert len(message.options) == 13
     took = measure_decode(rounds=1)
     assert took["holdfast"] < took["scapy"]
+
+
+def test_the_modules_whose_import_is_timed_exist() -> None:
+    assert all(importlib.util.find_spec(name) for name in HOT_START)
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
