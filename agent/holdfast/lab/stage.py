@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from holdfast.lab.faults import NO_FAULTS, Faults, Lease
 from holdfast.lab.netns import Namespace, Switch, connect
 from holdfast.lab.rtnl import Address, Route
 from holdfast.lab.server import LabServer
-from holdfast.lab.verdict import Evidence, Finding, judge
+from holdfast.lab.verdict import Evidence, Finding, judge, spans
 from holdfast.lab.watch import NetlinkWatch, Prober
 from holdfast.lab.wirelog import boottime
 
@@ -31,6 +31,14 @@ def holdfast_command() -> list[str]:
     if script.exists():
         return [str(script)]
     return [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())"]
+
+
+def hardware_address(link: str) -> str:
+    """The MAC of a link in the calling thread's namespace, as "02:00:00:00:00:01"."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as probe:
+        probe.bind((link, 0))
+        address: bytes = probe.getsockname()[4]
+        return address.hex(":")
 
 
 class Stage:
@@ -56,6 +64,7 @@ class Stage:
             self.rtnl = self.server_machine.rtnl
             self.server = self.add_server("192.0.2.1/24", lease=lease, faults=faults)
             self.ifindex = self.client.run(lambda: socket.if_nametoindex(LINK))
+            self.mac = self.client.run(lambda: hardware_address(LINK))
             self.watch = NetlinkWatch(self.client)
             self._stack.callback(self.watch.close)
             self.prober = Prober(self.server_machine, lambda: self.server.given)
@@ -178,12 +187,13 @@ class Stage:
 
     def evidence(self, *, foreign: Iterable[str] = (), released: bool = False, records: bool = True) -> Evidence:
         """All that was seen until now."""
+        wire = [seen for seen in self.server.wire.all() if seen.mac == self.mac]
         return Evidence(
-            wire=self.server.wire.all(),
+            wire=wire,
             events=self.watch.events(),
             ended_at=boottime(),
             ifindex=self.ifindex,
-            probes={address: self.prober.probes(address) for address in self.server.given},
+            probes={span.address: self.prober.probes(span.address) for span in spans(wire)},
             records=self.records() if records else None,
             foreign=frozenset(foreign),
             excused=tuple(self._excused),
@@ -193,6 +203,10 @@ class Stage:
     def findings(self, **options: Any) -> list[Finding]:
         """The verdict on what was seen until now."""
         return judge(self.evidence(**options))
+
+    def on_close(self, action: Callable[[], object]) -> None:
+        """Do this when the stage is cleared, before what was made earlier goes."""
+        self._stack.callback(action)
 
     def close(self) -> None:
         """End everything."""
