@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from holdfast import __version__, cli
-from holdfast.cli import COMMANDS, main
+from holdfast.cli import COMMANDS, main, options
 from holdfast.cli.exits import EPILOG
 
 
@@ -57,6 +58,26 @@ def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli.command, "main", interrupted)
     assert main(["status"]) == 130
+
+
+def test_a_broken_pipe_is_a_failure_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli.command, "main", broken)
+    with monkeypatch.context() as patched:
+        patched.setattr(cli.sys, "stdout", cli.sys.stdout)
+        assert main(["status"]) == 1
+
+
+def test_interfaces_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0"), (3, "wlan0")])
+    status = cli.command.get_command(click.Context(cli.command), "status")
+    assert status is not None
+    (argument,) = (param for param in status.params if param.name == "interface")
+    context = click.Context(status)
+    assert [item.value for item in argument.shell_complete(context, "")] == ["eth0", "wlan0"]
+    assert [item.value for item in argument.shell_complete(context, "w")] == ["wlan0"]
 
 
 def _environment() -> dict[str, str]:

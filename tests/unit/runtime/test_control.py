@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -262,6 +263,72 @@ def test_a_slow_client_gets_its_whole_answer(bench: ControlBench) -> None:
         assert _ask(other, {"method": "io.holdfast.Agent.Status"})
         assert len(_read(slow)["parameters"]["outcomes"]) == room.HISTORY_LIMIT
         assert _ask(slow, {"method": "io.holdfast.Agent.Status"})
+
+
+def test_clients_that_vanish_in_the_middle(bench: ControlBench) -> None:
+    call = b'{"method":"io.holdfast.Agent.Status"}\0'
+    submitted, go_on = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        submitted.set()
+        go_on.wait(10)
+
+    # Gone before its answer goes out: the agent is busy while both its call and its end arrive.
+    with closing(bench.connect()) as slow, closing(bench.connect()) as gone:
+        bench.client.on_submit = busy
+        slow.sendall(b'{"method":"io.holdfast.Agent.Renew"}\0')
+        assert submitted.wait(10)
+        gone.sendall(call)
+        gone.close()
+        go_on.set()
+    # Gone with its answer unread: the agent gets ECONNRESET.
+    with closing(bench.connect()) as rude:
+        rude.sendall(call)
+        select.select([rude], [], [], 10)
+    while bench.run(lambda: len(bench.control._servers["eth0"]._clients)):
+        pass
+    with closing(bench.connect()) as connection:
+        assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
+
+
+def test_a_wake_up_for_nothing_changes_nothing(bench: ControlBench) -> None:
+    server = bench.control._servers["eth0"]
+    with closing(bench.connect()) as connection:
+        assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
+        (client,) = server._clients.values()
+        bench.run(lambda: server._accept(1))
+        bench.run(lambda: client._on_ready(1))
+        bench.run(lambda: client._on_ready(2))
+        assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
+
+
+def test_an_answer_waits_while_there_is_no_room_for_it(bench: ControlBench) -> None:
+    server = bench.control._servers["eth0"]
+    with closing(bench.connect()) as connection:
+        assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
+        (client,) = server._clients.values()
+
+        def fill() -> int:
+            filled = 0
+            while True:
+                try:
+                    filled += client._connection.send(b" " * 65536)
+                except BlockingIOError:
+                    return filled
+
+        filled = bench.run(fill)
+        connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
+        while not bench.run(lambda: client._to_send):
+            pass
+        while filled:
+            filled -= len(connection.recv(min(filled, 1 << 16)))
+        assert _read(connection)["parameters"]["clients"]
+
+
+def test_an_answer_to_nobody_is_dropped(bench: ControlBench) -> None:
+    reply = protocol.Reply(None, False)  # type: ignore[arg-type]
+    reply.answer(late=True)
+    reply.gone()
 
 
 def test_the_idlest_client_makes_room(bench: ControlBench) -> None:

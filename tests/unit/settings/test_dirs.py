@@ -80,6 +80,13 @@ def test_an_explicit_file_is_read_alone_even_when_it_is_missing() -> None:
     assert dirs.config_files("/no/such.toml") == ("/no/such.toml",)
 
 
+def test_root_reads_the_system_configuration_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _as(monkeypatch, 0)
+    monkeypatch.setattr(dirs, "CONFIG_DIR", str(tmp_path))
+    (tmp_path / "holdfast.toml").touch()
+    assert dirs.config_files() == (str(tmp_path / "holdfast.toml"),)
+
+
 def test_a_user_falls_back_to_the_system_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _as(monkeypatch, 1000)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))

@@ -95,6 +95,19 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert isinstance(loaded.interface("eth0").discover_ceiling, float)
 
 
+@pytest.mark.parametrize(("text", "key", "wanted"), [
+    ("control_group = 42", "control_group", "42"),
+    ("control_group = 'adm'", "control_group", "adm"),
+])
+def test_a_group_is_a_name_or_a_number(tmp_path: Path, text: str, key: str, wanted: str) -> None:
+    assert getattr(load([_file(tmp_path, "[agent]\n" + text)]), key) == wanted
+
+
+@pytest.mark.parametrize("word", ["mac", "duid", "none"])
+def test_client_ids_by_word(tmp_path: Path, word: str) -> None:
+    assert load([_file(tmp_path, f'[defaults]\nclient_id = "{word}"')]).defaults.client_id == word
+
+
 def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -> None:
     first = _file(tmp_path, '[defaults]\nacd = "off"\nnak = "halt"\n[interfaces.eth0]\nmetric = 5\n', "a.toml")
     second = _file(tmp_path, '[defaults]\nacd = "strict"\n[interfaces.eth0]\nuse_dns = false\n', "b.toml")
