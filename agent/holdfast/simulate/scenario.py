@@ -1,0 +1,71 @@
+"""What is simulated: how many clients, which server, what goes wrong. All times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The first server answers nothing from ``start`` for ``duration`` seconds.
+
+    ``forgets``: it comes back without its leases. ``naks``: it then refuses a renewal of what it does not know
+    (an authoritative server), instead of being silent to it.
+    """
+
+    start: float
+    duration: float
+    forgets: bool = False
+    naks: bool = False
+
+    @property
+    def end(self) -> float:
+        """When the server is back."""
+        return self.start + self.duration
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run. ``lease`` is what the server grants, with T1 and T2 left to RFC 2131's 0.5 and 0.875.
+
+    ``boot_within``: the clients start at random moments of this many seconds; a few seconds are a boot storm,
+    half a lease is a fleet whose renewals are spread evenly. ``capacity``: messages a server reads per second, and
+    ``queue`` how many more may wait; infinite capacity answers at once. ``loss``: the chance of a message being
+    lost, each way. ``deaf``: no server hears unicast. ``delay``: one way, over the cable.
+    """
+
+    clients: int = 1000
+    span: float = 86400.0
+    lease: float = 3600.0
+    boot_within: float = 1800.0
+    servers: int = 1
+    capacity: float = inf
+    queue: int = 1000
+    loss: float = 0.0
+    deaf: bool = False
+    outage: Outage | None = None
+    delay: float = 0.0005
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        checks = (
+            (1 <= self.clients <= CLIENTS_MAX, f"clients: 1 to {CLIENTS_MAX}"),
+            (0 < self.span <= SPAN_MAX, f"span: more than 0 and at most {SPAN_MAX:.0f} s"),
+            (10 <= self.lease < 0xFFFFFFFF, "lease: at least 10 s, and finite"),
+            (0 <= self.boot_within <= self.span, "boot within: 0 to the span"),
+            (self.servers in (1, 2), "servers: 1 or 2"),
+            (self.capacity > 0 and self.queue >= 0, "capacity: more than 0; queue: at least 0"),
+            (0 <= self.loss < 1, "loss: at least 0 and below 1"),
+            (self.outage is None or min(self.outage.start, self.outage.duration) > 0, "outage: both above 0"),
+            (self.outage is None or self.outage.end < self.span, "outage: it must end within the span"),
+        )
+        for holds, words in checks:
+            if not holds:
+                raise ValueError(words)
+
+
+#: Addresses are drawn from 10.0.0.0/8.
+CLIENTS_MAX = 1 << 23
+#: A counter for each second is kept for each server.
+SPAN_MAX = 366 * 86400.0
