@@ -1,0 +1,583 @@
+"""The core against everything at once: random schedules of faults, every event in every state, every transition.
+
+The promises themselves are checked by ``tests/support/promises.py``, after every step and beside every client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
+from tests.support.scene import CLAIMANT, MAC, OTHER, OURS, SERVER, START, STRANGE_SERVER, Scene, cached
+from tests.support.simulated_server import SimulatedServer
+from tests.support.simulation import OTHER_SERVER, POOL, Direction, Host, World
+from tests.support.simulation import SERVER as FIRST_SERVER
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.machine import Machine
+from holdfast.core.outcome import Path
+from holdfast.core.states import TRANSITIONS, State, name_of
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+from holdfast.wire.message import ANY, Message
+
+# -- random schedules of faults
+
+
+def _sleep(world: World, host: Host, amount: float) -> None:
+    if host.client is not None and host.state != "STOPPED":
+        world.sleep(amount * 3.0 * world.server.lease_time, timers_first=amount < 0.5)
+
+
+def _crash(world: World, host: Host, amount: float) -> None:
+    host.crash()
+    world.run(amount * world.server.lease_time)
+
+
+def _stop(world: World, host: Host, amount: float) -> None:
+    host.feed(ev.Stop())
+    world.run(5.0 * amount)
+    host.crash()
+
+
+def _release(world: World, host: Host, amount: float) -> None:
+    host.feed(ev.Release())
+    world.run(amount)
+    host.feed(ev.Renew())
+
+
+def _noise(world: World, host: Host, amount: float) -> None:
+    for way in (world.up, world.down):
+        way.loss, way.duplicate, way.damage = 0.7 * amount, 0.5 * amount, 0.2 * amount
+
+
+def _delay(world: World, host: Host, amount: float) -> None:
+    world.up.delay = world.down.delay = (0.001, 0.001 + 8.0 * amount**3)
+
+
+def _claim(world: World, host: Host, amount: float) -> None:
+    if host.watched:
+        host.claim(host.watched[-1])
+
+
+def _flip(name: str) -> Callable[[World, Host, float], None]:
+    """Turn one bad habit of one server on or off."""
+
+    def flip(world: World, host: Host, amount: float) -> None:
+        server = world.servers[int(amount * (len(world.servers) - 0.01))]
+        setattr(server, name, not getattr(server, name))
+
+    return flip
+
+
+def _heal(world: World, host: Host, amount: float = 0.0) -> None:
+    """All is well again."""
+    world.up, world.down, world.squatters = Direction(), Direction(), set()
+    host.kernel.fault, host.send_fails, host.crash_after = "", False, None
+    host.set_carrier(True)
+    for server in world.servers:
+        server.silent = server.moves = server.refuses = server.jealous = False
+        server.authoritative = True
+        server.bad.clear()
+
+
+#: Each takes the world, the host and an amount in 0..1.
+FAULTS: dict[str, Callable[[World, Host, float], object]] = {
+    "noise": _noise,
+    "delay": _delay,
+    "server silent": _flip("silent"),
+    "server deaf to unicast": _flip("deaf"),
+    "server hears 0.0.0.0 only": _flip("only_any"),
+    "server moves us": _flip("moves"),
+    "server refuses": _flip("refuses"),
+    "server adopts strangers": _flip("adopts"),
+    "server without a name": _flip("nameless"),
+    "server forgets": lambda world, host, amount: world.server.restart(),
+    "carrier": lambda world, host, amount: host.set_carrier(not host.carrier),
+    "sleep": _sleep,
+    "clock jump": lambda world, host, amount: host.feed(ev.TimeJumped(3e7 * amount, "clock step")),
+    "kill": _crash,
+    "kill in the middle": lambda world, host, amount: setattr(host, "crash_after", int(8 * amount)),
+    "stop": _stop,
+    "kernel refuses": lambda world, host, amount: setattr(host.kernel, "fault", "refuse"),
+    "kernel does half": lambda world, host, amount: setattr(host.kernel, "fault", "half"),
+    "sending fails": lambda world, host, amount: setattr(host, "send_fails", not host.send_fails),
+    "address deleted": lambda world, host, amount: host.delete_address(),
+    "renew": lambda world, host, amount: host.feed(ev.Renew()),
+    "rebind": lambda world, host, amount: host.feed(ev.Rebind()),
+    "release": _release,
+    "claim": _claim,
+    "squatter": lambda world, host, amount: world.squatters.update(POOL[: int(3 * amount)]),
+    "all well": _heal,
+    "nothing": lambda world, host, amount: None,
+}
+
+steps = st.lists(
+    st.tuples(st.sampled_from(sorted(FAULTS)), st.floats(0, 1), st.floats(0, 1)), min_size=5, max_size=30
+)
+networks = st.fixed_dictionaries({
+    "seed": st.integers(0, 2**32),
+    "lease_time": st.sampled_from([10, 30, 120, 600, 3600]),
+    "second": st.sampled_from(["none", "deaf", "jealous"]),
+    "lateness": st.sampled_from([0.0, 0.01]),
+    "icmp": st.booleans(),
+    "carrier": st.booleans(),
+})
+clients = st.fixed_dictionaries({
+    "acd": st.sampled_from(["optimistic", "strict", "off"]),
+    "nak": st.sampled_from(["hold", "hold", "halt"]),
+    "rapid_commit": st.booleans(),
+    "start_delay": st.booleans(),
+})
+
+
+def build(network: dict[str, Any], client: dict[str, Any]) -> tuple[World, Host]:
+    """The world that the strategies above describe."""
+    time = network["lease_time"]
+    servers = [SimulatedServer(FIRST_SERVER, list(POOL), time, rapid=True)]
+    if network["second"] == "deaf":  # nova-network: another server of the same network, for other clients
+        servers.append(SimulatedServer(OTHER_SERVER, [], time, authoritative=False))
+    elif network["second"] == "jealous":
+        servers.append(SimulatedServer(OTHER_SERVER, [a + 50 for a in POOL], time, jealous=True))
+    world = World(network["seed"], servers=servers)
+    world.lateness, world.icmp = network["lateness"], network["icmp"]
+    host = world.add_host(**client)
+    host.carrier = network["carrier"]
+    return world, host
+
+
+def is_well(world: World, host: Host) -> bool:
+    """The client uses a lease and the kernel holds its address and no other of ours."""
+    return host.lease is not None and host.state != "STOPPED" and set(host.kernel.ends) == {host.lease.address}
+
+
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@given(network=networks, client=clients, schedule=steps)
+def test_no_schedule_of_faults_breaks_a_promise(network: dict[str, Any], client: dict[str, Any], schedule: Any) -> None:
+    # rules 10, 11, 36, 37, 39, 40, 44, 45, 48, 52, 57, 59, 60, 61, 74, 75
+    world, host = build(network, client)
+    host.start()
+    for fault, amount, wait in schedule:
+        FAULTS[fault](world, host, amount)
+        world.run(1.3 * wait**3 * network["lease_time"])
+        if host.client is None:
+            host.start()
+    _heal(world, host)
+    if host.client is None:
+        host.start()
+    world.run(network["lease_time"] + 900.0)  # the longest pause there is: 300 s after many NAKs
+    world.run_until(lambda: is_well(world, host), 60.0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fleet_on_a_bad_network_keeps_its_addresses_apart(seed: int) -> None:
+    world = World(seed)
+    world.up = Direction(loss=0.3, duplicate=0.2, delay=(0.001, 2.0))
+    world.down = Direction(loss=0.3, duplicate=0.2, delay=(0.001, 2.0))
+    hosts = [world.add_host() for _ in range(8)]
+    for host in hosts:
+        host.start()
+    for _ in range(30):
+        world.run(60.0)
+        used = [address for host in hosts for address in host.kernel.ends]
+        assert len(used) == len(set(used))
+    assert len(used) == len(hosts)
+    assert all(outcome.seconds_left > 0 for host in hosts for outcome in host.outcomes if outcome.purpose == "t1")
+
+
+# -- every event in every state
+
+
+def _probing(**how: Any) -> Scene:
+    scene = Scene(acd="strict").requesting(**how)
+    scene.ack(**how)
+    return scene
+
+
+def _probing_while_holding() -> Scene:
+    """PROBING a new address with the old one still in use."""
+    scene = Scene(acd="strict").renewing()
+    scene.ack(address=OTHER)
+    return scene
+
+
+def _requesting_while_holding() -> Scene:
+    scene = Scene().holding()
+    scene.offer(address=OTHER)
+    scene.until_state("REQUESTING")
+    return scene
+
+
+def _init_while_holding() -> Scene:
+    scene = Scene().holding()
+    scene.feed(ev.LinkDown())
+    return scene
+
+
+def _stopped() -> Scene:
+    scene = Scene().bound()
+    scene.feed(ev.Stop())
+    return scene
+
+
+def _released() -> Scene:
+    scene = Scene().bound()
+    scene.feed(ev.Release())
+    return scene
+
+
+def _checking() -> Scene:
+    """RENEWING since carrier came back, with nothing sent yet."""
+    scene = Scene().bound()
+    scene.wait(30.0)
+    scene.feed(ev.LinkDown(), ev.LinkUp())
+    return scene
+
+
+def _with_reserve() -> Scene:
+    scene = Scene().reserved()
+    scene.offer(address=OTHER)
+    return scene
+
+
+def _requesting_beside() -> Scene:
+    scene = Scene().reserved()
+    scene.offer()
+    return scene
+
+
+def _infinite() -> Scene:
+    scene = Scene().bound(lease=0xFFFFFFFF)
+    scene.feed(ev.Renew())
+    return scene
+
+
+SITUATIONS: dict[str, Callable[[], Scene]] = {
+    "not started": Scene,
+    "INIT": lambda: Scene().start(carrier=False),
+    "INIT, holding a lease": _init_while_holding,
+    "INIT-REBOOT": lambda: Scene().start(cached(), carrier=False),
+    "REBOOTING": lambda: Scene().start(cached()),
+    "SELECTING": lambda: Scene().start(),
+    "SELECTING, holding a lease": lambda: Scene().holding(),
+    "REQUESTING": lambda: Scene().requesting(),
+    "REQUESTING, holding a lease": _requesting_while_holding,
+    "PROBING": _probing,
+    "PROBING, holding a lease": _probing_while_holding,
+    "BOUND": lambda: Scene().bound(),
+    "BOUND, detection over": lambda: (s := Scene().bound(), s.wait(60.0))[0],
+    "BOUND, server without a name": lambda: Scene().bound(more={opt.SERVER_ID: SERVER.packed}),
+    "RENEWING": lambda: Scene().renewing(),
+    "RENEWING, nothing sent": _checking,
+    "RENEWING, infinite": _infinite,
+    "REBINDING": lambda: Scene().rebinding(),
+    "REBINDING, DISCOVER beside": lambda: Scene().reserved(),
+    "REBINDING, reserve": _with_reserve,
+    "REBINDING, REQUEST beside": _requesting_beside,
+    "STOPPED": _stopped,
+    "STOPPED, released": _released,
+}
+
+EVENTS: list[ev.Event] = [
+    ev.Start(None), ev.Start(None, carrier=False), ev.Start(cached(on_link=True)), ev.Start(cached(left=-1.0)),
+    ev.LinkUp(), ev.LinkDown(), ev.AddressConflict(OURS, CLAIMANT), ev.AddressConflict(OTHER, CLAIMANT),
+    ev.AddressLost(OURS), ev.AddressLost(OTHER), ev.Applied(), ev.ApplyFailed("no"),
+    ev.TimeJumped(5.0, "suspend"), ev.TimeJumped(-3e7, "clock step"),
+    *(ev.SendFailed(path, "no") for path in Path), ev.Renew(), ev.Rebind(), ev.Release(), ev.Stop(),
+]
+
+ODD: list[dict[int, bytes]] = [
+    {}, {opt.LEASE_TIME: b""}, {opt.LEASE_TIME: bytes(4)}, {opt.LEASE_TIME: b"\xff" * 4},
+    {opt.RENEWAL_TIME: b"\xff" * 4, opt.REBINDING_TIME: bytes(4)}, {opt.CLIENT_ID: b"\x01other"},
+    {opt.RAPID_COMMIT: b""}, {opt.AUTO_CONFIGURE: b"\0"}, {opt.MESSAGE_TYPE: b""}, {opt.SERVER_ID: b"\0\0"},
+    {opt.MESSAGE: b"\xff\0no"},
+]
+
+
+def messages(scene: Scene) -> list[Message]:
+    """Every kind of message, to everything that was asked of late, from our server and others, good and odd."""
+    asked = {sent.message.xid: sent for sent in scene.sent[-8:]}
+    if not asked:
+        return [Message(op=msg.BOOTREPLY, xid=1, chaddr=MAC, options={opt.MESSAGE_TYPE: b"\5"})]
+    return [
+        scene.reply(kind, to=to, server=server, address=address, more=odd)
+        for to in asked.values()
+        for kind in range(11)
+        for server in (SERVER, STRANGE_SERVER, None)
+        for address in (None, OTHER, ANY)
+        for odd in ODD
+        if odd == {} or (server == SERVER and address is None)
+    ]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_event_is_taken_in_every_state(situation: str) -> None:
+    for event in EVENTS:
+        scene = SITUATIONS[situation]()
+        scene.feed(event)  # the scene checks the promises on every action
+        scene.wait(12.0)
+        scene.feed(ev.LinkUp(), ev.Applied())
+        scene.wait(4000.0)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_message_is_taken_in_every_state(situation: str) -> None:
+    for number in range(len(messages(SITUATIONS[situation]()))):
+        scene = SITUATIONS[situation]()
+        scene.hear(messages(scene)[number])
+        scene.wait(12.0)
+        scene.feed(ev.Applied())
+        scene.wait(100.0)
+
+
+def _garbage(good: Message) -> dict[str, Message]:
+    """``good``, spoilt in one way each (rules 15, 16, 72)."""
+    return {
+        "not a reply": good._replace(op=msg.BOOTREQUEST),
+        "op of no meaning": good._replace(op=0),
+        "other hardware type": good._replace(htype=6),
+        "short hardware address": good._replace(chaddr=good.chaddr[:5]),
+        "long hardware address": good._replace(chaddr=good.chaddr + bytes(10)),
+        "somebody else's": good._replace(chaddr=CLAIMANT),
+        "no message type": good._replace(options={}),
+        "long message type": good._replace(options={**good.options, opt.MESSAGE_TYPE: b"\5\5"}),
+        "FORCERENEW": good._replace(options={**good.options, opt.MESSAGE_TYPE: b"\x09"}),
+        "another exchange": good._replace(xid=good.xid ^ 1),
+        "a question": good._replace(options={**good.options, opt.MESSAGE_TYPE: b"\1"}),
+        "unknown type": good._replace(options={**good.options, opt.MESSAGE_TYPE: b"\xc8"}),
+        "another client's": good._replace(options={**good.options, opt.CLIENT_ID: b"\x01" + CLAIMANT}),
+    }
+
+
+@pytest.mark.parametrize("situation", sorted(set(SITUATIONS) - {"not started", "INIT", "INIT-REBOOT"}))
+def test_garbage_never_changes_anything(situation: str) -> None:
+    # rules 15, 16, 22, 72
+    for kind in (msg.OFFER, msg.ACK, msg.NAK):
+        scene = SITUATIONS[situation]()
+        for name, message in _garbage(scene.reply(kind)).items():
+            before = (scene.client.state, scene.client.next_deadline())
+            actions = scene.hear(message)
+            assert [type(action) for action in actions] == [act.Dropped], name
+            assert (scene.client.state, scene.client.next_deadline()) == before, name
+
+
+# -- every transition
+
+
+def _expire(scene: Scene) -> Scene:
+    """Asleep until the lease has ended."""
+    scene.at(scene.lease.expires_at + 1.0)
+    return scene
+
+
+def _then(situation: str, *events: ev.Event) -> Scene:
+    scene = SITUATIONS[situation]()
+    scene.feed(*events)
+    return scene
+
+
+def _after(situation: str, what: Callable[[Scene], object]) -> Scene:
+    scene = SITUATIONS[situation]()
+    what(scene)
+    return scene
+
+
+def _without_carrier(situation: str, what: Callable[[Scene], object]) -> Scene:
+    scene = SITUATIONS[situation]()
+    scene.feed(ev.LinkDown())
+    what(scene)
+    return scene
+
+
+def _reboot(left: float) -> Scene:
+    """INIT-REBOOT that nobody answers."""
+    scene = Scene().start(cached(left=left))
+    scene.wait(5.0)
+    return scene
+
+
+def _foreign_nak_in_rebooting() -> Scene:
+    scene = Scene().start(cached())
+    scene.nak(server=STRANGE_SERVER)
+    scene.wait(5.0)
+    return scene
+
+
+def _strict(scene: Scene, what: Callable[[Scene], object] = lambda s: s.ack(address=OTHER)) -> Scene:
+    what(scene)
+    return scene
+
+
+def _claimed_while_requesting() -> Scene:
+    scene = Scene().requesting()
+    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    scene.ack()
+    return scene
+
+
+def _claimed_while_renewing(until: str) -> Scene:
+    """A lease so short that its address is still being probed when it is renewed."""
+    scene = Scene(seed=3).bound(lease=10, t1=1, t2=2)
+    scene.until_state(until)
+    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    return scene
+
+
+def _second_nak() -> Scene:
+    scene = Scene().requesting()
+    scene.nak()
+    scene.offer()
+    scene.nak()
+    return scene
+
+
+def _late(event: ev.Event) -> Scene:
+    """An event between T2 and the timer that should have told of it."""
+    scene = Scene().bound()
+    scene.feed(ev.LinkDown())
+    scene.now = scene.lease.t2_at + 1.0
+    scene.promises.disturbed(scene.now)
+    scene.feed(event)
+    return scene
+
+
+def _reboot_ended() -> Scene:
+    """The remembered lease ends before the cable is plugged in, or while nobody answers."""
+    scene = Scene().start(cached(left=20.0), carrier=False)
+    scene.wait(30.0)
+    scene.feed(ev.LinkUp())
+    return scene
+
+
+def _probing_outlasted(carrier: bool) -> Scene:
+    scene = _probing()
+    if not carrier:
+        scene.feed(ev.LinkDown())
+    for jump in (5000.0, 5010.0, 5020.0):
+        scene.at(START + jump)
+    return scene
+
+
+ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
+    ("INIT", "SELECTING", "start: DISCOVER"): lambda: Scene().start(),
+    ("INIT", "INIT-REBOOT", "start: a valid lease is remembered, no carrier"): SITUATIONS["INIT-REBOOT"],
+    ("INIT", "REBOOTING", "start: a valid lease is remembered"): SITUATIONS["REBOOTING"],
+    ("INIT", "BOUND", "start: the remembered lease is on the link"): lambda: Scene().start(cached(on_link=True)),
+    ("INIT", "INIT", "start: DISCOVER"): SITUATIONS["INIT"],
+    ("INIT", "INIT", "the held lease ended"): lambda: _after("INIT, holding a lease", _expire),
+    ("INIT", "INIT", "the held address belongs to somebody else"):
+        lambda: _then("INIT, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+    ("INIT-REBOOT", "REBOOTING", "carrier up"): lambda: _then("INIT-REBOOT", ev.LinkUp()),
+    ("INIT-REBOOT", "SELECTING", "the remembered lease ended"): _reboot_ended,
+    ("REBOOTING", "INIT-REBOOT", "carrier lost"): lambda: _then("REBOOTING", ev.LinkDown()),
+    ("REBOOTING", "BOUND", "ACK"): lambda: _after("REBOOTING", Scene.ack),
+    ("REBOOTING", "PROBING", "ACK, strict conflict detection"): lambda: _strict(Scene(acd="strict").start(cached())),
+    ("REBOOTING", "RENEWING", "no answer: the lease is still ours"): lambda: _reboot(3000.0),
+    ("REBOOTING", "REBINDING", "no answer: the lease is still ours"): lambda: _reboot(100.0),
+    ("REBOOTING", "SELECTING", "NAK"): lambda: _after("REBOOTING", Scene.nak),
+    ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"): _foreign_nak_in_rebooting,
+    ("REBOOTING", "SELECTING", "the remembered lease ended"): lambda: _reboot(2.0),
+    ("SELECTING", "REQUESTING", "OFFER chosen"): SITUATIONS["REQUESTING"],
+    ("SELECTING", "BOUND", "ACK, rapid commit"):
+        lambda: _strict(Scene(rapid_commit=True).start(), lambda s: s.ack(more={opt.RAPID_COMMIT: b""})),
+    ("SELECTING", "PROBING", "ACK, strict conflict detection"):
+        lambda: _strict(Scene(rapid_commit=True, acd="strict").start(), lambda s: s.ack(more={opt.RAPID_COMMIT: b""})),
+    ("SELECTING", "INIT", "carrier lost"): lambda: _then("SELECTING", ev.LinkDown()),
+    ("SELECTING", "SELECTING", "the held lease ended"): lambda: _after("SELECTING, holding a lease", _expire),
+    ("SELECTING", "SELECTING", "the held address belongs to somebody else"):
+        lambda: _then("SELECTING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+    ("REQUESTING", "BOUND", "ACK"): SITUATIONS["BOUND"],
+    ("REQUESTING", "PROBING", "ACK, strict conflict detection"): SITUATIONS["PROBING"],
+    ("REQUESTING", "INIT", "ACK of an address that somebody else has: DECLINE"): _claimed_while_requesting,
+    ("REQUESTING", "INIT", "NAK"): _second_nak,
+    ("REQUESTING", "SELECTING", "NAK"): lambda: _after("REQUESTING", Scene.nak),
+    ("REQUESTING", "SELECTING", "no answer"): lambda: _after("REQUESTING", lambda s: s.wait(10.0)),
+    ("REQUESTING", "INIT", "carrier lost"): lambda: _then("REQUESTING", ev.LinkDown()),
+    ("REQUESTING", "REQUESTING", "the held lease ended"): lambda: _after("REQUESTING, holding a lease", _expire),
+    ("REQUESTING", "REQUESTING", "the held address belongs to somebody else"):
+        lambda: _then("REQUESTING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+    ("PROBING", "BOUND", "nobody else has the address"): lambda: _after("PROBING", lambda s: s.wait(10.0)),
+    ("PROBING", "INIT", "somebody else has the address: DECLINE"):
+        lambda: _then("PROBING", ev.AddressConflict(OURS, CLAIMANT)),
+    ("PROBING", "SELECTING", "the lease ended while probing"): lambda: _probing_outlasted(True),
+    ("PROBING", "INIT", "the lease ended while probing"): lambda: _probing_outlasted(False),
+    ("PROBING", "PROBING", "the held lease ended"): lambda: _after("PROBING, holding a lease", _expire),
+    ("PROBING", "PROBING", "the held address belongs to somebody else"):
+        lambda: _then("PROBING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+    ("BOUND", "RENEWING", "T1"): SITUATIONS["RENEWING"],
+    ("BOUND", "REBINDING", "T2"): lambda: _after("BOUND", lambda s: s.at(s.lease.t2_at)),
+    ("BOUND", "RENEWING", "carrier up"): SITUATIONS["RENEWING, nothing sent"],
+    ("BOUND", "REBINDING", "carrier up"): lambda: _late(ev.LinkUp()),
+    ("BOUND", "RENEWING", "resumed"): lambda: _then("BOUND", ev.TimeJumped(1.0, "suspend")),
+    ("BOUND", "REBINDING", "resumed"): lambda: _late(ev.TimeJumped(1.0, "suspend")),
+    ("BOUND", "RENEWING", "operator"): lambda: _then("BOUND", ev.Renew()),
+    ("BOUND", "REBINDING", "operator"): lambda: _then("BOUND", ev.Rebind()),
+    ("BOUND", "INIT", "somebody else has the address: DECLINE"):
+        lambda: _then("BOUND", ev.AddressConflict(OURS, CLAIMANT)),
+    ("BOUND", "SELECTING", "the lease ended"): lambda: _after("BOUND", _expire),
+    ("BOUND", "INIT", "the lease ended"): lambda: _without_carrier("BOUND", _expire),
+    ("RENEWING", "BOUND", "ACK"): lambda: _after("RENEWING", Scene.ack),
+    ("RENEWING", "BOUND", "no answer, and T1 has not come"):
+        lambda: _after("RENEWING, nothing sent", lambda s: s.wait(30.0)),
+    ("RENEWING", "REBINDING", "T2"): SITUATIONS["REBINDING"],
+    ("RENEWING", "REBINDING", "operator"): lambda: _then("RENEWING", ev.Rebind()),
+    ("RENEWING", "SELECTING", "NAK"): SITUATIONS["SELECTING, holding a lease"],
+    ("RENEWING", "INIT", "NAK"): lambda: _without_carrier("RENEWING", Scene.nak),
+    ("RENEWING", "INIT", "somebody else has the address: DECLINE"): lambda: _claimed_while_renewing("RENEWING"),
+    ("RENEWING", "PROBING", "ACK, strict conflict detection"): SITUATIONS["PROBING, holding a lease"],
+    ("RENEWING", "SELECTING", "the lease ended"): lambda: _after("RENEWING", _expire),
+    ("RENEWING", "INIT", "the lease ended"): lambda: _without_carrier("RENEWING", _expire),
+    ("REBINDING", "BOUND", "ACK"): lambda: _after("REBINDING", lambda s: (s.until_sent(), s.ack())),
+    ("REBINDING", "BOUND", "no answer, and T1 has not come"):
+        lambda: _strict(_then("BOUND", ev.Rebind()), lambda s: s.wait(30.0)),
+    ("REBINDING", "SELECTING", "NAK"): lambda: _after("REBINDING", lambda s: (s.until_sent(), s.nak())),
+    ("REBINDING", "INIT", "NAK"): lambda: _without_carrier("REBINDING", lambda s: (s.until_sent(), s.nak())),
+    ("REBINDING", "INIT", "somebody else has the address: DECLINE"): lambda: _claimed_while_renewing("REBINDING"),
+    ("REBINDING", "PROBING", "ACK, strict conflict detection"):
+        lambda: _strict(Scene(acd="strict").rebinding(), lambda s: (s.until_sent(), s.ack(address=OTHER))),
+    ("REBINDING", "SELECTING", "the lease ended"): lambda: _after("REBINDING", _expire),
+    ("REBINDING", "INIT", "the lease ended"): lambda: _without_carrier("REBINDING", _expire),
+    **{(name, "STOPPED", on): (lambda name=name, event=event: _then(name, event))  # type: ignore[misc]
+       for name in ("INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING", "BOUND", "RENEWING",
+                    "REBINDING")
+       for on, event in (("stop", ev.Stop()), ("release", ev.Release()))},
+    ("STOPPED", "SELECTING", "operator"): lambda: _then("STOPPED, released", ev.Renew()),
+    ("STOPPED", "INIT", "operator"): lambda: _then("STOPPED, released", ev.LinkDown(), ev.Renew()),
+}
+
+
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """Every use of the gate, self-transitions included."""
+    seen: list[tuple[str, str, str]] = []
+    real = Machine.enter
+
+    def enter(self: Machine, state: State, on: str, now: float, why: act.DeconfigureReason | None = None) -> None:
+        seen.append((name_of(self.state), name_of(state), on))
+        real(self, state, on, now, why)
+
+    monkeypatch.setattr(Machine, "enter", enter)
+    return seen
+
+
+@pytest.mark.parametrize("row", TRANSITIONS, ids=lambda row: f"{row[0]} to {row[1]} on {row[2]}")
+def test_every_transition_happens(row: tuple[str, str, str], entered: list[tuple[str, str, str]]) -> None:
+    ROWS[row]()
+    assert row in entered
+
+
+def test_the_table_lists_each_transition_once() -> None:
+    assert len(TRANSITIONS) == len(set(TRANSITIONS)) == len(ROWS)
+
+
+def test_what_is_not_in_the_table_cannot_happen() -> None:
+    scene = Scene().bound()
+    with pytest.raises(AssertionError, match="no transition from BOUND to SELECTING on 'whim'"):
+        scene.client._m.enter(Scene().start().client.state, "whim", scene.now)
+    assert IPv4Address(OURS) == scene.lease.address
