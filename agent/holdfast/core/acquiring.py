@@ -168,7 +168,7 @@ def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
     """SELECTING: an ACK without an OFFER, which is one only with rapid commit (RFC 4039)."""
     state = m.state
     assert isinstance(state, Selecting)
-    if not m.config.rapid_commit or opt.RAPID_COMMIT not in ack.options or ack.server_id is None:
+    if not m.config.rapid_commit or opt.RAPID_COMMIT not in ack.options:
         m.drop(DropReason.UNEXPECTED, ack, "ACK before any REQUEST")
         return
     exchange = state.exchange
