@@ -65,8 +65,11 @@ class _Plot:
 
     def left_at(self, seconds: float) -> float:
         """Seconds of lease left just before an ACK at that instant would refill it."""
-        ack = max(at for at in self.row.acks if at < seconds or at == 0)
-        return max(0.0, self.lease - (seconds - ack))
+        return max(0.0, self.lease - (seconds - self._before(seconds)))
+
+    def _before(self, seconds: float) -> float:
+        """The last ACK before that instant."""
+        return max(at for at in self.row.acks if at < seconds or at == 0)
 
     def parts(self) -> list[str]:
         """Everything, from the back to the front."""
@@ -108,7 +111,10 @@ class _Plot:
         for number, ack in enumerate(at for at in self.row.acks if at <= self.until):
             later = self.row.acks[number + 1] if number + 1 < len(self.row.acks) else ack + self.lease
             end = min(self.until, later)
-            points += [(self.x(ack), self.y(self.lease)), (self.x(end), self.y(max(0.0, self.lease - (end - ack))))]
+            points.append((self.x(ack), self.y(self.lease)))
+            if end > ack + self.lease:
+                points.append((self.x(ack + self.lease), self.y(0)))
+            points.append((self.x(end), self.y(max(0.0, self.lease - (end - ack)))))
         line = " ".join(f"{x},{y}" for x, y in points)
         area = f"{points[0][0]},{self.bottom} {line} {points[-1][0]},{self.bottom}"
         return [
@@ -126,9 +132,11 @@ class _Plot:
             parts.append(dot(self.x(at), self.y(self.lease)))
             if at > 0:
                 low = self.left_at(at)
-                parts.append(
-                    text(self.x(at) + 9, self.y(low) + 14, f"{low:.0f} s left", size=12, fill=LEASE, weight=600)
-                )
+                if low > 0:
+                    parts.append(text(self.x(at) + 9, self.y(low) + 14, f"{low:.0f} s left", fill=LEASE, weight=600))
+                else:
+                    words = f"the lease ended {at - self._before(at) - self.lease:.1f} s before"
+                    parts.append(text(self.x(at) - 9, self.bottom - 8, words, fill=ALARM, weight=600, anchor="end"))
         return parts
 
 

@@ -114,7 +114,7 @@ class Stage:
         with self.log_path.open("a", encoding="utf-8") as log:
             self.started_at = boottime()
             self.process = self.client.popen(
-                words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def bind(self, timeout: float = 20) -> float:
@@ -218,6 +218,6 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:  # pytest shows this when a test fails
+        if isinstance(error, Exception):  # pytest shows this when a test fails
             print(f"--- the client said:\n{self.log()}")
         self.close()

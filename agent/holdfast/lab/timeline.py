@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from holdfast.lab.faults import Lease
+from holdfast.lab.picture import Row
 from holdfast.lab.stage import Stage
-from holdfast.lab.verdict import Finding, Renewal
+from holdfast.lab.verdict import Finding
 from holdfast.lab.watch import Event
 from holdfast.lab.wirelog import Seen, boottime
 
@@ -63,18 +64,13 @@ class Screen:
         self.plain("  nothing else on this machine is touched." + (f" {peer} runs beside Holdfast." if peer else ""))
         self.plain()
 
-    def comparison(self, lease: Lease, mine: Sequence[Renewal], rival: Sequence[Renewal], peer: str | None) -> None:
+    def comparison(self, rows: Sequence[Row], until: float) -> None:
         """How long each client's requests went unanswered."""
         self.plain()
         self.plain(self.paint("From the first unanswered unicast to the ACK", BOLD))
-        stock = float((lease.t2 or 0) - (lease.t1 or 0))
-        if peer:
-            waits = [f"{renewal.latency:.2f} s" for renewal in rival if renewal.latency is not None]
-            self.plain(f"  {peer:<24} {', '.join(waits) or 'not within this run'}   (on the same cable)")
-        else:
-            self.plain(f"  {'a stock client':<24} {stock:.2f} s each time   (T2 - T1, as RFC 2131 says)")
-        waits = [f"{renewal.latency:.2f} s" for renewal in mine if renewal.latency is not None]
-        self.plain(f"  {'holdfast':<24} {self.paint(', '.join(waits), GREEN)}   (the server's deafness is remembered)")
+        for row in rows:
+            waits = [f"{end - start:.2f} s" for start, end in row.waits(until) if end < until]
+            self.plain(f"  {row.title:<16} {', '.join(waits) or 'not within this run':<32} ({row.subtitle})")
 
     def verdict(self, findings: Sequence[Finding], enough: bool, probes: int) -> bool:
         """Promise by promise; True when all were kept."""
@@ -107,7 +103,7 @@ class Timeline:
         self._asked: dict[int, float] = {}
         self._fell_back: set[int] = set()
         self._acks: list[float] = []
-        self._stock_told = False
+        self._stock_told = self._rival_bound = False
 
     def began(self, at: float) -> None:
         """The instant from which the time line counts."""
@@ -166,7 +162,10 @@ class Timeline:
             words, note = f"REQUEST -> {seen.destination}  by unicast", "nobody answers"
         elif seen.broadcast_renewal:
             words, note = "REQUEST -> everybody  by broadcast", ""
+        elif seen.kind == "DISCOVER" and self._rival_bound:
+            words, note = "DISCOVER -> everybody", "its lease has ended"
         elif seen.kind == "ACK":
+            self._rival_bound = True
             words, note = f"ACK {seen.yiaddr}", f"to {self._rival}"
         else:
             return
@@ -198,6 +197,6 @@ class Timeline:
         now = boottime() - self._start
         left = max(0.0, self._lease.time - (now - self._acks[-1]))
         full = round(left / self._lease.time * 30)
-        bar = self._screen.paint("#" * full, TEAL) + "." * (30 - full)
+        bar = "#" * full + "." * (30 - full)
         if self._screen.live:
             self._screen.status(f"{now:7.2f} s  lease {bar} {left:4.1f} s left")
