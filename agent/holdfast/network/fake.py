@@ -108,7 +108,7 @@ class FakeKernel:
         elif isinstance(op, AddRoute):
             self._add_route(op.route)
         else:
-            self.routes = tuple(route for route in self.routes if route != op.route)
+            self._delete_route(op.route)
         self.log.append(op)
         if self.on_change is not None:
             self.on_change()
@@ -172,7 +172,7 @@ class FakeKernel:
         """inet_del_ifa: a primary address takes its secondaries along, or the first of them moves up."""
         victim = self.observe().find(interface)
         if victim is None:
-            raise KernelError(f"removing address {interface}: EADDRNOTAVAIL", errno.EADDRNOTAVAIL)
+            return
         left = [held for held in self.addresses if held.interface != interface]
         mates = [held for held in left if held.interface.network == interface.network]
         if not victim.secondary and mates:
@@ -204,10 +204,22 @@ class FakeKernel:
         """fib_table_insert with NLM_F_APPEND; the gateway must be reachable on the link."""
         if route in self.routes:
             return
-        if route.source is not None and route.source not in self.held:
-            raise KernelError(f"adding route {route}: EINVAL", errno.EINVAL)
         if route.gateway is not None and not any(
             route.gateway in other.destination for other in self.routes if other.onlink
         ):
             raise KernelError(f"adding route {route}: ENETUNREACH", errno.ENETUNREACH)
+        if route.source is not None and route.source not in self.held:
+            raise KernelError(f"adding route {route}: EINVAL", errno.EINVAL)
         self.routes = (*self.routes, route)
+
+    def _delete_route(self, asked: Route) -> None:
+        """fib_table_delete: no metric and no source stand for any; the lowest metric is found first."""
+        fitting = [
+            route for route in self.routes
+            if (route.destination, route.gateway, route.protocol)
+            == (asked.destination, asked.gateway, asked.protocol)
+            and asked.metric in (0, route.metric) and asked.source in (None, route.source)
+        ]
+        if fitting:
+            victim = min(fitting, key=lambda route: route.metric)
+            self.routes = tuple(route for route in self.routes if route != victim)

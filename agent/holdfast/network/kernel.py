@@ -36,7 +36,7 @@ RTM_GETLINK, RTM_SETLINK = 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RT_TABLE_MAIN, RTN_UNICAST = 254, 1
-RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
 RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
 IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
@@ -145,10 +145,10 @@ class Kernel:
             change(message, RTM_DELADDR, 0, f"removing address {interface}")
         elif isinstance(op, AddRoute):
             # Append: replacing would take another interface's default route of the same metric away.
-            message = _route_message(op.route, self.ifindex, adding=True)
+            message = _route_message(op.route, self.ifindex)
             change(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, f"adding route {op.route}")
         else:
-            message = _route_message(op.route, self.ifindex, adding=False)
+            message = _route_message(op.route, self.ifindex)
             change(message, RTM_DELROUTE, 0, f"removing route {op.route}")
 
 
@@ -221,7 +221,7 @@ def _read_address(data: bytes) -> Address:
     )
 
 
-def _route_message(route: Route, ifindex: int, *, adding: bool) -> Any:
+def _route_message(route: Route, ifindex: int) -> Any:
     attributes: list[tuple[str, Any]] = [("RTA_OIF", ifindex)]
     if route.destination.prefixlen:
         attributes.append(("RTA_DST", str(route.destination.network_address)))
@@ -231,9 +231,9 @@ def _route_message(route: Route, ifindex: int, *, adding: bool) -> Any:
         attributes.append(("RTA_PRIORITY", route.metric))
     if route.source is not None:
         attributes.append(("RTA_PREFSRC", str(route.source)))
-    scope = RT_SCOPE_NOWHERE  # deleting: any
-    if adding:
-        scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
+    # The scope counts when deleting, too: no gateway stands for any there, and "any scope" would let the
+    # request for an on-link route find one through a gateway.
+    scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
     return _message(
         rtmsg, attributes, family=AF_INET, dst_len=route.destination.prefixlen, table=RT_TABLE_MAIN,
         proto=route.protocol, scope=scope, type=RTN_UNICAST,

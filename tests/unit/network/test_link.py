@@ -42,7 +42,8 @@ def machine() -> Iterator[Namespace]:
 @pytest.mark.root
 def test_carrier_and_setting_up(machine: Namespace) -> None:
     def run() -> None:
-        assert link.ethernet("eth0").carrier
+        # the kernel works out the operational state a moment after the cable is in
+        wait_until(lambda: link.ethernet("eth0").carrier, 5, "eth0 has carrier")
         machine.rtnl.set_link("eth0", up=False)
         down = link.find("eth0")
         assert (down.up, down.carrier) == (False, False)

@@ -1,0 +1,61 @@
+"""network.rtnl: pyroute2's messages without pyroute2, and pyroute2 none the worse for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints."""
+    path = [p for p in sys.path if p]
+    words = [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_only_the_messages_are_loaded() -> None:
+    loaded = run("""
+import holdfast.network.kernel
+print(*sorted(name for name in sys.modules if name.startswith(("pyroute2", "asyncio", "multiprocessing"))))
+""").split()
+    assert "pyroute2" not in loaded
+    assert set(loaded) <= {
+        "pyroute2.common", "pyroute2.config", "pyroute2.netlink", "pyroute2.netlink.exceptions",
+        "pyroute2.netlink.rtnl", "pyroute2.netlink.rtnl.ifaddrmsg", "pyroute2.netlink.rtnl.rtmsg",
+    }
+
+
+@pytest.mark.parametrize("order", ["rtnl, whole", "whole, rtnl"])
+def test_the_real_package_can_be_imported_before_and_after(order: str) -> None:
+    steps = {
+        "rtnl": "from holdfast.network.rtnl import rtmsg",
+        "whole": "from pyroute2 import IPRoute",
+    }
+    code = "\n".join(steps[step] for step in order.split(", "))
+    assert run(code + "\nprint(IPRoute.__name__, rtmsg.__name__)") == "IPRoute rtmsg"
+
+
+def test_link_and_watch_need_no_library() -> None:
+    """They are imported before the first DISCOVER."""
+    loaded = run("""
+import holdfast.network.link, holdfast.network.watch
+print(*sys.modules)
+""").split()
+    assert not [
+        name for name in loaded
+        if name.startswith(("pyroute2", "jeepney")) or name in ("dataclasses", "logging", "ctypes", "inspect", "json")
+    ]
+
+
+def test_without_pyroute2_the_error_says_so() -> None:
+    said = run("""
+import importlib.util
+importlib.util.find_spec = lambda name: None
+try:
+    import holdfast.network.rtnl
+except ImportError as error:
+    print(error)
+""")
+    assert said.startswith("pyroute2 is not installed")
