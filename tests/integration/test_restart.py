@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from contextlib import suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +93,35 @@ def test_killed_before_the_first_lease(make_bench: Any) -> None:
     bench.assert_held()
 
 
-def test_killed_while_moving(make_bench: Any) -> None:
-    """SIGKILL at random moments around a move: one of the two addresses always, and one in the end."""
+def test_killed_in_the_middle_of_a_move(make_bench: Any) -> None:
+    """SIGKILL in the millisecond after the new address came, four times: the old one goes in the end."""
     rng = random.Random(54)
-    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    bench = make_bench("dnsmasq")
     bench.acquire(ADDRESS, OTHER)
-    bench.server.reconfigure(Service(pool=OTHER, lease_time=20, t1=2, t2=6))
 
-    for _ in range(12):
-        time.sleep(rng.uniform(0.1, 0.5))  # the moment of the kill
+    for turn in range(4):
+        former, latter = (ADDRESS, OTHER) if turn % 2 == 0 else (OTHER, ADDRESS)
+        mark = bench.monitor.mark()
+        killed = threading.Event()
+
+        def kill(killed: threading.Event = killed, after: float = rng.uniform(0.0, 0.001)) -> None:
+            time.sleep(after)  # the moment of the kill
+            bench.agent.process.kill()
+            killed.set()
+
+        wanted = IPv4Address(latter)
+        bench.monitor.when(lambda change, wanted=wanted: change.address == wanted, kill)
+        bench.server.reconfigure(Service(pool=latter))
+        assert killed.wait(20), f"{latter} did not come"
         bench.agent.kill()
         bench.agent.start()
 
-    bench.agent.wait(lambda: bench.agent.addresses() == [OTHER], 40, f"{OTHER} alone")
-    bench.assert_moved()  # rules 52, 57
+        bench.agent.wait(lambda latter=latter: bench.agent.addresses() == [latter], 20, f"{latter} alone")
+        gained = bench.monitor.given_addresses(latter, mark)
+        lost = bench.monitor.lost_addresses(former, mark)
+        assert len(lost) == 1
+        assert gained[0].at < lost[0].at  # rules 52, 57
+        assert bench.monitor.lost_addresses(latter, mark) == []
 
 
 DAMAGED = {

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ class Monitor:
         self._socket.bind((0, _GROUPS))
         self._socket.settimeout(0.1)
         self._closing = False
+        self._trigger: tuple[Callable[[Change], bool], Callable[[], None]] | None = None
         self._thread = threading.Thread(target=self._read, name="monitor", daemon=True)
         self._thread.start()
 
@@ -68,6 +70,10 @@ class Monitor:
         self._closing = True
         self._thread.join()
         self._socket.close()
+
+    def when(self, condition: Callable[[Change], bool], action: Callable[[], None]) -> None:
+        """Do ``action`` once, in the reading thread, at the next change for which ``condition`` holds."""
+        self._trigger = (condition, action)
 
     def mark(self) -> int:
         """A place in the story, for ``since``."""
@@ -102,7 +108,12 @@ class Monitor:
             body = data[offset + 16 : offset + length]
             name = _KINDS.get(kind)
             if name is not None:
-                self.changes.append(_decode(name, body, at))
+                change = _decode(name, body, at)
+                self.changes.append(change)
+                if self._trigger is not None and self._trigger[0](change):
+                    action = self._trigger[1]
+                    self._trigger = None
+                    action()
             offset += max(16, (length + 3) & ~3)
 
 

@@ -26,6 +26,7 @@ class Site:
         self.on_server("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
         self.on_server("ip", "addr", "add", address, "dev", BRIDGE)
         self.on_server("ip", "link", "set", BRIDGE, "up")
+        self._others: list[Namespace] = []
         self.plug()
 
     def on_server(self, *command: str) -> str:
@@ -47,6 +48,17 @@ class Site:
         if mac is not None:
             self.on_client("ip", "link", "set", CLIENT, "address", mac)
         self.on_client("ip", "link", "set", CLIENT, "up")
+
+    def add_machine(self, address: str) -> Namespace:
+        """Another machine at the server's bridge, with ``address`` (with its prefix) on its ``eth0``."""
+        machine = Namespace("other")
+        self._others.append(machine)
+        port = f"other{len(self._others)}"
+        self.server.run(lambda: self.server.rtnl.add_veth(port, "eth0", machine.fd))
+        self.on_server("ip", "link", "set", port, "master", BRIDGE, "up")
+        machine.output(["ip", "addr", "add", address, "dev", "eth0"])
+        machine.output(["ip", "link", "set", "eth0", "up"])
+        return machine
 
     def unplug(self) -> None:
         """Remove the cable, and with it the client's interface."""
@@ -83,7 +95,9 @@ class Site:
         return int(words[words.index("packets") + 1])
 
     def close(self) -> None:
-        """Both namespaces, and everything in them, are gone."""
+        """The namespaces, and everything in them, are gone."""
+        for machine in self._others:
+            machine.close()
         self.client.close()
         self.server.close()
 
