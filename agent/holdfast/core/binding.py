@@ -7,7 +7,7 @@ from holdfast.core.actions import Announce, Configure, NoticeCode, Persist
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.machine import Acd, Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewing
+from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewal, Renewing
 from holdfast.core.timers import Timer
 from holdfast.wire.message import Message
 
@@ -89,8 +89,14 @@ def renewed(m: Machine, new: Lease, path: Path, xid: int, sent_at: float, now: f
     """A renewal has its answer, on the ladder or beside it: use the new lease and leave the record."""
     renewal = renewing_state(m).renewal
     started_at = now if renewal.started_at is None else renewal.started_at
-    exchange = Exchange(renewal.purpose, renewal.cause, xid, started_at, sent_at, attempts=renewal.attempts)
+    exchange = Exchange(renewal.purpose, cause_of(renewal), xid, started_at, sent_at, attempts=renewal.attempts)
     acquired(m, new, exchange, path, "ACK", now)
+
+
+def cause_of(renewal: Renewal) -> str:
+    """Why we asked, and what stood in the way: "T1", "unicast unanswered", "operator; unicast unanswered"."""
+    parts = (renewal.cause if renewal.purpose != "t1" or not renewal.setback else "", renewal.setback)
+    return "; ".join(part for part in parts if part)
 
 
 def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float) -> Outcome:

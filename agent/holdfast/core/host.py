@@ -76,7 +76,7 @@ def on_send_failed(m: Machine, event: ev.SendFailed, now: float) -> None:
     """Never fatal (rule 55): the ladder goes on at once, everything else has its timer."""
     m.notice(NoticeCode.SEND_FAILED, f"{event.path.value}: {event.error}")
     if isinstance(m.state, (Renewing, Rebinding)):
-        renewing.on_send_failed(m, event.path, now)
+        renewing.on_send_failed(m, event.path, event.error, now)
 
 
 def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:

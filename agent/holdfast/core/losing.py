@@ -32,6 +32,7 @@ def _refused_by_other(m: Machine, state: Renewing | Rebinding, nak: Message, now
     m.drop(DropReason.OTHER_SERVER if nak.server_id is not None else DropReason.NAK_UNVERIFIED, nak, "NAK")
     m.notice(NoticeCode.FOREIGN_NAK, f"{who} refuses {lease.address}, which is {lease.server_id}'s to refuse; kept")
     if renewal.last_path is Path.UNICAST and renewal.rungs:
+        renewing.set_back(m, f"NAK from {who}")
         renewing.send_rung(m, now)
     else:
         # Whether the lease's server agrees is known at the end of this round; if it stays silent,

@@ -125,6 +125,7 @@ def on_retransmit(m: Machine, now: float) -> None:
     if renewal.rungs:
         if renewal.last_path is Path.UNICAST and renewal.number == 1:
             m.notice(NoticeCode.UNICAST_UNANSWERED, f"{lease.server_id} did not answer a unicast REQUEST; broadcasting")
+        set_back(m, "unicast unanswered")
         send_rung(m, now)
         return
     if _verifying(lease, renewal, now) and renewal.number >= schedule.VERIFY_ROUNDS:
@@ -134,14 +135,22 @@ def on_retransmit(m: Machine, now: float) -> None:
     start_round(m, now)
 
 
-def on_send_failed(m: Machine, path: Path, now: float) -> None:
+def on_send_failed(m: Machine, path: Path, error: str, now: float) -> None:
     """A rung could not be sent, or an ICMP error came back for it: the next rung at once."""
     state = binding.renewing_state(m)
     renewal = state.renewal
     if renewal.last_path is path and renewal.rungs:
         unsent = renewal.rounds[-1]._replace(failed=True)
         m.update(state._replace(renewal=renewal._replace(rounds=(*renewal.rounds[:-1], unsent))))
+        set_back(m, f"{path.value} failed: {error}")
         send_rung(m, now)
+
+
+def set_back(m: Machine, why: str) -> None:
+    """Remember for the record what the first rung met with; later ones add nothing."""
+    state = binding.renewing_state(m)
+    if not state.renewal.setback:
+        m.update(state._replace(renewal=state.renewal._replace(setback=why)))
 
 
 def on_t2(m: Machine, now: float) -> None:
@@ -195,7 +204,7 @@ def unanswered(lease: Lease, renewal: Renewal, result: Result, now: float, cause
     return Outcome(
         purpose=renewal.purpose, result=result, path=renewal.last_path, attempts=renewal.attempts, latency=None,
         server=lease.server_id, address=lease.address, former_address=lease.address, lease_time=lease.lease_time,
-        seconds_left=lease.seconds_left(now), cause=cause or renewal.cause,
+        seconds_left=lease.seconds_left(now), cause=cause or binding.cause_of(renewal),
         xid=renewal.rounds[-1].xid if renewal.rounds else None,
         started_at=now if renewal.started_at is None else renewal.started_at, ended_at=now,
     )

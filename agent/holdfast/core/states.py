@@ -67,7 +67,8 @@ class Renewal(NamedTuple):
 
     ``rungs`` are the paths of the present round that are still to be sent. ``rounds`` are the last
     few rounds, the newest last, so that a late answer still counts; ``number`` counts them all.
-    ``refused_by_other``: a server that is not the lease's said NAK in this round."""
+    ``refused_by_other``: a server that is not the lease's said NAK in this round. ``setback``: why unicast
+    was not enough, for the record."""
 
     purpose: str
     cause: str
@@ -81,6 +82,7 @@ class Renewal(NamedTuple):
     last_sent_at: float = 0.0
     refused_by_other: bool = False
     ask_anew: bool = False
+    setback: str = ""
     side: Side | None = None
 
 
