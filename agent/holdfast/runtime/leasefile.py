@@ -179,8 +179,9 @@ class _Table:
         return str(value)
 
     def bytes(self, key: str, limit: int) -> bytes:
+        text = self.get(key, str)
         try:
-            value = bytes.fromhex(self.get(key, str))
+            value = bytes.fromhex(text)
         except ValueError:
             raise LeaseFileError(f"{key} is not hex") from None
         if len(value) > limit:
@@ -188,8 +189,9 @@ class _Table:
         return value
 
     def address(self, key: str, *, unicast: bool = True) -> IPv4Address:
+        text = self.get(key, str)
         try:
-            value = IPv4Address(self.get(key, str))
+            value = IPv4Address(text)
         except ValueError:
             raise LeaseFileError(f"{key} is not an IPv4 address") from None
         # 0/8, 127/8, multicast and above are nobody's address.

@@ -1,0 +1,334 @@
+"""A driver on a virtual clock, with a network in memory: a link, sockets, a kernel, a store, a server."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Hashable
+from ipaddress import IPv4Address
+from math import inf
+from random import Random
+
+from holdfast.core import actions as act
+from holdfast.core.client import Client
+from holdfast.core.config import ClientConfig
+from holdfast.core.events import Received
+from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.outcome import Outcome
+from holdfast.network import LinkError, ResolverError
+from holdfast.network.fake import FakeKernel
+from holdfast.network.link import Link
+from holdfast.network.spec import NetworkSpec, spec_from_lease
+from holdfast.runtime.configuring import Tools
+from holdfast.runtime.driver import Driver
+from holdfast.runtime.ports import Parts, Remembered
+from holdfast.runtime.sockets import Batch, Listener
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+from holdfast.wire.message import Message
+
+MAC, OTHER_MAC = bytes.fromhex("020000000001"), bytes.fromhex("0200000000ff")
+OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
+#: IFF_UP | IFF_RUNNING, and IFF_UP alone
+UP, NO_CARRIER, DOWN = 0x41, 0x01, 0x00
+
+
+class VirtualClock:
+    """Three clocks that a test moves."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now, self.slept, self.stepped = now, 0.0, 0.0
+
+    def boottime(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now - self.slept
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.now + self.stepped
+
+
+class VirtualLoop:
+    """Timers on a virtual clock; descriptors are only noted."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.timers: dict[Hashable, tuple[float, Callable[[], None]]] = {}
+        self.registered: dict[int, Callable[[int], None]] = {}
+
+    def now(self) -> float:
+        return self.clock.now
+
+    def register(self, fd: int, callback: Callable[[int], None], events: int = 1) -> None:
+        self.registered[fd] = callback
+
+    def unregister(self, fd: int) -> None:
+        self.registered.pop(fd, None)
+
+    def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
+        if at is None or at == inf:
+            self.timers.pop(key, None)
+        else:
+            self.timers[key] = (at, callback)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, timer by timer."""
+        end = self.clock.now + seconds
+        for _ in range(100_000):
+            due = min(self.timers.items(), key=lambda item: item[1][0], default=None)
+            if due is None or due[1][0] > end:
+                self.clock.now = end
+                return
+            key, (at, callback) = due
+            self.clock.now = max(self.clock.now, at)
+            del self.timers[key]
+            callback()
+        raise AssertionError("the timers never come to rest")
+
+
+class Notes:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.transitions: list[str] = []
+        self.outcomes: list[Outcome] = []
+        self.notices: list[act.Noticed] = []
+        self.drops: list[act.Dropped] = []
+        self.malformed_count = 0
+
+    def transitioned(self, action: act.Transitioned, lease: Lease | None) -> None:
+        self.transitions.append(action.state)
+
+    def dropped(self, action: act.Dropped) -> None:
+        self.drops.append(action)
+
+    def malformed(self, number: int = 1, detail: str = "") -> None:
+        self.malformed_count += number
+
+    def recorded(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def noticed(self, action: act.Noticed) -> None:
+        self.notices.append(action)
+
+    def line(self, priority: int, text: str) -> None:
+        self.lines.append(text)
+
+    def close(self) -> None:
+        pass
+
+    def said(self, text: str) -> int:
+        """How many lines contain ``text``."""
+        return sum(text in line for line in self.lines)
+
+
+class MemoryStore:
+    """A store; ``error`` (an errno) is what every write meets."""
+
+    def __init__(self) -> None:
+        self.client_id = b""
+        self.kept: Remembered | None = None
+        self.error: int | None = None
+        self.writes = 0
+
+    def load(self) -> Remembered | None:
+        return self.kept
+
+    def save(self, lease: Lease, path: ServerPath | None) -> None:
+        self._check()
+        self.kept = Remembered(lease, path, self.client_id)
+
+    def forget(self) -> None:
+        self._check()
+        self.kept = None
+
+    def _check(self) -> None:
+        self.writes += 1
+        if self.error is not None:
+            raise OSError(self.error, os.strerror(self.error))
+
+
+class MemorySockets:
+    """What was sent; ``errors`` maps "unicast" and "broadcast" to the errno that sending meets."""
+
+    def __init__(self, listener: Listener, host: Host) -> None:
+        self.listener, self.host = listener, host
+        self.sent: list[act.Transmit] = []
+        self.arp: list[str] = []
+        self.watched: tuple[IPv4Address, ...] = ()
+        self.errors: dict[str, int] = {}
+        self.port_error: int | None = None
+        self.opened: list[tuple[str, int, bytes]] = []
+        self.is_open = False
+
+    def open(self, ifname: str, ifindex: int, mac: bytes) -> None:
+        self._check("open")
+        self.opened.append((ifname, ifindex, mac))
+        self.is_open = True
+
+    def rename(self, ifname: str) -> None:
+        self.opened.append((ifname, *self.opened[-1][1:]))
+
+    def hold_port(self) -> None:
+        if self.port_error is not None:
+            raise OSError(self.port_error, os.strerror(self.port_error))
+
+    def transmit(self, action: act.Transmit) -> None:
+        self._check("unicast" if action.destination != msg.BROADCAST else "broadcast")
+        self.sent.append(action)
+        self.host.on_sent(action)
+
+    def probe(self, address: IPv4Address) -> None:
+        self._check("arp")
+        self.arp.append(f"probe {address}")
+
+    def announce(self, address: IPv4Address) -> None:
+        self._check("arp")
+        self.arp.append(f"announce {address}")
+
+    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
+        self._check("arp")
+        self.watched = addresses
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def _check(self, what: str) -> None:
+        code = errno.ENODEV if not self.is_open and what != "open" else self.errors.get(what)
+        if code is not None:
+            raise OSError(code, os.strerror(code))
+
+    def kinds(self) -> list[str]:
+        """What was sent, as ("DISCOVER", ...)."""
+        return [msg.MESSAGE_NAMES[action.message.message_type or 0] for action in self.sent]
+
+
+class MemoryResolver:
+    """What was published; ``error`` is what the next calls meet."""
+
+    def __init__(self) -> None:
+        self.published: list[NetworkSpec] = []
+        self.withdrawn = 0
+        self.error: ResolverError | None = None
+        self.name = "systemd-resolved"
+
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str:
+        if self.error is not None:
+            raise self.error
+        self.published.append(spec)
+        return self.name
+
+    def withdraw(self, ifname: str, ifindex: int) -> str:
+        if self.error is not None:
+            raise self.error
+        self.withdrawn += 1
+        return self.name
+
+
+class Host:
+    """Everything around one driver. ``server`` answers what is sent, a moment later; ``silent`` stops it."""
+
+    def __init__(self, *, config: ClientConfig | None = None, lease_time: int = 120) -> None:
+        self.clock = VirtualClock()
+        self.loop = VirtualLoop(self.clock)
+        self.notes, self.store, self.resolver = Notes(), MemoryStore(), MemoryResolver()
+        self.kernel = FakeKernel(now=self.clock.now)
+        self.kernels: list[FakeKernel] = []
+        self.link: Link | None = Link("eth0", 2, MAC, 1, UP)
+        self.config = config or ClientConfig(chaddr=MAC, client_id=b"\x01" + MAC, acd="off")
+        self.lease_time, self.silent, self.deaf_to_unicast = lease_time, False, False
+        self.find_error: LinkError | None = None
+        self.own_macs = {MAC}
+        self.addresses_on_link: set[IPv4Address] = set()
+        self.driver = Driver("eth0", self.loop, self.notes, self._parts())
+
+    def _parts(self) -> Parts:
+        return Parts(
+            find=self.find,
+            set_up=self.set_up,
+            own_macs=lambda: self.own_macs,
+            on_link=lambda link, remembered: remembered.lease.address in self.addresses_on_link,
+            sockets=self._make_sockets,
+            store=lambda link: self.store,
+            client=self._make_client,
+            tools=Tools(spec_from_lease, self._make_kernel, lambda: self.resolver),
+            port_holder=lambda: "dhclient (pid 42)",
+        )
+
+    def find(self, name: str) -> Link:
+        if self.find_error is not None:
+            raise self.find_error
+        if self.link is None or self.link.name != name:
+            raise LinkError(errno.ENODEV, f"there is no interface called {name!r}")
+        return self.link
+
+    def set_up(self, name: str) -> None:
+        assert self.link is not None
+        self.link = self.link._replace(flags=UP)
+
+    def _make_sockets(self, listener: Listener) -> MemorySockets:
+        self.sockets = MemorySockets(listener, self)
+        return self.sockets
+
+    def _make_client(self, link: Link, stored: bytes | None) -> tuple[Client, bytes]:
+        config = self.config._replace(chaddr=link.mac)
+        if stored is not None:
+            config = config._replace(client_id=stored or None)
+        return Client(config, rng=Random(1)), config.client_id or b""
+
+    def _make_kernel(self, ifindex: int) -> FakeKernel:
+        if self.kernels:
+            self.kernel = FakeKernel(ifindex=ifindex, now=self.clock.now)
+        self.kernels.append(self.kernel)
+        return self.kernel
+
+    # -- the network -----------------------------------------------------------------------------
+
+    def on_sent(self, action: act.Transmit) -> None:
+        unicast = action.destination != msg.BROADCAST
+        if self.silent or (unicast and self.deaf_to_unicast):
+            return
+        kind = {msg.DISCOVER: msg.OFFER, msg.REQUEST: msg.ACK}.get(action.message.message_type or 0)
+        if kind is not None:
+            answer = reply(action.message, kind, lease_time=self.lease_time)
+            self.loop.set_timer(("answer", len(self.sockets.sent)), self.clock.now + 0.002, lambda: self.receive(answer))
+
+    def receive(self, message: Message) -> None:
+        """A message comes in."""
+        self.sockets.listener.on_batch(Batch([Received(message, SERVER, msg.BROADCAST)], []))
+
+    # -- in short --------------------------------------------------------------------------------
+
+    def bind(self) -> None:
+        """Start, and let a lease come."""
+        self.driver.begin()
+        self.loop.run(0.1)
+        assert self.state == "BOUND"
+
+    @property
+    def state(self) -> str:
+        return self.driver.snapshot().state
+
+    @property
+    def addresses(self) -> list[IPv4Address]:
+        return [address.interface.ip for address in self.kernel.addresses]
+
+
+def reply(request: Message, kind: int, *, lease_time: int = 120, address: IPv4Address = OURS) -> Message:
+    """What an ordinary server answers."""
+    options = {
+        opt.MESSAGE_TYPE: bytes([kind]), opt.SERVER_ID: SERVER.packed, opt.LEASE_TIME: lease_time.to_bytes(4, "big"),
+        opt.SUBNET_MASK: b"\xff\xff\xff\x00", opt.ROUTER: SERVER.packed, opt.DOMAIN_NAME_SERVER: SERVER.packed,
+    }
+    return Message(msg.BOOTREPLY, request.xid, yiaddr=address, chaddr=request.chaddr, options=options)
+
+
+def lease_of(clock: VirtualClock, *, lease_time: float = 120.0, age: float = 10.0) -> Lease:
+    """A lease as the store would hold it."""
+    started = clock.now - age
+    return Lease(
+        OURS, SERVER, started, started + lease_time / 2, started + lease_time * 0.875, started + lease_time, lease_time,
+        {opt.SUBNET_MASK: b"\xff\xff\xff\x00", opt.ROUTER: SERVER.packed},
+    )
