@@ -35,6 +35,7 @@ class Agent:
     def __init__(self, namespace: Namespace, interface: str, folder: Path) -> None:
         self.namespace = namespace
         self.interface = interface
+        self.interfaces = [interface]  # what the command line names
         self.state = folder / "state"
         self.runtime = folder / "run"
         self.log = folder / "agent.log"
@@ -55,7 +56,7 @@ class Agent:
         assert self.process is None, "it is running"
         daemon = [*(launcher or [sys.executable, "-m", "holdfast.runtime"]), "--config", str(self.config)]
         command = [
-            "unshare", "--mount", "sh", "-c", _VIEW, "view", mounts or ":", *daemon, self.interface,
+            "unshare", "--mount", "sh", "-c", _VIEW, "view", mounts or ":", *daemon, *self.interfaces,
         ]
         with self.log.open("ab") as log:
             self.process = self.namespace.popen(

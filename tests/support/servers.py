@@ -25,10 +25,10 @@ from holdfast.lab.netns import Namespace
 
 
 class Service(NamedTuple):
-    """What a server is to hand out. ``pool`` is the one address it has; times are seconds.
+    """What a server is to hand out. ``pool`` is the one address it has (dhcpd: or two); times are seconds.
 
     ``lease_time`` is what is asked of the server; dnsmasq never gives less than 120, and takes a forced
-    T1 (option 58) from 3 s on only.
+    T1 (option 58) from 3 s on only. ``extra`` are more lines for dnsmasq's configuration.
     """
 
     pool: str = "10.77.0.50"
@@ -40,6 +40,7 @@ class Service(NamedTuple):
     static_route: str = "192.0.2.0/24"
     domain: str = "lab.example"
     mtu: int = 1400
+    extra: tuple[str, ...] = ()
 
     @property
     def interface(self) -> IPv4Interface:
@@ -217,7 +218,7 @@ class Dnsmasq(Server):
         ]
         if service.authoritative:
             lines.append("dhcp-authoritative")
-        return {"dnsmasq.conf": "\n".join(lines) + "\n"}
+        return {"dnsmasq.conf": "\n".join([*lines, *service.extra]) + "\n"}
 
     def command(self) -> list[str]:
         """In the foreground, but not in debugging mode, which changes what it does."""
@@ -298,7 +299,7 @@ default-lease-time {self.lease_time};
 min-lease-time 1;
 max-lease-time {self.lease_time};
 subnet {network.network_address} netmask {network.netmask} {{
-  range {service.pool} {service.pool};
+  range {service.pool};
   option dhcp-renewal-time {service.t1};
   option dhcp-rebinding-time {service.t2};
   option routers {gateway};
