@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         except RuntimeError as error:
             print(f"holdfast bench: {error}", file=sys.stderr)
             return FAILED
+        except KeyboardInterrupt:
+            print("holdfast bench: interrupted; nothing is kept", file=sys.stderr)
+            return 128 + signal.SIGINT
     show(figures)
     if options.json:
         Path(options.json).write_text(json.dumps(figures.as_json(), indent=1) + "\n", encoding="utf-8")
@@ -133,7 +137,7 @@ def show(figures: Figures) -> None:
     """The tables, on standard output."""
     for table in (report.main_table(figures), report.ratio_table(figures)):
         print(report.text_table(table), end="\n\n")
-    print(report.text_table(report.verdict_table(report.verdicts(figures))), end="\n\n")
+    print(report.text_table(report.verdict_table(report.verdicts(figures)), words=True), end="\n\n")
     for name in figures.missing:
         print(f"{name} is not installed; left out")
     for name, starts in figures.starts.items():

@@ -119,7 +119,7 @@ def _head(figures: Figures) -> list[str]:
 def _tables(figures: Figures) -> list[str]:
     return [
         "## Budgets",
-        report.markdown_table(report.verdict_table(report.verdicts(figures))),
+        report.markdown_table(report.verdict_table(report.verdicts(figures)), words=True),
         "## The clients side by side",
         report.markdown_table(report.main_table(figures)),
         f"![{TITLE_START}](start.svg)",
@@ -158,10 +158,17 @@ def _method(figures: Figures) -> list[str]:
         f"benchmark itself runs on it, which helps both; Holdfast's resident set, nothing shared, is {rss}.",
         "**Decode**: from the IP packet of an ACK with 13 options to its fields, medians of 15 rounds in turns with "
         "scapy.",
-        "**Flood**: replies to the client's own port, broken in eight ways, while T1 passes.",
+        f"**Flood**: replies to the client's own port, broken in eight ways, while T1 passes. {_flood(figures)}",
         "Raw figures: [results.json](results.json).",
     ]
     return ["## How it was measured", "\n".join(f"- {point}" for point in points)]
+
+
+def _flood(figures: Figures) -> str:
+    flood = figures.flood
+    if flood is None:
+        return "Not measured."
+    return f"Holdfast spent {value_text(flood.processor, 's')} of processor time on it in {flood.seconds:.0f} s."
 
 
 def _times(value: float | None, factor: float) -> float | None:

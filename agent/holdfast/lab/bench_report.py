@@ -150,7 +150,7 @@ def _code_verdicts(figures: Figures) -> list[Verdict]:
     found.append(
         Verdict(
             "decode of one reply",
-            "-" if speed is None else f"{speed:.0f} x scapy ({_scaled(ours, 1e6, 'us')})",
+            "-" if speed is None else f"{speed:.0f} x scapy ({_scaled(ours, 1e6, 'µs')})",
             "at least 50 x scapy",
             None if speed is None else speed >= 50,
         )
@@ -176,19 +176,19 @@ def _code_verdicts(figures: Figures) -> list[Verdict]:
     ]
 
 
-def text_table(table: Table) -> str:
-    """For a terminal: columns aligned, names to the left and figures to the right."""
+def text_table(table: Table, *, words: bool = False) -> str:
+    """For a terminal: columns aligned; figures to the right, unless all cells are ``words``."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = []
     for row in table:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+        cells = [cell.ljust(width) if words else cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def markdown_table(table: Table) -> str:
+def markdown_table(table: Table, *, words: bool = False) -> str:
     """The same for a page."""
-    rule = ["---", *("---:" for _ in table[0][1:])]
+    rule = ["---", *("---" if words else "---:" for _ in table[0][1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
 
 

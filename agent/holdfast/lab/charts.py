@@ -128,8 +128,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def value_text(value: float, unit: str = "") -> str:
-    """A figure with three significant digits at most, without a useless fraction: 6.78, 23.1, 181, 7200."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    """A figure with three significant digits at most, without a useless fraction: 0.009, 6.78, 23.1, 181, 7200."""
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3
     text = f"{value:.{digits}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -55,7 +55,7 @@ def test_a_scale_maps_its_ends_and_keeps_outliers_on_the_edge() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(6.789, "6.79"), (23.14, "23.1"), (20.0, "20"), (181.4, "181"), (7200, "7200"), (0, "0"), (1.5, "1.5")],
+    [(6.789, "6.79"), (23.14, "23.1"), (20.0, "20"), (181.4, "181"), (7200, "7200"), (0, "0"), (0.0089, "0.009")],
 )
 def test_values_have_three_digits_at_most(value: float, text: str) -> None:
     assert value_text(value) == text
