@@ -81,6 +81,8 @@ def send_discover(m: Machine, now: float) -> None:
     state = m.state
     assert isinstance(state, Selecting)
     exchange = state.exchange
+    if m.config.rapid_commit and not state.offers and now - exchange.sent_at > schedule.RAPID_EXCHANGE:
+        exchange = exchange._replace(xid=m.new_xid(), sent_at=now)
     secs = requests.secs_since(exchange.started_at, now)
     wanted = _wanted(m, state.held)
     m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Path.DISCOVER, ANY, BROADCAST))
@@ -172,7 +174,7 @@ def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
         m.drop(DropReason.UNEXPECTED, ack, "ACK before any REQUEST")
         return
     exchange = state.exchange
-    lease = binding.accept_ack(m, ack, sent_at=exchange.started_at, fallback_time=None, now=now)
+    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=None, now=now)
     if lease is not None:
         m.timers.stop(Timer.OFFERS)
         binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK, rapid commit", now)

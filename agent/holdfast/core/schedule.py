@@ -21,6 +21,9 @@ DISCOVER_FIRST = 1.0
 #: A REQUEST that follows an OFFER, and an INIT-REBOOT: tries and the waits after each, in seconds.
 REQUEST_WAITS = (1.0, 2.0, 4.0)
 REBOOT_WAITS = (1.0, 2.0)
+#: With rapid commit a lease counts from the first DISCOVER of its exchange, whichever was answered. After so many
+#: seconds a new exchange begins, or a server that comes back after an hour would grant what has already ended.
+RAPID_EXCHANGE = 5.0
 #: How long to hope for an OFFER of the address we want, once another was offered.
 OFFER_WAIT = 1.0
 
