@@ -112,8 +112,13 @@ def test_command_line(make_bench: Any) -> None:
     assert "another holdfast" in second.stderr
     assert command("status", "nothing0").returncode == 4
 
+    def resolv() -> str:
+        return bench.site.on_client("cat", "/etc/resolv.conf")
+
+    bench.agent.wait(lambda: "nameserver 10.77.0.1" in resolv(), 5, "the name server is there")
     assert command("release", "hf0").returncode == 0
     assert bench.agent.addresses() == []
+    bench.agent.wait(lambda: resolv() == "# the lab's own\n", 5, "the former resolv.conf is back")
     bench.agent.wait(lambda: "DHCPRELEASE" in bench.server.log.read_text(), 5, "the server was told")  # rule 14
     again = command("renew", "hf0")
     assert again.returncode == 0, again.stderr

@@ -14,6 +14,48 @@ VIP = "198.51.100.7"
 NEIGHBOUR = "10.77.0.200"
 
 
+def test_no_server_at_first(make_bench: Any) -> None:
+    """DISCOVERs go on until a server is there (rule 41)."""
+    bench = make_bench("dhcpd")
+    bench.site.drop_all()  # counts them
+    bench.agent.start()
+    bench.agent.wait(lambda: bench.site.dropped() >= 2, 10, "two DISCOVERs")
+    bench.server.start()
+    bench.site.heal()
+
+    bench.agent.wait_address(ADDRESS)
+    assert bench.agent.outcomes()[-1]["attempts"] > 3
+
+
+def test_no_carrier_at_first(make_bench: Any) -> None:
+    """Without carrier nothing is sent; with it, at once."""
+    bench = make_bench("dhcpd")
+    bench.server.start()
+    bench.site.carrier(False)
+    bench.agent.start()
+    bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 10, "it runs")
+    assert bench.agent.addresses() == []
+    bench.site.carrier(True)
+    up_at = boottime()
+
+    bench.agent.wait_address(ADDRESS)
+    assert bench.agent.outcomes()[-1]["ended_at"] - up_at < 1.0
+    assert bench.agent.outcomes()[-1]["attempts"] == 2
+
+
+def test_no_interface_at_first(make_bench: Any) -> None:
+    """Named, but not there yet: waited for (rule 63)."""
+    bench = make_bench("dhcpd")
+    bench.site.unplug()
+    bench.server.start()
+    bench.agent.start()
+    bench.agent.wait(lambda: "waiting" in bench.agent.said(), 10, "it is told")
+    bench.site.plug()
+
+    bench.agent.wait_address(ADDRESS)
+    assert bench.agent.running
+
+
 def test_carrier_flap(make_bench: Any) -> None:
     """Carrier goes: the address stays. It comes back: the lease is verified within a second (rule 61)."""
     bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))

@@ -169,10 +169,11 @@ def test_full_disk(make_bench: Any) -> None:
     bench.agent.wait_address(ADDRESS)
     bench.watch(ADDRESS)
     state = bench.agent.inside(bench.agent.state)
+    history = state / "hf0.outcomes.jsonl"
     bench.agent.wait(lambda: any(state.glob("*.lease.json")), 5, "the lease is saved")
+    bench.agent.wait(lambda: history.exists() and "acquired" in history.read_text(), 5, "the first outcome")
     fill_up(state / "fill")
     before = lease_file(state).read_bytes()
-    history = state / "hf0.outcomes.jsonl"
     recorded = history.read_text().count("\n")
 
     bench.agent.wait(lambda: len(bench.lifetimes()) >= 2, 20, "two renewals on a full disk")
