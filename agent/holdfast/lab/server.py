@@ -159,8 +159,9 @@ class LabServer:
         if seen.mac in self._leases:
             return self._leases[seen.mac]
         taken = set(self._leases.values())
-        if seen.requested and IPv4Address(seen.requested) in self.interface.network and seen.requested not in taken:
-            return seen.requested
+        wanted = seen.requested or seen.ciaddr
+        if IPv4Address(wanted) in self.interface.network and wanted not in taken:
+            return wanted
         return next(str(self._first + n) for n in range(256) if str(self._first + n) not in taken)
 
     def _discover(self, request: Request) -> str:

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from holdfast.lab.faults import NO_FAULTS, Faults, Lease
 from holdfast.lab.netns import Namespace, Switch, connect
@@ -23,6 +24,7 @@ from holdfast.lab.watch import NetlinkWatch, Prober
 from holdfast.lab.wirelog import boottime
 
 LINK = "eth0"
+T = TypeVar("T")
 
 
 def holdfast_command() -> list[str]:
@@ -167,6 +169,15 @@ class Stage:
     def routes(self) -> list[Route]:
         """The routes over the client's link now."""
         return self.client.run(lambda: self.client.rtnl.routes(LINK))
+
+    def wait_until(self, condition: Callable[[], T | None], timeout: float) -> T:
+        """What ``condition`` returns as soon as that is true; for what leaves no event. AssertionError after that."""
+        deadline = boottime() + timeout
+        while not (value := condition()):
+            if boottime() > deadline:
+                raise AssertionError(f"still not so after {timeout} s; the client said:\n{self.log()}")
+            time.sleep(0.02)
+        return value
 
     # --- the cable ------------------------------------------------------------------------------------------------
 

@@ -23,13 +23,18 @@ SLACK = 0.25
 
 
 class Renewal(NamedTuple):
-    """One exchange that asks to prolong a lease. Instants are CLOCK_BOOTTIME, None: it did not happen."""
+    """One exchange that asks to prolong a lease. Instants are CLOCK_BOOTTIME, None: it did not happen.
+
+    ``by_unicast``: the ACK came before any broadcast. ``refused``: the lease's own server said NAK.
+    ``silent``: a broadcast went unanswered as well.
+    """
 
     xid: int
     unicast_at: float | None
     broadcast_at: float | None
     ack_at: float | None
     by_unicast: bool
+    refused: bool
     silent: bool
 
     @property
@@ -98,7 +103,8 @@ def renewals(wire: Sequence[Seen]) -> list[Renewal]:
         broadcast_at = next((s.at for s in asked if s.broadcast_renewal), None)
         answered = ack_at is not None and (broadcast_at is None or ack_at < broadcast_at)
         silent = any(s.broadcast_renewal and s.note != "answered" for s in asked)
-        result.append(Renewal(xid, unicast_at, broadcast_at, ack_at, answered, silent))
+        refused = any("NAK" in s.note and "foreign" not in s.note for s in asked)
+        result.append(Renewal(xid, unicast_at, broadcast_at, ack_at, answered, refused, silent))
     return result
 
 
@@ -149,7 +155,7 @@ def _fallback(evidence: Evidence) -> list[str] | None:
         if renewal.by_unicast:
             deaf = False
             continue
-        if renewal.unicast_at is None:
+        if renewal.unicast_at is None or renewal.refused:
             continue
         judged = True
         waited = renewal.fallback

@@ -105,6 +105,12 @@ class NetlinkWatch(_Witness):
         with self._changed:
             return [event for event in self._events if not kinds or event.kind in kinds]
 
+    def settle(self, quiet: float = 0.1) -> None:
+        """Return when netlink has said nothing for a moment: what was done before has been seen."""
+        with self._changed:
+            while self._changed.wait(quiet):
+                pass
+
     def wait_for(self, wanted: Callable[[Event], bool], timeout: float, *, since: float = 0.0) -> Event:
         """The first event after ``since`` that is ``wanted``; AssertionError after ``timeout`` s."""
 

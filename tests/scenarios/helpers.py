@@ -1,0 +1,39 @@
+"""What the scenarios share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.lab.stage import Stage
+from holdfast.lab.wirelog import Seen
+
+
+def ack(seen: Seen) -> bool:
+    """An ACK that reached the wire."""
+    return seen.kind == "ACK" and not seen.note.startswith("lost")
+
+
+def wait_acks(stage: Stage, count: int, timeout: float = 25) -> Seen:
+    """The ``count``-th ACK of the run."""
+    return stage.server.wire.wait_for(ack, timeout, count=count)
+
+
+def assert_kept(stage: Stage, *promises: int, probes: int = 20, **options: Any) -> None:
+    """Every promise that could be judged was kept; those named were judged; the witnesses were awake."""
+    stage.watch.settle()
+    findings = stage.findings(**options)
+    broken = [f"promise {finding.promise}: {finding.text}" for finding in findings if not finding.kept]
+    assert not broken, "\n".join(broken)
+    assert set(promises) <= {finding.promise for finding in findings}
+    asked = [probe for address in stage.server.given for probe in stage.prober.probes(address)]
+    assert len(asked) >= probes, "the prober did not get to ask"
+
+
+def removals(stage: Stage) -> list[str]:
+    """The addresses that were removed from the client's link, in order."""
+    return [event.what for event in stage.watch.events("address-") if event.ifindex == stage.ifindex]
+
+
+def wait_record(stage: Stage, result: str, timeout: float = 15) -> dict[str, Any]:
+    """The first record with that result; polls the journal file, which the client writes after the wire."""
+    return stage.wait_until(lambda: next((r for r in stage.records() if r["result"] == result), None), timeout)
