@@ -84,8 +84,8 @@ class Kernel:
             lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
         )
         routes = self._netlink.dump(
-            _message(rtmsg, [("RTA_TABLE", RT_TABLE_MAIN), ("RTA_OIF", self.ifindex)],
-                     family=AF_INET, table=RT_TABLE_MAIN),
+            # Not asked for by table: the kernel says ENOENT while there is no table main yet.
+            _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET),
             RTM_GETROUTE, "reading routes", _concerns_us,
         )
         read = [_read_route(answer, self.ifindex) for answer in routes]

@@ -26,6 +26,9 @@ RTPROT_DHCP, RT_TABLE_MAIN = 16, 254
 #: keeps the descriptor readable.
 MAX_DATAGRAMS = 64
 
+#: More than a socket's queue holds: its default of 208 KiB counts at least 768 bytes for each datagram.
+MAX_QUEUED = 1024
+
 #: A datagram holds at most this (netlink's NLMSG_GOODSIZE is a page, or 8 KiB; dumps up to 32 KiB).
 MAX_DATAGRAM = 1 << 16
 
@@ -106,13 +109,25 @@ class LinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     break
-                # The kernel had more to tell than the socket could hold (netlink(7)).
+                # The kernel had more to tell than the socket could hold (netlink(7)). What it still holds
+                # is older than what was lost: read after looking, it would take us back in time.
+                self._discard()
                 events += self._look()
                 events.append(self._event(Kind.RESYNC))
                 continue
             for kind, message in split(data):
                 events += self._events(kind, message)
         return events
+
+    def _discard(self) -> None:
+        """Throw away what is queued."""
+        for _ in range(MAX_QUEUED):
+            try:
+                self._socket.recv(1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # lost some more meanwhile
 
     def _events(self, kind: int, message: bytes) -> list[LinkEvent]:
         family = message[16] if len(message) > 16 else -1

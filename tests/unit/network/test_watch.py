@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import ClassVar
 
 import pytest
 from tests.support.leases import make_spec
@@ -210,6 +211,31 @@ def test_a_flood_does_not_hold_the_loop() -> None:
     watch._socket = flood  # type: ignore[assignment]
     assert watch.read() == []
     assert flood.asked == 64
+    real.close()
+
+
+def test_what_is_queued_behind_a_loss_is_not_believed() -> None:
+    """It is older than what was lost: an interface would get its former name back, and keep it."""
+    watch = LinkWatch("lo")
+    name = struct.pack("=HH", 9, 3) + b"old0\0\0\0\0"
+    body = struct.pack("=BxHiII", 0, 772, socket.if_nametoindex("lo"), 0x49, 0) + name
+    stale = struct.pack("=IHHII", 16 + len(body), 16, 0, 0, 0) + body
+    real = watch._socket
+    lost = OSError(errno.ENOBUFS, "No buffer space available")
+
+    class Overrun:
+        queue: ClassVar[list[bytes | OSError]] = [lost, stale, lost, stale]
+
+        def recv(self, _: int) -> bytes:
+            item = self.queue.pop(0) if self.queue else BlockingIOError()
+            if isinstance(item, OSError):
+                raise item
+            return item
+
+    watch._socket = Overrun()  # type: ignore[assignment]
+    assert [event.kind for event in watch.read()] == [Kind.RESYNC]
+    assert watch.name == "lo"
+    assert Overrun.queue == []
     real.close()
 
 
