@@ -48,6 +48,7 @@ class Scene:
         self.client = Client(self.config, rng=Random(seed))
         self.now = START
         self.actions: list[act.Action] = []
+        self.sent_at: list[tuple[float, act.Transmit]] = []
         self.promises = Promises(self.config)
 
     # -- what is
@@ -103,6 +104,7 @@ class Scene:
             self.promises.saw(action, self.now, deaf=path is not None and path.hears_unicast is False)
         assert self.client.lease is None or self.state == "STOPPED" or self.client.lease.valid(self.now)
         self.actions += actions
+        self.sent_at += [(self.now, sent) for sent in of(act.Transmit, actions)]
         return actions
 
     def at(self, when: float) -> list[act.Action]:

@@ -1,0 +1,163 @@
+"""The times of the ladder and of DISCOVER, over many seeds: rules 27, 34 to 37, 41 and 43."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+from statistics import mean, stdev
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
+from tests.support.scene import CLAIMANT, OURS, Scene, of
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core import schedule
+from holdfast.core.lease import ServerPath
+from holdfast.core.outcome import Path, Result
+from holdfast.wire import message as msg
+
+SEEDS = range(60)
+TINY = 1e-6  # instants are large floats
+DAY, WEEK = 86400, 7 * 86400
+LEASES = [10, 11, 13, 17, 20, 30, 45, 60, 90, 120, 240, 600, 1800, 3600, 7200, 43200, DAY, WEEK]
+
+
+def silent(lease: int, seed: int, *, deaf: bool = False) -> tuple[Scene, float]:
+    """A client whose server falls silent at T1, run to the end of its lease; and that end."""
+    scene = Scene(seed=seed).bound(lease=lease)
+    if deaf:
+        scene.client._m.path = ServerPath(scene.lease.server_id, hears_unicast=False)  # type: ignore[arg-type]
+    ends_at = scene.lease.expires_at
+    scene.until(lambda: bool(scene.outcomes) and scene.outcomes[-1].result is Result.EXPIRED)
+    assert scene.now == ends_at
+    return scene, ends_at
+
+
+def ladder(scene: Scene, until: float) -> list[tuple[float, act.Transmit]]:
+    """What was sent after the first lease was won and before ``until``, with its times."""
+    return [(at, sent) for at, sent in scene.sent_at[2:] if at < until]
+
+
+def test_a_fleet_booted_together_spreads() -> None:
+    # rule 34
+    for t1 in (5.0, 60.0, 43200.0):
+        drawn = [schedule.fuzz_t1(t1, Random(seed)) for seed in range(1000)]
+        assert stdev(drawn) >= 0.05 * t1
+        assert max(drawn) <= t1
+        assert min(drawn) >= 0.8 * t1
+    binding_times = [Scene(seed=seed).bound(lease=3600).lease.t1_at - 1000.0 for seed in range(1000)]
+    assert stdev(binding_times) >= 0.05 * mean(binding_times)
+
+
+@pytest.mark.parametrize("lease", LEASES)
+@pytest.mark.parametrize("deaf", [False, True], ids=["unknown", "known deaf"])
+def test_an_unanswered_unicast_is_followed_by_a_broadcast_at_once(lease: int, deaf: bool) -> None:
+    # rule 35
+    for seed in SEEDS if lease < DAY else range(5):
+        scene, ends_at = silent(lease, seed, deaf=deaf)
+        sent = ladder(scene, ends_at)
+        for (at, first), (then, second) in pairwise([(a, s) for a, s in sent if s.path is not Path.DISCOVER]):
+            if first.path is Path.UNICAST:
+                assert second.path is Path.BROADCAST
+                assert then - at <= (0.25 if deaf else 2.0)
+
+
+def test_a_silent_server_is_not_flooded() -> None:
+    # rule 36
+    counts = []
+    for seed in SEEDS:
+        scene, ends_at = silent(DAY, seed)
+        counts.append(len(ladder(scene, ends_at)))
+    assert max(counts) <= 150
+    assert min(counts) >= 60  # and not forgotten either
+
+
+@pytest.mark.parametrize("lease", LEASES)
+def test_two_rounds_are_two_seconds_apart_and_the_last_minute_is_used(lease: int) -> None:
+    # rules 36, 37
+    for seed in SEEDS if lease < DAY else range(10):
+        scene, ends_at = silent(lease, seed)
+        sent = [(at, s) for at, s in ladder(scene, ends_at) if s.path is not Path.DISCOVER]
+        for (at, first), (then, second) in pairwise(sent):
+            assert first.message.xid == second.message.xid or then - at >= 2.0 - TINY
+        broadcasts = [at for at, s in sent if s.path is not Path.UNICAST and at >= ends_at - 60.0]
+        assert len(broadcasts) >= 4
+        assert ends_at - broadcasts[-1] <= 4.0
+
+
+@given(rounds=st.integers(1, 200), left=st.floats(0.0, 1e9), seed=st.integers(0, 1000))
+def test_the_gap_is_never_too_short_nor_too_long(rounds: int, left: float, seed: int) -> None:
+    # rule 36
+    gap = schedule.round_gap(rounds, left, Random(seed))
+    assert 2.0 <= gap <= 1.1 * schedule.GAP_CEILING
+    assert gap <= max(2.0, 0.37 * left)
+
+
+@given(srtt=st.none() | st.floats(0.0, 100.0), left=st.floats(0.0, 1e9), impatient=st.booleans())
+def test_a_rung_waits_within_its_bounds(srtt: float | None, left: float, impatient: bool) -> None:
+    # rule 35
+    wait = schedule.rung_timeout(srtt, left, impatient=impatient)
+    assert 0.05 <= wait <= (0.25 if impatient else 2.0)
+
+
+def test_discover_backs_off_with_jitter_and_never_gives_up() -> None:
+    # rule 41
+    starts = []
+    for seed in SEEDS:
+        scene = Scene(seed=seed, discover_ceiling=64.0).start()
+        scene.wait(4 * 3600.0)
+        times = [at for at, _ in scene.sent_at]
+        gaps = [then - at for at, then in pairwise(times)]
+        assert all(gap <= 64.0 + TINY for gap in gaps)
+        assert all(0.75 * 2**n <= gap <= 1.25 * 2**n for n, gap in enumerate(gaps[:6]))
+        assert times[-1] >= scene.now - 64.0 - TINY
+        starts.append(gaps[0])
+    assert stdev(starts) > 0.05
+
+
+def test_a_server_that_only_says_nak_is_asked_ever_less_often() -> None:
+    # rule 27
+    for seed in range(10):
+        scene = Scene(seed=seed).start()
+        cycles = []
+        while len(cycles) < 14:
+            scene.until_state("SELECTING")
+            assert scene.last.message.message_type == msg.DISCOVER
+            cycles.append(scene.sent_at[-1][0])
+            scene.offer()
+            scene.nak()
+        gaps = [then - at for at, then in pairwise(cycles)]
+        assert all(gap >= 1.0 - TINY for gap in gaps[1:])  # the first NAK is answered at once
+        assert all(gap <= 300.0 + TINY for gap in gaps)
+        assert gaps[-1] >= 250.0
+
+
+def test_after_a_decline_nothing_is_asked_for_ten_seconds() -> None:
+    # rule 43
+    scene = Scene(acd="strict").start()
+    quiet = []
+    for _ in range(12):
+        scene.offer()
+        scene.ack()
+        scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+        assert scene.last.message.message_type == msg.DECLINE
+        declined = scene.now
+        scene.until_sent()
+        assert scene.last.message.message_type == msg.DISCOVER
+        quiet.append(scene.now - declined)
+    assert min(quiet) >= 10.0
+    assert quiet[:9] == [10.0] * 9
+    assert quiet[9:] == [60.0] * 3  # RFC 5227 section 2.1.1: after ten conflicts, one try a minute
+
+
+def test_a_start_delay_is_drawn_only_when_configured() -> None:
+    # rule 42
+    assert of(act.Transmit, Scene().start().actions)
+    for seed in SEEDS:
+        scene = Scene(seed=seed, start_delay=True).start()
+        assert not scene.sent
+        scene.until_sent()
+        assert 1.0 <= scene.now - 1000.0 <= 10.0
