@@ -293,7 +293,8 @@ class Host:
         kind = {msg.DISCOVER: msg.OFFER, msg.REQUEST: msg.ACK}.get(action.message.message_type or 0)
         if kind is not None:
             answer = reply(action.message, kind, lease_time=self.lease_time)
-            self.loop.set_timer(("answer", len(self.sockets.sent)), self.clock.now + 0.002, lambda: self.receive(answer))
+            key = ("answer", len(self.sockets.sent))
+            self.loop.set_timer(key, self.clock.now + 0.002, lambda: self.receive(answer))
 
     def receive(self, message: Message) -> None:
         """A message comes in."""

@@ -51,11 +51,12 @@ class ArpSocket:
         self._send(build_announcement(self._mac, address))
 
     def _send(self, packet: bytes) -> None:
+        self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # the link may have been down meanwhile
         self._socket.sendto(packet, (self._ifname, ETHERTYPE_ARP, 0, 0, BROADCAST_MAC))
 
     def receive(self) -> Claim | None:
         """The next claim, or None when there is no more. Anything unreadable is passed over. OSError:
-        ENETDOWN once when the link goes down, ENODEV when the interface is gone."""
+        ENETDOWN, once when the link goes down."""
         while True:
             try:
                 packet = self._socket.recv(256)

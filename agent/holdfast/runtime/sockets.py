@@ -126,6 +126,7 @@ class LinkSockets:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         if action.destination == BROADCAST:
             datagram = build_udp(action.source, BROADCAST, CLIENT_PORT, SERVER_PORT, payload)
+            clear_error(self._packet)
             self._packet.sendto(datagram, (self._ifname, ETHERTYPE_IPV4, 0, 0, BROADCAST_MAC))
         else:
             self._unicast(action.source, action.destination, payload)
@@ -195,8 +196,8 @@ class LinkSockets:
                 packet, ancillary, flags, address = self._packet.recvmsg(_BUFFER, 128)
             except BlockingIOError:
                 break
-            except OSError as error:
-                if self._lost(error):
+            except OSError:
+                if self._lost():
                     break
                 continue
             if address[2] == _PACKET_OUTGOING:
@@ -224,25 +225,26 @@ class LinkSockets:
             errors += [describe_error(data) for level, kind, data in ancillary
                        if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR)]
         if self._udp is not None:
-            self._udp.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # reading it clears it
+            clear_error(self._udp)
         return errors
 
     def _on_arp(self, _mask: int) -> None:
         for _ in range(BATCH):
             try:
                 claim = self._arp.receive() if self._arp is not None else None
-            except OSError as error:
-                if self._lost(error):
+            except OSError:
+                if self._lost():
                     break
                 continue
             if claim is None:
                 break
             self._listener.on_claim(claim)
 
-    def _lost(self, error: OSError) -> bool:
-        """True when the interface is gone: its packet sockets then stay readable with an error for ever.
-        ENETDOWN comes once when the link goes down, and the socket works on when it is up again."""
-        if error.errno not in (errno.ENODEV, errno.ENXIO):
+    def _lost(self) -> bool:
+        """True when the interface is gone for good: a packet socket is bound to nothing then. Both that
+        and setting the link down are told by one ENETDOWN; after the latter the socket works on when the
+        link is up again. Netlink tells too; this is for when its messages were lost."""
+        if self._packet is not None and self._packet.getsockname()[0]:
             return False
         self.close()
         self._listener.on_gone()
@@ -262,6 +264,12 @@ class LinkSockets:
                 self._loop.unregister(sock.fileno())
                 sock.close()
         self._packet = self._udp = self._raw = None
+
+
+def clear_error(sock: socket.socket) -> None:
+    """Take a pending error (the link was down a moment ago, an ICMP error) off the socket: the next send
+    would report it instead of sending."""
+    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 def read_packet(packet: bytes, ancillary: list[tuple[int, int, bytes]], flags: int) -> Received:

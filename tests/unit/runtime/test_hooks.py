@@ -1,0 +1,183 @@
+"""runtime.hooks with real programs, on the real loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.servers import wait_until
+
+from holdfast.core.outcome import Outcome, Result
+from holdfast.core.outcome import Path as Way
+from holdfast.network.spec import NetworkSpec, Route
+from holdfast.runtime import hooks as room
+from holdfast.runtime.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
+from holdfast.runtime.loop import Loop
+from holdfast.runtime.signals import Signals
+
+OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
+OUTCOME = Outcome("acquire", Result.ACQUIRED, Way.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,
+                  999.0, 999.01)
+
+
+class Bench:
+    """A folder of hooks, and a loop that reaps them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "hooks.d"
+        self.folder.mkdir()
+        self.out = folder
+        self.said: list[str] = []
+        self.loop = Loop()
+        self.hooks = self.make()
+        self.signals = Signals(self.loop, stop=self.loop.stop, child_ended=self._reap, hangup=lambda: None)
+
+    def make(self, time_limit: float = 10.0) -> Hooks:
+        self.hooks = Hooks(str(self.folder), self.loop, lambda _, text: self.said.append(text), time_limit=time_limit)
+        return self.hooks
+
+    def _reap(self) -> None:
+        self.hooks.reap()
+
+    def add(self, name: str, script: str, mode: int = 0o755) -> None:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\nout={self.out}\n{script}\n")
+        path.chmod(mode)
+
+    def run_until(self, condition: Callable[[], object], what: str) -> None:
+        def step() -> object:
+            self.loop.run_once(0.05)
+            return condition()
+
+        wait_until(step, 20, what)
+
+    def idle(self) -> bool:
+        return not self.hooks._running and not self.hooks._waiting
+
+    def close(self) -> None:
+        self.hooks.close()
+        self.signals.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with closing(Bench(tmp_path)) as bench:
+        yield bench
+
+
+def test_a_hook_gets_one_json_object_on_stdin_and_nothing_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    bench.add("10-show", 'cat > $out/stdin; env > $out/env; echo "$#" > $out/args; echo noise')
+    bench.hooks.fire({"name": "$(touch /tmp/never); `x` ; 'quoted'"})
+    bench.run_until(bench.idle, "the hook has ended")
+    assert json.loads((bench.out / "stdin").read_text()) == {"name": "$(touch /tmp/never); `x` ; 'quoted'"}  # rule 73
+    assert "SECRET" not in (bench.out / "env").read_text()
+    assert (bench.out / "args").read_text() == "0\n"
+    assert bench.said == []
+
+
+def test_what_is_no_hook_is_not_run(bench: Bench) -> None:
+    for name, mode in (("plain", 0o644), (".hidden", 0o755), ("editor~", 0o755), ("a.dpkg-old", 0o755)):
+        bench.add(name, f"touch $out/ran-{name}", mode)
+    (bench.folder / "folder").mkdir()
+    bench.hooks.fire({})
+    assert bench.idle()
+    Hooks(str(bench.out / "none"), bench.loop, lambda *_: None).fire({})
+
+
+def test_failures_are_told(bench: Bench) -> None:
+    bench.add("10-exit", "exit 3")
+    bench.add("20-signal", "kill -9 $$")
+    (bench.folder / "30-broken").write_text("#!/nonesuch/interpreter\n")
+    (bench.folder / "30-broken").chmod(0o755)
+    bench.hooks.fire({})
+    bench.run_until(bench.idle, "all have ended")
+    said = " ".join(bench.said)
+    assert "10-exit failed: exit status 3" in said
+    assert "20-signal failed: signal 9" in said
+    assert "30-broken cannot be run: No such file" in said
+
+
+def test_a_hook_that_hangs_is_killed_with_its_children(bench: Bench) -> None:
+    bench.make(time_limit=0.2)
+    bench.add("10-hang", "sleep 1000 & echo $! > $out/child; sleep 1000")
+    bench.hooks.fire({})
+    bench.run_until(bench.idle, "it was killed")
+    assert "took longer than 0.2 s" in bench.said[0]
+    child = int((bench.out / "child").read_text())
+
+    def ended() -> bool:
+        try:
+            return Path(f"/proc/{child}/stat").read_text().split()[2] in "ZX"
+        except OSError:
+            return True
+
+    wait_until(ended, 5, "its child was killed too")
+
+
+def test_only_so_many_run_and_wait(bench: Bench) -> None:
+    for number in range(MAX_RUNNING + 2):
+        bench.add(f"{number:02}", "while [ ! -e $out/go ]; do sleep 0.01; done; echo x >> $out/done")
+    for _ in range(8):
+        bench.hooks.fire({})
+    assert len(bench.hooks._running) == MAX_RUNNING
+    assert len(bench.hooks._waiting) <= MAX_WAITING
+    assert any("is left out" in line for line in bench.said)
+    (bench.out / "go").touch()
+    bench.run_until(bench.idle, "all have had their turn")
+    assert len((bench.out / "done").read_text().split()) >= MAX_WAITING
+
+
+def test_hooks_that_run_at_the_end_are_left_to_end(bench: Bench) -> None:
+    bench.add("10-slow", "echo $$ > $out/pid; while [ ! -e $out/go ]; do sleep 0.01; done; touch $out/ended")
+    bench.hooks.fire({})
+    wait_until(lambda: (bench.out / "pid").exists() and (bench.out / "pid").read_text(), 10, "it has started")
+    bench.hooks.close()
+    (bench.out / "go").touch()
+    wait_until((bench.out / "ended").exists, 10, "it ended by itself")
+
+
+def test_an_overdue_hook_that_has_just_ended(bench: Bench) -> None:
+    bench.add("10-quick", "exit 0")
+    bench.hooks.fire({})
+    [pid] = bench.hooks._running
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    bench.hooks._overdue(pid)  # a zombie's group can still be signalled, or not: neither is an error
+    bench.hooks._overdue(-1)
+    bench.run_until(bench.idle, "it was reaped")
+
+
+def test_what_is_told_to_hooks() -> None:
+    route = Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS)
+    spec = NetworkSpec(IPv4Interface("192.0.2.50/24"), IPv4Address("192.0.2.255"), (route,), 1400, (SERVER,),
+                       ("example.org",), "example.org", "guest", (), None, 1120.0)
+    told: dict[str, Any] = describe("eth0", OUTCOME, spec, now=1000.0, wall=1_700_000_000.0)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["outcome"]["result"] == "acquired"
+    assert told["network"]["routes"] == [{"destination": "0.0.0.0/0", "gateway": "192.0.2.1", "metric": 100}]
+    assert told["network"]["expires"] == "2023-11-14T22:15:20.000Z"
+    endless = NetworkSpec(IPv4Interface("192.0.2.50/32"), routes=(route, Route(route.destination, None, 1, None)),
+                          valid_until=inf)
+    assert describe("eth0", OUTCOME, endless, now=0.0, wall=0.0)["network"]["expires"] is None
+    assert describe("eth0", OUTCOME, None, now=0.0, wall=0.0)["network"] is None
+    assert told["version"] == room.VERSION
+
+
+def test_signals_are_restored_in_the_hook(bench: Bench) -> None:
+    # The hook's shell must not inherit our handlers or a blocked SIGTERM.
+    bench.add("10-term", "kill -TERM $$; touch $out/survived")
+    bench.hooks.fire({})
+    bench.run_until(bench.idle, "it has ended")
+    assert not (bench.out / "survived").exists()
+    assert bench.said == [f"hook {bench.folder}/10-term failed: signal {signal.SIGTERM.value}"]

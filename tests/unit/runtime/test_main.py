@@ -1,0 +1,143 @@
+"""runtime.__main__: arguments, one line for each thing that is wrong, exit statuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.network import LinkError
+from holdfast.runtime import __main__ as main
+from holdfast.runtime.assembly import AlreadyServedError, lock
+
+SOURCE = Path(main.__file__).resolve().parents[2]
+
+
+def run(*words: str, state: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The daemon in a process of its own, for what makes it end at once."""
+    env = {**os.environ, "PYTHONPATH": str(SOURCE), "STATE_DIRECTORY": str(state / "state"),
+           "RUNTIME_DIRECTORY": str(state / "run"), **environ}
+    return subprocess.run(
+        [sys.executable, "-m", "holdfast.runtime", *words], env=env, capture_output=True, text=True, timeout=30,
+        check=False,
+    )
+
+
+def test_arguments() -> None:
+    given = main.read_arguments(["--config", "a.toml", "--state-dir=/s", "eth0", "--runtime-dir", "/r", "eth1", "eth0"])
+    assert given == main.Arguments("a.toml", "/s", "/r", ["eth0", "eth1"])
+    assert main.read_arguments([]) == main.Arguments(None, None, None, [])
+
+
+@pytest.mark.parametrize("words", [["--config"], ["--config="], ["--colour", "eth0"], ["-x"]])
+def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main.read_arguments(words)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "usage:" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (PermissionError(errno.EPERM, "Operation not permitted"), 5),
+        (LinkError(errno.EPERM, "not permitted to bring up eth0: run as root"), 5),
+        (LinkError(errno.EOPNOTSUPP, "lo is not an Ethernet interface"), 4),
+        (OSError(errno.ENODEV, "No such device"), 4),
+        (OSError(errno.EMFILE, "Too many open files"), 1),
+    ],
+)
+def test_errors_of_the_start(error: OSError, status: int) -> None:
+    code, text = main.explain(error)
+    assert code == status
+    assert text
+    assert "\n" not in text
+
+
+def test_no_interface_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "empty.toml"
+    config.write_text("")
+    done = run("--config", str(config), state=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("holdfast: no interface is named")
+
+
+def test_a_wrong_configuration_names_file_and_key(tmp_path: Path) -> None:
+    config = tmp_path / "bad.toml"
+    config.write_text("[defaults]\nmetrik = 1\n")
+    done = run("--config", str(config), "eth0", state=tmp_path)
+    assert done.returncode == 6
+    assert "bad.toml" in done.stderr
+    assert "metrik" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interface_that_is_not_ethernet(tmp_path: Path) -> None:
+    done = run("lo", state=tmp_path)
+    assert done.returncode in (4, 5)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.root
+def test_without_the_rights(tmp_path: Path) -> None:
+    """Root without capabilities: one line that says what is missing."""
+    folder = str(tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(SOURCE), "STATE_DIRECTORY": folder, "RUNTIME_DIRECTORY": folder}
+    script = 'ip link add hf0 type veth peer name hf1 && ip link set hf0 up && ip link set hf1 up && exec "$@"'
+    for dropped, word in (("-net_raw", "CAP_NET_RAW"), ("-net_admin", "CAP_NET_ADMIN")):
+        done = subprocess.run(
+            ["unshare", "--net", "sh", "-c", script, "sh", "setpriv", "--bounding-set", dropped, "--",
+             sys.executable, "-m", "holdfast.runtime", "hf0"],
+            env=env, capture_output=True, text=True, timeout=30, check=False,
+        )
+        assert done.returncode == 5, done.stderr
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_rights_are_read_from_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real_open = open
+    status = tmp_path / "status"
+    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(
+        status if path == "/proc/self/status" else path, *more, **named))
+    status.write_text("Name:\tx\nCapEff:\t0000000000001000\n")
+    assert main._may_configure()
+    status.write_text("CapEff:\t0000000000002000\n")
+    assert not main._may_configure()
+    status.write_text("CapEff:\tnonsense\n")
+    assert main._may_configure() == (os.geteuid() == 0)
+    status.write_text("")
+    assert main._may_configure() == (os.geteuid() == 0)
+
+
+# -- one agent for one interface -----------------------------------------------------------------
+
+
+def test_a_second_agent_is_told_of_the_first(tmp_path: Path) -> None:
+    first = lock(str(tmp_path), "eth0")
+    assert first is not None
+    with pytest.raises(AlreadyServedError, match=f"eth0 is served by another holdfast \\(pid {os.getpid()}\\)"):
+        lock(str(tmp_path), "eth0")
+    other = lock(str(tmp_path), "eth1")
+    os.close(first)
+    again = lock(str(tmp_path), "eth0")
+    assert again is not None
+    assert other is not None
+    os.close(again)
+    os.close(other)
+
+
+def test_a_folder_that_cannot_be_written_locks_nothing(tmp_path: Path) -> None:
+    assert lock(str(tmp_path / "none"), "eth0") is None
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "eth0.lock").symlink_to(tmp_path / "victim")
+    assert lock(str(tmp_path), "eth0") is None
+    assert not (tmp_path / "victim").exists()
