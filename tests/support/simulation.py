@@ -104,12 +104,13 @@ class Kernel:
 
 @dataclass
 class Entry:
-    """One line of a host's transcript. ``left``: seconds of lease in use, None without one."""
+    """One line of a host's transcript: what the client asked for, or a message that reached it. ``left``: seconds
+    of the lease in use, None without one."""
 
     at: float
     left: float | None
     state: str
-    action: act.Action
+    what: act.Action | ev.Received
 
 
 class Host:
@@ -175,7 +176,14 @@ class Host:
                 self.promises.released = True
             if isinstance(event, ev.AddressConflict):
                 self.promises.conflicts.add(event.address)
+            if isinstance(event, ev.Received):
+                self._note(event)
             self._perform(self.client.handle(event, self.world.now))
+
+    def _note(self, what: act.Action | ev.Received) -> None:
+        now, lease = self.world.now, self.lease
+        left = None if lease is None else lease.seconds_left(now)
+        self.transcript.append(Entry(now, left, self.state, what))
 
     def tick(self) -> None:
         """Serve the client's timers."""
@@ -194,10 +202,8 @@ class Host:
                     self.crash()
                     return
             path = client.snapshot().path
-            now = self.world.now
-            left = None if client.lease is None else client.lease.seconds_left(now)
-            self.transcript.append(Entry(now, left, self.state, action))
-            self.promises.saw(action, now, deaf=path is not None and path.hears_unicast is False)
+            self._note(action)
+            self.promises.saw(action, self.world.now, deaf=path is not None and path.hears_unicast is False)
             handler = _PERFORM.get(type(action))
             if handler is not None:
                 handler(self, action)
