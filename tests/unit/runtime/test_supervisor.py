@@ -1,0 +1,158 @@
+"""runtime.supervisor: the real process with a real server; and what it does with parts that fail."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.bench import ADDRESS, Bench
+from tests.support.driving import VirtualClock
+
+from holdfast.observe.log import Log
+from holdfast.runtime.assembly import make_parts, make_reporter
+from holdfast.runtime.clock import Jump
+from holdfast.runtime.supervisor import Supervisor
+from holdfast.settings.model import Settings
+
+DAEMON = [sys.executable, "-m", "holdfast.runtime"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Bench("dnsmasq", tmp_path) as bench:
+        yield bench
+
+
+@pytest.mark.root
+def test_systemd_hears_of_readiness_status_life_and_end(bench: Bench, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        told: list[str] = []
+
+        def hear(wanted: str) -> None:
+            while wanted not in told:
+                told.append(manager.recv(1000).decode())
+
+        bench.agent.start(launcher=["env", f"NOTIFY_SOCKET={tmp_path}/notify", "WATCHDOG_USEC=200000", *DAEMON])
+        hear("READY=1")  # a boot does not wait for a server: there is none yet
+        bench.server.start()
+        hear(f"STATUS=hf0: BOUND {ADDRESS}")
+        told.clear()
+        hear("WATCHDOG=1")
+        assert bench.agent.terminate() == 0
+        hear("STOPPING=1")
+    assert bench.agent.addresses() == [ADDRESS]
+
+
+@pytest.mark.root
+def test_an_interface_that_is_missing_is_waited_for(bench: Bench) -> None:
+    bench.server.start()
+    bench.site.unplug()
+    bench.agent.start()
+    bench.agent.wait(lambda: "no interface called 'hf0'" in bench.agent.said(), 10, "it says what it waits for")
+    bench.site.plug()
+    bench.agent.wait_address(ADDRESS)
+    assert "hf0 is here" in bench.agent.said()
+
+
+@pytest.mark.root
+def test_one_interface_does_not_wait_for_another(bench: Bench) -> None:
+    bench.server.start()
+    bench.agent.start(launcher=[*DAEMON, "hf9"])  # hf9 is never there
+    bench.agent.wait_address(ADDRESS)
+    assert "waiting for it" in bench.agent.said()
+    status = bench.agent.command("status", "hf9", "--json")
+    assert status.returncode == 0, status.stderr
+
+
+@pytest.mark.root
+def test_a_second_agent_is_refused_and_the_first_goes_on(bench: Bench) -> None:
+    bench.server.start()
+    bench.agent.start()
+    bench.agent.wait_address(ADDRESS)
+    second = bench.site.client.popen(
+        [*DAEMON, "hf0"], env=bench.agent._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _, said = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert "is served by another holdfast" in said
+    assert said.count("\n") == 1
+    assert bench.agent.status()["state"] == "BOUND"
+
+
+@pytest.mark.root
+def test_hooks_run_after_changes_and_sighup_changes_nothing(bench: Bench, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.d"
+    hooks.mkdir()
+    hook = hooks / "10-show"
+    hook.write_text(f"#!/bin/sh\ncat > {tmp_path}/told.new && mv {tmp_path}/told.new {tmp_path}/told\n")
+    hook.chmod(0o755)
+    bench.agent.config.write_text(f'[agent]\nhooks_dir = "{hooks}"\ncontrol_group = "nonesuch"\n')
+    bench.server.start()
+    bench.agent.start()
+    bench.agent.wait((tmp_path / "told").exists, 20, "the hook was run")
+    told = json.loads((tmp_path / "told").read_text())
+    assert told["outcome"]["result"] == "acquired"
+    assert told["network"]["address"] == f"{ADDRESS}/24"
+    bench.agent.wait(lambda: "there is no group nonesuch" in bench.agent.said(), 10, "the group is told of")
+
+    assert bench.agent.process is not None
+    bench.agent.process.send_signal(signal.SIGHUP)
+    bench.agent.wait(lambda: "SIGHUP changes nothing" in bench.agent.said(), 10, "SIGHUP is answered")
+    assert bench.agent.status()["state"] == "BOUND"
+    assert bench.agent.terminate() == 0  # rule 51
+
+
+@pytest.mark.root
+def test_a_folder_that_cannot_be_made_is_a_notice(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    bench.server.start()
+    bench.agent.start(launcher=[*DAEMON, "--state-dir", f"{tmp_path}/file/state", "--runtime-dir",
+                                f"{tmp_path}/file/run"])
+    bench.agent.wait_address(ADDRESS)
+    assert "/file/state cannot be made: Not a directory" in bench.agent.said()
+    bench.agent.wait(lambda: "hf0: no control socket" in bench.agent.said(), 10, "the socket is told of")
+
+
+# -- in this process -----------------------------------------------------------------------------
+
+
+def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    log = Log("stderr", fd=write)
+    supervisor = Supervisor([], Settings(), str(tmp_path / "state"), str(tmp_path / "run"), log, VirtualClock())
+    supervisor.start()
+    supervisor.loop.on_jump(Jump(asleep=0.0, stepped=-3600.0))  # rule 44
+    supervisor.loop.on_jump(Jump(asleep=60.0, stepped=0.0))
+    supervisor.close()
+    os.close(write)
+    with open(read, encoding="utf-8") as said:
+        assert said.read() == "the wall clock was set by -3600.0 s; leases do not depend on it\n"
+
+
+def test_real_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
+    log = Log("stderr")
+    settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False))
+    reporter = make_reporter("eth0", settings, str(tmp_path), log)
+    clock = VirtualClock()
+    supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
+    try:
+        parts = make_parts("eth0", settings.interface("eth0"), str(tmp_path), supervisor.loop, clock, reporter,
+                           supervisor._resolver)
+        assert parts.tools.resolver() is None
+        assert "namespace" in parts.port_holder() or "pid" in parts.port_holder() or "found" in parts.port_holder()
+        assert supervisor._resolver() is supervisor._resolver()
+        with pytest.raises(OSError, match="no interface called 'nonesuch0'") as caught:
+            parts.find("nonesuch0")
+        assert caught.value.errno == errno.ENODEV
+    finally:
+        supervisor.close()
