@@ -85,7 +85,7 @@ def _check(fault: tuple[str, str] | None, ifname: str, method: str) -> None:
     if kind == "LinkBusy":
         raise ResolverError(
             f"systemd-resolved takes the name servers of {ifname} from systemd-networkd, which manages it: "
-            "hand the link over first (holdfast takeover)"
+            "take the link over from it first"
         )
     raise ResolverError(f"systemd-resolved refuses {method} for {ifname}: {text or error}")
 
