@@ -20,7 +20,10 @@ from holdfast.lab.wirelog import Seen
 RATE = 50_000
 SECONDS = 10
 LEASE = 40
-"""T1 falls 20 s after the lease was won; the flood begins 5 s before it."""
+LEAD = 5
+"""The flood begins so many seconds before T1, which falls at half of the lease."""
+SETTLE = 3
+"""Seconds after the flood before memory is read for the last time."""
 
 _SENDER = Path(__file__).with_name("bench_sender.py")
 
@@ -31,14 +34,14 @@ def measure_flood(client: str, tell: Tell) -> Flood:
         running = room.start()
         room.first_address(PATIENCE)
         bound = room.server.wire.wait_for(lambda seen: seen.kind == "ACK", 5)
-        wait(LEASE / 2 - 5, "flood: wait for T1", tell)
+        wait(LEASE / 2 - LEAD, "flood: wait for T1", tell)
         before = running.usage()
         sender = _start_sender(room, bound)
         tell(f"flood: {SECONDS} s of {RATE} packets per second")
         peak, work = _watch(running, sender), used(before, running.usage())
         out, _ = sender.communicate()
         sent, took = out.split()
-        wait(3, "flood: over, settle", tell)
+        wait(SETTLE, "flood: over, settle", tell)
         renewal, late = renewal_in(room.server.wire.all(), LEASE / 2)
         return Flood(
             rate=int(sent) / float(took),

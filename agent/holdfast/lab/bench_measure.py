@@ -115,7 +115,7 @@ def measure_fault(clients: Sequence[str], tell: Tell) -> dict[str, dict[str, lis
                 break
             left = deadline - time.monotonic()
             tell(f"fault: {left:.0f} s at most; waiting for {', '.join(waiting)}")
-            time.sleep(min(2.0, max(left, 0)))  # how often to look; what is measured has its own time stamps
+            time.sleep(min(1.0, max(left, 0)))  # how often to look; what is measured has its own time stamps
         return {
             client: {str(lease): unanswered(rooms[client, lease].server.wire.all()) for lease in LEASES}
             for client in clients

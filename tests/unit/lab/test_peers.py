@@ -96,10 +96,9 @@ def test_use_between_two_readings_counts_new_processes_and_forgets_ended_ones() 
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make namespaces")
-@pytest.mark.skipif(find("udhcpc") is None, reason="needs udhcpc (package udhcpc)")
 def test_a_client_in_its_cage_changes_nothing_outside() -> None:
     resolver = Path("/etc/resolv.conf").read_bytes()
-    with Room("udhcpc", lease_of(3600)) as room:
+    with Room("holdfast", lease_of(3600)) as room:
         running = room.start()
         assert room.first_address(20) > room.first_discover(1) > running.started
         room.server.wire.wait_for(lambda seen: seen.kind == "ACK", 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,16 @@ class Running:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the namespace's first process, which takes all others with it; nobody can tidy up."""
+        """SIGKILL to the namespace's first process, which takes all others with it; nobody can tidy up.
+
+        The kernel lets unshare(1), its parent, see that end only when all the others have ended.
+        """
+        pid = self._shell.pid
+        with contextlib.suppress(OSError):
+            for init in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(init), signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._shell.wait(10)
         self._shell.kill()
         self._shell.wait()
         for pipe in (self._shell.stdin, self._shell.stdout):
@@ -112,20 +122,20 @@ class Running:
                     pipe.close()
 
     def pids(self) -> list[int]:
-        """The client's processes, without the cage's own."""
+        """The client's living processes, without the cage's own."""
         mine = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
             with contextlib.suppress(OSError, ValueError):
-                if os.readlink(f"/proc/{entry}/ns/pid") == self._namespace and not self._is_spare(int(entry)):
+                if os.readlink(f"/proc/{entry}/ns/pid") == self._namespace and self._is_clients(int(entry)):
                     mine.append(int(entry))
         return mine
 
-    def _is_spare(self, pid: int) -> bool:
+    def _is_clients(self, pid: int) -> bool:
         status = Path(f"/proc/{pid}/status").read_text()
         inner = int(status.split("NSpid:", 1)[1].split("\n", 1)[0].split()[-1])
-        return inner in self._spare
+        return inner not in self._spare and "State:\tZ" not in status
 
     def usage(self) -> Usage:
         """Read /proc for every process of the client; processes that end meanwhile are left out."""

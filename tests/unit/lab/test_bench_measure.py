@@ -1,0 +1,74 @@
+"""Every measurement once, on Holdfast, with everything as short as it can be. What comes out is plausible."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from holdfast.lab import bench, bench_flood, bench_measure
+from holdfast.lab.bench_flood import measure_flood
+from holdfast.lab.bench_measure import measure_fault, measure_idle, measure_starts
+from holdfast.lab.bench_room import Room
+from holdfast.lab.peers import ALL, Peer
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make namespaces"),
+]
+
+BROKEN = Peer("broken", ("sh", "-c", "echo I give up; exit 3 # {iface}"), ("sh",))
+
+
+def quiet(_words: str) -> None:
+    """Nobody is watching."""
+
+
+def test_a_short_benchmark_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "SETTLE", 0)
+    figures = tmp_path / "figures.json"
+    arguments = ["--runs", "1", "--idle", "1", "--clients", "holdfast", "--parts", "starts", "idle"]
+    assert bench.main([*arguments, "--json", str(figures)]) == 0
+    raw = json.loads(figures.read_text())
+    (discover,), (address,) = raw["starts"]["holdfast"]["discover"], raw["starts"]["holdfast"]["address"]
+    assert 0 < discover < address
+    assert 0 < raw["starts"]["holdfast"]["server"][0] < address
+    assert raw["idle"]["holdfast"]["pss"] > 100_000
+    assert raw["idle"]["holdfast"]["processes"] >= 1
+    assert "holdfast" in capsys.readouterr().out
+
+
+def test_a_client_that_ends_is_counted_as_failed_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALL, "broken", BROKEN)
+    said: list[str] = []
+    assert measure_starts(["broken"], 0, said.append)["broken"].failed == 1
+    assert "I give up" in said[-1]
+    assert measure_idle(["broken"], 0.1, 0.1, said.append) == {}
+
+
+def test_a_cage_that_cannot_be_built_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    helpers = (((("false",)), "/run/never"),)
+    monkeypatch.setitem(ALL, "broken", Peer("broken", ("sh",), ("sh",), helpers=helpers))
+    with Room("broken", bench_measure.lease_of(60)) as room, pytest.raises(RuntimeError, match="did not make"):
+        room.start()
+
+
+def test_the_fault_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_measure, "LEASES", (10,))  # the shortest lease that Holdfast takes as it is
+    first, *later = measure_fault(["holdfast"], quiet)["holdfast"]["10"]
+    assert 0 < first < 2.5
+    assert all(0 < took < first for took in later)
+
+
+def test_the_flood_reaches_a_client_that_renews_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LEASE": 10, "LEAD": 1, "SECONDS": 3, "SETTLE": 0, "RATE": 2000}.items():
+        monkeypatch.setattr(bench_flood, name, value)
+    flood = measure_flood("holdfast", quiet)
+    assert flood.kept
+    assert flood.renewal is not None
+    assert 0 < flood.rate <= 2100
+    assert flood.pss_peak > 0
