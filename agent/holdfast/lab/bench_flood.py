@@ -21,7 +21,7 @@ RATE = 50_000
 SECONDS = 10
 LEASE = 40
 LEAD = 5
-"""The flood begins so many seconds before T1, which falls at half of the lease."""
+"""The flood begins so many seconds before T1, which falls at half of the lease; Holdfast asks up to 4 s earlier."""
 SETTLE = 3
 """Seconds after the flood before memory is read for the last time."""
 

@@ -167,11 +167,14 @@ def _code_verdicts(figures: Figures) -> list[Verdict]:
         return found
     what = f"{flood.rate:.0f} malformed packets/s, {flood.seconds:.0f} s"
     growth = flood.pss_peak - flood.pss_before
-    renewal = "never" if flood.renewal is None else f"{_scaled(flood.renewal, 1000, 'ms')} after it was asked for"
+    renewed, on_time = "never renewed", False
+    if flood.renewal is not None and flood.late is not None:
+        renewed = f"ACK {_scaled(flood.renewal, 1000, 'ms')} after the REQUEST, {flood.late:+.1f} s from the server's T1"
+        on_time = flood.renewal < 2.5 and flood.late < 2.5
     return [
         *found,
         Verdict(what, "kept" if flood.kept else "lost", "lease kept", flood.kept),
-        Verdict(what, f"renewed {renewal}", "renewal on time", flood.renewal is not None and flood.renewal < 2.5),
+        Verdict(what, renewed, "renewal on time", on_time),
         Verdict(what, f"{growth / MIB:+.2f} MiB", "memory flat", growth < MIB),
     ]
 

@@ -110,7 +110,7 @@ def test_without_a_peer_the_verdict_is_open() -> None:
 def test_a_lost_renewal_in_the_flood_is_a_miss() -> None:
     flood = replace(full().flood, renewal=None, late=None)  # type: ignore[type-var]
     missed = [one for one in report.verdicts(replace(full(), flood=flood)) if one.met is False]
-    assert [one.measured for one in missed] == ["renewed never"]
+    assert [one.measured for one in missed] == ["never renewed"]
 
 
 def test_the_tables_have_a_row_for_each_client_and_ours_first() -> None:
