@@ -169,7 +169,7 @@ def _code_verdicts(figures: Figures) -> list[Verdict]:
     growth = flood.pss_peak - flood.pss_before
     renewed, on_time = "never renewed", False
     if flood.renewal is not None and flood.late is not None:
-        renewed = f"ACK {_scaled(flood.renewal, 1000, 'ms')} after the REQUEST, {flood.late:+.1f} s from the server's T1"
+        renewed = f"ACK {_scaled(flood.renewal, 1000, 'ms')} after the REQUEST, {flood.late:+.1f} s from nominal T1"
         on_time = flood.renewal < 2.5 and flood.late < 2.5
     return [
         *found,
