@@ -42,6 +42,8 @@ class Faults:
     ``delay`` seconds before an answer; ``duplicates`` extra copies of each; ``reorder`` the probability
     that an answer is held back for half a second more; ``malformed`` bad replies before each good one.
     ``options`` are added to each OFFER and ACK by number (replacing ours), ``omit`` are left out.
+    ``ignores``: kinds of message that are never answered. ``only_from_any``: what comes from an address other
+    than 0.0.0.0 is not answered. ``relayed``: answers come from the relay's IP address, not from the identifier's.
     """
 
     unicast: Unicast = Unicast.ANSWERED
@@ -61,6 +63,9 @@ class Faults:
     malformed: int = 0
     options: Mapping[int, bytes] = field(default_factory=dict)
     omit: tuple[int, ...] = ()
+    ignores: tuple[str, ...] = ()
+    only_from_any: bool = False
+    relayed: bool = False
 
 
 NO_FAULTS = Faults()

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from holdfast.lab.faults import NO_FAULTS, Faults, Lease, Unicast, within
+from holdfast.lab.faults import NO_FAULTS, Faults, Lease, Unicast, Window, within
 from holdfast.lab.messages import ANY, BROADCAST, Request, encode_reply, malformed_reply, parse_request
 from holdfast.lab.netns import Namespace
 from holdfast.lab.wirelog import ETH_P_IP, Seen, WireLog, boottime, packet_socket, receive
@@ -28,7 +28,10 @@ FOREIGN_SERVER = "192.0.2.200"
 
 
 class LabServer:
-    """One server on link ``link`` of ``namespace``; ``address`` (with prefix length) is its own there."""
+    """One server on link ``link`` of ``namespace``; ``address`` (with prefix length) is its own there.
+
+    ``identity``: its server identifier (option 54) when that is not its address, as behind a relay.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class LabServer:
         link: str = "srv0",
         *,
         address: str = "192.0.2.1/24",
+        identity: str | None = None,
         first: str = "192.0.2.50",
         lease: Lease | None = None,
         faults: Faults = NO_FAULTS,
@@ -46,13 +50,14 @@ class LabServer:
         self.faults = faults
         self.wire = WireLog(log)
         self.interface = IPv4Interface(address)
-        self.identity = str(self.interface.ip)
+        self.identity = identity or str(self.interface.ip)
         self.first_ack_at: float | None = None
         #: Every address that an ACK has given so far.
         self.given: tuple[str, ...] = ()
         self._first = IPv4Address(first)
         self._leases: dict[str, str] = {}
         self._forgotten: set[str] = set()
+        self._declined: set[str] = set()
         self._moved = False
         self._lost_memory = False
         self._random = random.Random(seed)
@@ -133,8 +138,10 @@ class LabServer:
     def _decide(self, request: Request) -> str:
         """Answer or not; what was done, in a word."""
         faults, seen = self.faults, request.seen
-        if self.first_ack_at is not None and within(faults.silent, self.elapsed):
+        if self._in(faults.silent) or seen.kind in faults.ignores:
             return "silent"
+        if faults.only_from_any and seen.source != ANY:
+            return "silent: not from 0.0.0.0"
         if seen.unicast_renewal:
             if seen.destination != self.identity:
                 return "for another server"
@@ -147,9 +154,15 @@ class LabServer:
             return self._discover(request)
         if seen.kind == "REQUEST":
             return self._request(request)
-        if seen.kind == "RELEASE":
+        if seen.kind in {"RELEASE", "DECLINE"}:
             self._leases.pop(seen.mac, None)
+        if seen.kind == "DECLINE" and seen.requested:
+            self._declined.add(seen.requested)
         return "noted"
+
+    def _in(self, windows: tuple[Window, ...]) -> bool:
+        """True inside one of ``windows``; before the first ACK only those that begin before 0 count."""
+        return within(windows, -1.0 if self.first_ack_at is None else self.elapsed)
 
     def _choose(self, seen: Seen) -> str:
         """Where the client is moved to, what it has, what it asks for if free, or a new one."""
@@ -158,7 +171,7 @@ class LabServer:
             return faults.move_to
         if seen.mac in self._leases:
             return self._leases[seen.mac]
-        taken = set(self._leases.values())
+        taken = self._declined.union(self._leases.values())
         wanted = seen.requested or seen.ciaddr
         if IPv4Address(wanted) in self.interface.network and wanted not in taken:
             return wanted
@@ -172,7 +185,7 @@ class LabServer:
         seen, faults = request.seen, self.faults
         if seen.server_id is not None and seen.server_id != self.identity:
             return "for another server"
-        if self.first_ack_at is not None and within(faults.nak, self.elapsed):
+        if self._in(faults.nak):
             self._reply(request, "nak")
             return "NAK"
         wanted = seen.requested if seen.ciaddr == ANY else seen.ciaddr
@@ -204,9 +217,10 @@ class LabServer:
         options = [option for option in options if option[0] not in {_NAMES.get(code) for code in faults.omit}]
         destination = self._destination(seen, kind, address)
         delay = faults.delay + (0.5 if self._random.random() < faults.reorder else 0.0)
+        source = str(self.interface.ip) if faults.relayed else server
         for _ in range(faults.malformed):
-            self._later(delay, malformed_reply(request, self._mac, server, destination, self._random), None)
-        frame, sent = encode_reply(request, self._mac, server, destination, address=address, options=options)
+            self._later(delay, malformed_reply(request, self._mac, source, destination, self._random), None)
+        frame, sent = encode_reply(request, self._mac, source, destination, address=address, options=options)
         if self._random.random() < faults.loss:
             self.wire.add(replace(sent, at=boottime(), note="lost on the way"))
             return
@@ -223,7 +237,7 @@ class LabServer:
         options += [
             ("subnet_mask", str(self.interface.netmask)),
             ("broadcast_address", str(self.interface.network.broadcast_address)),
-            ("router", self.identity),
+            ("router", str(self.interface.ip)),
         ]
         replaced = {_NAMES.get(code) for code in faults.options}
         options = [option for option in options if option[0] not in replaced]

@@ -21,7 +21,7 @@ from holdfast.lab.rtnl import Address, Route
 from holdfast.lab.server import LabServer
 from holdfast.lab.verdict import Evidence, Finding, judge, spans
 from holdfast.lab.watch import NetlinkWatch, Prober
-from holdfast.lab.wirelog import boottime
+from holdfast.lab.wirelog import Seen, boottime, merged
 
 LINK = "eth0"
 T = TypeVar("T")
@@ -46,8 +46,9 @@ def hardware_address(link: str) -> str:
 class Stage:
     """Server and client on one cable (with ``switch``: on a switch, so that carrier can go), all in namespaces.
 
-    ``config`` is the text of a configuration file for the client. Use it as a context manager; leaving it ends
-    everything. ``client.directory`` and ``server_machine.directory`` are temporary folders.
+    ``config`` is the text of a configuration file for the client; ``identity`` the server's identifier when it is not
+    its address; ``private_files`` is False for a client that brings its own view of the file system. Use it as a
+    context manager; leaving it ends everything. ``client.directory`` and ``server_machine.directory`` are temporary.
     """
 
     def __init__(
@@ -57,19 +58,22 @@ class Stage:
         faults: Faults = NO_FAULTS,
         switch: bool = False,
         config: str = "",
+        identity: str | None = None,
+        private_files: bool = True,
     ) -> None:
         self._stack = ExitStack()
+        self.servers: list[LabServer] = []
         try:
-            self.client = self._stack.enter_context(Namespace("client"))
+            self.client = self._stack.enter_context(Namespace("client", private_files=private_files))
             self.server_machine = self._stack.enter_context(Namespace("server"))
             self.port = self._wire(switch)
             self.rtnl = self.server_machine.rtnl
-            self.server = self.add_server("192.0.2.1/24", lease=lease, faults=faults)
+            self.server = self.add_server("192.0.2.1/24", identity=identity, lease=lease, faults=faults)
             self.ifindex = self.client.run(lambda: socket.if_nametoindex(LINK))
             self.mac = self.client.run(lambda: hardware_address(LINK))
             self.watch = NetlinkWatch(self.client)
             self._stack.callback(self.watch.close)
-            self.prober = Prober(self.server_machine, lambda: self.server.given)
+            self.prober = Prober(self.server_machine, self.given, only=self.mac)
             self._stack.callback(self.prober.close)
         except BaseException:
             self._stack.close()
@@ -90,13 +94,21 @@ class Stage:
         self.switch.plug(self.server_machine, "srv0")
         return port
 
-    def add_server(self, address: str, *, lease: Lease | None = None, faults: Faults = NO_FAULTS) -> LabServer:
+    def given(self) -> set[str]:
+        """Every address that an ACK has given."""
+        return {address for server in self.servers for address in server.given}
+
+    def add_server(
+        self, address: str, *, identity: str | None = None, lease: Lease | None = None, faults: Faults = NO_FAULTS
+    ) -> LabServer:
         """Another server on the same cable; its log is its own."""
         self.server_machine.run(lambda: self.rtnl.add_address("srv0", address))  # again does no harm
         name = address.partition("/")[0]
         log = self.server_machine.directory / f"wire-{name}.jsonl"
-        server = LabServer(self.server_machine, address=address, lease=lease, faults=faults, log=log)
+        machine = self.server_machine
+        server = LabServer(machine, address=address, identity=identity, lease=lease, faults=faults, log=log)
         self._stack.callback(server.close)
+        self.servers.append(server)
         return server
 
     # --- the client -----------------------------------------------------------------------------------------------
@@ -196,9 +208,13 @@ class Stage:
 
     # --- the verdict ----------------------------------------------------------------------------------------------
 
+    def wire(self) -> list[Seen]:
+        """What client and servers have said to each other so far, each message once."""
+        return [seen for seen in merged([server.wire.all() for server in self.servers]) if seen.mac == self.mac]
+
     def evidence(self, *, foreign: Iterable[str] = (), released: bool = False, records: bool = True) -> Evidence:
         """All that was seen until now."""
-        wire = [seen for seen in self.server.wire.all() if seen.mac == self.mac]
+        wire = self.wire()
         return Evidence(
             wire=wire,
             events=self.watch.events(),

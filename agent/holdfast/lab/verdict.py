@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
-from holdfast.lab.watch import Event, Probe
+from holdfast.lab.watch import PROBE_GAP, Event, Probe
 from holdfast.lab.wirelog import Seen
 
 #: Bounds of promise 1, seconds: from the first unicast to the first broadcast (rule 35), and to the ACK.
@@ -26,7 +26,7 @@ class Renewal(NamedTuple):
     """One exchange that asks to prolong a lease. Instants are CLOCK_BOOTTIME, None: it did not happen.
 
     ``by_unicast``: the ACK came before any broadcast. ``refused``: the lease's own server said NAK.
-    ``silent``: a broadcast went unanswered as well.
+    ``silent``: a broadcast went unanswered as well, or its answer was lost on the way.
     """
 
     xid: int
@@ -73,8 +73,10 @@ class Evidence:
     """All that the witnesses saw of one run on link ``ifindex``, and when it ended.
 
     ``probes``: by address. ``records``: the outcome journal. ``foreign``: addresses and routes that others put
-    there and that must not move. ``excused``: times in which the cable was out. ``released``: the operator gave
-    the lease back.
+    there and that must not move. ``excused``: times in which the cable was out, or nobody could expect the client to
+    have seen yet what somebody else did. ``released``: the operator gave the lease back. ``meddled``: instants at which
+    somebody else removed the client's address. ``contested``: somebody else has the address too (a proven conflict).
+    ``delay``: seconds that the server takes for each answer.
     """
 
     wire: Sequence[Seen]
@@ -86,6 +88,9 @@ class Evidence:
     foreign: frozenset[str] = frozenset()
     excused: Sequence[tuple[float, float]] = ()
     released: bool = False
+    meddled: Sequence[float] = ()
+    contested: frozenset[str] = frozenset()
+    delay: float = 0.0
 
 
 def renewals(wire: Sequence[Seen]) -> list[Renewal]:
@@ -102,7 +107,8 @@ def renewals(wire: Sequence[Seen]) -> list[Renewal]:
         unicast_at = next((s.at for s in asked if s.unicast_renewal), None)
         broadcast_at = next((s.at for s in asked if s.broadcast_renewal), None)
         answered = ack_at is not None and (broadcast_at is None or ack_at < broadcast_at)
-        silent = any(s.broadcast_renewal and s.note != "answered" for s in asked)
+        lost = any(s.xid == xid and s.kind == "ACK" and not _sent(s) for s in wire)
+        silent = lost or any(s.broadcast_renewal and s.note != "answered" for s in asked)
         refused = any("NAK" in s.note and "foreign" not in s.note for s in asked)
         result.append(Renewal(xid, unicast_at, broadcast_at, ack_at, answered, refused, silent))
     return result
@@ -165,7 +171,7 @@ def _fallback(evidence: Evidence) -> list[str] | None:
         elif waited is not None and waited > limit:
             broken.append(f"xid {renewal.xid:#x}: the broadcast came {waited:.2f} s after the unicast")
         latency = renewal.latency
-        if latency is not None and not renewal.silent and latency > ANSWERED[deaf] + SLACK:
+        if latency is not None and not renewal.silent and latency > ANSWERED[deaf] + evidence.delay + SLACK:
             broken.append(f"xid {renewal.xid:#x}: {latency:.2f} s from the unicast to the ACK")
         if renewal.ack_at is not None:
             deaf = True
@@ -184,7 +190,9 @@ def _held(evidence: Evidence) -> list[str]:
             for lease in leases
             if mine and lease.start > mine[-1].start
         )
-        if mine and event.at < mine[-1].earliest - SLACK and not moved and not evidence.released:
+        if moved or evidence.released or address in evidence.contested or _meddled(evidence, event):
+            continue
+        if mine and event.at < mine[-1].earliest - SLACK:
             left = mine[-1].earliest - event.at
             broken.append(f"{address} was removed with {left:.1f} s of its lease left")
     for address, probes in evidence.probes.items():
@@ -194,10 +202,33 @@ def _held(evidence: Evidence) -> list[str]:
     return broken
 
 
+def unreachable(evidence: Evidence) -> list[tuple[float, float]]:
+    """The times in which the client's address did not answer while its lease was valid (CLOCK_BOOTTIME)."""
+    leases, gaps = spans(evidence.wire), []
+    for probes in evidence.probes.values():
+        last = -inf
+        for probe in probes:
+            if probe.answered_at is not None or not _must_answer(evidence, leases, probe):
+                last = -inf
+                continue
+            if last == -inf:
+                gaps.append((probe.at, probe.at + PROBE_GAP))
+            gaps[-1] = (gaps[-1][0], probe.at + PROBE_GAP)
+            last = probe.at
+    return sorted(gaps)
+
+
+def _meddled(evidence: Evidence, event: Event) -> bool:
+    """True when ``event`` is somebody else's doing; netlink tells within that time."""
+    return any(abs(event.at - at) < SLACK for at in evidence.meddled)
+
+
 def _must_answer(evidence: Evidence, leases: Sequence[Span], probe: Probe) -> bool:
     """True when the address of ``probe`` was the client's then: configured once, valid, not moved away from."""
     at = probe.at
     if any(start <= at <= end for start, end in evidence.excused) or evidence.released:
+        return False
+    if probe.address in evidence.contested:
         return False
     came = next((e.at for e in _ours(evidence, "address+") if e.what.partition("/")[0] == probe.address), inf)
     current = [lease for lease in leases if lease.start <= at + SLACK]
@@ -229,6 +260,8 @@ def _undisturbed(evidence: Evidence) -> list[str]:
     for event in _ours(evidence, "route-"):
         current = [lease for lease in leases if lease.start <= event.at]
         if not current or evidence.released or event.at >= current[-1].earliest - SLACK:
+            continue
+        if _meddled(evidence, event) or current[-1].address in evidence.contested:
             continue
         moved = len({lease.address for lease in current}) > 1
         if not moved and not any(start <= event.at <= end for start, end in evidence.excused):

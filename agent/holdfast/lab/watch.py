@@ -160,7 +160,7 @@ class Prober(_Witness):
     """Asks the wire for every address that ``targets`` names, twenty times a second, from the server's side.
 
     A probe that the prober itself was too late to send proves nothing and is not counted; so a busy machine
-    makes the witness blind for a moment, but never a liar.
+    makes the witness blind for a moment, but never a liar. ``only``: the MAC whose answers count; None for any.
     """
 
     def __init__(
@@ -170,8 +170,10 @@ class Prober(_Witness):
         *,
         link: str = "srv0",
         source: str = "192.0.2.1",
+        only: str | None = None,
     ) -> None:
         self._targets = targets
+        self._only = None if only is None else bytes.fromhex(only.replace(":", ""))
         self._sender = IPv4Address(source).packed
         self._open: list[Probe] = []
         self._done: list[Probe] = []
@@ -207,7 +209,7 @@ class Prober(_Witness):
 
     def _read(self) -> None:
         frame, at = receive(self._source)
-        if frame[20:22] != b"\x00\x02" or frame[:6] != self._mac:
+        if frame[20:22] != b"\x00\x02" or frame[:6] != self._mac or self._only not in {None, frame[22:28]}:
             return
         address = str(IPv4Address(frame[28:32]))
         with self._changed:

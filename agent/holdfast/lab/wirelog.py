@@ -7,8 +7,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,28 @@ class Seen:
     def broadcast_renewal(self) -> bool:
         """A REQUEST that asks every server to prolong a lease."""
         return self.kind == "REQUEST" and self.ciaddr != "0.0.0.0" and self.destination == "255.255.255.255"  # noqa: S104
+
+
+def merged(logs: Sequence[Sequence[Seen]]) -> list[Seen]:
+    """What several servers saw, in order of time. A request that more than one heard is there once: as the one who
+    answered it noted it, else as the first did."""
+    if len(logs) == 1:
+        return list(logs[0])
+    found: list[Seen] = []
+    for seen in sorted((seen for log in logs for seen in log), key=lambda seen: seen.at):
+        twin = next((n for n in range(len(found) - 1, -1, -1) if _same(found[n], seen)), None)
+        if twin is None:
+            found.append(seen)
+        elif seen.note == "answered":
+            found[twin] = seen
+    return found
+
+
+def _same(one: Seen, other: Seen) -> bool:
+    """One request, seen by two sockets: the kernel's stamps of a frame differ by less than a few milliseconds."""
+    if one.direction != "in" or abs(one.at - other.at) > 0.005:
+        return False
+    return replace(one, at=0.0, note="") == replace(other, at=0.0, note="")
 
 
 class WireLog:
