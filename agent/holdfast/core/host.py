@@ -41,6 +41,8 @@ def on_link_up(m: Machine, _: ev.LinkUp, now: float) -> None:
         else:
             acquiring.ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
     elif isinstance(state, (Bound, Renewing, Rebinding)):
+        # A link that was set down has lost its routes, and the kernel does not tell.
+        m.emit(Configure(state.lease, m.replacing))
         renewing.check_lease(m, "link-up", "carrier up", now, m.rng.uniform(0.0, LINK_UP_JITTER))
 
 
