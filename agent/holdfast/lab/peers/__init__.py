@@ -42,6 +42,8 @@ class Peer:
 
 _ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd"
 CAGE = Path(__file__).with_name("cage.py")
+SURROUNDINGS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd", "LANG": "C.UTF-8"}
+"""The environment of every client; its own is added."""
 
 
 def find(program: str) -> str | None:

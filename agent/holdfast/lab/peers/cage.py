@@ -112,10 +112,9 @@ def become(brief: dict[str, Any], told: int) -> None:
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/lib/systemd", "LANG": "C.UTF-8", **brief["environment"]}
     os.chdir("/run")
     os.write(told, b"%d" % time.clock_gettime_ns(time.CLOCK_BOOTTIME))  # the pipe closes itself at the exec
-    os.execvpe(brief["argv"][0], brief["argv"], environment)  # noqa: S606
+    os.execvpe(brief["argv"][0], brief["argv"], brief["environment"])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from holdfast.lab.netns import Namespace
-from holdfast.lab.peers import CAGE, Peer, find
+from holdfast.lab.peers import CAGE, SURROUNDINGS, Peer, find
 
 
 class Work(NamedTuple):
@@ -55,6 +56,7 @@ class Running:
         """RuntimeError, with the end of the log, when the cage cannot be built."""
         self.peer = peer
         self.log = log
+        self._machine, self._iface = machine, iface
         cage = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
         with log.open("ab") as errors:
             self._shell = machine.popen(
@@ -74,7 +76,7 @@ class Running:
         brief = {
             "argv": argv,
             "layers": layers,
-            "environment": peer.environment,
+            "environment": {**SURROUNDINGS, **peer.environment},
             "files": {path: text.format(iface=iface) for path, text in peer.files.items()},
             "folders": peer.folders,
             "helpers": helpers,
@@ -108,10 +110,8 @@ class Running:
 
         The kernel lets unshare(1), its parent, see that end only when all the others have ended.
         """
-        pid = self._shell.pid
-        with contextlib.suppress(OSError):
-            for init in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                os.kill(int(init), signal.SIGKILL)
+        with contextlib.suppress(OSError, IndexError):
+            os.kill(self._init(), signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._shell.wait(10)
         self._shell.kill()
@@ -120,6 +120,44 @@ class Running:
             if pipe:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+    def _init(self) -> int:
+        """The pid, seen from outside, of the namespace's first process; IndexError when it has ended."""
+        pid = self._shell.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    def inside(self, path: str) -> Path:
+        """``path`` as the client sees it."""
+        return Path(f"/proc/{self._init()}/root{path}")
+
+    def end(self, number: signal.Signals, patience: float = 5.0) -> None:
+        """Send a signal to the client's first process (SIGKILL: to all), and see to it that all of them are gone.
+
+        What it has stored stays for ``again``.
+        """
+        mine = self.pids()
+        for pid in mine:
+            with contextlib.suppress(OSError, ValueError):
+                parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                if number == signal.SIGKILL or parent not in mine:
+                    os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while mine := self.pids():
+            if time.monotonic() > deadline:  # as a service manager does
+                for pid in mine:
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def again(self) -> None:
+        """Start the client once more in the same cage."""
+        argv, _layers = self.peer.argv(self._iface)
+        words = [f"{key}={value}" for key, value in {**SURROUNDINGS, **self.peer.environment}.items()]
+        enter = ["nsenter", f"--target={self._init()}", "--mount", "--uts", "--pid", "--wd=/run"]
+        with self.log.open("ab") as log:
+            self._machine.popen(
+                [*enter, "env", "-i", *words, *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def pids(self) -> list[int]:
         """The client's living processes, without the cage's own."""
