@@ -120,7 +120,7 @@ class Timeline:
             self._shown.add((source, number))
             if isinstance(what, Seen):
                 self._on_wire(at - self._start, what)
-            else:
+            elif isinstance(what, Event):
                 self._on_host(at - self._start, what)
         self._stock(ripe)
         self._status()
