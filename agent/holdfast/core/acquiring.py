@@ -62,10 +62,10 @@ def ask(
 
 def select(
     m: Machine, now: float, on: str, purpose: str, cause: str, held: Lease | None,
-    why: DeconfigureReason | None = None,
+    why: DeconfigureReason | None = None, patience: float = schedule.PATIENCE,
 ) -> None:
     """Enter SELECTING with a fresh exchange and send the first DISCOVER."""
-    exchange = Exchange(purpose, cause, m.new_xid(), now, now)
+    exchange = Exchange(purpose, cause, m.new_xid(), now, now, patience=patience)
     m.timers.stop(Timer.START, Timer.OFFERS)
     m.enter(Selecting(exchange, (), held), on, now, why)
     send_discover(m, now)
@@ -86,9 +86,10 @@ def send_discover(m: Machine, now: float) -> None:
     secs = requests.secs_since(exchange.started_at, now)
     wanted = _wanted(m, state.held)
     m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Path.DISCOVER, ANY, BROADCAST))
-    exchange = exchange._replace(secs=secs, attempts=exchange.attempts + 1, tries=exchange.tries + 1)
+    exchange = exchange._replace(secs=secs, attempts=exchange.attempts + 1, tries=exchange.tries + 1, asked_at=now)
     m.update(state._replace(exchange=exchange))
-    m.timers.set(Timer.RETRANSMIT, now + schedule.discover_gap(exchange.tries, m.config.discover_ceiling, m.rng))
+    gap = schedule.discover_gap(exchange.tries, m.config.discover_ceiling, m.rng, exchange.patience)
+    m.timers.set(Timer.RETRANSMIT, now + gap)
 
 
 def _wanted(m: Machine, held: Lease | None) -> IPv4Address | None:
@@ -105,6 +106,10 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
             m.notice(NoticeCode.AUTO_CONFIGURE, "the server has no address for us and forbids self-assigned ones")
         m.drop(reason, offer, "OFFER")
         return
+    if not state.offers:
+        exchange = state.exchange
+        patience = schedule.patience_for(now - exchange.asked_at, exchange.patience)
+        state = state._replace(exchange=exchange._replace(patience=patience))
     wanted = _wanted(m, state.held)
     if wanted is None or offer.yiaddr == wanted:
         choose(m, state, offer, now)
@@ -136,9 +141,10 @@ def send_request(m: Machine, now: float) -> None:
     state = m.state
     assert isinstance(state, Requesting)
     exchange = state.exchange
-    wait = schedule.request_wait(exchange.tries + 1, schedule.REQUEST_WAITS, m.rng)
+    wait = schedule.request_wait(exchange.tries + 1, schedule.REQUEST_WAITS, m.rng, exchange.patience)
     if wait is None:
-        select(m, now, "no answer", exchange.purpose, exchange.cause, state.held)
+        patience = min(schedule.PATIENCE_MAX, 2.0 * exchange.patience)  # it may only be busy
+        select(m, now, "no answer", exchange.purpose, exchange.cause, state.held, patience=patience)
         return
     message = requests.request_selecting(m.config, exchange.xid, exchange.secs, state.offer)
     m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))

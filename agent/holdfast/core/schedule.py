@@ -18,9 +18,15 @@ from random import Random
 #: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
 #: milliseconds, and a boot waits for this.
 DISCOVER_FIRST = 1.0
-#: A REQUEST that follows an OFFER, and an INIT-REBOOT: tries and the waits after each, in seconds.
+#: A REQUEST that follows an OFFER, and an INIT-REBOOT: tries and the waits after each, in seconds; the former are
+#: multiplied by the patience that the server calls for.
 REQUEST_WAITS = (1.0, 2.0, 4.0)
 REBOOT_WAITS = (1.0, 2.0)
+#: Patience: seconds to wait after the first message of its kind. A server with a full queue must not be asked anew
+#: before it can have answered, or it answers nothing else any more and a fleet that boots never gets its addresses.
+PATIENCE = 1.0
+PATIENCE_MAX = 32.0
+REQUEST_WAIT_MAX = 64.0
 #: With rapid commit a lease counts from the first DISCOVER of its exchange, whichever was answered. After so many
 #: seconds a new exchange begins, or a server that comes back after an hour would grant what has already ended.
 RAPID_EXCHANGE = 5.0
@@ -72,18 +78,23 @@ def _jitter(rng: Random, value: float, spread: float) -> float:
     return value * rng.uniform(1.0 - spread, 1.0 + spread)
 
 
-def discover_gap(tries: int, ceiling: float, rng: Random) -> float:
-    """Seconds after the ``tries``-th DISCOVER (1, 2, ...) until the next: 1, 2, 4 ... ``ceiling``, jittered
-    by up to a quarter and never above the ceiling (rule 41)."""
-    base = min(ceiling, DISCOVER_FIRST * 2.0 ** min(tries - 1, 30))
+def discover_gap(tries: int, ceiling: float, rng: Random, patience: float = PATIENCE) -> float:
+    """Seconds after the ``tries``-th DISCOVER (1, 2, ...) until the next: ``patience`` (1 s) doubling up to
+    ``ceiling``, jittered by up to a quarter and never above the ceiling (rule 41)."""
+    base = min(ceiling, max(DISCOVER_FIRST, patience) * 2.0 ** min(tries - 1, 30))
     return min(ceiling, _jitter(rng, base, 0.25))
 
 
-def request_wait(tries: int, waits: tuple[float, ...], rng: Random) -> float | None:
+def request_wait(tries: int, waits: tuple[float, ...], rng: Random, patience: float = PATIENCE) -> float | None:
     """Seconds to wait after the ``tries``-th REQUEST, or None when that was the last."""
     if tries > len(waits):
         return None
-    return _jitter(rng, waits[tries - 1], 0.1)
+    return _jitter(rng, min(REQUEST_WAIT_MAX, waits[tries - 1] * patience), 0.1)
+
+
+def patience_for(latency: float, patience: float) -> float:
+    """The patience with a server whose OFFER took ``latency`` seconds: twice that, and no less than before."""
+    return min(PATIENCE_MAX, max(patience, 2.0 * latency))
 
 
 def rung_timeout(srtt: float | None, left: float, *, impatient: bool) -> float:

@@ -20,7 +20,8 @@ from holdfast.wire.record import record
 class Exchange(NamedTuple):
     """One acquisition under way. ``started_at``: its first message, the base of ``secs``.
     ``sent_at``: the first send of the present message, the base of the lease (RFC 2131 4.4.5).
-    ``attempts`` counts all messages, ``tries`` those of the present kind."""
+    ``attempts`` counts all messages, ``tries`` those of the present kind. ``asked_at``: the last DISCOVER.
+    ``patience``: seconds to wait after the first message of a kind, more when the server is slow."""
 
     purpose: str
     cause: str
@@ -30,6 +31,8 @@ class Exchange(NamedTuple):
     secs: int = 0
     attempts: int = 0
     tries: int = 0
+    asked_at: float = 0.0
+    patience: float = 1.0
 
 
 @record
