@@ -133,7 +133,15 @@ class _Plot:
             if at > 0:
                 low = self.left_at(at)
                 if low > 0:
-                    parts.append(text(self.x(at) + 9, self.y(low) + 14, f"{low:.0f} s left", fill=LEASE, weight=600))
+                    parts.append(
+                        text(
+                            self.x(at) + 9,
+                            min(self.y(low) + 14, self.bottom - 6),
+                            f"{low:.0f} s left",
+                            fill=LEASE,
+                            weight=600,
+                        )
+                    )
                 else:
                     words = f"the lease ended {at - self._before(at) - self.lease:.1f} s before"
                     parts.append(text(self.x(at) - 9, self.bottom - 8, words, fill=ALARM, weight=600, anchor="end"))

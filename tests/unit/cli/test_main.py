@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.support.interpreter import unmeasured
 
 from holdfast import __version__, cli
 from holdfast.cli import COMMANDS, main, options
@@ -101,8 +102,8 @@ def test_commands_are_imported_when_they_are_used() -> None:
         "print([name for name in ('holdfast.cli.commands.status', 'holdfast.settings', 'json', 'holdfast.core',\n"
         "       'pyroute2', 'tomllib', 'platformdirs') if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                          env=_environment())
+    environment = {**unmeasured(), "PYTHONPATH": _environment()["PYTHONPATH"]}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "[]\n"
 
 

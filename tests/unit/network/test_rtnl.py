@@ -6,13 +6,15 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.interpreter import unmeasured
 
 
 def run(code: str) -> str:
     """What a fresh interpreter prints."""
     path = [p for p in sys.path if p]
     words = [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"]
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, env=unmeasured())
+    return done.stdout.strip()
 
 
 def test_only_the_messages_are_loaded() -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.interpreter import unmeasured
 
 from holdfast.settings import dirs
 
@@ -115,5 +116,7 @@ def test_a_start_without_configuration_imports_no_reader(tmp_path: Path) -> None
         "holdfast.observe.report.InterfaceReporter('eth0', holdfast.observe.log.Log('stderr'))\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
     )
-    answer = subprocess.run([sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True, env=unmeasured()
+    )
     assert answer.stdout == "[]\n"
