@@ -157,7 +157,7 @@ def is_well(world: World, host: Host) -> bool:
     return host.lease is not None and host.state != "STOPPED" and set(host.kernel.ends) == {host.lease.address}
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(network=networks, client=clients, schedule=steps)
 def test_no_schedule_of_faults_breaks_a_promise(network: dict[str, Any], client: dict[str, Any], schedule: Any) -> None:
     # rules 10, 11, 36, 37, 39, 40, 44, 45, 48, 52, 57, 59, 60, 61, 74, 75
@@ -302,7 +302,7 @@ ODD: list[dict[int, bytes]] = [
 
 def messages(scene: Scene) -> list[Message]:
     """Every kind of message, to everything that was asked of late, from our server and others, good and odd."""
-    asked = {sent.message.xid: sent for sent in scene.sent[-8:]}
+    asked = {sent.message.xid: sent for sent in scene.sent[-5:]}
     if not asked:
         return [Message(op=msg.BOOTREPLY, xid=1, chaddr=MAC, options={opt.MESSAGE_TYPE: b"\5"})]
     return [
@@ -328,12 +328,16 @@ def test_every_event_is_taken_in_every_state(situation: str) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_every_message_is_taken_in_every_state(situation: str) -> None:
-    for number in range(len(messages(SITUATIONS[situation]()))):
-        scene = SITUATIONS[situation]()
-        scene.hear(messages(scene)[number])
+    scene = SITUATIONS[situation]()
+    for message in messages(scene):  # the same seed asks the same questions, so these fit every new scene
+        before = scene.client.state
+        actions = scene.hear(message)
+        if all(isinstance(action, (act.Dropped, act.Noticed)) for action in actions) and scene.client.state == before:
+            continue
         scene.wait(12.0)
         scene.feed(ev.Applied())
         scene.wait(100.0)
+        scene = SITUATIONS[situation]()
 
 
 def _garbage(good: Message) -> dict[str, Message]:
