@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import NamedTuple, Union
 
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.outcome import Outcome, Path
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 @record
@@ -152,7 +151,17 @@ class Noticed(NamedTuple):
     detail: str
 
 
-Action = Union[
-    Transmit, Persist, Forget, Configure, Deconfigure, Probe, Announce, Watch,
-    Transitioned, Dropped, Recorded, Noticed,
-]
+Action = (
+    Transmit
+    | Persist
+    | Forget
+    | Configure
+    | Deconfigure
+    | Probe
+    | Announce
+    | Watch
+    | Transitioned
+    | Dropped
+    | Recorded
+    | Noticed
+)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple
 
 from holdfast.core import acquiring, beside, commands, conflict, host, losing, renewing, replies
 from holdfast.core import events as ev
@@ -51,7 +50,10 @@ from holdfast.core.states import (
 from holdfast.core.timers import Timer
 from holdfast.wire import message as msg
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @record

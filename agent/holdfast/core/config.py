@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from holdfast.wire import options as opt
+from holdfast.wire.record import NamedTuple
 
 #: What we ask every server for (option 55). The order is the order of our preference:
 #: RFC 3442 wants 121 before 3, and servers that honour the order fill a small packet from the left.

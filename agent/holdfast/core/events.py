@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import NamedTuple, Union
 
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.outcome import Path
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 @record
@@ -110,7 +109,19 @@ class Stop(NamedTuple):
     """The process is about to end: keep the address, keep the lease, send nothing."""
 
 
-Event = Union[
-    Start, Received, LinkUp, LinkDown, AddressConflict, AddressLost, Applied, ApplyFailed,
-    TimeJumped, SendFailed, Renew, Rebind, Release, Stop,
-]
+Event = (
+    Start
+    | Received
+    | LinkUp
+    | LinkDown
+    | AddressConflict
+    | AddressLost
+    | Applied
+    | ApplyFailed
+    | TimeJumped
+    | SendFailed
+    | Renew
+    | Rebind
+    | Release
+    | Stop
+)

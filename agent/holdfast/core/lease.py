@@ -6,11 +6,11 @@ Instants (``*_at``) are CLOCK_BOOTTIME seconds; durations are seconds. An infini
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from math import inf
-from typing import Mapping, NamedTuple
 
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 @record

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from random import Random
-from typing import NamedTuple
 
 from holdfast.core.actions import (
     Action,
@@ -42,7 +41,7 @@ from holdfast.core.states import (
 )
 from holdfast.core.timers import Timer, TimerTable
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 _ALLOWED = frozenset(TRANSITIONS)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 class Path(str, Enum):

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from ipaddress import IPv4Address
 from math import inf
 from random import Random
-from typing import NamedTuple
 
 from holdfast.core import schedule
 from holdfast.core.actions import DropReason, NoticeCode
@@ -14,7 +13,7 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
 from holdfast.wire import message as msg
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 #: RFC 2131 section 3.3.
 INFINITE = 0xFFFFFFFF

@@ -11,10 +11,9 @@ import fcntl
 import os
 import socket
 import struct
-from typing import NamedTuple
 
 from holdfast.network import LinkError
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933

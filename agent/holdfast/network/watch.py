@@ -11,12 +11,15 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Iterator
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Any, Iterator, NamedTuple
 
 from holdfast.network import LinkError, link
-from holdfast.wire.record import record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from typing import Any
 
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE = 16, 17, 20, 21, 25

@@ -7,7 +7,7 @@ kind that is dropped keeps its row here. Priorities are syslog's: 3 error, 4 war
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from holdfast.wire.record import NamedTuple
 
 
 class Kind(NamedTuple):

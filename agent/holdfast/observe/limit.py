@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from holdfast.wire.record import NamedTuple
 
 #: Seconds between two lines of a kind that keeps coming; doubled each time up to the longest.
 FIRST_PAUSE = 60.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING, Mapping
+from collections.abc import Mapping
+
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.observe.journal import JournalSocket

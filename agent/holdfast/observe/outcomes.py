@@ -13,12 +13,16 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 from itertools import islice
 from math import inf
-from typing import Any, Iterator, Mapping, TypedDict
 
 from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.wire.record import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SUFFIX = ".outcomes.jsonl"
 #: Bytes of one file; see above.

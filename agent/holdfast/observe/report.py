@@ -8,11 +8,12 @@ peer's. Everything that is not needed before the first DISCOVER is imported wher
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from holdfast.observe import ids
 from holdfast.observe.limit import Limiter
 from holdfast.observe.log import Log
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.actions import Dropped, Noticed, Transitioned

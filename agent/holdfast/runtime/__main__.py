@@ -14,7 +14,11 @@ import errno
 import gc
 import os
 import sys
-from typing import NamedTuple, NoReturn
+
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 USAGE = "usage: python -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]"
 FAILED, WRONG_USAGE, NO_INTERFACE, NOT_PERMITTED, WRONG_CONFIGURATION = 1, 2, 4, 5, 6

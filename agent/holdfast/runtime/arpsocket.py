@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
 from holdfast.runtime.filters import arp_claims, attach
 from holdfast.wire import WireError
 from holdfast.wire.arp import build_announcement, build_probe, parse
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP
+from holdfast.wire.record import NamedTuple
 
 
 class Claim(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Callable
 
 from holdfast.core.client import Client
 from holdfast.network import link as links
@@ -19,6 +19,7 @@ from holdfast.runtime.store import LeaseStore
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.wire.message import CLIENT_PORT
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.lease import Lease

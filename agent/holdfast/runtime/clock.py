@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from math import inf
-from typing import NamedTuple, Protocol
+
+from holdfast.wire.record import NamedTuple, Protocol
 
 #: Differences below this many seconds are the noise of reading three clocks one after the other, and of
 #: a wall clock being slewed (adjtimex(2): at most 0.5 ms a second).

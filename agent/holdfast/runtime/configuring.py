@@ -6,10 +6,11 @@ core does not wait for: removing what an ended lease left, and the name servers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Callable
 
 from holdfast.network import KernelError, ResolverError
 from holdfast.runtime.retry import Backoff
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.lease import Lease

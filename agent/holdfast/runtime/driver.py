@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Callable
 
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
@@ -28,6 +28,7 @@ from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.retry import Backoff
 from holdfast.runtime.sockets import Batch, Listener
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.actions import Action

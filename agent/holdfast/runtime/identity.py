@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from holdfast.wire.record import NamedTuple
 
 #: Where the kernel and systemd name the machine. The product UUID is a VM's own (root may read it).
 MACHINE_ID = "/etc/machine-id"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from math import inf
 from selectors import EVENT_READ, DefaultSelector
-from typing import TYPE_CHECKING, Callable, Hashable
 
 from holdfast.runtime.clock import Clock, Jump, JumpDetector, SystemClock
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.runtime.timerfd import StepWatch, WakeTimer

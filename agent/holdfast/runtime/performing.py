@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Callable
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.wire import WireError
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.lease import Lease

@@ -6,7 +6,9 @@ Nothing here is imported at run time for its own sake: every name is a type, so 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Hashable, NamedTuple, Protocol
+from collections.abc import Callable, Hashable
+
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address

@@ -11,9 +11,9 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address
-from typing import Callable, NamedTuple
 
 from holdfast.core.actions import Transmit
 from holdfast.core.events import Received
@@ -23,6 +23,7 @@ from holdfast.runtime.ports import Loop
 from holdfast.wire import WireError
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, parse_ipv4_udp, udp_filter
 from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT, decode, encode
+from holdfast.wire.record import NamedTuple
 
 #: Messages read in one wake-up. A flood of 50,000 packets a second must not keep the timers waiting:
 #: 64 take a few milliseconds, then the loop serves the timers and comes back.

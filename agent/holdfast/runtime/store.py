@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Callable
 
 from holdfast.runtime.clock import Clock
 from holdfast.runtime.identity import BOOT_ID, Identity, read_line
 from holdfast.runtime.ports import Remembered
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.lease import Lease, ServerPath

@@ -11,12 +11,13 @@ SIGHUP changes nothing: a restart keeps the address as well, and reads the whole
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Callable
 
 from holdfast.runtime.assembly import lock, make_parts, make_reporter, make_resolver
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.outcome import Outcome

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
 from holdfast.settings.model import InterfaceSettings, SettingsError
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 MACHINE_ID: Final = "/etc/machine-id"
 

@@ -12,7 +12,7 @@ is time before the first DISCOVER. A test compares them with the platformdirs th
 from __future__ import annotations
 
 import os
-from typing import Sequence
+from collections.abc import Sequence
 
 CONFIG_DIR = "/etc/holdfast"
 STATE_DIR = "/var/lib/holdfast"

@@ -6,9 +6,9 @@ means and allows is in ``schema.py``, which the configuration reader and ``holdf
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple
+from collections.abc import Mapping
 
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 class SettingsError(Exception):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from struct import Struct
-from typing import NamedTuple
 
 from holdfast.wire import WireError
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 REQUEST = 1
 REPLY = 2

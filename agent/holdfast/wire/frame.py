@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from struct import Struct
-from typing import NamedTuple
 
 from holdfast.wire import WireError
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_ARP = 0x0806

@@ -12,15 +12,15 @@ What is refused and what is read is decided by what keeps a lease:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the module calls it just "error"
 from types import MappingProxyType
-from typing import Mapping, NamedTuple
 
 from holdfast.wire import WireError
 from holdfast.wire import options as opt
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 BOOTREQUEST = 1
 BOOTREPLY = 2
