@@ -39,8 +39,9 @@ def test_no_carrier_at_first(make_bench: Any) -> None:
     up_at = boottime()
 
     bench.agent.wait_address(ADDRESS)
-    assert bench.agent.outcomes()[-1]["ended_at"] - up_at < 1.0
-    assert bench.agent.outcomes()[-1]["attempts"] == 2
+    # Two messages, or three: the bridge may open its port a moment after the client sees its carrier.
+    assert bench.agent.outcomes()[-1]["ended_at"] - up_at < 2.0
+    assert bench.agent.outcomes()[-1]["attempts"] <= 3
 
 
 def test_no_interface_at_first(make_bench: Any) -> None:

@@ -42,7 +42,7 @@ def test_another_machine_has_the_address(make_bench: Any) -> None:
     outcome = bench.agent.wait_result("conflict")
 
     assert outcome["address"] is None
-    assert ADDRESS in bench.agent.said()
+    bench.agent.wait(lambda: ADDRESS in bench.agent.said(), 5, "it is told which")
     bench.agent.wait(lambda: "DHCPDECLINE of 10.77.0.50" in bench.server.log.read_text(), 5, "declined")
     bench.agent.wait(lambda: bench.agent.addresses() == [], 5, "the address has gone")
     assert bench.routes() == []
