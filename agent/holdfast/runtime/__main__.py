@@ -49,6 +49,8 @@ def read_arguments(argv: list[str]) -> Arguments:
             options[name] = given
         elif word.startswith("-"):
             end(WRONG_USAGE, f"unknown option {word}; {USAGE}")
+        elif not word or len(word.encode()) > 15 or word in (".", "..") or any(c in "/:" or c.isspace() for c in word):
+            end(WRONG_USAGE, f"{word!r} cannot be the name of an interface; {USAGE}")
         elif word not in interfaces:
             interfaces.append(word)
     return Arguments(options["--config"], options["--state-dir"], options["--runtime-dir"], interfaces)

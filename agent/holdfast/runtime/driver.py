@@ -25,8 +25,8 @@ from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.configuring import Configurator
 from holdfast.runtime.keeping import Keeper
+from holdfast.runtime.mending import Mender
 from holdfast.runtime.performing import Performer, describe
-from holdfast.runtime.retry import Backoff
 from holdfast.runtime.sockets import Batch, Listener
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 #: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
 LINK_RETRY = 5.0
-#: Removed routes gather this long before they are put back together (an interface set down loses all of
-#: them in one burst); doubled when they are removed again and again.
-RESTORE_DELAY, LONGEST_RESTORE_DELAY = 0.1, 30.0
 
 
 class Driver:
@@ -65,10 +62,9 @@ class Driver:
         self._malformed = 0
         self._listeners: list[Callable[[Outcome], None]] = []
         self._port_told = ""
+        self._wants_port = False
         self._waiting_told = False
-        self._restore_at: float | None = None
-        self._restored_at = float("-inf")
-        self._restoring = Backoff(RESTORE_DELAY, LONGEST_RESTORE_DELAY)
+        self._mender = Mender(loop, self._restore)
 
     # -- what others ask -------------------------------------------------------------------------
 
@@ -120,6 +116,8 @@ class Driver:
         self._sockets.open(link.name, link.ifindex, link.mac)
         self._link = link
         self._configurator.attach(link)
+        if self._wants_port:
+            self.hold_port()
         if self._client is None or self._served is None or self._served.mac != link.mac:
             self._start_client(link)
         else:
@@ -213,26 +211,15 @@ class Driver:
         elif kind is Kind.CARRIER_DOWN:
             self.submit(ev.LinkDown())
         elif kind is Kind.CARRIER_UP:
-            self._plan_restore()  # setting a link down takes its routes
+            self._mender.plan()  # setting a link down takes its routes
             self.submit(ev.LinkUp())
         elif kind in (Kind.ROUTE_REMOVED, Kind.RESYNC):
-            self._plan_restore()
+            self._mender.plan()
         elif kind is Kind.ADDRESS_REMOVED and self.spec is not None and change.address == self.spec.address:
             self.submit(ev.AddressLost(self.spec.address.ip))
 
-    def _plan_restore(self) -> None:
-        """Something of ours may be missing: put it back soon, more slowly when it goes again and again."""
-        if self.spec is None or self._restore_at is not None:
-            return
-        now = self._loop.now()
-        if now - self._restored_at > 2 * LONGEST_RESTORE_DELAY:
-            self._restoring.succeeded()
-        self._restore_at = now + self._restoring.failed()
-        self._loop.set_timer((self, "restore"), self._restore_at, self._restore)
-
     def _restore(self) -> None:
-        self._restore_at, self._restored_at = None, self._loop.now()
-        if self._client is None or self._client.lease is None:
+        if self._client is None or self._client.lease is None or self.spec is None:
             return
         error = self._configurator.restore()
         if error is not None:
@@ -297,7 +284,9 @@ class Driver:
     # -- after the first packet, and the end -----------------------------------------------------
 
     def hold_port(self) -> None:
-        """Take UDP port 68; when another has it, say who, once for each holder (rule 54)."""
+        """Take UDP port 68; when another has it, say who, once for each holder (rule 54). The first packet
+        does without, so this is asked for after it; a link that comes back gets it at once."""
+        self._wants_port = True
         try:
             self._sockets.hold_port()
         except OSError as error:
@@ -311,7 +300,8 @@ class Driver:
         self.submit(ev.Stop())
         if self._keeper is not None:
             self._keeper.close()
-        for what in ("client", "restore", "link"):
+        self._mender.cancel()
+        for what in ("client", "link"):
             self._loop.set_timer((self, what), None, self._on_deadline)
         self._sockets.close()
         self._configurator.close()

@@ -58,12 +58,14 @@ class Loop:
 
     def use_timerfd(self) -> None:
         """From now on wake by timerfds, which count suspend, where the kernel has them."""
-        from holdfast.runtime.timerfd import StepWatch, WakeTimer  # noqa: PLC0415 - not before the DISCOVER
-
         try:
+            from holdfast.runtime.timerfd import StepWatch, WakeTimer  # noqa: PLC0415 - not before the DISCOVER
+
             wake, steps = WakeTimer(), StepWatch()
-        except OSError:
-            return  # a sandbox without the system call: epoll's timeouts go on, late after a suspend
+        except (OSError, ImportError, MemoryError):
+            # A sandbox without the system call, a Python without ctypes, or one whose ctypes may not have
+            # executable memory (MemoryDenyWriteExecute=): epoll's timeouts go on, late after a suspend.
+            return
         self._wake, self._steps = wake, steps
         self.register(wake.fileno(), lambda _mask: wake.drain())
         self.register(steps.fileno(), lambda _mask: steps.drain())

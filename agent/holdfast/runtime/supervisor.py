@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from holdfast.runtime.assembly import lock, make_parts, make_reporter, make_resolver
+from holdfast.runtime.assembly import AlreadyServedError, lock, make_parts, make_reporter, make_resolver
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
@@ -62,38 +62,47 @@ class Supervisor:
         return self._publisher
 
     def start(self) -> None:
-        """Bring every interface to its first packet. AlreadyServed, LinkError or OSError: we may not."""
-        from holdfast.network.watch import LinkWatch  # noqa: PLC0415 - kept out of what tests import
-
+        """Bring every interface to its first packet. AlreadyServedError, LinkError or OSError when none can be."""
         self.loop.on_jump = self._on_jump
         for folder in (self._state_dir, self._runtime_dir):
             try:
                 os.makedirs(folder, mode=0o755, exist_ok=True)
             except OSError as error:
                 self._log.write(4, f"{folder} cannot be made: {error.strerror}; going on without it")
+        problems: list[OSError | AlreadyServedError] = []
         for name in self._names:
-            fd = lock(self._runtime_dir, name)
-            if fd is not None:
-                self._locks.append(fd)
-            reporter = make_reporter(name, self._settings, self._state_dir, self._log)
-            parts = make_parts(
-                name, self._settings.interface(name), self._state_dir, self.loop, self._clock, reporter,
-                self._resolver,
-            )
-            driver = Driver(name, self.loop, reporter, parts)
-            watch = LinkWatch(name)  # before the driver looks, so that nothing is missed
-            self._reporters.append(reporter)
-            self.drivers.append(driver)
-            self._watches.append(watch)
-            driver.begin()
-            self._follow(driver, watch)
+            try:
+                self._start_one(name)
+            except (OSError, AlreadyServedError) as error:
+                problems.append(error)
+        if len(problems) == len(self._names) and problems:
+            raise problems[0]
+        for problem in problems:  # one interface that cannot be served is no reason to leave the others alone
+            self._log.write(3, str(getattr(problem, "strerror", None) or problem))
 
-    def _follow(self, driver: Driver, watch: LinkWatch) -> None:
+    def _start_one(self, name: str) -> None:
+        from holdfast.network.watch import LinkWatch  # noqa: PLC0415 - kept out of what tests import
+
+        fd = lock(self._runtime_dir, name)
+        if fd is not None:
+            self._locks.append(fd)
+        reporter = make_reporter(name, self._settings, self._state_dir, self._log)
+        parts = make_parts(
+            name, self._settings.interface(name), self._state_dir, self.loop, self._clock, reporter, self._resolver
+        )
+        driver = Driver(name, self.loop, reporter, parts)
+        watch = LinkWatch(name)  # before the driver looks, so that nothing is missed
+        self._reporters.append(reporter)
+        self.drivers.append(driver)
+        self._watches.append(watch)
+
         def on_link(_mask: int) -> None:
             driver.links_changed(watch.read())
+            self._plan_status()
 
         self.loop.register(watch.fileno(), on_link)
         driver.subscribe(lambda outcome: self._on_outcome(driver, outcome))
+        driver.begin()
 
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them."""
@@ -164,11 +173,16 @@ class Supervisor:
     # -- outcomes --------------------------------------------------------------------------------
 
     def _on_outcome(self, driver: Driver, outcome: Outcome) -> None:
-        # Once the round is over: the state then is what the outcome led to.
-        self.loop.set_timer((self, "status"), self.loop.now(), self._tell_status)
+        self._plan_status()
         folder = self._settings.hooks_dir or HOOKS_DIR
         if outcome.result.value not in UNTOLD_TO_HOOKS and os.path.isdir(folder):
-            self._run_hooks(folder, driver, outcome)
+            # In the next round of the loop: the interface then is what the outcome led to.
+            self.loop.set_timer(
+                (self, driver, outcome.started_at), self.loop.now(), lambda: self._run_hooks(folder, driver, outcome)
+            )
+
+    def _plan_status(self) -> None:
+        self.loop.set_timer((self, "status"), self.loop.now(), self._tell_status)
 
     def _run_hooks(self, folder: str, driver: Driver, outcome: Outcome) -> None:
         from holdfast.runtime import hooks  # noqa: PLC0415 - subprocess costs 8 ms

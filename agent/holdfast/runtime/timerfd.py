@@ -19,8 +19,9 @@ from math import inf
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _CANCEL_ON_SET = 2  # TFD_TIMER_CANCEL_ON_SET
-#: An expiry that never comes, for the timer that only waits to be cancelled: about the year 4000.
-_NEVER = float(1 << 36)
+#: An expiry that never comes, for the timer that only waits to be cancelled: the year 2242. Python takes
+#: nothing after 2262 (nanoseconds in 64 bits).
+_NEVER = float(1 << 33)
 
 
 if sys.version_info >= (3, 13):

@@ -334,6 +334,16 @@ def test_port_68_taken_by_another_is_told_once() -> None:
     assert host.notes.said("EPERM") == 1
 
 
+def test_a_link_that_comes_back_gets_the_port_again() -> None:
+    host = Host(lease_time=86400)
+    host.bind()
+    host.driver.hold_port()
+    told(host, Kind.GONE)
+    host.sockets.port_error = errno.EADDRINUSE
+    told(host, Kind.APPEARED)
+    assert host.notes.said("UDP port 68 is held by dhclient (pid 42)") == 1
+
+
 def test_arp_that_cannot_be_used_is_told_once() -> None:
     host = Host()
     host.config = host.config._replace(acd="optimistic")

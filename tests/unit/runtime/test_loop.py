@@ -116,9 +116,12 @@ def test_it_wakes_when_a_timer_is_due(loop: Loop, with_timerfd: bool) -> None:
     assert loop.now() >= due
 
 
-def test_a_kernel_without_timerfd_is_lived_with(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [PermissionError, ImportError, MemoryError])
+def test_a_kernel_without_timerfd_is_lived_with(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
     def refuse(_: int) -> int:
-        raise PermissionError
+        raise error
 
     monkeypatch.setattr(timerfd, "_create", refuse)
     loop.use_timerfd()

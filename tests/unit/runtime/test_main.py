@@ -33,7 +33,8 @@ def test_arguments() -> None:
     assert main.read_arguments([]) == main.Arguments(None, None, None, [])
 
 
-@pytest.mark.parametrize("words", [["--config"], ["--config="], ["--colour", "eth0"], ["-x"]])
+@pytest.mark.parametrize("words", [["--config"], ["--config="], ["--colour", "eth0"], ["-x"], ["../x"], [""],
+                                   ["a b"], [".."], ["name-of-16-bytes"]])
 def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main.read_arguments(words)

@@ -67,9 +67,10 @@ def test_an_interface_that_is_missing_is_waited_for(bench: Bench) -> None:
 @pytest.mark.root
 def test_one_interface_does_not_wait_for_another(bench: Bench) -> None:
     bench.server.start()
-    bench.agent.start(launcher=[*DAEMON, "hf9"])  # hf9 is never there
+    bench.agent.start(launcher=[*DAEMON, "hf9", "lo"])  # hf9 is never there, and lo cannot be served
     bench.agent.wait_address(ADDRESS)
     assert "waiting for it" in bench.agent.said()
+    assert "lo is not an Ethernet interface" in bench.agent.said()
     status = bench.agent.command("status", "hf9", "--json")
     assert status.returncode == 0, status.stderr
 
