@@ -279,7 +279,10 @@ class Kea(Server):
 
 
 class Dhcpd(Server):
-    """ISC dhcpd: reads packet sockets, so an nft input hook does not keep anything from it."""
+    """ISC dhcpd: reads packet sockets, so an nft input hook does not keep anything from it.
+
+    Its cache threshold would answer an early renewal with what is left of the old lease.
+    """
 
     name = "dhcpd"
     program = "dhcpd"
@@ -295,6 +298,7 @@ class Dhcpd(Server):
 option classless-routes code 121 = string;
 {"" if service.authoritative else "not "}authoritative;
 ping-check false;
+dhcp-cache-threshold 0;
 default-lease-time {self.lease_time};
 min-lease-time 1;
 max-lease-time {self.lease_time};
