@@ -14,7 +14,9 @@ from holdfast.lab.bench_figures import Flood
 from holdfast.lab.bench_measure import PATIENCE, Tell, wait
 from holdfast.lab.bench_room import Room, lease_of
 from holdfast.lab.messages import Request, malformed_reply
+from holdfast.lab.netns import Namespace
 from holdfast.lab.peers.running import Running, used
+from holdfast.lab.stage import hardware_address
 from holdfast.lab.wirelog import Seen
 
 RATE = 50_000
@@ -36,7 +38,7 @@ def measure_flood(client: str, tell: Tell) -> Flood:
         bound = room.server.wire.wait_for(lambda seen: seen.kind == "ACK", 5)
         wait(LEASE / 2 - LEAD, "flood: wait for T1", tell)
         before = running.usage()
-        sender = _start_sender(room, bound)
+        sender = start_sender(room.far, bound)
         tell(f"flood: {SECONDS} s of {RATE} packets per second")
         peak, work = _watch(running, sender), used(before, running.usage())
         out, _ = sender.communicate()
@@ -56,17 +58,20 @@ def measure_flood(client: str, tell: Tell) -> Flood:
         )
 
 
-def _start_sender(room: Room, bound: Seen) -> subprocess.Popen[str]:
+def start_sender(
+    machine: Namespace, bound: Seen, *, rate: int = RATE, seconds: float = SECONDS
+) -> subprocess.Popen[str]:
+    """Send malformed replies over ``srv0`` of ``machine`` to the client that ``bound``, an ACK, was for."""
     lots = random.Random(7)
     client_mac = bytes.fromhex(bound.mac.replace(":", ""))
-    server_mac = room.server_mac
+    server_mac = bytes.fromhex(machine.run(lambda: hardware_address("srv0")).replace(":", ""))
     frames = []
     for _ in range(256):
         asked = BOOTP(xid=lots.getrandbits(32), ciaddr=bound.yiaddr, chaddr=client_mac + bytes(10))
         request = Request(bound, asked)
         frames.append(malformed_reply(request, server_mac, "192.0.2.1", bound.yiaddr, lots).hex())
-    command = [sys.executable, "-I", "-S", str(_SENDER), "srv0", str(RATE), str(SECONDS)]
-    sender: subprocess.Popen[str] = room.far.popen(
+    command = [sys.executable, "-I", "-S", str(_SENDER), "srv0", str(rate), str(seconds)]
+    sender: subprocess.Popen[str] = machine.popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert sender.stdin is not None

@@ -70,11 +70,6 @@ class Room:
         """True when the kernel told that an IPv4 address was removed."""
         return bool(self._watch.events("address-"))
 
-    @property
-    def server_mac(self) -> bytes:
-        """The hardware address of the server's end of the cable."""
-        return self._far.run(lambda: bytes.fromhex(Path("/sys/class/net/srv0/address").read_text().replace(":", "")))
-
     def close(self) -> None:
         """End the client without a chance to tidy up, then everything else."""
         if self.running is not None:
