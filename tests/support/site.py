@@ -41,12 +41,13 @@ class Site:
         """Make the cable, and with it the client's interface.
 
         Checksum offload stays on, as in a virtual machine: servers that answer through a UDP socket
-        send packets whose checksum is not filled in.
+        send packets whose checksum is not filled in. The interface appears with its ``mac``: a daemon that
+        waits for it would otherwise get a lease for the one it had for a moment.
         """
-        self.server.run(lambda: self.server.rtnl.add_veth(PORT, CLIENT, self.client.fd))
+        peer = ["peer", "name", "peer0", *(["address", mac] if mac else [])]
+        self.on_server("ip", "link", "add", PORT, "type", "veth", *peer)
         self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
-        if mac is not None:
-            self.on_client("ip", "link", "set", CLIENT, "address", mac)
+        self.on_server("ip", "link", "set", "peer0", "netns", self.client.path, "name", CLIENT)
         self.on_client("ip", "link", "set", CLIENT, "up")
 
     def add_machine(self, address: str) -> Namespace:
