@@ -26,6 +26,9 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .other-light { fill: #d8dee4; stroke: #8c959f; }
 .good { fill: #2da44e; } .bad { fill: #cf222e; } .quiet { fill: #d8dee4; }
 .strong { font-weight: 600; }
+.held { fill: #8fd19e; } .gap { fill: #ffd7d5; stroke: #cf222e; stroke-dasharray: 3 2; }
+.ask { fill: #d97706; stroke: #d97706; stroke-width: 1.6; } .search { fill: #8250df; }
+.window { fill: #eaeef2; } .good-text { fill: #1a7f37; } .bad-text { fill: #cf222e; font-weight: 600; }
 .halo { paint-order: stroke; stroke: #ffffff; stroke-width: 4; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
@@ -39,6 +42,9 @@ text { fill: #e6edf3; }
 .ours-light { fill: #1f4f86; stroke: #58a6ff; }
 .other-light { fill: #30363d; stroke: #8c959f; }
 .quiet { fill: #30363d; }
+.held { fill: #2f6f3e; } .gap { fill: #4c1d1b; stroke: #ff7b72; } .window { fill: #1c2128; }
+.ask { fill: #f0a73a; stroke: #f0a73a; } .search { fill: #b392f0; }
+.good-text { fill: #57ab5a; } .bad-text { fill: #ff7b72; }
 }
 """
 
@@ -67,6 +73,16 @@ class Drawing:
     def dot(self, x: float, y: float, radius: float, kind: str) -> None:
         """A filled circle."""
         self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{kind}"/>')
+
+    def triangle(self, x: float, y: float, size: float, kind: str) -> None:
+        """A triangle that points up, ``size`` from its middle to its point."""
+        points = f"{x:.1f},{y - size:.1f} {x + size:.1f},{y + size * 0.8:.1f} {x - size:.1f},{y + size * 0.8:.1f}"
+        self._parts.append(f'<polygon points="{points}" class="{kind}"/>')
+
+    def cross(self, x: float, y: float, size: float, kind: str) -> None:
+        """Two strokes across each other."""
+        self.line(x - size, y - size, x + size, y + size, kind)
+        self.line(x - size, y + size, x + size, y - size, kind)
 
     def text(self, x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> None:
         """One line of text; ``y`` is the base line, ``anchor`` is start, middle or end."""
