@@ -8,7 +8,7 @@ nobody lives in it any more: even a killed test leaves nothing behind.
 
 Bench layout: one namespace per machine, joined by ``connect`` (a veth pair) or by ``Switch`` (a bridge in a
 namespace of its own). The mount namespace gives each machine its own empty /run, its own /etc/resolv.conf and
-the rest of /etc read-only, so that no client under test can reach the machine's resolver or D-Bus.
+machine-id, and the rest of /etc read-only, so that no client under test can reach the machine's resolver or D-Bus.
 """
 
 from __future__ import annotations
@@ -131,10 +131,11 @@ class Namespace:
         names = os.listdir("/etc")
         _mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         for name in names:
-            if name not in {"resolv.conf", "holdfast"}:
+            if name not in {"resolv.conf", "machine-id", "holdfast"}:
                 os.symlink(f"/run/machine-etc/{name}", f"/etc/{name}")
-        with open("/etc/resolv.conf", "w", encoding="ascii") as file:
-            file.write("# the lab's own\n")
+        for name, content in (("resolv.conf", "# the lab's own"), ("machine-id", os.urandom(16).hex())):
+            with open(f"/etc/{name}", "w", encoding="ascii") as file:
+                file.write(content + "\n")
 
     def _own_sys(self) -> None:
         """/sys/class/net of this namespace, not the machine's; some kernels refuse it to a user namespace."""
