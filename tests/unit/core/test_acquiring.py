@@ -1,0 +1,340 @@
+"""On the way to a lease: start, DISCOVER, REQUEST, INIT-REBOOT."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from tests.support.scene import OTHER, OURS, SERVER, START, STRANGE_SERVER, Scene, cached, of
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.actions import DropReason, NoticeCode
+from holdfast.core.lease import ServerPath
+from holdfast.core.outcome import Path, Result
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+
+
+def kinds(actions: list[act.Action]) -> list[str]:
+    return [type(action).__name__ for action in actions]
+
+
+def test_a_first_lease_is_stored_then_configured_then_announced() -> None:
+    scene = Scene().requesting()
+    assert kinds(scene.ack()) == ["Persist", "Configure", "Announce", "Transitioned", "Recorded"]
+    (outcome,) = scene.outcomes
+    assert (outcome.result, outcome.purpose, outcome.path) == (Result.ACQUIRED, "acquire", Path.DISCOVER)
+    assert (outcome.address, outcome.former_address, outcome.attempts) == (OURS, None, 2)
+
+
+def test_one_xid_from_discover_to_ack_and_another_for_the_next_exchange() -> None:
+    # rule 11
+    scene = Scene().start()
+    scene.until_sent(3)
+    scene.offer()
+    scene.until_sent(2)
+    assert len({sent.message.xid for sent in scene.sent}) == 1
+    scene.until_state("SELECTING")  # nobody said ACK
+    assert scene.last.message.xid != scene.sent[0].message.xid
+
+
+def test_start_counts_once() -> None:
+    scene = Scene().bound()
+    assert scene.feed(ev.Start(None)) == []
+    assert scene.state == "BOUND"
+
+
+def test_start_without_carrier_waits_for_it() -> None:
+    scene = Scene().start(carrier=False)
+    assert (scene.state, scene.sent, scene.client.next_deadline()) == ("INIT", [], None)
+    scene.feed(ev.LinkUp())
+    assert scene.last.message.message_type == msg.DISCOVER
+
+
+def test_a_start_delay_is_kept_when_the_carrier_comes_first() -> None:
+    # rule 42
+    scene = Scene(start_delay=True).start(carrier=False)
+    scene.feed(ev.LinkUp())
+    assert not scene.sent
+    scene.until_sent()
+    assert scene.now >= START + 1.0
+
+
+def test_a_start_delay_that_ends_without_carrier_waits_for_it() -> None:
+    scene = Scene(start_delay=True).start(carrier=False)
+    scene.wait(20.0)
+    assert (scene.state, scene.sent) == ("INIT", [])
+    scene.feed(ev.LinkUp())
+    assert scene.state == "SELECTING"
+
+
+# -- a remembered lease
+
+
+def test_a_valid_lease_on_the_link_is_carried_on_untouched() -> None:
+    # rule 47
+    remembered = cached(on_link=True, path=ServerPath(SERVER, hears_unicast=False))
+    scene = Scene().start(remembered)
+    assert scene.state == "BOUND"
+    assert scene.lease == remembered.lease
+    assert of(act.Configure, scene.actions) == [act.Configure(remembered.lease, None)]
+    assert not of(act.Deconfigure, scene.actions)
+    assert not scene.sent
+    scene.until_sent(2)
+    assert scene.now - remembered.lease.t1_at == pytest.approx(0.24)  # known to be deaf
+
+
+def test_a_valid_lease_off_the_link_is_asked_about() -> None:
+    # rule 2
+    scene = Scene().start(cached())
+    assert scene.state == "REBOOTING"
+    scene.ack()
+    (outcome,) = scene.outcomes
+    assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
+    assert scene.lease.verified
+
+
+def test_nobody_answers_init_reboot_and_the_lease_is_used_unverified() -> None:
+    # rule 48
+    scene = Scene().start(cached())
+    scene.until(lambda: scene.client.lease is not None)
+    assert scene.now < START + 5.0
+    assert scene.lease.address == OURS
+    assert not scene.lease.verified
+    assert [(o.result, o.purpose) for o in scene.outcomes] == [(Result.KEPT, "reboot")]
+    assert "unverified" in scene.outcomes[0].cause
+    scene.until_sent()
+    scene.ack()
+    assert (scene.state, scene.lease.verified) == ("BOUND", True)
+
+
+def test_init_reboot_may_bring_another_address() -> None:
+    scene = Scene().start(cached())
+    scene.ack(address=OTHER)
+    assert scene.lease.address == OTHER
+
+
+def test_an_ack_without_a_lease_in_rebooting_is_dropped() -> None:
+    scene = Scene().start(cached())
+    scene.ack(address=msg.BROADCAST)
+    assert scene.state == "REBOOTING"
+
+
+@pytest.mark.parametrize("on_link", [False, True])
+def test_an_ended_lease_is_only_a_hint(on_link: bool) -> None:
+    # rules 40, 50
+    scene = Scene().start(cached(left=-10.0, on_link=on_link))
+    assert scene.state == "SELECTING"
+    assert scene.last.message.requested_address == OURS
+    removed = [(a.lease.address, a.reason.value) for a in of(act.Deconfigure, scene.actions)]
+    assert removed == ([(OURS, "expired")] if on_link else [])
+
+
+def test_its_own_servers_nak_ends_a_remembered_lease() -> None:
+    scene = Scene().start(cached())
+    actions = scene.nak(more={opt.MESSAGE: b"wrong network"})
+    assert scene.state == "SELECTING"
+    assert of(act.Forget, actions)
+    assert scene.outcomes[0].cause == "NAK from 192.0.2.1 (wrong network)"
+
+
+@pytest.mark.parametrize(("server", "reason"), [(STRANGE_SERVER, "other-server"), (None, "nak-unverified")])
+def test_another_servers_nak_leaves_time_for_an_ack(server: object, reason: str) -> None:
+    # rules 28, 29
+    scene = Scene().start(cached())
+    scene.nak(server=server)
+    assert scene.state == "REBOOTING"
+    assert scene.client.snapshot().drops == {reason: 1}
+    assert NoticeCode.FOREIGN_NAK in scene.notices
+    scene.ack()
+    assert scene.state == "BOUND"
+
+
+def test_another_servers_nak_and_silence_is_a_reason_to_ask_anew() -> None:
+    scene = Scene().start(cached())
+    scene.nak(server=STRANGE_SERVER)
+    scene.until_state("SELECTING")
+    assert scene.last.message.requested_address == OURS
+
+
+def test_a_remembered_lease_that_ends_while_waiting_is_asked_for_anew() -> None:
+    scene = Scene().start(cached(left=60.0), carrier=False)
+    assert scene.state == "INIT-REBOOT"
+    scene.wait(100.0)
+    scene.feed(ev.LinkUp())
+    assert scene.state == "SELECTING"
+
+
+# -- OFFERs
+
+
+def test_any_offer_is_taken_at_once_by_who_wants_none_in_particular() -> None:
+    scene = Scene().start()
+    scene.offer(address=OTHER)
+    assert scene.state == "REQUESTING"
+
+
+def test_the_offer_of_the_address_we_had_wins() -> None:
+    # rule 50
+    scene = Scene().start(cached(left=-1.0))
+    scene.offer(address=OTHER, server=STRANGE_SERVER)
+    assert scene.state == "SELECTING"
+    scene.offer()
+    assert scene.state == "REQUESTING"
+    assert scene.last.message.requested_address == OURS
+
+
+def test_another_address_is_taken_after_a_second() -> None:
+    scene = Scene().start(cached(left=-1.0))
+    scene.offer(address=OTHER, server=STRANGE_SERVER)
+    scene.offer(address=OTHER)
+    scene.wait(1.0)
+    assert scene.state == "REQUESTING"
+    assert scene.last.message.server_id == STRANGE_SERVER  # the first
+
+
+def test_offers_are_not_collected_without_end() -> None:
+    scene = Scene().start(cached(left=-1.0))
+    for _ in range(20):
+        scene.offer(address=OTHER)
+    assert len(scene.client.state.offers) == 8  # type: ignore[union-attr]
+    assert scene.client.snapshot().drops == {"unexpected": 12}
+
+
+def test_a_server_that_forbids_self_assigned_addresses_is_heard() -> None:
+    # rule 68
+    scene = Scene().start()
+    scene.offer(address=msg.ANY, more={opt.AUTO_CONFIGURE: b"\0"})
+    assert scene.notices == [NoticeCode.AUTO_CONFIGURE]
+    assert scene.state == "SELECTING"
+    scene.wait(3600.0)
+    assert not of(act.Configure, scene.actions)
+
+
+def test_rapid_commit_needs_to_be_configured_and_marked() -> None:
+    # rule 70
+    rapid = {opt.RAPID_COMMIT: b""}
+    for configured, marked, state in ((False, rapid, "SELECTING"), (True, {}, "SELECTING"), (True, rapid, "BOUND")):
+        scene = Scene(rapid_commit=configured).start()
+        scene.ack(more=marked)
+        assert scene.state == state
+
+
+def test_a_rapid_ack_that_is_no_lease_is_dropped() -> None:
+    scene = Scene(rapid_commit=True).start()
+    scene.ack(more={opt.RAPID_COMMIT: b""}, lease=None)
+    assert scene.client.snapshot().drops == {"no-lease-time": 1}
+
+
+def test_a_rapid_lease_counts_from_a_recent_discover() -> None:
+    # rule 31
+    scene = Scene(rapid_commit=True).start()
+    scene.wait(3600.0)
+    asked = scene.sent_at[-1][0]
+    scene.ack(more={opt.RAPID_COMMIT: b""}, lease=10)
+    assert scene.state == "BOUND" or asked + 10.0 <= scene.now
+
+
+def test_while_offers_are_weighed_a_rapid_exchange_goes_on() -> None:
+    scene = Scene(rapid_commit=True).start(cached(left=-1.0))
+    scene.until_sent(3)
+    scene.offer(address=OTHER)
+    scene.feed(ev.TimeJumped(10.0, "suspend"))
+    scene.now += 10.0
+    scene.until_state("REQUESTING")
+    assert scene.last.message.xid == scene.client.state.offer.xid  # type: ignore[union-attr]
+
+
+# -- REQUESTING
+
+
+@pytest.mark.parametrize(("server", "reason"), [
+    (STRANGE_SERVER, DropReason.OTHER_SERVER), (None, DropReason.NAK_UNVERIFIED),
+])
+def test_only_the_chosen_server_may_refuse(server: object, reason: DropReason) -> None:
+    # rules 24, 28
+    scene = Scene().requesting()
+    scene.nak(server=server)
+    assert scene.state == "REQUESTING"
+    assert scene.client.snapshot().drops == {reason.value: 1}
+
+
+def test_a_nak_while_selecting_is_ignored() -> None:
+    # rule 24
+    scene = Scene().start()
+    scene.nak()
+    assert (scene.state, scene.client.snapshot().drops) == ("SELECTING", {"unexpected": 1})
+
+
+def test_only_the_chosen_server_may_grant() -> None:
+    scene = Scene().requesting()
+    scene.ack(server=STRANGE_SERVER)
+    assert (scene.state, scene.client.snapshot().drops) == ("REQUESTING", {"other-server": 1})
+
+
+def test_the_chosen_servers_nak_starts_over_at_once_and_then_ever_later() -> None:
+    # rule 27
+    scene = Scene().requesting()
+    scene.nak()
+    assert scene.state == "SELECTING"
+    scene.offer()
+    scene.nak()
+    assert scene.state == "INIT"
+    refused = scene.now
+    scene.until_state("SELECTING")
+    assert scene.now >= refused + 1.0
+    assert [outcome.result for outcome in scene.outcomes] == [Result.REFUSED] * 2
+
+
+def test_carrier_loss_on_the_way_starts_over_when_it_returns() -> None:
+    scene = Scene().requesting()
+    scene.feed(ev.LinkDown())
+    sent = len(scene.sent)
+    scene.wait(60.0)
+    assert (scene.state, len(scene.sent)) == ("INIT", sent)
+    scene.feed(ev.LinkUp())
+    assert scene.state == "SELECTING"
+
+
+def test_carrier_loss_while_rebooting_asks_again_when_it_returns() -> None:
+    scene = Scene().start(cached())
+    scene.feed(ev.LinkDown())
+    assert scene.state == "INIT-REBOOT"
+    scene.feed(ev.LinkUp())
+    assert scene.state == "REBOOTING"
+    assert len(scene.sent) == 2
+
+
+def test_a_message_that_could_not_be_sent_is_sent_again_in_its_time() -> None:
+    # rule 55
+    scene = Scene().start()
+    scene.feed(ev.SendFailed(Path.DISCOVER, "ENETDOWN"))
+    assert scene.notices == [NoticeCode.SEND_FAILED]
+    scene.until_sent()
+    assert scene.now < START + 1.5
+
+
+# -- strict conflict detection
+
+
+def test_a_lease_that_ends_while_its_address_is_probed_is_asked_for_anew() -> None:
+    scene = Scene(acd="strict").requesting(lease=10)
+    scene.ack(lease=10)
+    for at in (1020.0, 1030.0, 1040.0):
+        scene.at(at)
+    assert scene.state == "SELECTING"
+    assert [outcome.result for outcome in scene.outcomes] == [Result.EXPIRED]
+    assert not of(act.Configure, scene.actions)
+
+
+def test_what_was_held_is_held_still_when_the_new_one_ends_while_probing() -> None:
+    scene = Scene(acd="strict").bound(lease=0xFFFFFFFF)
+    scene.feed(ev.Renew())
+    scene.ack(address=OTHER, lease=10)
+    assert scene.state == "PROBING"
+    for wait in (20.0, 40.0, 60.0):
+        scene.at(scene.now + wait)
+    assert scene.state == "SELECTING"
+    assert scene.lease.address == OURS
+    assert scene.outcomes[-1].seconds_left == inf

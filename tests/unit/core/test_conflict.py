@@ -1,0 +1,158 @@
+"""ARP: when an address is asked for, announced, declined; and when a claim is not believed."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.scene import CLAIMANT, OTHER, OURS, SERVER, Scene, of
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.actions import DeconfigureReason, NoticeCode
+from holdfast.core.outcome import Result
+from holdfast.wire import message as msg
+
+CLAIM = ev.AddressConflict(OURS, CLAIMANT)
+
+
+def arp(actions: list[act.Action]) -> list[str]:
+    return [type(a).__name__ for a in actions if isinstance(a, (act.Probe, act.Announce, act.Watch))]
+
+
+def test_optimistic_asks_while_the_request_is_under_way_and_just_after() -> None:
+    # rule 71
+    scene = Scene().requesting()
+    scene.ack()
+    assert scene.state == "BOUND"
+    scene.wait(30.0)
+    assert arp(scene.actions) == ["Probe", "Announce", "Probe", "Probe", "Announce", "Watch"] or arp(
+        scene.actions
+    ) == ["Watch", "Probe", "Announce", "Probe", "Probe", "Announce", "Watch"]
+    assert of(act.Watch, scene.actions) == [act.Watch((OURS,)), act.Watch(())]
+
+
+def test_strict_asks_first() -> None:
+    scene = Scene(acd="strict").requesting()
+    scene.ack()
+    assert scene.state == "PROBING"
+    assert not of(act.Configure, scene.actions)
+    scene.until_state("BOUND")
+    assert scene.now >= 1004.0  # two gaps of a second at least, and two seconds to answer the last
+    scene.wait(30.0)
+    assert arp(scene.actions) == ["Watch", "Probe", "Probe", "Probe", "Announce", "Announce", "Watch"]
+
+
+def test_off_announces_and_does_not_ask() -> None:
+    scene = Scene(acd="off").bound()
+    scene.wait(30.0)
+    assert arp(scene.actions) == ["Announce"]
+
+
+def test_a_renewal_is_never_probed() -> None:
+    # rule 71
+    scene = Scene().renewing()
+    before = arp(scene.actions)
+    scene.ack()
+    scene.wait(30.0)
+    assert arp(scene.actions) == before
+
+
+@pytest.mark.parametrize("acd", ["optimistic", "strict"])
+def test_a_taken_address_is_declined_and_left_alone_for_ten_seconds(acd: str) -> None:
+    # rules 14, 43
+    scene = Scene(acd=acd).requesting()
+    scene.ack()
+    actions = scene.feed(CLAIM)
+    assert scene.state == "INIT"
+    (decline,) = of(act.Transmit, actions)
+    assert (decline.message.message_type, decline.message.requested_address) == (msg.DECLINE, OURS)
+    assert of(act.Forget, actions)
+    gone = [a.reason for a in of(act.Deconfigure, actions)]
+    assert gone == ([DeconfigureReason.CONFLICT] if acd == "optimistic" else [])
+    outcome = scene.outcomes[-1]
+    assert (outcome.result, outcome.cause) == (Result.CONFLICT, "02:00:00:00:de:ad has 192.0.2.100")
+    declined = scene.now
+    scene.feed(ev.LinkDown(), ev.LinkUp())  # a new cable does not shorten it
+    scene.until_sent()
+    assert scene.now - declined == 10.0
+    assert scene.last.message.requested_address is None  # not that one again
+
+
+def test_a_claim_before_the_ack_is_declined_when_the_ack_has_come() -> None:
+    scene = Scene().requesting()
+    scene.feed(CLAIM)
+    assert scene.state == "REQUESTING"
+    scene.ack()
+    assert (scene.state, scene.last.message.message_type) == ("INIT", msg.DECLINE)
+    assert scene.last.message.server_id == SERVER
+
+
+def test_a_claim_to_the_offered_address_does_not_touch_another() -> None:
+    scene = Scene().requesting()
+    scene.feed(CLAIM)
+    scene.ack(address=OTHER)
+    assert (scene.state, scene.lease.address) == ("BOUND", OTHER)
+
+
+def test_later_claims_are_not_believed() -> None:
+    scene = Scene().bound()
+    scene.wait(60.0)
+    scene.feed(CLAIM)
+    assert scene.state == "BOUND"
+    assert scene.notices == [NoticeCode.CONFLICT_IGNORED]
+
+
+def test_claims_to_what_is_not_ours_are_none_of_our_business() -> None:
+    scene = Scene().bound()
+    scene.feed(ev.AddressConflict(OTHER, CLAIMANT))
+    assert (scene.state, scene.notices) == ("BOUND", [NoticeCode.CONFLICT_IGNORED])
+    scene = Scene().start()
+    scene.feed(CLAIM)
+    assert (scene.state, scene.notices) == ("SELECTING", [NoticeCode.CONFLICT_IGNORED])
+
+
+def test_while_another_address_is_taken_the_held_one_stays_and_stays_stored() -> None:
+    scene = Scene(acd="strict").renewing()
+    scene.ack(address=OTHER)
+    assert scene.state == "PROBING"
+    actions = scene.feed(ev.AddressConflict(OTHER, CLAIMANT))
+    assert (scene.state, scene.lease.address) == ("INIT", OURS)
+    assert not of(act.Deconfigure, actions)
+    assert not of(act.Forget, actions)
+    scene.until_sent()
+    assert scene.last.message.requested_address == OURS
+
+
+def test_probing_stops_for_an_address_that_was_not_granted() -> None:
+    scene = Scene().requesting()
+    scene.nak()
+    scene.wait(20.0)
+    assert of(act.Watch, scene.actions)[-1] == act.Watch(())
+    assert len(of(act.Probe, scene.actions)) == 3
+
+
+def test_a_request_repeated_is_not_probed_twice() -> None:
+    scene = Scene().requesting()
+    scene.until_sent(2)
+    assert len(of(act.Watch, scene.actions)) == 1
+
+
+def test_probing_waits_for_a_slow_ack() -> None:
+    scene = Scene().requesting()
+    scene.wait(6.0)
+    assert scene.state == "REQUESTING"
+    scene.ack()
+    scene.wait(30.0)
+    assert len(of(act.Probe, scene.actions)) == 3
+    assert len(of(act.Announce, scene.actions)) == 2
+
+
+def test_a_success_makes_earlier_conflicts_good() -> None:
+    # rule 43
+    scene = Scene(acd="strict").requesting()
+    scene.ack()
+    scene.feed(CLAIM)
+    scene.until_sent()
+    scene.offer(address=OTHER)
+    scene.ack(address=OTHER)
+    scene.wait(30.0)
+    assert scene.client._m.conflicts == 0

@@ -1,0 +1,206 @@
+"""What the host tells us: carrier, addresses, the kernel's answers, time."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.scene import OTHER, OURS, Scene, cached, of
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.actions import NoticeCode
+from holdfast.core.outcome import Path, Result
+
+
+def test_carrier_loss_touches_nothing() -> None:
+    # rule 61
+    scene = Scene().bound()
+    assert scene.feed(ev.LinkDown()) == []
+    assert scene.state == "BOUND"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_when_carrier_returns_the_lease_is_verified_within_a_second(seed: int) -> None:
+    # rule 61
+    scene = Scene(seed=seed).bound()
+    scene.wait(100.0)
+    scene.feed(ev.LinkDown())
+    scene.wait(10.0)
+    scene.feed(ev.LinkUp())
+    up = scene.now
+    scene.until_sent()
+    assert scene.now - up <= 1.0
+    assert scene.last.path is Path.UNICAST
+    scene.until_state("BOUND")  # silence is no reason to drop it
+    assert scene.outcomes[-1].result is Result.KEPT
+
+
+def test_carrier_that_was_never_lost_means_nothing() -> None:
+    scene = Scene().bound()
+    assert scene.feed(ev.LinkUp()) == []
+
+
+def test_carrier_that_returns_in_a_renewal_hastens_the_next_round() -> None:
+    scene = Scene().renewing(lease=86400)
+    scene.until_sent(2 + 12)
+    scene.feed(ev.LinkDown(), ev.LinkUp())
+    asked = scene.now
+    scene.until_sent()
+    assert scene.now - asked <= 4.0
+
+
+@pytest.mark.parametrize("situation", ["SELECTING", "PROBING"])
+def test_carrier_elsewhere_changes_nothing(situation: str) -> None:
+    scene = Scene(acd="strict").start()
+    if situation == "PROBING":
+        scene.offer()
+        scene.ack()
+        scene.feed(ev.LinkDown())
+    scene.feed(ev.LinkUp())
+    assert scene.state == situation
+
+
+# -- the kernel
+
+
+def test_an_address_deleted_by_another_is_put_back_at_once() -> None:
+    # rule 60
+    scene = Scene().bound()
+    sent = len(scene.sent)
+    scene.feed(ev.AddressLost(OURS))
+    lost = scene.now
+    actions = scene.at(scene.now)
+    assert of(act.Configure, actions) == [act.Configure(scene.lease, None)]
+    assert scene.now - lost <= 1.0
+    assert NoticeCode.ADDRESS_RESTORED in scene.notices
+    assert (scene.state, len(scene.sent)) == ("BOUND", sent)
+
+
+def test_who_deletes_it_again_and_again_is_not_fought_at_full_speed() -> None:
+    # rule 60
+    scene = Scene().bound()
+    waits = []
+    for _ in range(9):
+        scene.feed(ev.AddressLost(OURS))
+        lost, known = scene.now, len(of(act.Configure, scene.actions))
+        scene.until(lambda known=known: len(of(act.Configure, scene.actions)) > known)  # type: ignore[misc]
+        waits.append(scene.now - lost)
+        scene.applied()
+    assert waits[:3] == [0.0, 0.0, 0.0]
+    assert waits[3:6] == [0.5, 1.0, 2.0]
+
+
+def test_restorations_of_long_ago_are_forgotten() -> None:
+    # rule 60
+    scene = Scene().bound()
+    for _ in range(40):
+        scene.feed(ev.AddressLost(OURS))
+    assert len(scene.client._m.restored_at) == 32
+    scene.wait(120.0)
+    scene.feed(ev.AddressLost(OURS))
+    assert scene.client.next_deadline() == scene.now
+
+
+def test_other_addresses_are_not_ours_to_restore() -> None:
+    # rule 58
+    scene = Scene().bound()
+    assert scene.feed(ev.AddressLost(OTHER)) == []
+    assert Scene().start().feed(ev.AddressLost(OURS)) == []
+
+
+def test_a_kernel_that_refuses_is_asked_again_ever_later_while_the_lease_goes_on() -> None:
+    # rule 59
+    scene = Scene().requesting()
+    scene.ack()
+    times = []
+    for _ in range(5):
+        scene.feed(ev.ApplyFailed("RTM_NEWADDR: ENOBUFS"))
+        refused, known = scene.now, len(of(act.Configure, scene.actions))
+        scene.until(lambda known=known: len(of(act.Configure, scene.actions)) > known)  # type: ignore[misc]
+        times.append(scene.now - refused)
+    assert times == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert NoticeCode.APPLY_FAILED in scene.notices
+    scene.applied()
+    known = len(of(act.Configure, scene.actions))
+    scene.until_state("RENEWING")
+    assert len(of(act.Configure, scene.actions)) == known
+
+
+def test_a_move_that_failed_is_repeated_with_the_old_address() -> None:
+    # rules 57, 59
+    scene = Scene().renewing()
+    scene.ack(address=OTHER)
+    scene.feed(ev.ApplyFailed("no"))
+    scene.wait(1.0)
+    again = of(act.Configure, scene.actions)[-1]
+    assert again.former is not None
+    assert (again.lease.address, again.former.address) == (OTHER, OURS)
+    scene.applied()
+    scene.until_state("RENEWING")
+    scene.ack()
+    assert of(act.Configure, scene.actions)[-1].former is None
+
+
+def test_a_failure_without_a_lease_is_old_news() -> None:
+    assert Scene().start().feed(ev.ApplyFailed("no")) == []
+
+
+def test_a_lease_that_ends_stops_the_repetitions() -> None:
+    scene = Scene().bound(lease=60)
+    scene.feed(ev.ApplyFailed("no"))
+    scene.at(scene.lease.expires_at)
+    known = len(of(act.Configure, scene.actions))
+    scene.wait(60.0)
+    assert len(of(act.Configure, scene.actions)) == known
+
+
+# -- time
+
+
+def test_after_sleep_the_kernel_is_told_and_the_lease_verified() -> None:
+    # rules 45, 46
+    scene = Scene().bound()
+    scene.now += 600.0
+    actions = scene.feed(ev.TimeJumped(600.0, "suspend"))
+    assert of(act.Configure, actions) == [act.Configure(scene.lease, None)]
+    assert NoticeCode.TIME_JUMPED in scene.notices
+    woke = scene.now
+    scene.until_sent()
+    assert scene.now - woke <= 1.0
+    scene.ack()
+    assert scene.outcomes[-1].purpose == "resume"
+
+
+def test_after_sleep_past_t1_the_renewal_is_at_once() -> None:
+    # rule 45
+    scene = Scene().bound()
+    scene.at(scene.lease.t1_at + 100.0)
+    assert (scene.state, scene.last.path) == ("RENEWING", Path.UNICAST)
+
+
+@pytest.mark.parametrize("seconds", [3.2e7, -3.2e7])
+def test_a_step_of_the_wall_clock_changes_nothing(seconds: float) -> None:
+    # rule 44
+    scene = Scene().bound()
+    lease = scene.lease
+    scene.feed(ev.TimeJumped(seconds, "clock step"))
+    assert scene.lease == lease
+    assert not of(act.Deconfigure, scene.actions)
+
+
+@pytest.mark.parametrize("situation", ["SELECTING", "REQUESTING", "REBOOTING", "holding"])
+def test_a_question_slept_over_is_asked_again_at_once(situation: str) -> None:
+    scene = {
+        "SELECTING": lambda: Scene().start(),
+        "REQUESTING": lambda: Scene().requesting(),
+        "REBOOTING": lambda: Scene().start(cached()),
+        "holding": lambda: Scene().holding(),
+    }[situation]()
+    sent = len(scene.sent)
+    scene.feed(ev.TimeJumped(1.0, "suspend"))
+    scene.at(scene.now)
+    assert len(scene.sent) == sent + 1
+
+
+def test_sleep_before_anything_was_asked_is_only_told() -> None:
+    scene = Scene().start(carrier=False)
+    assert [type(a) for a in scene.feed(ev.TimeJumped(1.0, "suspend"))] == [act.Noticed]

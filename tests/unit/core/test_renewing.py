@@ -1,0 +1,287 @@
+"""The ladder: unicast, broadcast, broadcast from 0.0.0.0; and what is learned on it."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from tests.support.scene import OTHER, OURS, SERVER, STRANGE_SERVER, Scene, cached, of
+
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.actions import NoticeCode
+from holdfast.core.lease import ServerPath
+from holdfast.core.outcome import Path, Result
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+from holdfast.wire.message import ANY, BROADCAST
+
+
+def path_of(scene: Scene) -> ServerPath:
+    path = scene.client.snapshot().path
+    assert path is not None
+    return path
+
+
+def test_one_round_climbs_three_rungs_with_one_xid() -> None:
+    # rules 3, 4, 6, 11, 35
+    scene = Scene().renewing()
+    began = scene.now
+    scene.until_sent(2)
+    assert scene.now - began <= 4.0
+    rungs = scene.sent[-3:]
+    assert [(s.path, s.source, s.destination) for s in rungs] == [
+        (Path.UNICAST, OURS, SERVER), (Path.BROADCAST, OURS, BROADCAST), (Path.BROADCAST_ANY, ANY, BROADCAST),
+    ]
+    assert len({s.message.xid for s in rungs}) == 1
+    assert rungs[0].message == rungs[1].message._replace(secs=0)
+    assert NoticeCode.UNICAST_UNANSWERED in scene.notices
+
+
+def test_the_next_round_has_an_xid_of_its_own() -> None:
+    # rule 11
+    scene = Scene().renewing()
+    scene.until_sent(3)
+    assert scene.last.message.xid != scene.sent[-2].message.xid
+
+
+def test_a_renewal_disturbs_nothing() -> None:
+    # rules 38, 56
+    scene = Scene().renewing()
+    actions = scene.ack()
+    assert [type(a).__name__ for a in actions] == ["Persist", "Configure", "Transitioned", "Recorded"]
+    assert not of(act.Deconfigure, scene.actions)
+    configured = of(act.Configure, actions)[0]
+    assert configured.lease.address == OURS
+    assert configured.former is None
+
+
+@pytest.mark.parametrize(("rungs", "path", "hears"), [
+    (0, Path.UNICAST, True), (1, Path.BROADCAST, False), (2, Path.BROADCAST_ANY, False),
+])
+def test_the_way_that_worked_is_recorded_and_remembered(rungs: int, path: Path, hears: bool) -> None:
+    # rules 38, 74
+    scene = Scene().renewing()
+    if rungs:
+        scene.until_sent(rungs)
+    scene.now += 0.1
+    actions = scene.ack()
+    outcome = scene.outcomes[-1]
+    assert (outcome.result, outcome.path, outcome.attempts, outcome.server) == (Result.RENEWED, path, rungs + 1, SERVER)
+    assert outcome.latency is not None
+    assert outcome.latency >= 0.099
+    assert path_of(scene).hears_unicast is hears
+    assert (path_of(scene).srtt is not None) is hears
+    assert of(act.Persist, actions)[0].path == path_of(scene)
+
+
+def test_the_round_trip_sets_the_patience() -> None:
+    scene = Scene().renewing()
+    scene.now += 0.15
+    scene.ack()
+    assert path_of(scene).srtt == pytest.approx(0.15)
+    scene.until_state("RENEWING")
+    asked = scene.now
+    scene.until_sent()
+    assert scene.now - asked == pytest.approx(0.6)
+
+
+def test_a_deaf_server_is_still_tried_and_forgiven_when_it_hears() -> None:
+    # rules 35, 38
+    scene = Scene().renewing()
+    scene.until_sent()
+    scene.ack()
+    scene.until_state("RENEWING")
+    assert scene.last.path is Path.UNICAST
+    asked = scene.now
+    scene.until_sent()
+    assert scene.now - asked <= 0.25
+    scene.ack()
+    scene.until_state("RENEWING")
+    scene.ack()
+    assert path_of(scene).hears_unicast is True
+
+
+def test_an_answer_to_an_earlier_round_counts_from_that_round_and_teaches_nothing() -> None:
+    # rule 31
+    scene = Scene().renewing()
+    first, asked = scene.last, scene.now
+    scene.until(lambda: scene.last.message.xid != first.message.xid)
+    scene.ack(to=first, lease=1000)
+    assert scene.lease.expires_at == asked + 1000.0
+    assert path_of(scene).hears_unicast is None
+
+
+def test_an_answer_from_long_ago_is_no_answer() -> None:
+    scene = Scene(seed=2).renewing(lease=86400)
+    first = scene.last
+    scene.until(lambda: len({sent.message.xid for sent in scene.sent}) == 7)
+    scene.ack(to=first)
+    assert scene.state == "RENEWING"
+    assert scene.client.snapshot().drops == {"xid": 1}
+
+
+def test_a_unicast_that_cannot_be_sent_is_broadcast_at_once_and_teaches_nothing() -> None:
+    # rules 35, 55
+    scene = Scene().renewing()
+    began = scene.now
+    scene.feed(ev.SendFailed(Path.UNICAST, "EHOSTUNREACH"))
+    assert (scene.now, scene.last.path) == (began, Path.BROADCAST)
+    scene.ack()
+    assert path_of(scene).hears_unicast is None
+
+
+def test_an_error_for_a_rung_long_left_changes_nothing() -> None:
+    scene = Scene().renewing()
+    scene.until_sent()
+    sent = len(scene.sent)
+    scene.feed(ev.SendFailed(Path.UNICAST, "ECONNREFUSED"))
+    assert len(scene.sent) == sent
+
+
+def test_a_failed_renewal_never_deconfigures() -> None:
+    # rules 39, 40
+    scene = Scene().renewing()
+    ends_at = scene.lease.expires_at
+    scene.until(lambda: scene.now >= ends_at - 0.5, ends_at - scene.now - 0.5)
+    assert not of(act.Deconfigure, scene.actions)
+    assert scene.lease.address == OURS
+
+
+# -- other servers, other addresses
+
+
+def test_after_the_broadcast_another_server_may_answer() -> None:
+    # rule 18
+    scene = Scene().renewing()
+    scene.until_sent()
+    scene.ack(server=STRANGE_SERVER)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", STRANGE_SERVER)
+    assert NoticeCode.SERVER_CHANGED in scene.notices
+    assert path_of(scene) == ServerPath(STRANGE_SERVER)
+    assert scene.outcomes[-1].server == STRANGE_SERVER
+
+
+def test_before_the_broadcast_nobody_else_was_asked() -> None:
+    # rule 18
+    scene = Scene().renewing()
+    scene.ack(server=STRANGE_SERVER)
+    assert (scene.state, scene.client.snapshot().drops) == ("RENEWING", {"other-server": 1})
+
+
+def test_another_server_may_not_move_us() -> None:
+    # rule 18
+    scene = Scene().renewing()
+    scene.until_sent()
+    scene.ack(server=STRANGE_SERVER, address=OTHER)
+    assert (scene.state, scene.client.snapshot().drops) == ("RENEWING", {"other-server": 1})
+
+
+@pytest.mark.parametrize("state", ["RENEWING", "REBINDING"])
+def test_our_server_may_move_us_new_before_old(state: str) -> None:
+    # rules 19, 57
+    scene = Scene().bound()
+    scene.until_state(state)
+    if state == "REBINDING":
+        scene.until_sent()
+    actions = scene.ack(address=OTHER)
+    (configure,) = of(act.Configure, actions)
+    assert configure.former is not None
+    assert (configure.lease.address, configure.former.address) == (OTHER, OURS)
+    assert not of(act.Deconfigure, actions)
+    outcome = scene.outcomes[-1]
+    assert (outcome.result, outcome.former_address, outcome.address) == (Result.MOVED, OURS, OTHER)
+
+
+def test_an_ack_that_is_no_lease_changes_nothing() -> None:
+    scene = Scene().renewing()
+    scene.ack(address=BROADCAST)
+    assert (scene.state, scene.client.snapshot().drops) == ("RENEWING", {"no-address": 1})
+
+
+def test_a_lease_without_a_server_goes_to_another_with_one() -> None:
+    # rule 21
+    scene = Scene().requesting()
+    scene.ack(server=None)
+    scene.until_state("RENEWING")
+    scene.ack()
+    assert path_of(scene).server_id == SERVER
+
+
+# -- checks that are not due
+
+
+def test_a_check_that_nobody_answers_keeps_the_lease() -> None:
+    # rules 39, 61
+    scene = Scene().bound()
+    scene.wait(60.0)
+    scene.feed(ev.Renew())
+    assert scene.state == "RENEWING"
+    t1_at = scene.lease.t1_at
+    scene.until_state("BOUND")
+    outcome = scene.outcomes[-1]
+    assert (outcome.result, outcome.purpose, outcome.latency) == (Result.KEPT, "operator", None)
+    assert scene.client.next_deadline() == t1_at
+
+
+def test_a_check_of_an_infinite_lease_ends_too() -> None:
+    # rule 32
+    scene = Scene().bound(lease=0xFFFFFFFF)
+    scene.feed(ev.Rebind())
+    scene.until_state("BOUND")
+    assert scene.outcomes[-1].seconds_left == inf
+
+
+def test_a_check_that_t1_overtakes_becomes_a_renewal() -> None:
+    scene = Scene().bound(lease=60)
+    scene.at(scene.lease.t1_at - 1.0)
+    scene.feed(ev.Renew())
+    scene.until_state("REBINDING")
+
+
+def test_two_renewals_are_two_seconds_apart() -> None:
+    # rule 36
+    scene = Scene().renewing()
+    scene.ack()
+    renewed = scene.now
+    scene.feed(ev.Renew())
+    assert scene.state == "RENEWING"
+    scene.until_sent()
+    assert scene.now >= renewed + 2.0
+
+
+def test_asking_again_and_again_never_puts_the_next_round_off() -> None:
+    scene = Scene().bound()
+    scene.wait(60.0)
+    scene.feed(ev.LinkDown(), ev.LinkUp())
+    asked = scene.now
+    for _ in range(40):
+        scene.wait(0.05)
+        scene.feed(ev.LinkDown(), ev.LinkUp())
+    assert next(at for at, _ in scene.sent_at if at >= asked) <= asked + 0.8
+
+
+def test_t2_brings_a_round_at_once() -> None:
+    scene = Scene().rebinding(lease=86400)
+    t2_at = scene.lease.t2_at
+    scene.until_sent()
+    assert scene.now <= t2_at + 10.0
+
+
+def test_a_lease_found_after_t2_starts_in_rebinding() -> None:
+    scene = Scene().start(cached(left=100.0, on_link=True))
+    scene.at(scene.now)
+    assert scene.state == "REBINDING"
+    assert scene.last.path is Path.UNICAST
+    scene.ack()
+    assert scene.outcomes[-1].purpose == "t2"
+
+
+def test_a_server_without_a_name_answers_the_broadcast() -> None:
+    # rule 21
+    scene = Scene().renewing()
+    scene.until_sent()
+    scene.ack(server=None, more={opt.MESSAGE: b"x"})
+    assert scene.lease.server_id is None
+    assert scene.client.snapshot().path is None
+    assert scene.last.message.message_type == msg.REQUEST

@@ -1,0 +1,64 @@
+"""The pure functions of time at their corners; tests/properties/test_schedule.py has them over many seeds."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from holdfast.core import schedule
+
+
+@pytest.mark.parametrize(("srtt", "left", "impatient", "seconds"), [
+    (None, 1e6, False, 1.0),  # nothing is known
+    (0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
+    (0.2, 1e6, False, 0.8),
+    (30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
+    (0.2, 1e6, True, 0.24),
+    (None, 4.0, False, 0.5),  # an eighth of what is left
+    (None, 0.0, False, 0.05),
+])
+def test_rung_timeout(srtt: float | None, left: float, impatient: bool, seconds: float) -> None:
+    # rule 35
+    assert schedule.rung_timeout(srtt, left, impatient=impatient) == pytest.approx(seconds)
+
+
+def test_requests_end() -> None:
+    waits = [schedule.request_wait(tries, schedule.REQUEST_WAITS, Random(1)) for tries in range(1, 5)]
+    assert waits == [pytest.approx(1.0, abs=0.1), pytest.approx(2.0, abs=0.2), pytest.approx(4.0, abs=0.4), None]
+
+
+@pytest.mark.parametrize(("naks", "low", "high"), [
+    (0, 0.0, 0.0), (1, 0.0, 0.0), (2, 1.0, 1.1), (3, 1.8, 2.2), (6, 14.4, 17.6), (50, 270.0, 300.0),
+])
+def test_nak_wait(naks: int, low: float, high: float) -> None:
+    # rule 27
+    assert low <= schedule.nak_wait(naks, Random(2)) <= high
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.5), (2, 1.0), (3, 2.0), (7, 30.0), (1000, 30.0)])
+def test_apply_wait(failures: int, seconds: float) -> None:
+    # rule 59
+    assert schedule.apply_wait(failures) == seconds
+
+
+@pytest.mark.parametrize(("restores", "seconds"), [(1, 0.0), (3, 0.0), (4, 0.5), (5, 1.0), (32, 30.0)])
+def test_restore_wait(restores: int, seconds: float) -> None:
+    # rule 60
+    assert schedule.restore_wait(restores) == seconds
+
+
+@pytest.mark.parametrize(("conflicts", "seconds"), [(1, 10.0), (9, 10.0), (10, 60.0)])
+def test_conflict_wait(conflicts: int, seconds: float) -> None:
+    # rule 43
+    assert schedule.conflict_wait(conflicts) == seconds
+
+
+def test_the_round_trip_is_smoothed() -> None:
+    assert schedule.smooth_rtt(None, 0.4) == 0.4
+    assert schedule.smooth_rtt(0.4, 1.2) == pytest.approx(0.5)
+
+
+def test_discover_is_never_above_its_ceiling() -> None:
+    # rule 41
+    assert all(schedule.discover_gap(tries, 8.0, Random(tries)) <= 8.0 for tries in (1, 4, 40, 10_000))
