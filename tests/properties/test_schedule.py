@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 from random import Random
 from statistics import mean, stdev
 
@@ -88,19 +89,50 @@ def test_two_rounds_are_two_seconds_apart_and_the_last_minute_is_used(lease: int
         assert ends_at - broadcasts[-1] <= 4.0
 
 
-@given(rounds=st.integers(1, 200), left=st.floats(0.0, 1e9), seed=st.integers(0, 1000))
-def test_the_gap_is_never_too_short_nor_too_long(rounds: int, left: float, seed: int) -> None:
+LEASE_TIMES = st.floats(10.0, 1e9) | st.just(inf)
+
+
+@given(rounds=st.integers(1, 200), left=st.floats(0.0, 1e9), lease=LEASE_TIMES, seed=st.integers(0, 1000))
+def test_the_gap_is_never_too_short_nor_too_long(rounds: int, left: float, lease: float, seed: int) -> None:
     # rule 36
-    gap = schedule.round_gap(rounds, left, Random(seed))
+    gap = schedule.round_gap(rounds, left, lease, Random(seed))
     assert 2.0 <= gap <= 1.1 * schedule.GAP_CEILING
-    assert gap <= max(2.0, 0.37 * left)
+    assert gap <= max(2.0, 0.55 * left)
+    assert gap <= 1.1 * max(15.0, lease / 80)
 
 
-@given(srtt=st.none() | st.floats(0.0, 100.0), left=st.floats(0.0, 1e9), impatient=st.booleans())
-def test_a_rung_waits_within_its_bounds(srtt: float | None, left: float, impatient: bool) -> None:
+@given(number=st.integers(1, 1000), unicast=st.booleans())
+def test_every_round_asks_everyone(number: int, unicast: bool) -> None:
+    # rule 38
+    ways = schedule.rungs(number, unicast=unicast)
+    assert Path.BROADCAST in ways
+    two_rounds = {*ways, *schedule.rungs(number + 1, unicast=unicast)}
+    assert Path.BROADCAST_ANY in two_rounds
+    assert (Path.UNICAST in two_rounds) == unicast
+    assert Path.UNICAST not in ways[1:]  # what follows it is a broadcast (rule 35)
+
+
+@given(
+    path=st.sampled_from([Path.UNICAST, Path.BROADCAST]), number=st.integers(1, 100),
+    srtt=st.none() | st.floats(0.0, 100.0), left=st.floats(0.0, 1e9), deaf=st.booleans(),
+)
+def test_a_rung_waits_within_its_bounds(
+    path: Path, number: int, srtt: float | None, left: float, deaf: bool
+) -> None:
     # rule 35
-    wait = schedule.rung_timeout(srtt, left, impatient=impatient)
-    assert 0.05 <= wait <= (0.25 if impatient else 2.0)
+    wait = schedule.rung_timeout(path, number, srtt, left, deaf=deaf)
+    assert 0.05 <= wait <= 4.0
+    assert path is not Path.UNICAST or wait <= (0.25 if deaf else 2.0)
+
+
+@given(latency=st.floats(0.0, 1e6), patience=st.floats(1.0, 32.0), tries=st.integers(1, 3), seed=st.integers(0, 100))
+def test_a_slow_server_is_given_the_time_it_took(latency: float, patience: float, tries: int, seed: int) -> None:
+    patient = schedule.patience_for(latency, patience)
+    assert patience <= patient <= 32.0
+    assert patient >= min(2.0 * latency, 32.0)
+    wait = schedule.request_wait(tries, schedule.REQUEST_WAITS, Random(seed), patient)
+    assert wait is not None
+    assert 0.9 * patient <= wait <= 1.1 * 64.0
 
 
 def test_discover_backs_off_with_jitter_and_never_gives_up() -> None:

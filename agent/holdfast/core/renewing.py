@@ -1,11 +1,11 @@
 """RENEWING and REBINDING: the ladder (RFC 2131 section 4.4.5, and promise 1).
 
 One round: the REQUEST by unicast to the lease's server; unanswered, the same by broadcast at
-once; unanswered, the same from 0.0.0.0. Rounds repeat until there is an answer or the lease
-ends. Every round has its own xid, kept over its rungs; answers to the last few rounds count, and
-a lease counts from the round that won it. From T2 on, or when another server has refused us,
-every second round also asks by DISCOVER for the same address: a server that forgot the lease can
-give it back. An OFFER of another address is kept for the last seconds.
+once; unanswered, the same from 0.0.0.0. Rounds repeat, later ones with two of the three rungs
+(``schedule.rungs``), until there is an answer or the lease ends. Every round has its own xid, kept over its rungs;
+answers to the last few rounds count, and a lease counts from the round that won it. From T2 on, or when another
+server has refused us, every second round also asks by DISCOVER for the same address: a server that forgot the lease
+can give it back. An OFFER of another address is kept for the last seconds.
 """
 
 from __future__ import annotations
@@ -56,15 +56,17 @@ def hasten(m: Machine, now: float, delay: float = 0.0) -> None:
 
 
 def start_round(m: Machine, now: float) -> None:
-    """A new xid, all rungs ahead; every second round with a DISCOVER beside it, when it is time for that."""
+    """A new xid, all its rungs ahead; every second round with a DISCOVER beside it, when it is time for that."""
     state = binding.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     unicast = lease.server_id is not None and not renewal.skip_unicast
-    rungs = (Path.UNICAST,) if unicast else ()
+    if _deaf(m, lease) and renewal.number:
+        unicast = False  # once for each renewal is enough to learn that it hears again (rule 38)
+    rungs = schedule.rungs(renewal.number + 1, unicast=unicast)
     renewal = renewal._replace(
-        rounds=(*renewal.rounds, Round(m.new_xid(), now))[-ROUNDS_KEPT:],
+        rounds=(*renewal.rounds, Round(m.new_xid(), now, unicast=rungs[0] is Path.UNICAST))[-ROUNDS_KEPT:],
         number=renewal.number + 1,
-        rungs=(*rungs, Path.BROADCAST, Path.BROADCAST_ANY),
+        rungs=rungs,
         started_at=now if renewal.started_at is None else renewal.started_at,
         refused_by_other=False,
         ask_anew=renewal.ask_anew or renewal.refused_by_other,
@@ -95,12 +97,11 @@ def send_rung(m: Machine, now: float) -> None:
     m.update(state._replace(renewal=renewal))
     left = lease.seconds_left(now)
     if rest:
-        impatient = path is Path.UNICAST and _impatient(m, state, now)
-        wait = schedule.rung_timeout(_srtt(m, lease), left, impatient=impatient)
+        wait = schedule.rung_timeout(path, renewal.number, _srtt(m, lease), left, deaf=_deaf(m, lease))
     elif _verifying(lease, renewal, now):
         wait = schedule.GAP_MIN
     else:
-        wait = schedule.round_gap(renewal.number, left, m.rng)
+        wait = schedule.round_gap(renewal.number, left, lease.lease_time, m.rng)
     m.timers.set(Timer.RETRANSMIT, now + wait)
 
 
@@ -108,9 +109,8 @@ def _srtt(m: Machine, lease: Lease) -> float | None:
     return m.path.srtt if m.path is not None and m.path.server_id == lease.server_id else None
 
 
-def _impatient(m: Machine, state: Renewing | Rebinding, now: float) -> bool:
-    deaf = m.path is not None and m.path.server_id == state.lease.server_id and m.path.hears_unicast is False
-    return deaf or now >= state.lease.t2_at
+def _deaf(m: Machine, lease: Lease) -> bool:
+    return m.path is not None and m.path.server_id == lease.server_id and m.path.hears_unicast is False
 
 
 def _verifying(lease: Lease, renewal: Renewal, now: float) -> bool:
@@ -192,7 +192,7 @@ def learned(path: ServerPath | None, lease: Lease, renewal: Renewal, won: Round,
         return path
     if path is None or path.server_id != lease.server_id:
         path = ServerPath(lease.server_id)
-    if won is not renewal.rounds[-1] or won.failed or renewal.skip_unicast:
+    if won is not renewal.rounds[-1] or won.failed or not won.unicast:
         return path  # nothing was asked by unicast, so nothing is known of it
     if renewal.last_path is Path.UNICAST:
         return path._replace(hears_unicast=True, srtt=schedule.smooth_rtt(path.srtt, now - renewal.last_sent_at))

@@ -1,19 +1,25 @@
 """When to send again: pure functions of what was tried, the time left and the random generator.
 
-The renewal ladder. One *round* is up to three rungs: the REQUEST by unicast, the same by
-broadcast, the same by broadcast from 0.0.0.0. ``rung_timeout`` is how long a rung waits for its
-answer; ``round_gap`` is the pause between the last rung of a round and the first of the next.
+The renewal ladder. One *round* is two or three rungs of the same REQUEST: by unicast, by broadcast, by broadcast from
+0.0.0.0. ``rungs`` says which, ``rung_timeout`` how long each waits for its answer, ``round_gap`` how long after the
+last one the next round begins.
 
-The gap starts at 4 s and doubles, so that a server that restarts is found quickly; from the
-other side it is a third of the time left, so that rounds come ever closer as the end nears; and
-it is never more than an hour. With a silent server that makes, from T1 to the end of a 24 h
-lease, about 135 messages (rule 36 allows 150), and in the last minute five or six rounds (rule
-37 asks for four broadcasts). ``tests/properties/test_schedule.py`` holds both bounds over seeds.
+The gap starts at 4 s and doubles, so that a server that restarts is found quickly, up to an eightieth of the lease
+(15 s at 120 s, 45 s at 1 h, 18 min at 24 h); from the other side it is half of the time left, so that rounds come ever
+closer as the end nears. From T1 to the end with a silent server that is 16 to 19 messages for a lease of 120 s,
+95 to 112 for 1 h, 120 to 139 for 24 h (rule 36 allows 150), at least six broadcasts in the last minute (rule 37 asks
+for four), the last within about 2 s of the end. ``tests/properties/test_schedule.py`` holds the bounds over seeds.
+
+Chosen by simulation; docs/decisions/0008-the-schedule-by-simulation.md has the figures. In short, for 1000 clients
+that lose their server until just before the first lease ends: no lease is lost after its return (RFC 2131's
+schedule: 211 at 120 s, 32 at 1 h), and the median wait is 4.6 s (14.8 s) at 120 s, 22 s (121 s) at 1 h.
 """
 
 from __future__ import annotations
 
 from random import Random
+
+from holdfast.core.outcome import Path
 
 #: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
 #: milliseconds, and a boot waits for this.
@@ -37,15 +43,26 @@ OFFER_WAIT = 1.0
 TIMEOUT_MIN = 0.25
 TIMEOUT_UNKNOWN = 1.0
 TIMEOUT_MAX = 1.9
+#: The same for the broadcast of a round after the first.
+TIMEOUT_LATER = 4.0
 #: Clocks and event loops are not exact; stay clear of the bounds that the rules set.
 DEAF_TIMEOUT = 0.24
-#: Near the end a rung may wait only for this part of what is left.
-TIMEOUT_SHARE = 0.125
+#: Near the end a rung may wait only for this part of what is left, to leave time for the next.
+TIMEOUT_SHARE = 0.25
 
+#: Rule 36: never two rounds within 2 s.
 GAP_MIN = 2.0
+#: A server that restarts is back in seconds.
 GAP_FIRST = 4.0
+#: The growing gap ends at this part of the lease, so that every lease has about as many rounds: as many as 150
+#: messages allow (rule 36) ...
+GAP_PARTS = 80
+#: ... but for short leases never under this, or a fleet asks a returning server faster than RFC 2131's would ...
+GAP_FLOOR = 15.0
+#: ... and for long ones never over this.
 GAP_CEILING = 3600.0
-GAP_SHARE = 1 / 3
+#: From the other side: this part of what is left.
+GAP_SHARE = 1 / 2
 
 #: How many rounds a check that is not due (carrier up, resume, operator) may take before the
 #: lease is simply kept until T1.
@@ -97,24 +114,41 @@ def patience_for(latency: float, patience: float) -> float:
     return min(PATIENCE_MAX, max(patience, 2.0 * latency))
 
 
-def rung_timeout(srtt: float | None, left: float, *, impatient: bool) -> float:
-    """Seconds to wait for the answer to one rung.
+def rungs(number: int, *, unicast: bool) -> tuple[Path, ...]:
+    """The rungs of the ``number``-th round (1, 2, ...) of a renewal; ``unicast``: there is a server to send it to.
 
-    Four times the smoothed round trip, within 0.25 s and 2 s, 1 s before any is known; 0.25 s when
-    ``impatient`` (the server is known not to hear unicast, or has been silent until T2). Shorter
-    when the lease is about to end.
+    The first round has all three, so that whichever way works is found in seconds. Later ones have two: every
+    round asks everyone, the odd ones begin with unicast and the even ones end from 0.0.0.0.
     """
-    timeout = TIMEOUT_UNKNOWN if srtt is None else min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
-    if impatient:
+    first = (Path.UNICAST,) if unicast and number % 2 else ()
+    last = (Path.BROADCAST_ANY,) if number == 1 or number % 2 == 0 else ()
+    return (*first, Path.BROADCAST, *last)
+
+
+def rung_timeout(path: Path, number: int, srtt: float | None, left: float, *, deaf: bool) -> float:
+    """Seconds to wait for the answer to the rung ``path`` of the ``number``-th round before the next rung.
+
+    In the first round four times the smoothed round trip, within 0.25 s and 1.9 s, 1 s before any is known; 0.24 s
+    for unicast to a server that is ``deaf``, known not to hear it. In later rounds it is plain that the server is not
+    at its best, and a busy one is given time to answer before it is asked again: 1.9 s, and 4 s after a broadcast.
+    Shorter when the lease is about to end.
+    """
+    if path is Path.UNICAST and deaf:
         timeout = DEAF_TIMEOUT
+    elif number > 1:
+        timeout = TIMEOUT_MAX if path is Path.UNICAST else TIMEOUT_LATER
+    else:
+        timeout = TIMEOUT_UNKNOWN if srtt is None else min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
     return min(timeout, max(0.05, left * TIMEOUT_SHARE))
 
 
-def round_gap(rounds: int, left: float, rng: Random) -> float:
+def round_gap(rounds: int, left: float, lease_time: float, rng: Random) -> float:
     """Seconds from the last rung of the ``rounds``-th round (1, 2, ...) to the next round, with ``left``
-    seconds of lease. At least 2 s; doubling from 4 s; at most an hour and a third of what is left."""
+    seconds of a lease of ``lease_time``. At least 2 s; doubling from 4 s; at most a part of the lease and half of
+    what is left."""
     growing = GAP_FIRST * 2.0 ** min(rounds - 1, 20)
-    gap = min(growing, GAP_CEILING, left * GAP_SHARE)
+    ceiling = min(GAP_CEILING, max(GAP_FLOOR, lease_time / GAP_PARTS))
+    gap = min(growing, ceiling, left * GAP_SHARE)
     return max(GAP_MIN, _jitter(rng, gap, 0.1))
 
 

@@ -37,11 +37,13 @@ class Exchange(NamedTuple):
 
 @record
 class Round(NamedTuple):
-    """One round of the ladder: its xid, when its first rung was sent, and whether one could not be sent."""
+    """One round of the ladder: its xid, when its first rung was sent, whether one could not be sent, and
+    whether it began with unicast."""
 
     xid: int
     sent_at: float
     failed: bool = False
+    unicast: bool = False
 
 
 @record
