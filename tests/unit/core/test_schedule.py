@@ -7,20 +7,38 @@ from random import Random
 import pytest
 
 from holdfast.core import schedule
+from holdfast.core.outcome import Path
 
 
-@pytest.mark.parametrize(("srtt", "left", "impatient", "seconds"), [
-    (None, 1e6, False, 1.0),  # nothing is known
-    (0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
-    (0.2, 1e6, False, 0.8),
-    (30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
-    (0.2, 1e6, True, 0.24),
-    (None, 4.0, False, 0.5),  # an eighth of what is left
-    (None, 0.0, False, 0.05),
+@pytest.mark.parametrize(("path", "number", "srtt", "left", "deaf", "seconds"), [
+    (Path.UNICAST, 1, None, 1e6, False, 1.0),  # nothing is known
+    (Path.UNICAST, 1, 0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
+    (Path.UNICAST, 1, 0.2, 1e6, False, 0.8),
+    (Path.UNICAST, 1, 30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
+    (Path.UNICAST, 1, 0.2, 1e6, True, 0.24),
+    (Path.UNICAST, 2, 0.001, 1e6, False, 1.9),  # a server that is late may be busy
+    (Path.BROADCAST, 1, 0.2, 1e6, True, 0.8),
+    (Path.BROADCAST, 2, 0.2, 1e6, False, 4.0),
+    (Path.UNICAST, 1, None, 2.0, False, 0.5),  # a quarter of what is left
+    (Path.UNICAST, 1, None, 0.0, False, 0.05),
 ])
-def test_rung_timeout(srtt: float | None, left: float, impatient: bool, seconds: float) -> None:
+def test_rung_timeout(
+    path: Path, number: int, srtt: float | None, left: float, deaf: bool, seconds: float
+) -> None:
     # rule 35
-    assert schedule.rung_timeout(srtt, left, impatient=impatient) == pytest.approx(seconds)
+    assert schedule.rung_timeout(path, number, srtt, left, deaf=deaf) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("number", "unicast", "ways"), [
+    (1, True, (Path.UNICAST, Path.BROADCAST, Path.BROADCAST_ANY)),
+    (2, True, (Path.BROADCAST, Path.BROADCAST_ANY)),
+    (3, True, (Path.UNICAST, Path.BROADCAST)),
+    (1, False, (Path.BROADCAST, Path.BROADCAST_ANY)),
+    (3, False, (Path.BROADCAST,)),
+])
+def test_rungs(number: int, unicast: bool, ways: tuple[Path, ...]) -> None:
+    # rule 38
+    assert schedule.rungs(number, unicast=unicast) == ways
 
 
 def test_requests_end() -> None:
