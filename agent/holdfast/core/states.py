@@ -8,12 +8,10 @@ it, and docs/states.md is drawn from it.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
-
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Path
 from holdfast.wire.message import Message
-from holdfast.wire.record import record
+from holdfast.wire.record import NamedTuple, record
 
 
 @record
@@ -176,9 +174,18 @@ class Stopped(NamedTuple):
     held: Lease | None = None
 
 
-State = Union[
-    Init, InitReboot, Rebooting, Selecting, Requesting, Probing, Bound, Renewing, Rebinding, Stopped
-]
+State = (
+    Init
+    | InitReboot
+    | Rebooting
+    | Selecting
+    | Requesting
+    | Probing
+    | Bound
+    | Renewing
+    | Rebinding
+    | Stopped
+)
 
 
 _NAMES: dict[type, str] = {

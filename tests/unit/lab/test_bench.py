@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,6 +202,13 @@ def test_the_reply_that_is_timed_is_a_good_one() -> None:
 
 def test_the_modules_whose_import_is_timed_exist() -> None:
     assert all(importlib.util.find_spec(name) for name in HOT_START)
+
+
+def test_a_start_imports_nothing_that_the_first_packet_can_do_without() -> None:
+    heavy = {"typing", "dataclasses", "logging", "asyncio", "json", "re", "click", "pyroute2", "subprocess", "inspect"}
+    code = f"import sys; before = set(sys.modules); import {', '.join(HOT_START)}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert heavy & set(done.stdout.split()) == set()
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
