@@ -45,7 +45,7 @@ LINK_RETRY = 5.0
 
 
 class Driver:
-    """Conforms to ``ports.Served``. ``name`` is what the interface is called when we start."""
+    """Conforms to ``control.Served``. ``name`` is what the interface is called when we start."""
 
     def __init__(self, name: str, loop: Loop, reporter: Reporter, parts: Parts) -> None:
         self.name = name

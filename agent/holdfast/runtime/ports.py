@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import Dropped, Noticed, Transitioned, Transmit
-    from holdfast.core.client import Client, Snapshot
-    from holdfast.core.events import Event
+    from holdfast.core.client import Client
     from holdfast.core.lease import Lease, ServerPath
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
@@ -123,24 +122,3 @@ class Parts(NamedTuple):
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
     tools: Tools
     port_holder: Callable[[], str]
-
-
-class Served(Protocol):
-    """One interface as the control server sees it (``runtime.driver.Driver``)."""
-
-    @property
-    def name(self) -> str:
-        """What the interface was called when the agent started; control sockets and files are named so."""
-
-    @property
-    def spec(self) -> NetworkSpec | None:
-        """What is configured on the interface now."""
-
-    def snapshot(self) -> Snapshot:
-        """The core's state; its drops include "malformed"."""
-
-    def submit(self, event: Event) -> None:
-        """Feed an operator's wish: Renew, Rebind or Release."""
-
-    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
-        """Hear of every outcome from now on, until the returned function is called."""
