@@ -116,7 +116,10 @@ class Place(Stage):
     # --- the others -----------------------------------------------------------------------------------------------
 
     def neighbour(self, answers: str, present: bool) -> None:
-        """Another machine that answers ARP for an address, for the client's, or for everything (proxy ARP)."""
+        """Another machine that has an address, or the client's; or a gateway that answers ARP for everything."""
+        if answers == "everything":
+            self._proxy_arp()
+            return
         if not present:
             self._neighbours.pop(answers).close()
             return
@@ -124,20 +127,21 @@ class Place(Stage):
         self.on_close(machine.close)
         self._neighbours[answers] = machine
         self.switch.plug(machine, LINK)
-        if answers == "everything":
-            machine.run(lambda: machine.rtnl.add_address(LINK, "192.0.2.250/24"))
-            machine.run(lambda: machine.rtnl.add_dummy("far"))
-            machine.run(lambda: machine.rtnl.set_link("far", up=True))
-            # Two halves of everything, behind another link: the kernel then answers ARP for all of it but itself.
-            for half in ("192.0.2.0/25", "192.0.2.128/25"):
-                machine.run(lambda half=half: machine.rtnl.add_route("far", half))  # type: ignore[misc]
-            for key in ("forwarding", "proxy_arp"):
-                machine.sysctl(f"net/ipv4/conf/{LINK}/{key}", 1)
-            machine.sysctl(f"net/ipv4/neigh/{LINK}/proxy_delay", 0)
-            return
         address = (self.address() or answers) if answers == "the client's address" else answers
         self.contested.add(address)
         machine.run(lambda: machine.rtnl.add_address(LINK, f"{address}/24"))
+
+    def _proxy_arp(self) -> None:
+        """The kernel answers ARP for what it would send out of another link: here, for all of the subnet."""
+        machine = self.server_machine
+        machine.run(lambda: self.rtnl.add_veth("far", "farther", machine.fd))
+        for end in ("far", "farther"):
+            machine.run(lambda end=end: self.rtnl.set_link(end, up=True))  # type: ignore[misc]
+        for half in ("192.0.2.0/25", "192.0.2.128/25"):  # more specific than the subnet itself
+            machine.run(lambda half=half: self.rtnl.add_route("far", half))  # type: ignore[misc]
+        for key in ("forwarding", "proxy_arp"):
+            machine.sysctl(f"net/ipv4/conf/srv0/{key}", 1)
+        machine.sysctl("net/ipv4/neigh/srv0/proxy_delay", 0)
 
     def flood(self, flood: Flood) -> None:
         """Send malformed packets to the client from the server's side, for a while."""

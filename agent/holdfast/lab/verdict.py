@@ -230,11 +230,21 @@ def _must_answer(evidence: Evidence, leases: Sequence[Span], probe: Probe) -> bo
         return False
     if probe.address in evidence.contested:
         return False
-    came = next((e.at for e in _ours(evidence, "address+") if e.what.partition("/")[0] == probe.address), inf)
     current = [lease for lease in leases if lease.start <= at + SLACK]
     if not current or current[-1].address != probe.address:
         return False
+    came = _first(evidence, "address+", probe.address, _tenure(current) - SLACK)
     return came <= at < current[-1].earliest - SLACK
+
+
+def _tenure(leases: Sequence[Span]) -> float:
+    """Since when the last of ``leases`` has been prolonged without a break."""
+    start = leases[-1].start
+    for former, latter in reversed(list(pairwise(leases))):
+        if former.address != latter.address or former.latest < latter.start:
+            break
+        start = former.start
+    return start
 
 
 def _ended(evidence: Evidence) -> list[str]:
