@@ -52,10 +52,10 @@ class Agent:
 
     __slots__ = ("_client", "_index", "_network")
 
-    def __init__(self, index: int, network: Network, rng: Random) -> None:
+    def __init__(self, index: int, network: Network, rng: Random, discover_ceiling: float = 64.0) -> None:
         self._index = index
         self._network = network
-        self._client = Client(ClientConfig(chaddr_of(index)), rng=rng)
+        self._client = Client(ClientConfig(chaddr_of(index), discover_ceiling=discover_ceiling), rng=rng)
 
     def start(self, now: float) -> None:
         self._perform(self._client.handle(Start(None), now), now)

@@ -49,7 +49,9 @@ class Fleet:
         heapify(self._heap)
 
     def _make(self, index: int, model: Model | None) -> SimulatedClient:
-        return Agent(index, self, self._rng) if model is None else Peer(index, self, self._rng, model)
+        if model is not None:
+            return Peer(index, self, self._rng, model)
+        return Agent(index, self, self._rng, self.scenario.discover_ceiling)
 
     def run(self, progress: Callable[[float], None] | None = None) -> None:
         """Let the scenario's span pass. ``progress`` is told the share that has passed, now and then."""
@@ -113,3 +115,12 @@ class Fleet:
 
     def _lost(self) -> bool:
         return self.scenario.loss > 0 and self._rng.random() < self.scenario.loss
+
+
+def simulate(
+    scenario: Scenario, model: Model | None = None, progress: Callable[[float], None] | None = None
+) -> Fleet:
+    """A fleet that has run through ``scenario``."""
+    fleet = Fleet(scenario, model)
+    fleet.run(progress)
+    return fleet

@@ -160,7 +160,7 @@ _RFC_HALVING = halving(60)
 MODELS: tuple[Model, ...] = (
     # RFC 2131 sections 4.1 and 4.4.5; the "fuzz" of T1 is not quantified there: +-1 s, as for retransmission.
     Model("RFC 2131", _RFC_DISCOVER, _RFC_HALVING, _RFC_HALVING, t1_spread=1),
-    # systemd: sd-dhcp-client.c, client_timeout_resend and client_timeout_t1.
+    # systemd (Fuchsia's core is the same in this): sd-dhcp-client.c, client_timeout_resend and client_timeout_t1.
     Model("systemd", _RFC_DISCOVER, _RFC_HALVING, _RFC_HALVING, t1_spread=1),
     # dhcpcd: src/dhcp.c, send_message: 4 s doubling to 64 s, +-1 s, in every state.
     Model("dhcpcd", _RFC_DISCOVER, _RFC_DISCOVER, _RFC_DISCOVER),
@@ -184,8 +184,6 @@ MODELS: tuple[Model, ...] = (
     Model("wicked", _RFC_DISCOVER, halving(4, 1), halving(4, 1)),
     # connman: gdhcp/client.c: halved until 60 s are left of the phase; its DISCOVER is not known, taken as the RFC's.
     Model("connman", _RFC_DISCOVER, halving(60, stops=True), halving(60, stops=True)),
-    # Fuchsia: dhcp-client-core: as the RFC.
-    Model("Fuchsia", _RFC_DISCOVER, _RFC_HALVING, _RFC_HALVING),
     # monogon: osbase dhcp4c: 1.4 s times 1.5 up to 5 min, +-20 %; T2 at 0.85.
     Model("monogon", *(growing(1.4, 300, factor=1.5, share=0.2),) * 3, t2=0.85),
     # Talos: operator/dhcp4.go with nclient4: tries of 5, 10, 20 s; between two rounds of DISCOVER 5 s.
@@ -193,6 +191,4 @@ MODELS: tuple[Model, ...] = (
 )
 
 
-def model_named(name: str) -> Model:
-    """The model of that name, in any case. KeyError when there is none."""
-    return {model.name.lower(): model for model in MODELS}[name.lower()]
+BY_NAME = {model.name: model for model in MODELS}

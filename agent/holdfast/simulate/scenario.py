@@ -32,7 +32,8 @@ class Scenario:
     ``boot_within``: the clients start at random moments of this many seconds; a few seconds are a boot storm,
     half a lease is a fleet whose renewals are spread evenly. ``capacity``: messages a server reads per second, and
     ``queue`` how many more may wait; infinite capacity answers at once. ``loss``: the chance of a message being
-    lost, each way. ``deaf``: no server hears unicast. ``delay``: one way, over the cable.
+    lost, each way. ``deaf``: no server hears unicast. ``delay``: one way, over the cable. ``discover_ceiling``: the
+    setting of that name, of our own client.
     """
 
     clients: int = 1000
@@ -46,6 +47,7 @@ class Scenario:
     deaf: bool = False
     outage: Outage | None = None
     delay: float = 0.0005
+    discover_ceiling: float = 64.0
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class Scenario:
             (0 <= self.boot_within <= self.span, "boot within: 0 to the span"),
             (self.servers in (1, 2), "servers: 1 or 2"),
             (self.capacity > 0 and self.queue >= 0, "capacity: more than 0; queue: at least 0"),
+            (self.discover_ceiling >= 1, "DISCOVER ceiling: at least 1 s"),
             (0 <= self.loss < 1, "loss: at least 0 and below 1"),
             (self.outage is None or min(self.outage.start, self.outage.duration) > 0, "outage: both above 0"),
             (self.outage is None or self.outage.end < self.span, "outage: it must end within the span"),

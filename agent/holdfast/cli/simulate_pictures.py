@@ -1,0 +1,119 @@
+"""The simulator's two pictures: the load on the server over time, and the trade between recovery and load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from holdfast.lab.charts import Drawing, Scale, value_text
+from holdfast.simulate.figures import Figures
+from holdfast.simulate.matrix import ABSENCES, Cell
+from holdfast.simulate.report import seconds
+from holdfast.simulate.scenario import Scenario
+
+_LEFT, _WIDTH, _TOP = 110.0, 900.0, 84.0
+_ROW = 74.0
+_BINS = 380
+
+
+def _worst(load: Sequence[int], bins: int) -> list[int]:
+    """The worst second in each of ``bins`` equal parts of the run."""
+    edges = [round(index * len(load) / bins) for index in range(bins + 1)]
+    return [max(load[low:max(high, low + 1)], default=0) for low, high in pairwise(edges)]
+
+
+def load_picture(scenario: Scenario, rows: Sequence[Figures]) -> str:
+    """Messages per second at the busiest server, a row for each fleet, the outage shaded."""
+    bottom = _TOP + len(rows) * _ROW
+    picture = Drawing(_WIDTH, bottom + 44)
+    title = f"Load on the server: {scenario.clients} clients, lease {seconds(scenario.lease)}"
+    picture.text(20, 30, title, "title")
+    note = "messages that reach it in the worst second of each column"
+    picture.text(20, 50, f"{note}; shaded: the server is away" if scenario.outage else note, "note")
+    along = Scale(0, scenario.span, _LEFT, _WIDTH - 20)
+    if scenario.outage is not None:
+        x = along(scenario.outage.start)
+        picture.box(x, _TOP - 12, along(scenario.outage.end) - x, bottom - _TOP + 12, "window", 0)
+    unit, size = next(
+        ((unit, size) for unit, size in (("h", 3600.0), ("min", 60.0)) if scenario.span >= 3 * size), ("s", 1.0)
+    )
+    for tick in Scale(0, scenario.span / size, 0, 1).ticks(10):
+        picture.line(along(tick * size), _TOP - 12, along(tick * size), bottom, "grid")
+        picture.text(along(tick * size), bottom + 18, value_text(tick), "tick", "middle")
+    picture.text(_WIDTH - 20, bottom + 34, unit, "tick", "end")
+    high = max([max(row.load) for row in rows] + [1])
+    columns = min(_BINS, len(rows[0].load)) if rows else 0
+    pitch = (_WIDTH - 20 - _LEFT) / max(columns, 1)
+    for index, row in enumerate(rows):
+        base = _TOP + (index + 1) * _ROW - 14
+        picture.line(_LEFT, base, _WIDTH - 20, base, "axis")
+        ours = row.name == "holdfast"
+        picture.text(_LEFT - 12, base - 4, row.name, "strong" if ours else "", "end")
+        picture.text(_LEFT - 12, base - 20, f"peak {max(row.load)}", "note", "end")
+        for column, value in enumerate(_worst(row.load, columns)):
+            height = value / high * (_ROW - 20)
+            if height:
+                picture.box(_LEFT + column * pitch, base - height, pitch, height, "ours" if ours else "other", 0)
+    return picture.svg(title)
+
+
+def trade_picture(results: Sequence[tuple[Cell, Sequence[Figures]]]) -> str:
+    """A panel for each lease: the worst load at the server's return against the time to the lease, one dot for each
+    client, over all absences with a fleet spread evenly and unicast heard; the line is RFC 2131's own worst load."""
+    leases = list(dict.fromkeys(cell.lease for cell, _ in results))
+    panel, width = 400.0, 900.0
+    picture = Drawing(width, 92 + panel * len(leases))
+    clients = results[0][0].scenario.clients
+    picture.text(20, 30, "The trade: time to the lease against the load of a returning server", "title")
+    picture.text(20, 50, f"{clients} clients, every absence of the table, unicast heard. Left is a faster return to "
+                 "the lease, lower a lighter load.", "note")
+    picture.text(20, 67, "In brackets: leases lost after the server's return. Dashed: RFC 2131's own worst second.",
+                 "note")
+    for place, lease in enumerate(leases):
+        chosen = [(cell, rows) for cell, rows in results if cell.lease == lease and not cell.deaf and not cell.storm]
+        _panel(picture, 92 + place * panel, f"Lease {seconds(lease)}", chosen, width, panel)
+    return picture.svg("Time to the lease against the load of a returning server")
+
+
+def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[tuple[str, float, int, int]]:
+    """(client, mean of the medians of recovery, worst second at return, leases lost after it)."""
+    points = []
+    for index, first in enumerate(chosen[0][1]):
+        runs = [rows[index] for _, rows in chosen]
+        medians = [run.recovery.median for run in runs if run.recovery.count]
+        points.append((
+            first.name, max(sum(medians) / max(len(medians), 1), 0.1), max(run.peak_at_return for run in runs),
+            sum(run.lost_after_return for run in runs),
+        ))
+    return points
+
+
+def _panel(
+    picture: Drawing, top: float, title: str, chosen: Sequence[tuple[Cell, Sequence[Figures]]], width: float,
+    height: float,
+) -> None:
+    points = _points(chosen)
+    times, loads = [point[1] for point in points], [float(point[2]) for point in points]
+    x = Scale(min(times) / 1.3, max(times) * 1.9, 70, width - 30, log=True)
+    y = Scale(min(loads) / 1.25, max(loads) * 1.25, top + height - 56, top + 28, log=True)
+    picture.text(70, top + 14, title, "strong")
+    for tick in x.ticks():
+        picture.line(x(tick), top + 28, x(tick), top + height - 56, "grid")
+        picture.text(x(tick), top + height - 40, seconds(tick), "tick", "middle")
+    for tick in y.ticks():
+        picture.line(70, y(tick), width - 30, y(tick), "grid")
+        picture.text(62, y(tick) + 4, value_text(tick), "tick", "end")
+    picture.text(width - 30, top + height - 22, f"mean of the {len(ABSENCES)} medians", "tick", "end")
+    picture.text(62, top + 14, "per s", "tick", "end")
+    taken: list[tuple[float, float]] = []
+    for name, time, load, lost in sorted(points, key=lambda point: (-point[2], point[1])):
+        kind = "ours" if name == "holdfast" else "other"
+        if name == "RFC 2131":
+            picture.line(70, y(load), width - 30, y(load), "limit")
+        picture.dot(x(time), y(load), 5, kind)
+        words_x, words_y = x(time) + 9, y(load) + 4.0
+        while any(abs(words_x - old_x) < 120 and abs(words_y - old_y) < 13 for old_x, old_y in taken):
+            words_y += 13
+        taken.append((words_x, words_y))
+        words = f"{name} ({lost})" if lost else name
+        picture.text(words_x, words_y, words, "strong halo" if kind == "ours" else "halo")
