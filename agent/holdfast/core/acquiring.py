@@ -124,8 +124,8 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
 def on_offers_waited(m: Machine, now: float) -> None:
     """Timer OFFERS: nobody offered the address we want; take the first OFFER."""
     state = m.state
-    if isinstance(state, Selecting) and state.offers:
-        choose(m, state, state.offers[0], now)
+    assert isinstance(state, Selecting)  # whoever leaves it stops the timer
+    choose(m, state, state.offers[0], now)
 
 
 def choose(m: Machine, state: Selecting, offer: Message, now: float) -> None:

@@ -146,7 +146,7 @@ def _retransmit(m: Machine, now: float) -> None:
         acquiring.send_request(m, now)
     elif isinstance(state, Rebooting):
         acquiring.send_reboot(m, now)
-    elif isinstance(state, (Renewing, Rebinding)):
+    else:
         renewing.on_retransmit(m, now)
 
 

@@ -62,8 +62,7 @@ def probe(m: Machine, now: float) -> bool:
 def announce(m: Machine, now: float) -> None:
     """Tell the link that the address just configured is ours: twice, 2 s apart (RFC 5227 section 2.3)."""
     acd = m.acd
-    if acd is None:
-        return
+    assert acd is not None
     m.emit(Announce(acd.address))
     m.acd = acd._replace(announced=acd.announced + 1)
     if acd.probes >= schedule.PROBE_COUNT:
@@ -86,7 +85,8 @@ def on_conflict(m: Machine, event: AddressConflict, now: float) -> None:
             decline(m, event.address, lease.server_id, who, now)
         else:
             m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}; the lease is ours and kept")
-    elif isinstance(state, (Init, Selecting, Requesting, Probing)):
+    else:
+        assert isinstance(state, (Init, Selecting, Requesting, Probing))
         m.enter(
             state._replace(held=None), "the held address belongs to somebody else", now, DeconfigureReason.CONFLICT
         )

@@ -71,5 +71,6 @@ def on_expiry(m: Machine, now: float) -> None:
         m.conclude(renewing.unanswered(lease, renewal, Result.EXPIRED, now))
         m.timers.stop(Timer.RETRANSMIT)
         acquiring.ask(m, now, "the lease ended", cause="the lease ended", why=DeconfigureReason.EXPIRED)
-    elif isinstance(state, (Init, Selecting, Requesting, Probing)):
+    else:
+        assert isinstance(state, (Init, Selecting, Requesting, Probing))
         m.enter(state._replace(held=None), "the held lease ended", now, DeconfigureReason.EXPIRED)
