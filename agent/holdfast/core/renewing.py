@@ -38,7 +38,7 @@ def check_lease(m: Machine, purpose: str, on: str, now: float, delay: float, *, 
     if isinstance(state, Bound):
         renewal = Renewal(purpose, on, skip_unicast=broadcast)
         begin(m, state.lease, renewal, on, now, delay=delay, broadcast=broadcast)
-    elif isinstance(state, (Renewing, Rebinding)):
+    else:
         hasten(m, now, delay)
 
 
@@ -74,7 +74,7 @@ def start_round(m: Machine, now: float) -> None:
     m.update(state._replace(renewal=renewal))
     send_rung(m, now)
     late = now >= lease.t2_at or renewal.ask_anew
-    if late and renewal.number % 2 == 0:
+    if late and renewal.number % 2 == 1:
         beside.discover(m, now)
     beside.use_reserve(m, now)
 
