@@ -1,11 +1,11 @@
 """RENEWING and REBINDING: the ladder (RFC 2131 section 4.4.5, and promise 1).
 
-One round: the REQUEST by unicast to the lease's server; unanswered, the same by broadcast at
-once; unanswered, the same from 0.0.0.0. Rounds repeat, later ones with two of the three rungs
-(``schedule.rungs``), until there is an answer or the lease ends. Every round has its own xid, kept over its rungs;
-answers to the last few rounds count, and a lease counts from the round that won it. From T2 on, or when another
-server has refused us, every second round (the first too) also asks by DISCOVER for the same address: a server that forgot it
-can give it back. An OFFER of another address is kept for the last seconds.
+One round: the REQUEST by unicast to the lease's server; unanswered, the same by broadcast at once; unanswered, the
+same from 0.0.0.0. Rounds repeat, later ones with two of the three rungs (``schedule.rungs``), until there is an answer
+or the lease ends. Every round has its own xid, kept over its rungs; answers to the last few rounds count, and a lease
+counts from the round that won it. From T2 on, or when another server has refused us, every second round, the first
+too, asks beside the ladder by DISCOVER for the same address (``beside``): a server that forgot the lease can give it
+back. An OFFER of another address is kept for the last seconds.
 """
 
 from __future__ import annotations
