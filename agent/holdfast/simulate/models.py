@@ -96,11 +96,10 @@ def udhcpc_plan(t1: float, _t2: float, end: float, _rng: Random) -> Iterator[tup
     """One unicast at T1, waits 3 s, then at half of what is left, and so on; when 30 s or less are left three
     broadcasts 3 s apart, and 3 s later the lease is given up, however much of it is left."""
     at = t1
-    while end - at > 30:
+    yield at, How.UNICAST
+    while end - (at := at + 3) > 30:
+        at += (end - at) / 2
         yield at, How.UNICAST
-        at += 3
-        if end - at > 30:
-            at += (end - at) / 2
     for _ in range(3):
         yield at, How.BROADCAST
         at += 3
