@@ -22,7 +22,7 @@ def draw(scenario: Scenario, results: Sequence[Result]) -> str:
     """The SVG document. Time goes from left to right, from the first ACK on."""
     end = max([result.ended for result in results] + [scenario.moment("expiry")])
     scale = Scale(min(0.0, -0.02 * end), end, LEFT, WIDTH - RIGHT)
-    bottom = TOP + ROW * max(len(results), 1)
+    bottom = TOP + ROW * max(len(results), 1) + 16
     picture = Drawing(WIDTH, bottom + 64)
     picture.text(20, 30, scenario.title, "title")
     for place, line in enumerate(_wrapped(scenario.story, 138)[:2]):
@@ -72,9 +72,8 @@ def _row(picture: Drawing, result: Result, scale: Scale, top: float) -> None:
     picture.text(LEFT - 14, top + BAND + 3, result.client, "strong" if ours else "", "end")
     picture.text(LEFT - 14, top + BAND + 18, result.version, "tick", "end")
     y = top + BAND
-    for lease in result.leased:  # where the address should be, hollow; what is there is drawn over it
-        start = max(lease.start, result.present[0].start) if result.present else lease.start
-        _band(picture, scale, Band(start, lease.end, ""), y, "gap")
+    for hole in _holes(result):
+        _band(picture, scale, hole, y, "gap")
     for band in result.present:
         for start, end, leased in _cut(band, result.leased):
             _band(picture, scale, Band(start, end, ""), y, "held" if leased else "bad")
@@ -90,6 +89,19 @@ def _row(picture: Drawing, result: Result, scale: Scale, top: float) -> None:
 def _band(picture: Drawing, scale: Scale, band: Band, y: float, kind: str) -> None:
     if band.end > band.start and band.end > scale.low:
         picture.box(scale(band.start), y, scale(band.end) - scale(band.start), THICK, kind, 1)
+
+
+def _holes(result: Result) -> list[Band]:
+    """When, from the first address on, there was a lease and none of the client's addresses on the link."""
+    at = result.present[0].start if result.present else 0.0
+    holes = []
+    for band in [*sorted(result.present), Band(result.ended, result.ended, "")]:
+        for lease in result.leased:
+            start, end = max(at, lease.start), min(band.start, lease.end)
+            if end - start > 0.1:
+                holes.append(Band(start, end, ""))
+        at = max(at, band.end)
+    return holes
 
 
 def _cut(band: Band, leased: Sequence[Band]) -> list[tuple[float, float, bool]]:

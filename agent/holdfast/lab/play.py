@@ -29,9 +29,12 @@ def play(scenario: Scenario, client: str, *, tell: Tell | None = None, log: Path
     with Place(scenario, client, log=log) as place:
         run = _Run(scenario, place, tell or (lambda *_: None))
         run.go()
+        evidence = place.evidence(foreign=place.foreign, records=False)
         place.watch.settle()
         evidence = replace(
-            place.evidence(foreign=place.foreign, records=client == "holdfast"),
+            evidence,
+            events=place.watch.events(),
+            records=place.records() if client == "holdfast" else None,  # written after the wire was quiet
             meddled=tuple(place.meddled),
             contested=frozenset(place.contested),
             delay=max([scenario.faults.delay, *(window.value.get("delay", 0.0) for window in scenario.windows)]),

@@ -52,11 +52,13 @@ class Tally:
 
     def __init__(self) -> None:
         self._out = Screen(sys.stderr)
+        self._told = 0
 
     def __call__(self, done: int, total: int, words: str) -> None:
         """Show."""
         self._out.status(f"{done} of {total} runs  {words}")
-        if not self._out.live and done and done % 10 == 0:
+        if not self._out.live and done >= self._told + 10:
+            self._told = done
             self._out.plain(f"{done} of {total} runs")
 
     def done(self) -> None:
