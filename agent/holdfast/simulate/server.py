@@ -36,7 +36,7 @@ class Server:
         self._naks = False
         self._deaf = scenario.deaf
         self._service = 1.0 / scenario.capacity
-        self._room = (scenario.queue + 1) * self._service
+        self._room = scenario.queue * self._service + 1e-9  # seconds of work; the rest is for rounding
         self._free_at = 0.0
         common = {
             opt.SERVER_ID: self.address.packed,
