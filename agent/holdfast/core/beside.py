@@ -30,9 +30,10 @@ def discover(m: Machine, now: float) -> None:
     state = binding.renewing_state(m)
     renewal = state.renewal
     secs = requests.secs_since(renewal.started_at or now, now)
-    xid = m.new_xid()
-    side = Side(xid, secs) if renewal.side is None else renewal.side._replace(xid=xid, secs=secs)
-    message = requests.discover(m.config._replace(rapid_commit=False), xid, secs, state.lease.address)
+    side = Side(m.new_xid(), secs, renewal.number)
+    if renewal.side is not None:
+        side = side._replace(asked=renewal.side.asked, reserve=renewal.side.reserve)
+    message = requests.discover(m.config._replace(rapid_commit=False), side.xid, secs, state.lease.address)
     m.emit(Transmit(message, Path.DISCOVER, ANY, BROADCAST))
     m.update(state._replace(renewal=renewal._replace(side=side, attempts=renewal.attempts + 1)))
 

@@ -74,7 +74,7 @@ def start_round(m: Machine, now: float) -> None:
     m.update(state._replace(renewal=renewal))
     send_rung(m, now)
     late = now >= lease.t2_at or renewal.ask_anew
-    if late and renewal.number % 2 == 1:
+    if late and (renewal.side is None or renewal.number - renewal.side.number >= 2):
         beside.discover(m, now)
     beside.use_reserve(m, now)
 

@@ -55,11 +55,12 @@ class Asked(NamedTuple):
 
 @record
 class Side(NamedTuple):
-    """The DISCOVER beside a rebinding: the xid and ``secs`` of the last one; the REQUEST that followed, of
-    this or of an earlier one; an OFFER of another address in reserve, with its ``secs``."""
+    """The DISCOVER beside a rebinding: the xid, ``secs`` and round number of the last one; the REQUEST that
+    followed, of this or of an earlier one; an OFFER of another address in reserve, with its ``secs``."""
 
     xid: int
     secs: int
+    number: int
     asked: Asked | None = None
     reserve: tuple[Message, int] | None = None
 

@@ -25,6 +25,25 @@ def test_from_t2_on_every_second_round_also_asks_anew_for_the_same_address() -> 
     assert not [s for s in scene.sent[2:-1] if s.message.message_type == msg.DISCOVER]
 
 
+def test_the_first_round_after_t2_asks_whatever_its_number_and_then_every_second_one() -> None:
+    for seed in range(20):
+        scene = Scene(seed=seed).rebinding()
+        t2_at = scene.lease.t2_at
+        scene.until_state("SELECTING")
+        rounds: dict[int, bool] = {}  # xid of a round: was there a DISCOVER beside?
+        for at, sent in scene.sent_at[:-1]:
+            if at < t2_at:
+                continue
+            if sent.message.ciaddr == OURS:
+                rounds.setdefault(sent.message.xid, False)
+            elif rounds:
+                rounds[[*rounds][-1]] = True
+        asked = list(rounds.values())
+        first = asked.index(True)
+        assert first <= 1  # the round in which T2 came may not be over
+        assert asked[first:] == [n % 2 == 0 for n in range(len(asked) - first)]
+
+
 def test_the_same_address_is_taken_and_the_lease_found_again() -> None:
     scene = Scene().reserved()
     scene.offer()
