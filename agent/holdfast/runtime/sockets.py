@@ -32,6 +32,8 @@ BATCH = 64
 _BUFFER = 4096
 #: ICMP errors read in one wake-up.
 _ERROR_BATCH = 16
+#: Servers and relays of one link that are remembered by their MAC.
+_ANSWERERS = 8
 
 _SOL_PACKET = 263
 _PACKET_AUXDATA = 8
@@ -77,6 +79,7 @@ class LinkSockets:
         self._arp: ArpSocket | None = None
         self._watched: tuple[IPv4Address, ...] = ()
         self._mac = bytes(6)
+        self._answerers: list[bytes] = []
 
     def open(self, ifname: str, ifindex: int, mac: bytes) -> None:
         """Open for receiving; what was open before is closed. Nothing that came before is read: the filter
@@ -91,6 +94,7 @@ class LinkSockets:
             packet.close()
             raise
         self._ifname, self._ifindex, self._mac, self._packet = ifname, ifindex, mac, packet
+        self._answerers = []
         self._loop.register(packet.fileno(), self._on_packet)
         if self._watched:
             self.watch(self._watched)
@@ -205,9 +209,15 @@ class LinkSockets:
                 continue
             try:
                 messages.append(read_packet(packet, ancillary, flags))
+                self._answered(address[4])
             except WireError as error:
                 malformed.append(str(error))
         return Batch(messages, malformed)
+
+    def _answered(self, mac: bytes) -> None:
+        """Remember who hands us DHCP messages: the server, or the gateway that relays them."""
+        if mac not in self._answerers:
+            self._answerers = [*self._answerers[1 - _ANSWERERS:], mac]
 
     def _on_error(self, _mask: int) -> None:
         for text in self._drain_errors():
@@ -239,7 +249,10 @@ class LinkSockets:
                 continue
             if claim is None:
                 break
-            self._listener.on_claim(claim)
+            # Rule 71: a gateway that answers ARP for every address (proxy ARP) claims ours as well. It hands us the
+            # very messages that give the address to us, so its claim is no conflict.
+            if claim.by not in self._answerers:
+                self._listener.on_claim(claim)
 
     def _lost(self) -> bool:
         """True when the interface is gone for good: a packet socket is bound to nothing then. Both that

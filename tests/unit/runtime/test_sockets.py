@@ -329,6 +329,17 @@ def test_claims_of_others_are_heard_while_watching(bench: Bench) -> None:
     assert len(bench.claims) == 3
 
 
+@pytest.mark.root
+def test_a_gateway_that_answers_for_everything_claims_nothing(bench: Bench) -> None:  # rule 71
+    bench.inside(lambda: bench.sockets.watch((OURS,)))
+    bench.send(encode(MESSAGE))  # the machine that hands us DHCP messages ...
+    bench.run_until(bench.messages, "a message")
+    for mac in (bench.peer.mac, FOREIGN_MAC):  # ... is believed less than another
+        bench.wire.send(ethernet(BROADCAST_MAC, mac, 0x0806, arp.build_announcement(mac, OURS)))
+    bench.run_until(lambda: bench.claims, "a claim")
+    assert [claim.by for claim in bench.claims] == [FOREIGN_MAC]
+
+
 # -- what needs no network -----------------------------------------------------------------------
 
 AUXDATA = struct.Struct("=IIIHHHH")
