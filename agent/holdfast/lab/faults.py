@@ -36,7 +36,8 @@ class Faults:
     ``silent``, ``nak``: windows in which the server hears nothing, or answers every REQUEST with NAK.
     ``forget_at``: its leases are lost then; a REQUEST for a forgotten lease meets silence or, with
     ``forgotten="nak"``, NAK. ``move_at``: from then the client's address is ``move_to``; ``move_by``
-    "nak" says NAK to the old one, "ack" puts the new one in the ACK (rule 19). ``answer_as``: another
+    "nak" says NAK to the old one, "ack" puts the new one in the ACK (rule 19); ``move_only``: the MAC of the one
+    client that is moved. ``answer_as``: another
     server's identifier in answers to broadcast renewals (rule 18). ``nak_before_ack``: a NAK of a
     foreign server goes before every ACK of a renewal (rule 29). ``loss`` is a probability, each way;
     ``delay`` seconds before an answer; ``duplicates`` extra copies of each; ``reorder`` the probability
@@ -54,6 +55,7 @@ class Faults:
     move_at: float | None = None
     move_to: str = "192.0.2.77"
     move_by: str = "nak"
+    move_only: str | None = None
     answer_as: str | None = None
     nak_before_ack: bool = False
     loss: float = 0.0

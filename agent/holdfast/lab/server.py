@@ -167,7 +167,8 @@ class LabServer:
     def _choose(self, seen: Seen) -> str:
         """Where the client is moved to, what it has, what it asks for if free, or a new one."""
         faults = self.faults
-        if faults.move_at is not None and self.first_ack_at is not None and self.elapsed >= faults.move_at:
+        moved = faults.move_at is not None and self.first_ack_at is not None and self.elapsed >= faults.move_at
+        if moved and faults.move_only in {None, seen.mac}:
             return faults.move_to
         if seen.mac in self._leases:
             return self._leases[seen.mac]
