@@ -92,14 +92,14 @@ class Kernel:
         del self.ends[address], self.leases[address]
         self.operations.append(f"{how} {address}")
 
-    def slept(self, seconds: float) -> None:
-        """The kernel's lifetimes do not count sleep. What it refuses to correct or to remove afterwards is
-        beyond anybody's care, and left out."""
-        if self.fault:
-            return
-        self.ends = {address: end + seconds for address, end in self.ends.items()}
-        for address in self.unwanted & set(self.ends):
-            self.drop(address, "end")
+    def slept(self, seconds: float, now: float) -> None:
+        """The kernel's lifetimes do not count sleep, and the client corrects them when it wakes. What a faulty kernel
+        would not let it correct or remove is beyond anybody's care: there the lifetimes do count."""
+        for address in list(self.ends):
+            if not self.fault and address not in self.unwanted:
+                self.ends[address] += seconds
+            elif self.ends[address] <= now:
+                self.drop(address, "end")
 
 
 @dataclass
@@ -366,7 +366,7 @@ class World:
         heapq.heapify(self._queue)
         for host in self.hosts:
             host.crash_after = None  # who dies at the moment of waking leaves the kernel's wrong lifetimes behind
-            host.kernel.slept(seconds)
+            host.kernel.slept(seconds, self.now)
             host.promises.slept(seconds, self.now)
             if timers_first:
                 host.tick()
