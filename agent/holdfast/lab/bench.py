@@ -17,13 +17,13 @@ from pathlib import Path
 
 from holdfast.lab import bench_docs
 from holdfast.lab import bench_report as report
-from holdfast.lab.bench_code import measure_decode, measure_imports
+from holdfast.lab.bench_code import ImportTimer, measure_decode
 from holdfast.lab.bench_figures import Figures
 from holdfast.lab.bench_flood import measure_flood
 from holdfast.lab.bench_measure import Tell, groups, measure_fault, measure_idle, measure_starts
 from holdfast.lab.peers import ALL, installed
 
-PARTS = ("starts", "idle", "fault", "decode", "imports", "flood")
+PARTS = ("starts", "idle", "fault", "decode", "flood")
 IN_PYTHON = ("holdfast", "pyroute2")
 SETTLE = 15
 """Seconds from the address to the idle window. NetworkManager's dispatcher stays for 10."""
@@ -115,16 +115,15 @@ def measure(options: argparse.Namespace, progress: Progress) -> Figures:
     figures.command = f"sudo ./dev bench --runs {options.runs} --write-docs"
     tell: Tell = progress
     if "starts" in options.parts:
-        figures.starts = measure_starts(clients, options.runs, tell)
+        imports = ImportTimer()
+        figures.starts = measure_starts(clients, options.runs, tell, beside=imports.once)
+        figures.imports = imports.medians()
     if "idle" in options.parts:
         for group in groups(clients, IN_PYTHON):
             figures.idle |= measure_idle(group, options.idle, SETTLE, tell)
     if "decode" in options.parts:
         tell("decode: Holdfast and scapy in turns")
         figures.decode = measure_decode()
-    if "imports" in options.parts and "holdfast" in clients:
-        tell("imports")
-        figures.imports = measure_imports()
     if "flood" in options.parts and "holdfast" in clients:
         figures.flood = measure_flood("holdfast", tell)
     if "fault" in options.parts:

@@ -66,14 +66,24 @@ def measure_decode(rounds: int = 15) -> dict[str, float]:
     return {name: median(values) for name, values in took.items()}
 
 
-def measure_imports(rounds: int = 11) -> dict[str, float]:
-    """Seconds to start the bare interpreter as the unit does, and more of them to import the hot start."""
-    took: dict[str, list[float]] = {"interpreter": [], "holdfast": []}
-    for _ in range(rounds):
+class ImportTimer:
+    """Seconds to start the bare interpreter as the unit does, and more of them to import the hot start.
+
+    The budget for them hangs on dhclient's start, so they are taken in the same rounds as the starts.
+    """
+
+    def __init__(self) -> None:
+        self._took: dict[str, list[float]] = {"interpreter": [], "holdfast": []}
+
+    def once(self) -> None:
+        """One sample of each."""
         bare = _run_python("pass")
-        took["interpreter"].append(bare)
-        took["holdfast"].append(_run_python(f"import {', '.join(HOT_START)}") - bare)
-    return {name: median(values) for name, values in took.items()}
+        self._took["interpreter"].append(bare)
+        self._took["holdfast"].append(_run_python(f"import {', '.join(HOT_START)}") - bare)
+
+    def medians(self) -> dict[str, float]:
+        """What ``Figures.imports`` holds; empty before the first sample."""
+        return {name: median(values) for name, values in self._took.items() if values}
 
 
 def _run_python(code: str) -> float:

@@ -29,10 +29,17 @@ def round_robin(clients: Sequence[str], runs: int) -> Iterator[tuple[int, str]]:
             yield number, client
 
 
-def measure_starts(clients: Sequence[str], runs: int, tell: Tell) -> dict[str, Starts]:
-    """``runs`` cold starts of each client: no stored lease, link up, the server answers at once."""
+def measure_starts(
+    clients: Sequence[str], runs: int, tell: Tell, beside: Callable[[], None] | None = None
+) -> dict[str, Starts]:
+    """``runs`` cold starts of each client: no stored lease, link up, the server answers at once.
+
+    ``beside`` is called once in every counted round.
+    """
     starts = {client: Starts() for client in clients}
     for number, client in round_robin(clients, runs):
+        if beside is not None and number > 0 and client == clients[0]:
+            beside()
         tell(f"start {number}/{runs}: {client}")
         try:
             with Room(client, lease_of(DAY)) as room:

@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.lab import bench, bench_docs
 from holdfast.lab import bench_report as report
-from holdfast.lab.bench_code import HOT_START, measure_decode, sample_reply
+from holdfast.lab.bench_code import HOT_START, ImportTimer, measure_decode, sample_reply
 from holdfast.lab.bench_figures import Figures, Flood, Idle, Starts
 from holdfast.lab.bench_flood import renewal_in
 from holdfast.lab.bench_measure import groups, round_robin
@@ -198,6 +198,13 @@ def test_the_reply_that_is_timed_is_a_good_one() -> None:
     assert len(message.options) == 13
     took = measure_decode(rounds=1)
     assert took["holdfast"] < took["scapy"]
+
+
+def test_imports_take_longer_than_nothing() -> None:
+    timer = ImportTimer()
+    assert timer.medians() == {}
+    timer.once()
+    assert all(seconds > 0 for seconds in timer.medians().values())
 
 
 def test_the_modules_whose_import_is_timed_exist() -> None:
