@@ -38,7 +38,7 @@ def measure_flood(client: str, tell: Tell) -> Flood:
         bound = room.server.wire.wait_for(lambda seen: seen.kind == "ACK", 5)
         wait(LEASE / 2 - LEAD, "flood: wait for T1", tell)
         before = running.usage()
-        sender = start_sender(room.far, bound)
+        sender = start_sender(room.far, bound, rate=RATE, seconds=SECONDS)
         tell(f"flood: {SECONDS} s of {RATE} packets per second")
         peak, work = _watch(running, sender), used(before, running.usage())
         out, _ = sender.communicate()

@@ -65,7 +65,7 @@ def test_the_fault_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_flood_reaches_a_client_that_renews_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LEASE": 10, "LEAD": 1, "SECONDS": 3, "SETTLE": 0, "RATE": 2000}.items():
+    for name, value in {"LEASE": 10, "LEAD": 2, "SECONDS": 5, "SETTLE": 0, "RATE": 2000}.items():
         monkeypatch.setattr(bench_flood, name, value)
     flood = measure_flood("holdfast", quiet)
     assert flood.kept
