@@ -15,9 +15,12 @@ def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
     """``renew`` and ``rebind``: ask now, in whatever way the state has."""
     state = m.state
     broadcast = isinstance(event, ev.Rebind)
-    if isinstance(state, Renewing) and broadcast:
-        renewal = state.renewal._replace(skip_unicast=True)
-        m.enter(Rebinding(state.lease, renewal), "operator", now)
+    if isinstance(state, (Renewing, Rebinding)) and broadcast:
+        rebinding = Rebinding(state.lease, state.renewal._replace(skip_unicast=True))
+        if isinstance(state, Renewing):
+            m.enter(rebinding, "operator", now)
+        else:
+            m.update(rebinding)
         renewing.hasten(m, now)
     elif isinstance(state, (Bound, Renewing, Rebinding)):
         renewing.check_lease(m, "operator", "operator", now, 0.0, broadcast=broadcast)

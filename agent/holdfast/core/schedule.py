@@ -99,7 +99,9 @@ def discover_gap(tries: int, ceiling: float, rng: Random, patience: float = PATI
     """Seconds after the ``tries``-th DISCOVER (1, 2, ...) until the next: ``patience`` (1 s) doubling up to
     ``ceiling``, jittered by up to a quarter and never above the ceiling (rule 41)."""
     base = min(ceiling, max(DISCOVER_FIRST, patience) * 2.0 ** min(tries - 1, 30))
-    return min(ceiling, _jitter(rng, base, 0.25))
+    gap = _jitter(rng, base, 0.25)
+    # Folded back, not cut off: a fleet whose gaps all equal the ceiling would ask in step.
+    return gap if gap <= ceiling else 2.0 * ceiling - gap
 
 
 def request_wait(tries: int, waits: tuple[float, ...], rng: Random, patience: float = PATIENCE) -> float | None:

@@ -32,8 +32,9 @@ def test_rebind_asks_everyone_and_learns_nothing_of_unicast() -> None:
     assert path.hears_unicast is None
 
 
-def test_rebind_in_a_renewal_turns_to_broadcast() -> None:
-    scene = Scene().renewing(lease=86400)
+@pytest.mark.parametrize("situation", ["RENEWING", "REBINDING"])
+def test_rebind_in_a_renewal_turns_to_broadcast(situation: str) -> None:
+    scene = Scene().renewing(lease=86400) if situation == "RENEWING" else Scene().rebinding(lease=86400)
     scene.until_sent(2)
     scene.feed(ev.Rebind())
     assert scene.state == "REBINDING"

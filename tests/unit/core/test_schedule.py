@@ -80,3 +80,10 @@ def test_the_round_trip_is_smoothed() -> None:
 def test_discover_is_never_above_its_ceiling() -> None:
     # rule 41
     assert all(schedule.discover_gap(tries, 8.0, Random(tries)) <= 8.0 for tries in (1, 4, 40, 10_000))
+
+
+def test_a_fleet_at_the_ceiling_does_not_ask_in_step() -> None:
+    # rule 41
+    gaps = [schedule.discover_gap(40, 64.0, Random(seed)) for seed in range(200)]
+    assert len(set(gaps)) == len(gaps)
+    assert min(gaps) >= 48.0
