@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from holdfast.lab.scenario import Scenario
 from holdfast.lab.verdict import Evidence, Finding, judge, renewals, spans, unreachable
+from holdfast.lab.wirelog import Seen
 
 
 class Mark(NamedTuple):
@@ -156,19 +157,23 @@ def longest_wait(evidence: Evidence) -> float:
 
 
 def _marks(evidence: Evidence, zero: float) -> list[Mark]:
-    found = []
-    for seen in evidence.wire:
-        at = round(seen.at - zero, 2)
-        if seen.direction == "out":
-            lost = " (lost)" if seen.note.startswith(("lost", "not sent")) else ""
-            address = "" if seen.kind == "NAK" else f" {seen.yiaddr}"
-            words = f"{seen.kind}{address} from {seen.server_id}{lost}"
-            found.append(Mark(at, "lost" if lost else seen.kind.lower(), words))
-            continue
-        sign = "unicast" if seen.unicast_renewal else "broadcast" if seen.broadcast_renewal else "ask"
-        words = f"{seen.kind} to {'everybody' if seen.destination == '255.255.255.255' else seen.destination}"
-        found.append(Mark(at, sign, words + (f": {seen.note}" if seen.note != "answered" else "")))
-    return found
+    found: list[Mark] = []
+    later = evidence.ended_at
+    for seen in reversed(evidence.wire):
+        # A server's stamp is taken after its answer was sent, so the client's next message may carry an earlier one.
+        later = min(seen.at, later)
+        found.append(_mark(seen, round(later - zero, 2)))
+    return found[::-1]
+
+
+def _mark(seen: Seen, at: float) -> Mark:
+    if seen.direction == "out":
+        lost = " (lost)" if seen.note.startswith(("lost", "not sent")) else ""
+        address = "" if seen.kind == "NAK" else f" {seen.yiaddr}"
+        return Mark(at, "lost" if lost else seen.kind.lower(), f"{seen.kind}{address} from {seen.server_id}{lost}")
+    sign = "unicast" if seen.unicast_renewal else "broadcast" if seen.broadcast_renewal else "ask"
+    words = f"{seen.kind} to {'everybody' if seen.destination == '255.255.255.255' else seen.destination}"
+    return Mark(at, sign, words + (f": {seen.note}" if seen.note != "answered" else ""))
 
 
 def _present(evidence: Evidence, zero: float) -> list[Band]:

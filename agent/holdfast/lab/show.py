@@ -80,7 +80,7 @@ def timeline(out: Screen, result: Result) -> None:
     for gap in result.gaps:
         lines.append((gap.start, "probes", f"no answer for {gap.end - gap.start:.2f} s", RED))
     lines += [(at, "lab", words, BOLD) for at, words in result.deeds]
-    for at, actor, words, colour in sorted(lines):
+    for at, actor, words, colour in sorted(lines, key=lambda line: line[0]):
         out.event(at, actor, words, "", *([colour] if colour else []))
 
 

@@ -149,6 +149,6 @@ def _clients(names: str | None) -> list[str]:
     for name in wanted:
         if name not in ALL:
             raise CliError(USAGE, f"no client {name}; known are {', '.join(ALL)}")
-    if names is not None and not installed(wanted)[0]:
+    if names is not None and len(installed(wanted)[1]) == len(wanted):
         raise CliError(FAILED, f"not installed: {', '.join(wanted)}")
     return wanted

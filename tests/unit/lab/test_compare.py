@@ -1,0 +1,171 @@
+"""Tables, pictures and files of the comparison, and what happens when a run fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from io import StringIO
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from holdfast.lab import bands, compare, scenario, show
+from holdfast.lab.compare import Matrix
+from holdfast.lab.compare_report import HEADINGS, better_peers, markdown, summary, table
+from holdfast.lab.result import Band, Mark, Result
+from holdfast.lab.timeline import Screen
+
+KEPT = ((2, True, "the address was there"),)
+GOOD = Result(
+    "silent-between", "holdfast", "0.1", (30, 10, 26), bound=True, findings=KEPT, recovery=1.2, waited=6.0, packets=9,
+    renewals=2, ended=31.0, present=(Band(0.0, 31.0, "192.0.2.50"),), leased=(Band(0.0, 31.0, "192.0.2.50"),),
+    marks=(Mark(10.0, "unicast", "REQUEST to 192.0.2.1: silent"), Mark(11.0, "broadcast", "REQUEST to everybody"),
+           Mark(11.1, "ack", "ACK 192.0.2.50 from 192.0.2.1"), Mark(11.2, "nak", "NAK"), Mark(0.0, "ask", "DISCOVER")),
+    deeds=((3.0, "client kill"),),
+)  # fmt: skip
+BAD = replace(
+    GOOD, client="dhclient", version="4.4", findings=((2, False, "it went"), (3, False, "it stayed")), unreachable=3.5,
+    recovery=inf, present=(Band(0.0, 12.0, "192.0.2.50"), Band(15.0, 40.0, "192.0.2.50")), gaps=(Band(12.0, 15.5, ""),),
+    ended=40.0,
+)  # fmt: skip
+NONE = replace(GOOD, client="dhcpcd", version="9", bound=False, present=(), leased=(), findings=(), recovery=None)
+FAILED = replace(NONE, client="udhcpc", error="it did not come to an end")
+
+
+def matrix(*results: Result) -> Matrix:
+    versions = {result.client: result.version for result in results}
+    return Matrix(
+        versions, ("NetworkManager",), (scenario.find("silent-between"),), results, "Linux 6, 2 processors",
+        "holdfast lab compare", 12,
+    )  # fmt: skip
+
+
+ALL = matrix(GOOD, BAD, NONE, FAILED)
+
+
+def test_every_table_has_a_row_for_the_scenario() -> None:
+    cells = [table(ALL, cell)[1] for _heading, cell in HEADINGS]
+    assert cells == [
+        ["silent-between", "kept", "2, 3", "no lease", "failed"],
+        ["silent-between", "0", "3.5", "-", "-"],
+        ["silent-between", "1.2", "never", "-", "-"],
+        ["silent-between", "9", "9", "9", "-"],
+    ]
+
+
+def test_the_summary_counts() -> None:
+    rows = {row[0]: row[2:] for row in summary(ALL)[1:]}
+    assert rows["holdfast"] == ["1 of 1", "0", "0", "1.2", "9"]
+    assert rows["dhclient"] == ["0 of 1", "1", "3.5", "never", "9"]
+
+
+def test_where_another_is_better_is_said() -> None:
+    assert better_peers(ALL) == []
+    quick = replace(GOOD, client="dhclient", recovery=0.1)
+    slow = replace(GOOD, recovery=inf, unreachable=2.0)
+    found = better_peers(matrix(slow, quick))
+    assert found == [
+        "silent-between: dhclient: away for 0 s, Holdfast for 2 s",
+        "silent-between: dhclient: a fresh lease 0.1 s after the server's return, Holdfast never",
+    ]
+    assert better_peers(matrix(quick)) == []
+
+
+def test_the_page_names_what_was_broken_and_what_is_missing() -> None:
+    page = markdown(ALL)
+    assert "Not installed, so left out: NetworkManager." in page
+    assert "- silent-between, dhclient: promise 2: it went" in page
+    assert "- silent-between, udhcpc: it did not come to an end" in page
+    assert "Nowhere." in page
+    assert "Nothing." in markdown(matrix(GOOD))
+
+
+@pytest.mark.parametrize("name", ["silent-between", "killed", "azure", "no-fault"])
+def test_a_picture_is_a_picture(name: str) -> None:
+    root = ET.fromstring(bands.draw(scenario.find(name), [GOOD, BAD, NONE, FAILED]))
+    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"holdfast", "every promise kept", "broken: 2, 3", "no address at all", "failed"} <= set(words)
+    assert ("the server is silent" in words) == (name == "silent-between")
+    kinds = {element.get("class") for element in root.iter()}
+    assert {"held", "gap", "bad", "ask", "good"} <= kinds
+
+
+def test_files(tmp_path: Path) -> None:
+    written = compare.write(ALL, tmp_path / "out")
+    assert [path.name for path in written] == ["compare.json", "compare.md", "lab-silent-between.svg"]
+    read = json.loads(written[0].read_text())
+    assert [Result.from_json(one) for one in read["results"]] == [GOOD, BAD, NONE, FAILED]
+
+
+def test_runs_that_fail_are_results_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scenario.find("no-fault").scaled(12)
+    answers: list[object] = [
+        subprocess.CompletedProcess([], 1, "", "Traceback\nRuntimeError: no namespaces"),
+        subprocess.CompletedProcess([], 1, "", ""),
+        subprocess.TimeoutExpired([], 1),
+        subprocess.CompletedProcess([], 0, json.dumps(GOOD.as_json()), ""),
+    ]
+
+    def run(command: list[str], **_options: object) -> object:
+        assert command[-3:] == ["no-fault", "holdfast", "12"]
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(compare.subprocess, "run", run)
+    monkeypatch.setattr(compare, "installed", lambda _names: ({"holdfast": "0.1"}, []))
+    told: list[tuple[int, int, str]] = []
+
+    def result() -> Result:
+        found = compare.run(
+            ["holdfast"], [one], lease=None, jobs=1, command="c", tell=lambda *words: told.append(words)
+        )
+        return found.results[0]
+
+    errors = [result().error for _ in range(3)]
+    assert errors == ["RuntimeError: no namespaces", "it failed without a word", "it did not come to an end"]
+    assert result() == GOOD
+    assert told[:2] == [(0, 1, "holdfast in no-fault"), (1, 1, "")]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_run_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Terminal()
+    screen = Screen(out)
+    one = scenario.find("silent-between")
+    show.heading(screen, one, "holdfast")
+    progress = show.Progress(screen, one)
+    progress(-3.0, 0.0, "waiting for the first lease")
+    progress(5.0, 31.0, "client kill")
+    progress(5.01, 31.0, "not shown: too soon")
+    progress(33.0, 31.0, "")
+    show.timeline(screen, BAD)
+    assert not show.verdict(screen, BAD)
+    assert not show.verdict(screen, NONE)
+    assert show.verdict(screen, GOOD)
+    text = out.getvalue()
+    for words in (
+        "The server is silent", "waiting for the first lease", "of 31 s", "REQUEST to everybody", "is gone",
+        "no answer for 3.50 s", "client kill", "BROKEN  it went", "never had an address", "never\n",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "too soon" not in text
+
+
+def test_the_tally_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = StringIO()
+    monkeypatch.setattr(show.sys, "stderr", out)
+    tally = show.Tally()
+    for done in (0, 9, 10, 10, 11, 20):
+        tally(done, 30, "holdfast in no-fault")
+    tally.done()
+    assert out.getvalue() == "10 of 30 runs\n20 of 30 runs\n"
