@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Kernel, Loop, Reporter, Resolver
 
 
+#: Leases that one after the other could not wholly be configured, and of which something may be left.
+TRIED_MAX = 8
+
 #: The backend that keeps what it was told; the files of the others are looked at again at each renewal.
 RESOLVED = "systemd-resolved"
 
@@ -44,6 +47,7 @@ class Configurator:
         self._link: Link | None = None
         self.spec: NetworkSpec | None = None
         self._told: tuple[str, ...] = ()
+        self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
         self._removing = Backoff(0.25, 5.0)
         self._published: tuple[object, ...] | None = None
@@ -61,7 +65,7 @@ class Configurator:
         if self._kernel is not None:
             self._kernel.close()
         self._kernel = self._link = self.spec = self._published = None
-        self._leftovers = []
+        self._tried, self._leftovers = [], []
         for what in ("remove", "publish"):
             self._loop.set_timer((self, what), None, self._remove)
 
@@ -84,10 +88,13 @@ class Configurator:
         try:
             refused = self._need_kernel().apply(desired, former, self._loop.now())
         except (KernelError, OSError) as error:
+            self._tried = [*_without(self._tried, desired), desired][-TRIED_MAX:]
             return str(error)
         self.spec = desired
-        self._leftovers = [spec for spec in self._leftovers if spec.address != desired.address]
+        self._leftovers = _without([*self._leftovers, *self._tried], desired)
+        self._tried = []
         self._tell((*desired.notices, *refused))
+        self._remove()
         return None
 
     def _need_kernel(self) -> Kernel:
@@ -103,10 +110,10 @@ class Configurator:
         if self._link is None:
             return  # it went with the link
         ended = self._tools.spec(lease)
-        self._leftovers.append(ended)
+        self._leftovers += [ended, *_without(self._tried, ended)]
         if self.spec is not None and self.spec.address != ended.address:
             self._leftovers.append(self.spec)  # the one that could not yet be replaced
-        self.spec = None
+        self.spec, self._tried = None, []
         self._remove()
         self._plan_publish()
 
@@ -114,7 +121,10 @@ class Configurator:
         while self._leftovers:
             ended = self._leftovers[0]
             try:
-                self._need_kernel().remove(ended)
+                if self.spec is None:
+                    self._need_kernel().remove(ended)
+                else:  # removing takes all that has our mark, and what is in use now has it too
+                    self._need_kernel().apply(self.spec, ended, self._loop.now())
             except (KernelError, OSError) as error:
                 if not self._removing.failures:
                     self._reporter.line(3, f"{ended.address.ip} cannot be removed: {error}; trying again")
@@ -164,3 +174,8 @@ class Configurator:
     def close(self) -> None:
         """Let go without touching what is configured."""
         self.detach()
+
+
+def _without(specs: list[NetworkSpec], wanted: NetworkSpec) -> list[NetworkSpec]:
+    """``specs`` but those with the address that is ``wanted``."""
+    return [spec for spec in specs if spec.address != wanted.address]

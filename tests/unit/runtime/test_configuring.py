@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -106,6 +107,43 @@ def test_what_is_waiting_to_be_removed_is_not_when_it_is_wanted_again(bench: Ben
     bench.configurator.configure(bench.lease, None)
     bench.loop.run(30)
     assert bench.addresses == [OURS]
+
+
+def test_removing_what_was_left_over_does_not_take_the_new_address_along(bench: Bench) -> None:
+    # rules 58, 59; promise 2: both addresses carry our mark
+    bench.configurator.configure(bench.lease, None)
+    bench.kernel.fail_all = errno.ENOBUFS
+    bench.configurator.deconfigure(bench.lease)
+    bench.kernel.fail_all = None
+    bench.configurator.configure(_moved(bench.lease), None)
+    routes = bench.kernel.routes
+    bench.loop.run(30)
+    assert bench.addresses == [OTHER]
+    assert OTHER not in bench.kernel.deleted_addresses
+    assert bench.kernel.routes == routes
+
+
+def test_a_lease_that_was_only_half_configured_leaves_nothing_when_the_next_one_comes(bench: Bench) -> None:
+    # rule 52: "two addresses never stay", on kernels that do not keep our mark too
+    bench.configurator.configure(bench.lease, None)
+    half, last = _moved(bench.lease), bench.lease._replace(address=IPv4Address("192.0.2.70"))
+    bench.kernel.fail_on = {bench.kernel.operations + 2: errno.ENOMEM}  # its address is put, its route not
+    assert bench.configurator.configure(half, bench.lease) is not None
+    bench.kernel.addresses = tuple(replace(address, mark=0) for address in bench.kernel.addresses)
+    assert bench.addresses == [OURS, OTHER]
+    assert bench.configurator.configure(last, half) is None
+    assert bench.addresses == [last.address]
+
+
+def test_the_end_of_a_half_configured_lease_leaves_nothing_of_those_before(bench: Bench) -> None:
+    bench.configurator.configure(bench.lease, None)
+    half, last = _moved(bench.lease), bench.lease._replace(address=IPv4Address("192.0.2.70"))
+    for lease, former in ((half, bench.lease), (last, half)):
+        bench.kernel.fail_on = {bench.kernel.operations + 2: errno.ENOMEM}
+        assert bench.configurator.configure(lease, former) is not None
+        bench.kernel.addresses = tuple(replace(address, mark=0) for address in bench.kernel.addresses)
+    bench.configurator.deconfigure(last)
+    assert bench.addresses == []
 
 
 def test_what_is_left_out_of_an_offer_is_told_once(bench: Bench) -> None:
