@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Address
-from math import inf, isfinite
+from math import inf
 from typing import Any, NamedTuple
 
 from holdfast.core.lease import Lease, ServerPath
@@ -23,8 +23,9 @@ from holdfast.runtime.identity import Identity
 VERSION = 1
 #: Options as hex are twice wire's largest message; the rest is small.
 SIZE_LIMIT = 64 << 10
-#: A century in seconds bounds every instant and duration that is not infinite.
-_LONGEST = 100 * 366 * 86400.0
+#: Seconds that bound every instant and duration that is not infinite: the longest finite lease has 2^32 - 2, and
+#: counts from some time after the boot.
+_LONGEST = 2.0**33
 
 
 class LeaseFileError(ValueError):
@@ -100,7 +101,7 @@ def parse(data: bytes) -> Stored:
 def _lease(table: _Table) -> Lease:
     lease = Lease(
         address=table.address("address"),
-        server_id=None if table.raw("server_id") is None else table.address("server_id"),
+        server_id=None if table.raw("server_id") is None else table.address("server_id", unicast=False),
         # Below zero after a reboot: this boot was not yet.
         started_at=table.seconds("started_at", low=-_LONGEST),
         t1_at=table.seconds("t1_at", low=-_LONGEST, infinite=True),
@@ -125,7 +126,7 @@ def _lease(table: _Table) -> Lease:
 def _options(table: _Table) -> dict[int, bytes]:
     options: dict[int, bytes] = {}
     for key in table.names():
-        if not (key.isascii() and key.isdigit() and 1 <= int(key[:4]) <= 254):
+        if not (key.isascii() and key.isdigit() and len(key) <= 3 and 1 <= int(key) <= 254):
             raise LeaseFileError(f"{key[:20]!r} is not an option")
         options[int(key)] = table.bytes(key, 2048)
     return options
@@ -136,7 +137,7 @@ def _path(root: _Table) -> ServerPath | None:
         return None
     table = root.table("path")
     return ServerPath(
-        table.address("server_id"),
+        table.address("server_id", unicast=False),
         None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
         None if table.raw("srtt") is None else table.seconds("srtt"),
     )
@@ -203,6 +204,6 @@ class _Table:
         value = self.raw(key)
         if value is None and infinite:
             return inf
-        if type(value) not in (int, float) or not isfinite(value) or not low <= value <= _LONGEST:
+        if type(value) not in (int, float) or not low <= value <= _LONGEST:  # nan is neither
             raise LeaseFileError(f"{key} is out of range")
         return float(value)
