@@ -14,6 +14,7 @@ def write(path: str, data: bytes, mode: int = 0o600) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         try:
+            os.fchmod(fd, mode)  # whatever the umask of the shell that started us, or the draft of a crash
             while data:
                 data = data[os.write(fd, data):]
             os.fsync(fd)

@@ -21,6 +21,23 @@ def test_writing_and_replacing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_the_mode_does_not_depend_on_who_started_us(tmp_path: Path) -> None:
+    # A root shell with umask 077 must not make /etc/resolv.conf readable for root only; nor may a draft
+    # that a crash left there.
+    path, draft = tmp_path / "file", tmp_path / ".file.tmp"
+    draft.touch(mode=0o666)
+    former = os.umask(0o077)
+    try:
+        atomic.write(str(path), b"x", 0o644)
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    draft.touch()
+    draft.chmod(0o666)
+    atomic.write(str(path), b"x")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_order_of_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     real_fsync, real_rename = os.fsync, os.rename
