@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 from holdfast.core.client import Client
@@ -151,6 +152,7 @@ def lock(folder: str, name: str) -> int | None:
         raise AlreadyServedError(
             f"{name} is served by another holdfast (pid {pid}): ask it with `holdfast status {name}`, or stop it"
         ) from None
-    os.truncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # no room for the number, which is for people: the lock holds without it
+        os.truncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd

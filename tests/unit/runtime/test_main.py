@@ -134,6 +134,19 @@ def test_a_second_agent_is_told_of_the_first(tmp_path: Path) -> None:
     os.close(other)
 
 
+def test_a_full_disk_does_not_keep_the_agent_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # rule 59: /run is a small tmpfs that others fill; the lock is a lock without the number in it
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    first = lock(str(tmp_path), "eth0")
+    assert first is not None
+    with pytest.raises(AlreadyServedError):
+        lock(str(tmp_path), "eth0")
+    os.close(first)
+
+
 def test_a_folder_that_cannot_be_written_locks_nothing(tmp_path: Path) -> None:
     assert lock(str(tmp_path / "none"), "eth0") is None
 
