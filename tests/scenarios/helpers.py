@@ -19,14 +19,18 @@ def wait_acks(stage: Stage, count: int, timeout: float = 25) -> Seen:
 
 
 def assert_kept(stage: Stage, *promises: int, probes: int = 20, **options: Any) -> None:
-    """Every promise that could be judged was kept; those named were judged; the witnesses were awake."""
+    """Every promise that could be judged was kept, and those named were judged; at least ``probes`` were asked."""
+    stage.wait_until(lambda: asked(stage) >= probes, 10)
     stage.watch.settle()
     findings = stage.findings(**options)
     broken = [f"promise {finding.promise}: {finding.text}" for finding in findings if not finding.kept]
     assert not broken, "\n".join(broken)
     assert set(promises) <= {finding.promise for finding in findings}
-    asked = [probe for address in stage.server.given for probe in stage.prober.probes(address)]
-    assert len(asked) >= probes, "the prober did not get to ask"
+
+
+def asked(stage: Stage) -> int:
+    """How many probes of the client's addresses have been decided."""
+    return sum(len(stage.prober.probes(address)) for address in stage.server.given)
 
 
 def removals(stage: Stage) -> list[str]:
