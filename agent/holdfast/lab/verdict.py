@@ -166,7 +166,7 @@ def _fallback(evidence: Evidence) -> list[str] | None:
         judged = True
         waited = renewal.fallback
         limit = FALLBACK[deaf] + SLACK
-        if waited is None and evidence.ended_at - renewal.unicast_at > limit:
+        if waited is None and not _settled(evidence, renewal.unicast_at, limit):
             broken.append(f"xid {renewal.xid:#x}: no broadcast after the unanswered unicast")
         elif waited is not None and waited > limit:
             broken.append(f"xid {renewal.xid:#x}: the broadcast came {waited:.2f} s after the unicast")
@@ -176,6 +176,12 @@ def _fallback(evidence: Evidence) -> list[str] | None:
         if renewal.ack_at is not None:
             deaf = True
     return broken if judged else None
+
+
+def _settled(evidence: Evidence, asked_at: float, limit: float) -> bool:
+    """True when a new lease (by a DISCOVER beside the renewal) or the end of the run came before ``limit``."""
+    last = asked_at + limit
+    return evidence.ended_at <= last or any(asked_at <= span.start <= last for span in spans(evidence.wire))
 
 
 def _held(evidence: Evidence) -> list[str]:

@@ -93,6 +93,12 @@ def test_a_broadcast_that_comes_late_or_never() -> None:
     assert broken(bound(*late)) == {1}
 
 
+def test_a_lease_by_discover_settles_it_too() -> None:
+    beside = (renewal(4.0, SERVER, xid=2, note="silent"), said(4.0, "DISCOVER", xid=3))
+    assert broken(bound(*beside, said(4.1, "REQUEST", xid=3), answer(4.2, xid=3))) == set()
+    assert broken(bound(*beside, said(7.1, "REQUEST", xid=3), answer(7.2, xid=3))) == {1}
+
+
 def test_what_a_lost_or_slow_answer_costs_is_not_the_client_s_fault() -> None:
     asked = (renewal(4.0, SERVER, xid=2, note="silent"), renewal(5.0, EVERYBODY, xid=2))
     assert broken(bound(*asked, answer(5.1, xid=2, note="lost on the way"), answer(8.0, xid=2))) == set()
