@@ -131,6 +131,7 @@ def on_offers_waited(m: Machine, now: float) -> None:
 def choose(m: Machine, state: Selecting, offer: Message, now: float) -> None:
     """Enter REQUESTING for ``offer``."""
     m.timers.stop(Timer.OFFERS)
+    conflict.forget_probes(m)
     exchange = state.exchange._replace(sent_at=now, tries=0)
     m.enter(Requesting(exchange, offer, state.held), "OFFER chosen", now)
     send_request(m, now)
@@ -192,6 +193,7 @@ def on_probed(m: Machine, state: Probing, now: float) -> None:
         binding.bind_probed(m, state, now)
     else:
         on = "the lease ended while probing"
+        conflict.forget_probes(m)
         m.conclude(binding.abandoned(state, Result.EXPIRED, on, now))
         ask(m, now, on, cause=on, held=state.held)
 

@@ -57,7 +57,7 @@ def probe_first(m: Machine, lease: Lease, exchange: Exchange, path: Path, now: f
     if m.config.acd != "strict" or (held is not None and held.address == lease.address):
         return False
     m.enter(Probing(lease, exchange, path, held), "ACK, strict conflict detection", now)
-    m.acd = None
+    conflict.forget_probes(m)
     conflict.start_probing(m, lease.address, now)
     return True
 

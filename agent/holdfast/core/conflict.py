@@ -39,6 +39,10 @@ def probe(m: Machine, now: float) -> bool:
     acd = m.acd
     if acd is None:
         return False
+    if isinstance(m.state, Probing) and not m.carrier:
+        # Nobody could answer, so silence would prove nothing: carrier starts it over, if the lease lasts so long.
+        m.timers.set(Timer.PROBE, m.state.lease.expires_at)
+        return not m.state.lease.valid(now)
     lease = m.lease
     if acd.probes < schedule.PROBE_COUNT:
         m.emit(Probe(acd.address))
@@ -54,9 +58,18 @@ def probe(m: Machine, now: float) -> bool:
             announce(m, now)
         else:
             m.acd = None
-    elif not isinstance(m.state, Requesting):
+    elif isinstance(m.state, Requesting):
+        m.timers.set(Timer.PROBE, now + schedule.PROBE_LAST_WAIT)  # a slow server; look again
+    else:
         m.acd = None  # the address was not granted after all
     return False
+
+
+def forget_probes(m: Machine) -> None:
+    """A new REQUEST is a new question to the link too: what an earlier one met with is not known of it."""
+    lease = m.lease
+    if m.acd is not None and (lease is None or lease.address != m.acd.address):
+        m.acd = None
 
 
 def announce(m: Machine, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, renewing, schedule
+from holdfast.core import acquiring, conflict, renewing, schedule
 from holdfast.core import events as ev
 from holdfast.core.actions import Configure, NoticeCode
 from holdfast.core.machine import Machine
@@ -10,6 +10,7 @@ from holdfast.core.states import (
     Bound,
     Init,
     InitReboot,
+    Probing,
     Rebinding,
     Rebooting,
     Renewing,
@@ -40,7 +41,11 @@ def on_link_up(m: Machine, _: ev.LinkUp, now: float) -> None:
             acquiring.reboot(m, state.cached, "carrier up", now)
         else:
             acquiring.ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
-    elif isinstance(state, (Bound, Renewing, Rebinding)):
+    elif isinstance(state, Probing):
+        conflict.forget_probes(m)
+        conflict.start_probing(m, state.lease.address, now)
+    else:
+        assert isinstance(state, (Bound, Renewing, Rebinding))  # the others end when carrier is lost
         # A link that was set down has lost its routes, and the kernel does not tell.
         m.emit(Configure(state.lease, m.replacing))
         renewing.check_lease(m, "link-up", "carrier up", now, m.rng.uniform(0.0, LINK_UP_JITTER))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.scene import CLAIMANT, OTHER, OURS, SERVER, Scene, of
+from tests.support.scene import CLAIMANT, OTHER, OURS, SERVER, START, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -156,3 +156,79 @@ def test_a_success_makes_earlier_conflicts_good() -> None:
     scene.ack(address=OTHER)
     scene.wait(30.0)
     assert scene.client._m.conflicts == 0
+
+
+def test_an_address_that_is_offered_again_is_asked_for_again() -> None:
+    # rule 71: the claim that the first REQUEST met with was the first one's; a second must not go without
+    scene = Scene().requesting()
+    scene.feed(CLAIM)
+    scene.until_state("SELECTING")
+    scene.wait(30.0)
+    asked = arp(scene.actions).count("Probe")
+    scene.offer()
+    assert scene.state == "REQUESTING"
+    assert arp(scene.actions).count("Probe") == asked + 1
+    scene.feed(CLAIM)
+    scene.ack()
+    assert scene.state == "INIT"
+    assert scene.last.message.message_type == msg.DECLINE
+
+
+def test_the_same_when_no_more_than_a_moment_has_passed() -> None:
+    scene = Scene().requesting()
+    scene.feed(CLAIM)
+    scene.until_state("SELECTING")
+    asked = arp(scene.actions).count("Probe")
+    scene.offer()
+    assert arp(scene.actions).count("Probe") == asked + 1
+
+
+def test_a_new_request_for_the_address_in_use_does_not_start_its_announcements_over() -> None:
+    scene = Scene().bound(lease=0xFFFFFFFF)
+    scene.feed(ev.Renew())
+    scene.wait(2.5)
+    scene.nak()
+    assert scene.state == "SELECTING"
+    scene.offer()
+    scene.ack()
+    scene.wait(30.0)
+    assert arp(scene.actions).count("Probe") == 3
+    assert arp(scene.actions).count("Announce") == 2
+
+
+def test_without_carrier_silence_proves_nothing() -> None:
+    # RFC 5227 section 2.1: strict detection needs a link on which somebody could answer
+    scene = Scene(acd="strict").requesting()
+    scene.ack()
+    scene.wait(0.5)
+    scene.feed(ev.LinkDown())
+    scene.wait(30.0)
+    assert scene.state == "PROBING"
+    before = arp(scene.actions).count("Probe")
+    scene.feed(ev.LinkUp())
+    up = scene.now
+    scene.until_state("BOUND")
+    assert arp(scene.actions).count("Probe") == before + 3
+    assert scene.now - up >= 4.0
+
+
+def test_an_ack_that_is_read_after_carrier_was_lost_is_probed_when_it_is_back() -> None:
+    scene = Scene(acd="strict").renewing()
+    scene.feed(ev.LinkDown())
+    scene.ack(address=OTHER)
+    assert scene.state == "PROBING"
+    assert not of(act.Probe, scene.wait(30.0))
+    scene.feed(ev.LinkUp())
+    scene.until_state("BOUND")
+    assert scene.lease.address == OTHER
+
+
+def test_without_carrier_the_lease_may_end_before_anybody_could_answer() -> None:
+    scene = Scene(acd="strict").requesting()
+    scene.ack(lease=60)
+    scene.feed(ev.LinkDown())
+    scene.until_state("INIT")
+    assert scene.now == START + 60.0
+    assert of(act.Watch, scene.actions)[-1] == act.Watch(())
+    assert scene.client.next_deadline() is None
+    assert scene.outcomes[-1].result is Result.EXPIRED
