@@ -9,9 +9,10 @@ from holdfast.lab.charts import Drawing, Scale, value_text
 from holdfast.lab.result import Band, Result
 from holdfast.lab.scenario import Scenario
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 980.0, 152.0, 190.0, 124.0, 52.0
-#: Of one row: where the requests are, and where the band begins and how thick it is.
-ASKED, BAND, THICK = 14.0, 24.0, 15.0
+WIDTH, LEFT, RIGHT, TOP, ROW = 1010.0, 152.0, 222.0, 124.0, 52.0
+#: Of one row: where the band begins and how thick it is; where each kind of message has its sign.
+BAND, THICK = 24.0, 15.0
+HEIGHT = {"unicast": 7.0, "broadcast": 16.0, "ask": 16.0, "nak": BAND + 4, "ack": BAND + THICK - 4}
 _DEEDS = {
     "cable": "cable {}", "client": "{}", "server": "leases forgotten", "delete": "address deleted",
     "add_address": "addresses of others", "add_route": "a route of others",
@@ -72,13 +73,15 @@ def _row(picture: Drawing, result: Result, scale: Scale, top: float) -> None:
     picture.text(LEFT - 14, top + BAND + 3, result.client, "strong" if ours else "", "end")
     picture.text(LEFT - 14, top + BAND + 18, result.version, "tick", "end")
     y = top + BAND
-    for hole in _holes(result):
+    holes = _holes(result)
+    for hole in holes:
         _band(picture, scale, hole, y, "gap")
     for band in result.present:
         for start, end, leased in _cut(band, result.leased):
             _band(picture, scale, Band(start, end, ""), y, "held" if leased else "bad")
-    for gap in result.gaps:
-        _band(picture, scale, gap, y, "gap")
+    for gap in result.gaps:  # the address is on the link, and does not answer
+        if not any(hole.start <= (gap.start + gap.end) / 2 <= hole.end for hole in holes):
+            _band(picture, scale, gap, y, "gap")
     for mark in result.marks:
         _mark(picture, scale(mark.at), top, mark.sign)
     words, kind = verdict_words(result)
@@ -105,25 +108,30 @@ def _holes(result: Result) -> list[Band]:
 
 
 def _cut(band: Band, leased: Sequence[Band]) -> list[tuple[float, float, bool]]:
-    """``band`` in pieces that are inside a lease (of any address, or just before one) or outside of all."""
-    edges = sorted({band.start, band.end, *(edge for one in leased for edge in (one.start, one.end))})
+    """``band`` in pieces that are inside a lease of any address (with what promise 3 allows), or outside of all."""
+    allowed = [(one.start - 0.5, one.end + 1.25) for one in leased]
+    edges = sorted({band.start, band.end, *(edge for one in allowed for edge in one)})
     inside = [at for at in edges if band.start <= at <= band.end]
-    pieces = []
+    pieces: list[tuple[float, float, bool]] = []
     for start, end in zip(inside, inside[1:]):  # noqa: B905, RUF007 - neighbours
         middle = (start + end) / 2
-        pieces.append((start, end, any(one.start - 0.5 <= middle <= one.end + 1.25 for one in leased)))
+        leased_then = any(first <= middle <= last for first, last in allowed)
+        if pieces and pieces[-1][2] == leased_then:
+            start = pieces.pop()[0]  # noqa: PLW2901 - one piece, no seam
+        pieces.append((start, end, leased_then))
     return pieces
 
 
 def _mark(picture: Drawing, x: float, top: float, sign: str) -> None:
+    y = top + HEIGHT.get(sign, 0.0)
     if sign == "unicast":
-        picture.cross(x, top + ASKED, 3.2, "ask")
+        picture.cross(x, y, 3.2, "ask")
     elif sign == "broadcast":
-        picture.triangle(x, top + ASKED, 4.5, "ask")
+        picture.triangle(x, y, 4.5, "ask")
     elif sign == "ask":
-        picture.dot(x, top + ASKED, 2.8, "search")
+        picture.dot(x, y, 2.8, "search")
     elif sign in {"ack", "nak"}:
-        picture.dot(x, top + BAND + THICK / 2, 4, "good" if sign == "ack" else "bad")
+        picture.dot(x, y, 3.6, "good" if sign == "ack" else "bad")
 
 
 def verdict_words(result: Result) -> tuple[str, str]:
@@ -143,7 +151,7 @@ def _figures(result: Result) -> str:
         parts.append(f"away {value_text(result.unreachable)} s")
     if result.recovery is not None:
         parts.append("never back" if result.recovery == inf else f"back {value_text(result.recovery)} s")
-    elif result.waited >= 0.1:
+    elif result.waited >= 0.1 and not result.unreachable:
         parts.append(f"waited {value_text(result.waited)} s")
     return ", ".join([*parts, f"{result.packets} packets"])
 
@@ -158,10 +166,8 @@ def _legend(picture: Drawing, y: float) -> None:
     for sign, words in entries:
         if sign in {"held", "gap"} or words.startswith("there"):
             picture.box(x - 6, y - 10, 14, 11, sign, 1)
-        elif sign in {"ack", "nak"}:
-            picture.dot(x, y - 4, 4, "good" if sign == "ack" else "bad")
         else:
-            _mark(picture, x, y - 4 - ASKED, sign)
+            _mark(picture, x, y - 4 - HEIGHT[sign], sign)
         picture.text(x + 11, y, words, "tick")
         x += 34 + 6.3 * len(words)
 
