@@ -49,6 +49,7 @@ class Driver:
 
     def __init__(self, name: str, loop: Loop, reporter: Reporter, parts: Parts) -> None:
         self.name = name
+        self._ifname = name  # what it is called now, or was when it was last there; as LinkWatch has it
         self._loop, self._reporter, self._parts = loop, reporter, parts
         self._sockets = parts.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, self._on_gone))
         self._configurator = Configurator(parts.tools, loop, reporter)
@@ -114,7 +115,7 @@ class Driver:
             self._parts.set_up(link.name)
             link = self._parts.find(link.name)
         self._sockets.open(link.name, link.ifindex, link.mac)
-        self._link = link
+        self._link, self._ifname = link, link.name
         self._configurator.attach(link)
         if self._wants_port:
             self.hold_port()
@@ -172,7 +173,7 @@ class Driver:
         if self._link is not None:
             return
         try:
-            self._serve(self._parts.find(self.name))
+            self._serve(self._parts.find(self._ifname))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return  # netlink will tell when it appears
@@ -201,7 +202,7 @@ class Driver:
         elif self._link is None:
             return
         elif kind is Kind.RENAMED:
-            self._link = self._link._replace(name=change.name)
+            self._link, self._ifname = self._link._replace(name=change.name), change.name
             self._sockets.rename(change.name)
             self._configurator.attach(self._link)
             self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")

@@ -551,6 +551,27 @@ def test_a_renamed_interface_is_served_on() -> None:
     assert host.notes.said("eth0 was renamed to ens3") == 1
 
 
+@pytest.mark.parametrize("how", ["removed and added", "another hardware address"])
+def test_a_renamed_interface_is_looked_for_by_the_name_it_has(how: str) -> None:
+    # rule 63
+    host = Host(lease_time=86400)
+    host.bind()
+    assert host.link is not None
+    host.link = host.link._replace(name="ens3")
+    told(host, Kind.RENAMED, former="eth0")
+    if how == "removed and added":
+        told(host, Kind.GONE)
+        host.link = host.link._replace(ifindex=7)
+        told(host, Kind.APPEARED)
+    else:
+        host.store.kept = None
+        host.link = host.link._replace(mac=OTHER_MAC)
+        told(host, Kind.NEW_MAC, mac=OTHER_MAC)
+    host.loop.run(1)
+    assert host.driver.link == host.link
+    assert host.state == "BOUND"
+
+
 def test_sockets_that_notice_first_that_the_interface_is_gone() -> None:
     host = Host(lease_time=86400)
     host.bind()
