@@ -22,7 +22,8 @@ class Key(NamedTuple):
 AGENT: dict[str, Key] = {
     "state_dir": Key(checks.folder, "leases and histories; STATE_DIRECTORY or /var/lib/holdfast"),
     "runtime_dir": Key(checks.folder, "control sockets; RUNTIME_DIRECTORY or /run/holdfast"),
-    "hooks_dir": Key(checks.folder, "programs that are run after a change, with JSON on their stdin"),
+    "hooks_dir": Key(checks.folder,
+                     "programs that are run after a change, with JSON on their stdin; /etc/holdfast/hooks.d"),
     "metrics_dir": Key(checks.folder, "folder of a Prometheus textfile collector; one file per interface"),
     "control_group": Key(checks.group, "group whose members may use the control sockets, beside root"),
     "log": Key(checks.choice("auto", "journal", "stderr"),
