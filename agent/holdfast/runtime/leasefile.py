@@ -101,7 +101,7 @@ def parse(data: bytes) -> Stored:
 def _lease(table: _Table) -> Lease:
     lease = Lease(
         address=table.address("address"),
-        server_id=None if table.raw("server_id") is None else table.address("server_id", unicast=False),
+        server_id=None if table.raw("server_id") is None else table.address("server_id"),
         # Below zero after a reboot: this boot was not yet.
         started_at=table.seconds("started_at", low=-_LONGEST),
         t1_at=table.seconds("t1_at", low=-_LONGEST, infinite=True),
@@ -137,7 +137,7 @@ def _path(root: _Table) -> ServerPath | None:
         return None
     table = root.table("path")
     return ServerPath(
-        table.address("server_id", unicast=False),
+        table.address("server_id"),
         None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
         None if table.raw("srtt") is None else table.seconds("srtt"),
     )

@@ -35,11 +35,9 @@ STORED = Stored(
         STORED._replace(lease=LEASE._replace(server_id=None, verified=False, started_at=-500.0, t1_at=-400.0,
                                              t2_at=-390.0, expires_at=-380.0)),
         STORED._replace(lease=LEASE._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)),
-        # The longest lease that is not infinite, and a server with a name that no host can have.
+        # The longest lease that is not infinite.
         STORED._replace(lease=LEASE._replace(t1_at=1e9, t2_at=2e9, expires_at=100.0 + 0xFFFFFFFE,
                                              lease_time=float(0xFFFFFFFE))),
-        STORED._replace(lease=LEASE._replace(server_id=IPv4Address("127.0.0.1")),
-                        path=ServerPath(IPv4Address("255.255.255.255"))),
         STORED._replace(lease=LEASE._replace(t1_at=500.0, t2_at=inf, expires_at=inf, lease_time=inf)),
     ],
 )
@@ -74,7 +72,7 @@ def _changed(path: str, value: Any) -> bytes:
         ("lease.address", "0.0.0.0", "not a host's address"),
         ("lease.address", "127.0.0.1", "not a host's address"),
         ("lease.address", "224.0.0.1", "not a host's address"),
-        ("lease.server_id", "server", "not an IPv4 address"),
+        ("lease.server_id", "255.255.255.255", "not a host's address"),
         ("lease.expires_at", "soon", "out of range"),
         ("lease.expires_at", 1e300, "out of range"),
         pytest.param("lease.expires_at", 10**400, "out of range", id="beyond float"),
