@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from holdfast.lab.charts import Drawing, Scale, value_text
@@ -11,6 +12,7 @@ from holdfast.simulate.matrix import ABSENCES, Cell
 from holdfast.simulate.report import seconds
 from holdfast.simulate.scenario import Scenario
 
+OURS = "holdfast"
 _LEFT, _WIDTH, _TOP = 110.0, 900.0, 84.0
 _ROW = 74.0
 _BINS = 380
@@ -47,7 +49,7 @@ def load_picture(scenario: Scenario, rows: Sequence[Figures]) -> str:
     for index, row in enumerate(rows):
         base = _TOP + (index + 1) * _ROW - 14
         picture.line(_LEFT, base, _WIDTH - 20, base, "axis")
-        ours = row.name == "holdfast"
+        ours = row.name == OURS
         picture.text(_LEFT - 12, base - 4, row.name, "strong" if ours else "", "end")
         picture.text(_LEFT - 12, base - 20, f"peak {max(row.load)}", "note", "end")
         for column, value in enumerate(_worst(row.load, columns)):
@@ -75,17 +77,50 @@ def trade_picture(results: Sequence[tuple[Cell, Sequence[Figures]]]) -> str:
     return picture.svg("Time to the lease against the load of a returning server")
 
 
-def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[tuple[str, float, int, int]]:
-    """(client, mean of the medians of recovery, worst second at return, leases lost after it)."""
+@dataclass(frozen=True)
+class Point:
+    """A client, or several that do the same: mean of the medians of recovery, worst second at the server's return."""
+
+    names: tuple[str, ...]
+    time: float
+    load: float
+
+    @property
+    def ours(self) -> bool:
+        """True when it is Holdfast's."""
+        return any(name.startswith(OURS) for name in self.names)
+
+
+def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[Point]:
     points = []
     for index, first in enumerate(chosen[0][1]):
         runs = [rows[index] for _, rows in chosen]
         medians = [run.recovery.median for run in runs if run.recovery.count]
-        points.append((
-            first.name, max(sum(medians) / max(len(medians), 1), 0.1), max(run.peak_at_return for run in runs),
-            sum(run.lost_after_return for run in runs),
-        ))
+        lost = sum(run.lost_after_return for run in runs)
+        name = f"{first.name} ({lost})" if lost else first.name
+        time = max(sum(medians) / max(len(medians), 1), 0.1)
+        points.append(Point((name,), time, float(max(*(run.peak_at_return for run in runs), 1))))
     return points
+
+
+def _merged(points: Sequence[Point], x: Scale, y: Scale) -> list[Point]:
+    """Those whose dots would lie on each other become one, except ours."""
+    merged: list[Point] = []
+    for point in points:
+        near = [
+            other for other in merged if not (point.ours or other.ours)
+            and abs(x(other.time) - x(point.time)) < 9 and abs(y(other.load) - y(point.load)) < 9
+        ]
+        if near:
+            merged[merged.index(near[0])] = replace(near[0], names=(*near[0].names, *point.names))
+        else:
+            merged.append(point)
+    return merged
+
+
+#: Times worth a line, in seconds.
+_TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000)
+_CHARACTER = 6.9  # pixels, about
 
 
 def _panel(
@@ -93,27 +128,45 @@ def _panel(
     height: float,
 ) -> None:
     points = _points(chosen)
-    times, loads = [point[1] for point in points], [float(point[2]) for point in points]
+    times, loads = [point.time for point in points], [point.load for point in points]
     x = Scale(min(times) / 1.3, max(times) * 1.9, 70, width - 30, log=True)
-    y = Scale(min(loads) / 1.25, max(loads) * 1.25, top + height - 56, top + 28, log=True)
+    y = Scale(min(loads) / 1.4, max(loads) * 1.4, top + height - 56, top + 28, log=True)
     picture.text(70, top + 14, title, "strong")
-    for tick in x.ticks():
-        picture.line(x(tick), top + 28, x(tick), top + height - 56, "grid")
-        picture.text(x(tick), top + height - 40, seconds(tick), "tick", "middle")
+    for time in _TICKS:
+        if x.low <= time <= x.high:
+            picture.line(x(time), top + 28, x(time), top + height - 56, "grid")
+            picture.text(x(time), top + height - 40, seconds(time), "tick", "middle")
     for tick in y.ticks():
         picture.line(70, y(tick), width - 30, y(tick), "grid")
         picture.text(62, y(tick) + 4, value_text(tick), "tick", "end")
     picture.text(width - 30, top + height - 22, f"mean of the {len(ABSENCES)} medians", "tick", "end")
     picture.text(62, top + 14, "per s", "tick", "end")
-    taken: list[tuple[float, float]] = []
-    for name, time, load, lost in sorted(points, key=lambda point: (-point[2], point[1])):
-        kind = "ours" if name == "holdfast" else "other"
-        if name == "RFC 2131":
-            picture.line(70, y(load), width - 30, y(load), "limit")
-        picture.dot(x(time), y(load), 5, kind)
-        words_x, words_y = x(time) + 9, y(load) + 4.0
-        while any(abs(words_x - old_x) < 120 and abs(words_y - old_y) < 13 for old_x, old_y in taken):
-            words_y += 13
-        taken.append((words_x, words_y))
-        words = f"{name} ({lost})" if lost else name
-        picture.text(words_x, words_y, words, "strong halo" if kind == "ours" else "halo")
+    for point in points:
+        if point.names[0].startswith("RFC 2131"):
+            picture.line(70, y(point.load), width - 30, y(point.load), "limit")
+    merged = sorted(_merged(points, x, y), key=lambda point: not point.ours)
+    taken = [(x(point.time) - 6, y(point.load) - 6, x(point.time) + 6, y(point.load) + 6) for point in merged]
+    for point in merged:
+        _label(picture, ", ".join(point.names), x(point.time), y(point.load), taken, width - 30, ours=point.ours)
+    for point in merged:
+        picture.dot(x(point.time), y(point.load), 5, "ours" if point.ours else "other")
+
+
+Box = tuple[float, float, float, float]
+
+
+def _label(picture: Drawing, words: str, x: float, y: float, taken: list[Box], right: float, *, ours: bool) -> None:
+    """Words beside a dot: to its right, else to its left, else below or above it, wherever nothing is yet."""
+    size = len(words) * _CHARACTER
+    places = [(x + 9, y + 4), (x - 13 - size, y + 4)]
+    places += [(min(x - 6, right - size), y + step * side) for step in (18, 32, 46) for side in (1, -1)]
+    for left, base in places:
+        box = (left, base - 11, left + size, base + 3)
+        free = not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
+        if free and left >= 66 and left + size <= right + 25:
+            break
+    else:
+        left, base = places[0]
+        box = (left, base - 11, left + size, base + 3)
+    taken.append(box)
+    picture.text(left, base, words, "strong halo" if ours else "halo")
