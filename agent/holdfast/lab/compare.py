@@ -73,8 +73,11 @@ def run(
     results: list[Result] = []
     for alone in (False, True):
         cells = [(scenario, client) for scenario in scaled if scenario.alone == alone for client in versions]
-        with ThreadPoolExecutor(1 if alone else jobs) as pool:
+        pool = ThreadPoolExecutor(1 if alone else jobs)
+        try:
             results += pool.map(lambda cell: _cell(cell[0], cell[1], progress), cells)
+        finally:  # Ctrl-C ends the runs that are going on; those that wait must not begin
+            pool.shutdown(cancel_futures=True)
     return Matrix(
         versions, tuple(missing), tuple(scaled), tuple(results), machine(), command, round(time.monotonic() - began)
     )

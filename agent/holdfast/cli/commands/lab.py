@@ -107,7 +107,8 @@ def compare_command(
     for name in matrix.missing:
         click.echo(f"{name} is not installed; left out")
     written = compare.write(matrix, Path(out))
-    click.echo(f"\nWritten to {out}: {', '.join(path.name for path in written[:2])} and {len(written) - 2} pictures")
+    names = ", ".join(path.name for path in written[:2])
+    click.echo(f"\nWritten to {out}: {names}, and a picture of each scenario (lab-*.svg)")
     broken = [result for result in matrix.results if result.client == "holdfast" and result.broken]
     for result in broken:
         click.echo(f"holdfast in {result.scenario}: {'; '.join(result.broken)}", err=True)
