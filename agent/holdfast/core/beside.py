@@ -16,6 +16,10 @@ from holdfast.core.outcome import Path
 from holdfast.core.states import Asked, Side
 from holdfast.wire.message import ANY, BROADCAST, Message
 
+#: OFFERs to one DISCOVER that are looked at. More servers than this on one link are noise or malice, and each
+#: OFFER may bring a REQUEST.
+OFFERS_MAX = 8
+
 
 def xids(side: Side | None) -> tuple[int, ...]:
     """The xids of the DISCOVER beside, and of the REQUEST that may belong to an earlier one."""
@@ -48,12 +52,22 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
         m.drop(reason or DropReason.UNEXPECTED, offer, "OFFER")
     elif side.asked is not None and side.asked.offer == offer:
         m.drop(DropReason.UNEXPECTED, offer, "an OFFER that is being requested")  # else each copy is a REQUEST
-    elif offer.yiaddr == lease.address:
+    elif side.offers >= OFFERS_MAX:
+        m.drop(DropReason.UNEXPECTED, offer, "more OFFERs than can be weighed")
+    else:
+        side = side._replace(offers=side.offers + 1)
+        m.update(state._replace(renewal=renewal._replace(side=side)))
+        _weigh(m, lease, side, offer, now)
+
+
+def _weigh(m: Machine, lease: Lease, side: Side, offer: Message, now: float) -> None:
+    if offer.yiaddr == lease.address:
         request(m, offer, side.secs, now)
     elif side.reserve is None or _nearly_over(lease, now):
         detail = f"{offer.server_id} offers {offer.yiaddr}; kept for the end of {lease.address}"
         m.notice(NoticeCode.OFFER_RESERVED, detail)
-        m.update(state._replace(renewal=renewal._replace(side=side._replace(reserve=(offer, side.secs)))))
+        state = binding.renewing_state(m)
+        m.update(state._replace(renewal=state.renewal._replace(side=side._replace(reserve=(offer, side.secs)))))
         if _nearly_over(lease, now):
             request(m, offer, side.secs, now)
 

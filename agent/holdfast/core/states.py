@@ -56,13 +56,15 @@ class Asked(NamedTuple):
 @record
 class Side(NamedTuple):
     """The DISCOVER beside a rebinding: the xid, ``secs`` and round number of the last one; the REQUEST that
-    followed, of this or of an earlier one; an OFFER of another address in reserve, with its ``secs``."""
+    followed, of this or of an earlier one; an OFFER of another address in reserve, with its ``secs``; how many
+    OFFERs it has brought."""
 
     xid: int
     secs: int
     number: int
     asked: Asked | None = None
     reserve: tuple[Message, int] | None = None
+    offers: int = 0
 
 
 @record

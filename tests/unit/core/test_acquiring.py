@@ -338,3 +338,14 @@ def test_what_was_held_is_held_still_when_the_new_one_ends_while_probing() -> No
     assert scene.state == "SELECTING"
     assert scene.lease.address == OURS
     assert scene.outcomes[-1].seconds_left == inf
+
+
+def test_a_first_lease_counts_from_its_request_and_not_from_the_discover() -> None:
+    # rule 31
+    scene = Scene().start()
+    scene.wait(0.7)
+    scene.offer()
+    requested = scene.now
+    scene.until_sent()
+    scene.ack()
+    assert scene.lease.started_at == requested > START

@@ -8,6 +8,7 @@ from holdfast.core import actions as act
 from holdfast.core.actions import NoticeCode
 from holdfast.core.outcome import Path, Result
 from holdfast.wire import message as msg
+from holdfast.wire import options as opt
 
 
 def next_discover(scene: Scene) -> act.Transmit:
@@ -188,3 +189,23 @@ def test_a_nak_to_the_discover_is_dropped() -> None:
     scene = Scene().reserved()
     scene.nak()
     assert (scene.state, scene.client.snapshot().drops) == ("REBINDING", {"other-server": 1})
+
+
+def test_a_flood_of_offers_is_no_flood_of_requests() -> None:
+    # whoever hears our broadcast knows its xid: what he sends must not make us shout
+    scene = Scene().reserved()
+    asked, before = scene.last, len(scene.sent)
+    for number in range(1000):
+        scene.offer(to=asked, more={43: number.to_bytes(2, "big")})
+    assert len(scene.sent) - before == 8
+    assert scene.client.snapshot().drops["unexpected"] == 1000 - 8
+    next_discover(scene)
+    before = len(scene.sent)
+    scene.offer()
+    assert len(scene.sent) == before + 1
+
+
+def test_a_discover_beside_does_not_ask_for_rapid_commit() -> None:
+    # rule 70: an ACK that comes at once would be a lease that nobody has weighed against the one in use
+    scene = Scene(rapid_commit=True).reserved()
+    assert opt.RAPID_COMMIT not in scene.last.message.options

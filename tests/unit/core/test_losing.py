@@ -164,3 +164,15 @@ def test_a_claim_to_a_held_address_ends_it() -> None:
     actions = scene.feed(ev.AddressConflict(OURS, CLAIMANT))
     assert [gone.reason for gone in of(act.Deconfigure, actions)] == [DeconfigureReason.CONFLICT]
     assert scene.state == "SELECTING"
+
+
+def test_a_lease_that_is_won_makes_earlier_refusals_good() -> None:
+    # rule 27: the growing pause is for refusals in a row
+    scene = Scene().bound()
+    for _ in range(5):
+        scene.until_state("RENEWING")
+        scene.nak()
+        assert scene.state == "SELECTING"  # at once
+        scene.offer()
+        scene.ack()
+        assert scene.state == "BOUND"

@@ -286,3 +286,12 @@ def test_a_server_without_a_name_answers_the_broadcast() -> None:
     assert scene.lease.server_id is None
     assert scene.client.snapshot().path is None
     assert scene.last.message.message_type == msg.REQUEST
+
+
+def test_an_ack_without_a_lease_time_renews_for_as_long_as_before() -> None:
+    # rule 20
+    scene = Scene().renewing()
+    asked = scene.now
+    scene.ack(lease=None)
+    assert scene.state == "BOUND"
+    assert (scene.lease.lease_time, scene.lease.expires_at) == (3600.0, asked + 3600.0)
