@@ -63,7 +63,10 @@ def _kept(outcome: Outcome) -> str:
 
 def _refused(outcome: Outcome) -> str:
     by = outcome.server or "a server"
-    return f"{by} refused to renew {outcome.address}{_effort(outcome)}; asking anew{_left(outcome, 'are')}"
+    address = outcome.address or outcome.former_address
+    if address is None:
+        return f"{by} refused the address that was asked for{_effort(outcome)}; asking anew"
+    return f"{by} refused to renew {address}{_effort(outcome)}; asking anew{_left(outcome, 'are')}"
 
 
 def _expired(outcome: Outcome) -> str:
