@@ -49,6 +49,7 @@ class Textfile:
         """Write ``facts``. Raises OSError; the former file is there then."""
         # The collector reads *.prom only, and the rename must stay within one file system.
         draft = self.path + ".new"
+        _remove(draft)
         try:
             with open(draft, "w", encoding="utf-8", opener=_world_readable) as file:
                 file.write(render(facts))
@@ -140,8 +141,9 @@ def _number(value: float) -> str:
 
 
 def _world_readable(path: str, flags: int) -> int:
-    # The agent's umask is its own; the collector is another user.
-    fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    # The agent's umask is its own; the collector is another user, and often the folder's owner: a link or a pipe that
+    # it puts in our way must not make root write elsewhere, or wait.
+    fd = os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     os.fchmod(fd, 0o644)
     return fd
 

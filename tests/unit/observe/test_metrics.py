@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import IPv4Address
 from math import inf
@@ -102,3 +103,23 @@ def test_a_failed_write_leaves_the_former_file_and_no_draft(tmp_path: File, monk
     assert (tmp_path / "holdfast_eth0.prom").read_text() == before
     with pytest.raises(FileNotFoundError):
         Textfile(str(tmp_path / "none"), "eth0").write(FACTS)
+
+
+@pytest.mark.parametrize("trap", ["symbolic link", "hard link", "fifo"])
+def test_whoever_owns_the_folder_cannot_make_us_write_elsewhere_or_wait(tmp_path: File, trap: str) -> None:
+    # The collector's folder is often its own user's, and we are root.
+    victim, folder = tmp_path / "shadow", tmp_path / "collector"
+    folder.mkdir()
+    victim.write_text("secret")
+    victim.chmod(0o600)
+    draft = folder / "holdfast_eth0.prom.new"
+    if trap == "symbolic link":
+        draft.symlink_to(victim)
+    elif trap == "hard link":
+        draft.hardlink_to(victim)
+    else:
+        os.mkfifo(draft)
+    Textfile(str(folder), "eth0").write(FACTS)
+    assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("secret", 0o600)
+    assert not (folder / "holdfast_eth0.prom").is_symlink()
+    assert "holdfast_state" in (folder / "holdfast_eth0.prom").read_text()
