@@ -44,7 +44,7 @@ def _outcome(result: Result, **changes: object) -> Outcome:
      "10.0.0.1 refused to renew 10.0.0.5 (2 messages; wrong network); asking anew, 54 s are left"),
     (_outcome(Result.REFUSED, server=None, cause="", attempts=0), None,
      "a server refused to renew 10.0.0.5; asking anew, 54 s are left"),
-    (_outcome(Result.REFUSED, purpose="acquire", address=None, former_address=None, cause="NAK", seconds_left=0.0), None,
+    (_outcome(Result.REFUSED, purpose="acquire", address=None, former_address=None, cause="NAK"), None,
      "10.0.0.1 refused the address that was asked for (2 messages; NAK); asking anew"),
     (_outcome(Result.EXPIRED, attempts=150, latency=None, seconds_left=0.0, cause="nobody answered"), None,
      "lost 10.0.0.5: its lease ended (150 messages; nobody answered)"),
