@@ -87,7 +87,19 @@ def _machine_uuid(path: str) -> bytes:
 
 
 def _hostname(wanted: str | None) -> str | None:
-    return os.uname().nodename if wanted == "@system" else wanted
+    return _system_name() if wanted == "@system" else wanted
+
+
+def _system_name() -> str | None:
+    """This machine's name if it can be sent: the kernel takes any bytes for one, and an image that was never named
+    is called localhost."""
+    from holdfast.settings.checks import hostname  # noqa: PLC0415 - regular expressions, and seldom wanted
+
+    name = os.uname().nodename
+    try:
+        return None if name.split(".")[0] == "localhost" else hostname(name)
+    except ValueError:
+        return None
 
 
 def _encoded(text: str | None) -> bytes | None:

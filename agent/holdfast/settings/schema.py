@@ -36,7 +36,8 @@ INTERFACE: dict[str, Key] = {
     "client_id": Key(checks.client_id,
                      'option 61: "mac", "duid" (RFC 4361, from the machine-id), "none", or hex with its '
                      "type byte; unset: the one stored with the lease, else mac"),
-    "hostname": Key(checks.hostname, 'option 12, sent to the server; "@system" is this machine\'s name'),
+    "hostname": Key(checks.hostname,
+                    'option 12, sent to the server; "@system" is this machine\'s name, when it has one'),
     "vendor_class": Key(checks.class_text, "option 60"),
     "user_class": Key(checks.class_texts, "option 77: a text or a list (RFC 3004)"),
     "request": Key(checks.option_codes, "options to ask for beside the usual ones, by number or name"),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from holdfast.core.client import Client
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
+from holdfast.core.events import Start
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings
@@ -67,8 +70,27 @@ def test_texts_become_options() -> None:
     assert config.request_list == (*DEFAULT_REQUEST_LIST, 43)
 
 
-def test_system_is_this_machines_name() -> None:
-    assert client_config(InterfaceSettings(hostname="@system"), MAC).hostname == os.uname().nodename
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("vm-1.example", "vm-1.example"),
+        ("caf\u00e9", None),  # the kernel takes any bytes; sent as they are they would be an error at each DISCOVER
+        ("caf\udcc3\udca9", None),
+        ("my_vm", None),
+        ("(none)", None),
+        ("localhost", None),  # an image that has no name yet
+        ("localhost.localdomain", None),
+        ("", None),
+    ],
+)
+def test_system_is_this_machines_name_when_it_is_one(
+    name: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rule 73's measure for our own name too
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", name, "6.1", "#1", "x86_64")))
+    config = client_config(InterfaceSettings(hostname="@system"), MAC)
+    assert config.hostname == sent
+    Client(config, rng=Random(1)).handle(Start(None), 0.0)
 
 
 def test_anonymity_leaves_no_name_no_class_and_the_present_mac() -> None:  # rule 69
