@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
@@ -192,6 +193,7 @@ class _Client:
         self._received = b""
         self._to_send = b""
         self._reply: Reply | None = None
+        self._ended = False  # it has no more to ask, and may still want to hear
         connection.setblocking(False)
         server.loop.register(self.fd, self._on_ready, EVENT_READ)
 
@@ -232,6 +234,10 @@ class _Client:
             return
         except OSError:
             data = b""
+        if not data and not self._hung_up() and (self.busy or b"\0" in self._received or self._to_send):
+            self._ended = True
+            self._await(self._to_send)
+            return
         self._received += data
         # Whoever sends more than a call ahead of its answers is not worth waiting for.
         if not data or len(self._received) > 2 * MESSAGE_LIMIT:
@@ -248,18 +254,35 @@ class _Client:
         except OSError:
             self.close()
             return
-        events = EVENT_READ | EVENT_WRITE if self._to_send else EVENT_READ
-        self._server.loop.register(self.fd, self._on_ready, events)
+        self._await(self._to_send)
+
+    def _await(self, to_send: bytes) -> None:
+        """Be woken when there is something to read, after the end of its input no more, and for room to write."""
+        events = (0 if self._ended else EVENT_READ) | (EVENT_WRITE if to_send else 0)
+        if events:
+            self._server.loop.register(self.fd, self._on_ready, events)
+        else:
+            self._server.loop.unregister(self.fd)
+
+    def _hung_up(self) -> bool:
+        """Both directions are closed, not only the client's own."""
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return bool(poll.poll(0))
 
     def _schedule(self) -> None:
         """Serve the next call in the next round of the loop: the lease's packets come in between."""
-        if self._connection.fileno() >= 0 and not self._to_send and not self.busy and self._received:
+        if self._connection.fileno() < 0 or self._to_send or self.busy:
+            return
+        if self._received:
             self._server.loop.set_timer(self, self._server.loop.now(), self._serve_next)
+        elif self._ended:
+            self.close()
 
     def _serve_next(self) -> None:
         data, end, rest = self._received.partition(b"\0")
         if not end:
-            if len(data) > MESSAGE_LIMIT:
+            if len(data) > MESSAGE_LIMIT or self._ended:
                 self.close()
             return
         self._received = rest

@@ -181,6 +181,49 @@ def test_a_client_that_hangs_up_is_forgotten(bench: ControlBench) -> None:
     bench.run(bench.client.record)
 
 
+@pytest.mark.parametrize("method", ["Status", "Renew"])
+def test_a_script_that_says_at_once_that_it_has_no_more_to_ask_gets_its_answer(
+    bench: ControlBench, method: str
+) -> None:
+    # printf '{"method":...}\0' | nc -NU SOCKET: the end of its input comes with its call
+    submitted = threading.Event()
+    bench.client.on_submit = submitted.set
+    with closing(bench.connect()) as connection:
+        connection.sendall(json.dumps({"method": f"io.holdfast.Agent.{method}"}).encode() + b"\0")
+        connection.shutdown(socket.SHUT_WR)
+        if method == "Renew":
+            assert submitted.wait(10)
+            bench.run(lambda: None)
+            bench.run(bench.client.record)
+        assert "parameters" in _read(connection)
+        assert connection.recv(1) == b""
+    assert bench.run(lambda: bench.control._servers["eth0"]._clients) == {}
+
+
+def test_several_calls_and_then_the_end(bench: ControlBench) -> None:
+    call = b'{"method":"io.holdfast.Agent.Status"}\0'
+    with closing(bench.connect()) as connection:
+        connection.sendall(3 * call + b'{"method":')
+        connection.shutdown(socket.SHUT_WR)
+        data = b""
+        while part := connection.recv(1 << 16):
+            data += part
+    assert data.count(b"\0") == 3
+
+
+def test_an_answer_that_finds_no_room_after_the_end_waits_for_it(bench: ControlBench) -> None:
+    server = bench.control._servers["eth0"]
+    with closing(bench.connect()) as connection:
+        assert _ask(connection, {"method": "io.holdfast.Agent.Status"})
+        (client,) = server._clients.values()
+        bench.run(lambda: client._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096))
+        bench.client.shot = bench.client.shot._replace(drops={"x" * 50 + str(at): at for at in range(5000)})
+        connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
+        connection.shutdown(socket.SHUT_WR)
+        assert len(_read(connection)["parameters"]["clients"][0]["drops"]) == 5000
+        assert connection.recv(1) == b""
+
+
 # -- the protocol --------------------------------------------------------------------------------
 
 
