@@ -74,8 +74,9 @@ class Observed:
     up: bool = True
 
     def find(self, interface: IPv4Interface) -> Address | None:
-        """The address with exactly this prefix length."""
-        return next((held for held in self.addresses if held.interface == interface), None)
+        """The address with exactly this prefix length. The end of a tunnel (one with a peer) may have the same, and
+        is somebody else's."""
+        return next((held for held in self.addresses if _is(held, interface)), None)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def plan(observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, n
 
 def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
     """Take away the spec's address and routes, and what has our mark; nothing else."""
-    doomed = [held for held in observed.addresses if held.interface == spec.address or held.mark == MARK]
+    doomed = [held for held in observed.addresses if _is(held, spec.address) or held.mark == MARK]
     sources = {spec.address.ip, *(address.interface.ip for address in doomed)}
     ops: list[Op] = [DeleteRoute(route) for route in observed.routes if _ours(route, sources)]
     return ops + _removals(observed.addresses, doomed, observed.promotes)
@@ -220,11 +221,15 @@ def _stale_addresses(
     return [
         held for held in observed.addresses
         if held.interface != desired.address and (
-            (former is not None and held.interface == former.address)
+            (former is not None and _is(held, former.address))
             or held.mark == MARK
             or (held.interface.ip == desired.address.ip and held.valid < inf)
         )
     ]
+
+
+def _is(held: Address, interface: IPv4Interface) -> bool:
+    return held.interface == interface and held.peer is None
 
 
 def _ours(route: Route, sources: set[IPv4Address]) -> bool:
@@ -233,7 +238,7 @@ def _ours(route: Route, sources: set[IPv4Address]) -> bool:
 
 def _after_put(held: tuple[Address, ...], put: Address) -> tuple[Address, ...]:
     """The addresses as they will be once ``put`` is there: last of its subnet if it is new."""
-    if any(address.interface == put.interface for address in held):
+    if any(_is(address, put.interface) for address in held):
         return held
     network = put.interface.network
     if any(address.interface.network == network for address in held):
@@ -244,8 +249,8 @@ def _after_put(held: tuple[Address, ...], put: Address) -> tuple[Address, ...]:
 def _removals(held: tuple[Address, ...], doomed: list[Address], promotes: bool) -> list[Op]:
     """Remove them one by one, ``held`` being what is there before the first."""
     ops: list[Op] = []
-    for interface in [address.interface for address in doomed]:
-        victim = next(address for address in held if address.interface == interface)
+    for key in [(address.interface, address.peer) for address in doomed]:
+        victim = next(address for address in held if (address.interface, address.peer) == key)
         ops += _removal(held, victim, promotes)
         held = _after_delete(held, victim)
     return ops
@@ -253,7 +258,7 @@ def _removals(held: tuple[Address, ...], doomed: list[Address], promotes: bool) 
 
 def _after_delete(held: tuple[Address, ...], victim: Address) -> tuple[Address, ...]:
     """The addresses once ``victim`` is gone: the next of its subnet is then the primary one."""
-    left = [address for address in held if address.interface != victim.interface]
+    left = [address for address in held if (address.interface, address.peer) != (victim.interface, victim.peer)]
     for at, address in enumerate(left):
         if address.interface.network == victim.interface.network:
             left[at] = replace(address, flags=address.flags & ~IFA_F_SECONDARY)

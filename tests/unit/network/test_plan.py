@@ -290,3 +290,18 @@ def test_what_is_missing_is_named() -> None:
     forever = replace(APPLIED, addresses=(Address(OURS),))
     assert missing(forever, make_spec(until=inf), 0) == []
     assert len(missing(forever, desired, 0)) == 1
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_a_tunnel_that_uses_our_address_for_its_own_end_is_untouched(first: str) -> None:
+    # rule 58: ip address add 10.0.0.5 peer 10.9.9.9, beside a lease of 10.0.0.5/32
+    spec = make_spec(options={opt.SUBNET_MASK: packed("255.255.255.255")})
+    assert spec.address == IPv4Interface("10.0.0.5/32")
+    ours, theirs = address("10.0.0.5/32", mark=0x48, valid=60.0), address("10.0.0.5/32", peer=IPv4Address("10.9.9.9"))
+    seen = Observed(addresses=(ours, theirs) if first == "ours" else (theirs, ours))
+    assert plan_removal(seen, spec) == [DeleteAddress(ours)]
+    put = [op for op in plan(seen, spec, None, 0.0) if isinstance(op, (PutAddress, DeleteAddress))]
+    assert [type(op) for op in put] == [PutAddress]
+    assert put[0].address.peer is None
+    other = make_spec("10.0.0.9")
+    assert [op for op in plan(seen, other, spec, 0.0) if isinstance(op, DeleteAddress)] == [DeleteAddress(ours)]
