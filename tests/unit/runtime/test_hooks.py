@@ -27,6 +27,9 @@ OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
 OUTCOME = Outcome("acquire", Result.ACQUIRED, Way.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,
                   999.0, 999.01)
 
+#: A hook waits for the test, but not for ever: it must end by itself when the test was killed.
+UNTIL_GO = "i=0; while [ ! -e $out/go ] && [ $i -lt 6000 ]; do i=$((i + 1)); sleep 0.01; done"
+
 
 class Bench:
     """A folder of hooks, and a loop that reaps them."""
@@ -128,7 +131,7 @@ def test_a_hook_that_hangs_is_killed_with_its_children(bench: Bench) -> None:
 
 def test_only_so_many_run_and_wait(bench: Bench) -> None:
     for number in range(MAX_RUNNING + 2):
-        bench.add(f"{number:02}", "while [ ! -e $out/go ]; do sleep 0.01; done; echo x >> $out/done")
+        bench.add(f"{number:02}", UNTIL_GO + "; echo x >> $out/done")
     for _ in range(8):
         bench.hooks.fire({})
     assert len(bench.hooks._running) == MAX_RUNNING
@@ -140,7 +143,7 @@ def test_only_so_many_run_and_wait(bench: Bench) -> None:
 
 
 def test_hooks_that_run_at_the_end_are_left_to_end(bench: Bench) -> None:
-    bench.add("10-slow", "echo $$ > $out/pid; while [ ! -e $out/go ]; do sleep 0.01; done; touch $out/ended")
+    bench.add("10-slow", "echo $$ > $out/pid; " + UNTIL_GO + "; touch $out/ended")
     bench.hooks.fire({})
     wait_until(lambda: (bench.out / "pid").exists() and (bench.out / "pid").read_text(), 10, "it has started")
     bench.hooks.close()
