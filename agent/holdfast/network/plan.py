@@ -74,8 +74,7 @@ class Observed:
     up: bool = True
 
     def find(self, interface: IPv4Interface) -> Address | None:
-        """The address with exactly this prefix length. The end of a tunnel (one with a peer) may have the same, and
-        is somebody else's."""
+        """The address with exactly this prefix length; not a tunnel's end (it has a peer), which may be the same."""
         return next((held for held in self.addresses if _is(held, interface)), None)
 
 
@@ -172,7 +171,8 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     left = desired.valid_until - now
     if left <= 0:
         raise KernelError(f"the lease on {desired.address.ip} has ended: it is not configured")
-    seconds = float(ceil(left)) if left < inf else inf
+    # The difference of two floats may be a little over a whole second that it is not: a microsecond is nothing.
+    seconds = max(1.0, float(ceil(left - 1e-6))) if left < inf else inf
     present = observed.find(desired.address)
     if present is None:
         present = Address(desired.address, desired.broadcast, metric=desired.metric)

@@ -118,6 +118,13 @@ def test_lifetimes_are_whole_seconds_rounded_up(left: float, seconds: float) -> 
     assert (wanted.valid, wanted.preferred) == (seconds, seconds)
 
 
+def test_a_lifetime_is_no_second_longer_for_the_last_bit_of_a_clock() -> None:  # rule 40
+    now = 8112.09278197
+    assert now + 600.0 - now > 600.0  # floating point
+    assert wanted_address(Observed(), make_spec(until=now + 600.0), now).valid == 600.0
+    assert wanted_address(Observed(), make_spec(until=now + 1e-9), now).valid == 1.0
+
+
 @pytest.mark.parametrize("left", [0.0, -5.0])
 def test_a_lease_that_has_ended_is_not_configured(left: float) -> None:
     with pytest.raises(KernelError, match=r"10\.0\.0\.5 has ended"):
