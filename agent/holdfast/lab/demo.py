@@ -13,12 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+from holdfast.lab.exchanges import Renewal, renewals
 from holdfast.lab.faults import Faults, Lease, Unicast
 from holdfast.lab.netns import Namespace, NamespaceError, enter_user_namespace
 from holdfast.lab.picture import Row, draw, modelled_stock
 from holdfast.lab.stage import LINK, Stage, hardware_address
 from holdfast.lab.timeline import Screen, Timeline
-from holdfast.lab.verdict import Renewal, renewals
 from holdfast.lab.wirelog import Seen, boottime
 
 #: Short enough for a demo of half a minute, long enough to see two renewals before a stock client's first.

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.lab.bench_flood import start_sender
+from holdfast.lab.exchanges import spans
 from holdfast.lab.netns import Namespace
 from holdfast.lab.peers import ALL
 from holdfast.lab.peers.running import Running
 from holdfast.lab.scenario import Deed, Flood, Scenario
 from holdfast.lab.stage import LINK, Stage
-from holdfast.lab.verdict import spans
 from holdfast.lab.wirelog import boottime
 
 #: How long after another program deleted the address nobody expects it back (rule 60: one second).

@@ -11,8 +11,9 @@ from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
+from holdfast.lab.exchanges import renewals, spans
 from holdfast.lab.scenario import Scenario
-from holdfast.lab.verdict import Evidence, Finding, judge, renewals, spans, unreachable
+from holdfast.lab.verdict import Evidence, Finding, judge, unreachable
 from holdfast.lab.wirelog import Seen
 
 

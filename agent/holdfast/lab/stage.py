@@ -15,11 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from holdfast.lab.exchanges import spans
 from holdfast.lab.faults import NO_FAULTS, Faults, Lease
 from holdfast.lab.netns import Namespace, Switch, connect
 from holdfast.lab.rtnl import Address, Route
 from holdfast.lab.server import LabServer
-from holdfast.lab.verdict import Evidence, Finding, judge, spans
+from holdfast.lab.verdict import Evidence, Finding, judge
 from holdfast.lab.watch import NetlinkWatch, Prober
 from holdfast.lab.wirelog import Seen, boottime, merged
 

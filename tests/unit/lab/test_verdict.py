@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.lab.verdict import Evidence, judge, renewals, spans
+from holdfast.lab.exchanges import renewals, spans
+from holdfast.lab.verdict import Evidence, judge
 from holdfast.lab.watch import Event, Probe
 from holdfast.lab.wirelog import Seen
 
