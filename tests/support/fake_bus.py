@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class FakeBus:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
+            # A client that has heard enough may hang up while it is still being told.
+            with connection, suppress(BrokenPipeError, ConnectionResetError):
                 self._converse(connection)
 
     def _converse(self, connection: socket.socket) -> None:
