@@ -109,7 +109,7 @@ def _holes(result: Result) -> list[Band]:
 
 def _cut(band: Band, leased: Sequence[Band]) -> list[tuple[float, float, bool]]:
     """``band`` in pieces that are inside a lease of any address (with what promise 3 allows), or outside of all."""
-    allowed = [(one.start - 0.5, one.end + 1.25) for one in leased]
+    allowed = [(one.start - 0.5, one.end + 2.25) for one in leased]
     edges = sorted({band.start, band.end, *(edge for one in allowed for edge in one)})
     inside = [at for at in edges if band.start <= at <= band.end]
     pieces: list[tuple[float, float, bool]] = []

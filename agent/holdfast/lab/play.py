@@ -35,6 +35,7 @@ def play(scenario: Scenario, client: str, *, tell: Tell | None = None, log: Path
             evidence,
             events=place.watch.events(),
             records=place.records() if client == "holdfast" else None,  # written after the wire was quiet
+            orphaned=place.running is not None and not place.running.pids(),
             meddled=tuple(place.meddled),
             contested=frozenset(place.contested),
             delay=max([scenario.faults.delay, *(window.value.get("delay", 0.0) for window in scenario.windows)]),

@@ -58,6 +58,8 @@ def test_an_address_that_stays_too_long() -> None:
     late = Event(13.0, "address-", f"{OURS}/24", 2)
     assert broken(bound(events=(late,), ended=20.0)) == {3}
     assert broken(bound(events=(replace_at(late, 10.3),), ended=20.0)) == set()
+    assert broken(bound(events=(replace_at(late, 12.0),), ended=20.0)) == {3}
+    assert broken(bound(events=(replace_at(late, 12.0),), ended=20.0, orphaned=True)) == set()
 
 
 def replace_at(event: Event, at: float) -> Event:
