@@ -231,6 +231,7 @@ class Host:
     """Everything around one driver. ``server`` answers what is sent, a moment later; ``silent`` stops it."""
 
     def __init__(self, *, config: ClientConfig | None = None, lease_time: int = 120) -> None:
+        self.client_error: Exception | None = None
         self.clock = VirtualClock()
         self.loop = VirtualLoop(self.clock)
         self.notes, self.store, self.resolver = Notes(), MemoryStore(), MemoryResolver()
@@ -273,6 +274,8 @@ class Host:
         return self.sockets
 
     def _make_client(self, link: Link, stored: bytes | None) -> tuple[Client, bytes]:
+        if self.client_error is not None:
+            raise self.client_error
         config = self.config._replace(chaddr=link.mac)
         if stored is not None:
             config = config._replace(client_id=stored or None)

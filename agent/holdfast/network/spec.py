@@ -167,7 +167,8 @@ def _prefix_length(reader: _Reader) -> int:
     mask = reader.read(opt.SUBNET_MASK, opt.address)
     if mask is not None:
         hosts = int(mask) ^ 0xFFFFFFFF
-        if hosts != 0xFFFFFFFF and hosts & (hosts + 1) == 0:
+        # No unicast network is wider than a /8, and for one the kernel would make no prefix route.
+        if hosts < 1 << 24 and hosts & (hosts + 1) == 0:
             return 32 - hosts.bit_length()
         reader.ignore(opt.SUBNET_MASK, f"{mask} is not a mask")
     routed = (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.ROUTER)

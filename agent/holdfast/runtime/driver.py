@@ -28,6 +28,7 @@ from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.mending import Mender
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.sockets import Batch, Listener
+from holdfast.settings import SettingsError
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Driver:
         self._listeners: list[Callable[[Outcome], None]] = []
         self._port_told = ""
         self._wants_port = False
-        self._waiting_told = False
+        self._refusal_told = ""
         self._mender = Mender(loop, self._restore)
 
     # -- what others ask -------------------------------------------------------------------------
@@ -106,7 +107,6 @@ class Driver:
             if error.errno != errno.ENODEV:
                 raise
             self._reporter.line(4, f"{error.strerror or error}; waiting for it")
-            self._waiting_told = True
             return
         self._serve(link)
 
@@ -174,15 +174,18 @@ class Driver:
             return
         try:
             self._serve(self._parts.find(self._ifname))
-        except OSError as error:
-            if error.errno == errno.ENODEV:
+        except (OSError, SettingsError) as error:
+            self._link = None  # half served is not served
+            self._sockets.close()
+            if getattr(error, "errno", None) == errno.ENODEV:
                 return  # netlink will tell when it appears
-            if not self._waiting_told:
-                self._reporter.line(3, f"{self.name} cannot be served: {error.strerror or error}; trying again")
-            self._waiting_told = True
+            why = str(getattr(error, "strerror", None) or error)
+            if why != self._refusal_told:
+                self._reporter.line(3, f"{self.name} cannot be served: {why}; trying again")
+            self._refusal_told = why
             self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
         else:
-            self._waiting_told = False
+            self._refusal_told = ""
             self._reporter.line(5, f"{self.name} is here again" if self._client else f"{self.name} is here")
 
     def links_changed(self, changes: list[LinkEvent]) -> None:

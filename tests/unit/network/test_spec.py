@@ -83,7 +83,7 @@ def test_every_reply_of_the_field_gives_routes_that_the_kernel_takes(name: str) 
         ("255.255.240.0", "10.0.0.5", "10.0.0.5/20"),
         ("255.255.255.254", "10.0.0.5", "10.0.0.5/31"),
         ("255.255.255.255", "10.0.0.5", "10.0.0.5/32"),
-        ("128.0.0.0", "10.0.0.5", "10.0.0.5/1"),
+        ("255.0.0.0", "10.0.0.5", "10.0.0.5/8"),
     ],
 )
 def test_the_mask_is_option_1(mask: str, address: str, expected: str) -> None:
@@ -92,7 +92,7 @@ def test_the_mask_is_option_1(mask: str, address: str, expected: str) -> None:
     assert spec.notices == ()
 
 
-@pytest.mark.parametrize("mask", [None, packed("0.0.0.0"), packed("255.0.255.0"), b"\xff\xff\xff"])
+@pytest.mark.parametrize("mask", [None, packed("0.0.0.0"), packed("128.0.0.0"), packed("255.0.255.0"), b"\xff\xff\xff"])
 @pytest.mark.parametrize(
     ("address", "router", "length"),
     [("10.0.0.5", True, 32), ("10.0.0.5", False, 8), ("172.16.0.5", False, 16), ("192.0.2.5", False, 24)],

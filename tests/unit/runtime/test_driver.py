@@ -28,6 +28,7 @@ from holdfast.runtime.arpsocket import Claim
 from holdfast.runtime.clock import Jump
 from holdfast.runtime.ports import Remembered
 from holdfast.runtime.sockets import Batch
+from holdfast.settings import SettingsError
 from holdfast.wire import message as msg
 
 
@@ -175,6 +176,19 @@ def test_a_missing_interface_is_waited_for() -> None:
     host.loop.run(1)
     assert host.state == "BOUND"
     assert host.notes.said("eth0 is here") == 1
+
+
+def test_settings_that_do_not_fit_an_interface_that_comes_late_end_nothing() -> None:
+    host = Host()
+    host.link, link = None, host.link
+    host.driver.begin()
+    host.link, host.client_error = link, SettingsError(("client_id: no machine-id to make a DUID of",))
+    told(host, Kind.APPEARED)
+    host.loop.run(12)
+    assert host.notes.said("eth0 cannot be served: client_id: no machine-id") == 1
+    host.client_error = None
+    host.loop.run(12)
+    assert host.state == "BOUND"
 
 
 def test_an_interface_that_cannot_be_served_is_an_error_at_start() -> None:
