@@ -4,7 +4,7 @@ What is refused and what is read is decided by what keeps a lease:
 
 - The header, the cookie and the *framing* of the options must be sound. A message that lies about its own
   length may have lost its second half, and half an ACK looks like a server that withdraws our routes. So an
-  option that reaches past the end of its field refuses the message, as dhclient and systemd do.
+  option that reaches past the end of its field refuses the message.
 - The *content* of an option never does: nonsense in one option makes that property None.
 - A missing end option (255) is forgiven, as is anything after it. An overload option (52) that is not
   1, 2 or 3 is ignored, and so is one inside ``file`` or ``sname``.
