@@ -28,8 +28,8 @@ from tests.support.fixtures import load_reply, reply_names  # noqa: E402
 from holdfast.wire import WireError, arp, frame, message, options  # noqa: E402
 
 DECODERS = (
-    options.address, options.addresses, options.uint8, options.uint16, options.uint32, options.text,
-    options.hostname, options.domain_name, options.domain_names, options.uri, options.classless_routes,
+    options.address, options.addresses, options.uint16, options.text,
+    options.hostname, options.domain_names, options.uri, options.classless_routes,
     options.static_routes, options.domain_search,
 )
 PROPERTIES = (

@@ -43,11 +43,6 @@ def to_wall(instant: float, clock: Clock) -> float:
     return instant if instant == inf else instant - clock.boottime() + clock.wall()
 
 
-def from_wall(unix: float, clock: Clock) -> float:
-    """The BOOTTIME instant of a Unix time, by the wall clock as it is set now. Infinity stays."""
-    return unix if unix == inf else unix - clock.wall() + clock.boottime()
-
-
 class Jump(NamedTuple):
     """What happened to time since the last look. ``asleep``: seconds that BOOTTIME went on without
     MONOTONIC (suspend). ``stepped``: seconds that the wall clock was set forward (negative: back)."""

@@ -72,7 +72,6 @@ class LinkSockets:
         self._loop = loop
         self._listener = listener
         self._ifname = ""
-        self._ifindex = 0
         self._packet: socket.socket | None = None
         self._udp: socket.socket | None = None
         self._raw: socket.socket | None = None
@@ -93,7 +92,7 @@ class LinkSockets:
         except OSError:
             packet.close()
             raise
-        self._ifname, self._ifindex, self._mac, self._packet = ifname, ifindex, mac, packet
+        self._ifname, self._mac, self._packet = ifname, mac, packet
         self._answerers = []
         self._loop.register(packet.fileno(), self._on_packet)
         if self._watched:

@@ -135,24 +135,10 @@ def addresses(value: bytes) -> tuple[IPv4Address, ...]:
     return tuple(IPv4Address(value[at:at + 4]) for at in range(0, len(value) - 3, 4))
 
 
-def uint8(value: bytes) -> int:
-    """An unsigned number: exactly one byte."""
-    return _unsigned(value, 1)
-
-
 def uint16(value: bytes) -> int:
     """An unsigned number: exactly two bytes."""
-    return _unsigned(value, 2)
-
-
-def uint32(value: bytes) -> int:
-    """An unsigned number: exactly four bytes."""
-    return _unsigned(value, 4)
-
-
-def _unsigned(value: bytes, size: int) -> int:
-    if len(value) != size:
-        raise WireError(f"a number of {len(value)} bytes, not {size}")
+    if len(value) != 2:
+        raise WireError(f"a number of {len(value)} bytes, not 2")
     return int.from_bytes(value, "big")
 
 
@@ -180,11 +166,6 @@ def hostname(value: bytes) -> str | None:
     if len(labels) > 1 and labels[-1].isdigit():
         return None
     return name.decode("ascii")
-
-
-def domain_name(value: bytes) -> str | None:
-    """One domain, checked as ``hostname`` is."""
-    return hostname(value)
 
 
 def domain_names(value: bytes) -> tuple[str, ...]:

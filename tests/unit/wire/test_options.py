@@ -22,12 +22,8 @@ ON_LINK = IPv4Address(0)
         (opt.address, b"abcde"),
         (opt.addresses, b""),
         (opt.addresses, b"abc"),
-        (opt.uint8, b""),
-        (opt.uint8, b"ab"),
         (opt.uint16, b"a"),
         (opt.uint16, b"abc"),
-        (opt.uint32, b"abc"),
-        (opt.uint32, b"abcde"),
         (opt.classless_routes, b""),
         (opt.static_routes, b""),
         (opt.domain_search, b""),
@@ -44,11 +40,7 @@ def test_a_value_of_which_nothing_can_be_used_is_refused(
 def test_numbers_and_addresses() -> None:
     assert opt.address(A.packed) == A
     assert opt.addresses(A.packed + B.packed) == (A, B)
-    assert (opt.uint8(b"\xff"), opt.uint16(b"\x05\xdc"), opt.uint32(b"\xff\xff\xff\xff")) == (
-        255,
-        1500,
-        0xFFFFFFFF,
-    )
+    assert opt.uint16(b"\x05\xdc") == 1500
 
 
 def test_a_ragged_tail_costs_the_tail_only() -> None:  # rule 22
@@ -105,7 +97,6 @@ def test_text_is_fit_for_a_log_line() -> None:
 )
 def test_names_are_checked_by_rfc_1123(value: bytes, name: str | None) -> None:  # rule 73
     assert opt.hostname(value) == name
-    assert opt.domain_name(value) == name
 
 
 def test_several_domains_in_option_15() -> None:  # rule 73
