@@ -160,12 +160,12 @@ class MemorySockets:
         self.watched: tuple[IPv4Address, ...] = ()
         self.errors: dict[str, int] = {}
         self.port_error: int | None = None
-        self.opened: list[tuple[str, int, bytes]] = []
+        self.opened: list[tuple[str, bytes]] = []
         self.is_open = False
 
-    def open(self, ifname: str, ifindex: int, mac: bytes) -> None:
+    def open(self, ifname: str, mac: bytes) -> None:
         self._check("open")
-        self.opened.append((ifname, ifindex, mac))
+        self.opened.append((ifname, mac))
         self.is_open = True
 
     def rename(self, ifname: str) -> None:

@@ -114,7 +114,7 @@ class Driver:
         if not link.up:
             self._parts.set_up(link.name)
             link = self._parts.find(link.name)
-        self._sockets.open(link.name, link.ifindex, link.mac)
+        self._sockets.open(link.name, link.mac)
         self._link, self._ifname = link, link.name
         self._configurator.attach(link)
         if self._wants_port:

@@ -80,7 +80,7 @@ class LinkSockets:
         self._mac = bytes(6)
         self._answerers: list[bytes] = []
 
-    def open(self, ifname: str, ifindex: int, mac: bytes) -> None:
+    def open(self, ifname: str, mac: bytes) -> None:
         """Open for receiving; what was open before is closed. Nothing that came before is read: the filter
         is attached while the socket has no protocol yet, so that no packet can be in its queue."""
         self.close()

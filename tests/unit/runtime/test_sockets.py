@@ -59,7 +59,7 @@ class Bench:
         self.gone += 1
 
     def open(self) -> None:
-        self.ours.run(lambda: self.sockets.open("eth0", self.link.ifindex, self.link.mac))
+        self.ours.run(lambda: self.sockets.open("eth0", self.link.mac))
 
     def inside(self, function: Any) -> Any:
         return self.ours.run(function)
@@ -275,7 +275,7 @@ def test_a_link_that_is_removed_is_noticed_once(bench: Bench, watching: bool) ->
 @pytest.mark.root
 def test_opening_on_no_link_leaves_nothing_open(bench: Bench) -> None:
     with pytest.raises(OSError, match="No such device"):
-        bench.inside(lambda: bench.sockets.open("eth9", 99, bench.link.mac))
+        bench.inside(lambda: bench.sockets.open("eth9", bench.link.mac))
     with pytest.raises(OSError, match="No such device"):
         bench.transmit(BROADCAST)
 
