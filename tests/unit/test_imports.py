@@ -19,7 +19,7 @@ ALLOWED = {
     "network": {"core", "wire"},
     "observe": {"core", "wire"},
     "settings": {"core", "wire"},
-    "takeover": {"network", "core", "wire"},
+    "takeover": {"network", "core", "wire", "settings", "runtime"},
     "runtime": {"network", "core", "wire", "observe", "settings", "takeover"},
     "lab": {"core", "wire"},
     "simulate": {"core", "wire"},

@@ -1,0 +1,123 @@
+"""The vocabulary of a take-over: what was found, what it holds, what is to be changed, and the adapters' one interface.
+
+Everything here is plain data; what it does to the machine is in ``changes``, ``perform`` and the adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING, Protocol, Union
+
+if TYPE_CHECKING:
+    from holdfast.takeover.host import Host
+
+
+class TakeoverError(Exception):
+    """One line: what was found, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class ForeignLease:
+    """A lease as another client holds it.
+
+    Instants are CLOCK_BOOTTIME seconds, inf for a lease without an end. ``options`` are the server's, raw,
+    by number; without 1 (mask) the agent would guess, so adapters fill in what the client told otherwise.
+    ``client_id`` is option 61 as that client sends it: b"" when it sends none, None when that is unknown
+    (then it is learned from the wire). ``vendor_class`` (option 60) and ``hostname`` (option 12) are what it
+    sends, None when nothing. ``source`` says for people where all this was read.
+    """
+
+    address: IPv4Interface
+    server_id: IPv4Address | None
+    started_at: float
+    t1_at: float
+    t2_at: float
+    expires_at: float
+    options: Mapping[int, bytes]
+    client_id: bytes | None
+    vendor_class: bytes | None
+    hostname: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A client that serves the interface.
+
+    ``client`` is the DHCP client ("dhclient"), ``manager`` who runs it ("ifupdown", or the client's own name
+    when it runs alone). ``pids`` are all processes of it that concern this interface, the one that speaks DHCP
+    first: two adapters that find the same process agree, and the manager's goes before the client's.
+    ``evidence`` says for people how it was found. ``facts`` is what the adapter wants to know again at
+    hand-back, when the client is gone: paths, a unit, a connection's id. It goes into the journal as it is.
+    ``argv`` and ``environment`` are those of the first process; ``unit`` is its systemd unit, "" for none.
+    """
+
+    client: str
+    manager: str
+    ifname: str
+    pids: tuple[int, ...]
+    evidence: str
+    argv: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    unit: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For people: "dhclient under ifupdown"."""
+        return self.client if self.client == self.manager else f"{self.client} under {self.manager}"
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """``path`` shall have ``content`` (None: shall not be there) with permission bits ``mode``."""
+
+    path: str
+    content: bytes | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Command:
+    """``argv`` is run; ``undo`` takes it back (None: nothing to take back). Both may be run twice."""
+
+    argv: tuple[str, ...]
+    undo: tuple[str, ...] | None = None
+
+
+Change = Union[FileChange, Command]
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What makes the interface ours, in order. ``volatile`` is under /run only, is there while the old client is
+    stopped, and is gone after a reboot; ``persistent`` is written when the take-over is confirmed."""
+
+    volatile: tuple[Change, ...] = ()
+    persistent: tuple[Change, ...] = ()
+
+
+class Adapter(Protocol):
+    """One foreign client. Every method raises TakeoverError and nothing else; ``find``, ``read`` and ``own``
+    change nothing. ``Found`` may come from a journal written by an earlier process."""
+
+    name: str
+
+    def find(self, host: Host, ifname: str) -> Found | None:
+        """The client, when it serves ``ifname`` now."""
+
+    def read(self, host: Host, found: Found) -> ForeignLease:
+        """Its lease on the interface, as complete as can be had."""
+
+    def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:
+        """What keeps the client (and its manager) off the interface, now and after a reboot."""
+
+    def stop(self, host: Host, found: Found) -> None:
+        """Stop it: no RELEASE, nothing taken from the interface. Returns when it is gone; may be called again."""
+
+    def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Start it as it was, with ``lease_now`` where it reads its lease, if it reads one. The agent is
+        stopped and the ownership undone by then; the address is on the interface."""

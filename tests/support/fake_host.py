@@ -1,0 +1,104 @@
+"""A machine in a folder: files below a root, processes in its /proc, commands that are only noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from holdfast.network.link import Link
+from holdfast.network.plan import Observed
+from holdfast.takeover.host import Completed, Host
+
+
+class FakeHost(Host):
+    """``ran`` are the commands in order; ``answers`` maps the head of a command line (as text) to what it
+    leaves, and everything else succeeds. ``started``, ``killed``: what was asked for. Clocks stand still."""
+
+    def __init__(self, root: Path, *, mac: bytes = bytes.fromhex("020000000001")) -> None:
+        super().__init__(str(root))
+        self.folder = root
+        self.ran: list[tuple[str, ...]] = []
+        self.answers: dict[str, Completed | Callable[[Sequence[str]], Completed]] = {}
+        self.started: list[tuple[tuple[str, ...], dict[str, str]]] = []
+        self.killed: list[tuple[int, int]] = []
+        self.observed = Observed()
+        self.links = {"eth0": Link("eth0", 2, mac, 1, 0x1043)}
+        self.now = 10_000.0
+        self.unix = 1_800_000_000.0
+
+    # -- furnishing ------------------------------------------------------------------------------
+
+    def put(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        """A file of the machine."""
+        real = Path(self.path(path))
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.write_bytes(content.encode() if isinstance(content, str) else content)
+        real.chmod(mode)
+
+    def add_process(
+        self, pid: int, *argv: str, ppid: int = 1, unit: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """A process of the machine, with what /proc tells of it."""
+        self.put(f"/proc/{pid}/stat", f"{pid} ({argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} 1 1 0")
+        self.put(f"/proc/{pid}/cmdline", "\0".join(argv) + "\0")
+        self.put(f"/proc/{pid}/environ", "".join(f"{k}={v}\0" for k, v in (environment or {}).items()))
+        self.put(f"/proc/{pid}/cgroup", f"0::/system.slice/{unit}\n" if unit else "0::/\n")
+
+    def remove_process(self, pid: int) -> None:
+        """It is gone."""
+        for name in self.listdir(f"/proc/{pid}"):
+            self.remove(f"/proc/{pid}/{name}")
+
+    def boot_systemd(self) -> None:
+        """systemd is PID 1."""
+        (self.folder / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+
+    def tree(self) -> dict[str, bytes]:
+        """Every file with its content."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted(self.folder.rglob("*")) if path.is_file()
+        }
+
+    # -- what Host does --------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], timeout: float = 30.0, env: Mapping[str, str] | None = None) -> Completed:
+        self.ran.append(tuple(argv))
+        line = " ".join(argv)
+        heads = [head for head in self.answers if line == head or line.startswith(head + " ")]
+        if not heads:
+            return Completed(0, "", "")
+        answer = self.answers[max(heads, key=len)]
+        return answer(argv) if callable(answer) else answer
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/") -> int:
+        self.started.append((tuple(argv), dict(env)))
+        pid = 5000 + len(self.started)
+        self.add_process(pid, *argv, environment=env)
+        return pid
+
+    def kill(self, pids: Iterable[int], number: int = 9, timeout: float = 5.0) -> None:
+        for pid in pids:
+            self.killed.append((pid, number))
+            if number in (9, 15):
+                self.remove_process(pid)
+
+    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        return condition()
+
+    def link(self, ifname: str) -> Link:
+        if ifname in self.links:
+            return self.links[ifname]
+        return super().link(ifname)  # the real error of a name that there is none of
+
+    def observe(self, ifname: str) -> Observed:
+        return self.observed
+
+    def boottime(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.unix
+
+    def which(self, program: str) -> str | None:
+        return f"/usr/sbin/{program}"
