@@ -19,10 +19,11 @@ PORT = "port0"
 class Site:
     """Made by a test, closed by it. The server's side is ``10.77.0.1/24`` unless told otherwise."""
 
-    def __init__(self, address: str = "10.77.0.1/24") -> None:
+    def __init__(self, address: str = "10.77.0.1/24", *, private_files: bool = True) -> None:
+        """``private_files`` False: the client's files are the machine's, for a cage that brings its own."""
         self.address = IPv4Interface(address)
         self.server = Namespace("server")
-        self.client = Namespace("client")
+        self.client = Namespace("client", private_files=private_files)
         self.on_server("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
         self.on_server("ip", "addr", "add", address, "dev", BRIDGE)
         self.on_server("ip", "link", "set", BRIDGE, "up")
