@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> int:
     except configuration.SettingsError as error:
         end(WRONG_CONFIGURATION, str(error).replace("\n", "\nholdfast: "))
     names = arguments.interfaces or list(settings.interfaces)
-    if not names:
+    patterns = () if arguments.interfaces else settings.serve
+    if not names and not patterns:
         end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
 
     from holdfast.observe.log import Log  # noqa: PLC0415
@@ -87,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         state_dir(arguments.state_dir or settings.state_dir),
         runtime_dir(arguments.runtime_dir or settings.runtime_dir),
         Log(settings.log, level=7 if settings.log_level == "debug" else 6),
+        patterns=patterns,
     )
     try:
         supervisor.start()

@@ -135,6 +135,13 @@ class Control:
         path = socket_path(self._runtime_dir, name)
         self._servers[name] = Server(self._loop, path, {NAME: Interface(DESCRIPTION, methods)}, group=self._group)
 
+    def remove(self, name: str) -> None:
+        """Close the socket of one interface; nothing happens when there is none."""
+        self._served.pop(name, None)
+        server = self._servers.pop(name, None)
+        if server is not None:
+            server.close()
+
     def close(self) -> None:
         """Close every socket and remove its file."""
         for server in self._servers.values():

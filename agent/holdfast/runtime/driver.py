@@ -99,8 +99,12 @@ class Driver:
 
     # -- the link --------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Serve the interface, or say that it is waited for. LinkError or OSError when we may not."""
+    def begin(self, *, insist: bool = False) -> None:
+        """Serve the interface, or say that it is waited for. LinkError or OSError when we may not; ``insist``:
+        tell of those, and try again."""
+        if insist:
+            self._look_for_link()
+            return
         try:
             link = self._parts.find(self.name)
         except LinkError as error:

@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 ``start`` brings each driver to its first packet with as few imports as possible. ``warm_up`` then does
 the rest in small steps with the loop running in between, so that an OFFER that comes at once is
-answered at once. SIGTERM and SIGINT end the process with every address and lease kept (rule 51).
-SIGHUP changes nothing: a restart keeps the address as well, and reads the whole configuration.
+answered at once. Interfaces that fit a pattern of ``[agent] serve`` come and go with their links. SIGTERM
+and SIGINT end the process with every address and lease kept (rule 51). SIGHUP changes nothing: a restart
+keeps the address as well, and reads the whole configuration.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from holdfast.runtime.assembly import AlreadyServedError, lock, make_parts, make_reporter, make_resolver
+from holdfast.runtime.assembly import AlreadyServedError, make_resolver
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
+from holdfast.runtime.serving import Common, Serving, rename_state
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.outcome import Outcome
-    from holdfast.network.watch import LinkWatch
     from holdfast.observe.log import Log
-    from holdfast.observe.report import InterfaceReporter
+    from holdfast.runtime.control import Control
     from holdfast.runtime.hooks import Hooks
+    from holdfast.runtime.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
     from holdfast.runtime.systemd import Notifier
     from holdfast.settings.model import Settings
@@ -36,23 +38,24 @@ UNTOLD_TO_HOOKS = ("kept", "refused", "stopped")
 
 
 class Supervisor:
-    """All interfaces of one agent."""
+    """All interfaces of one agent: those called ``names``, and those that fit ``patterns``."""
 
     def __init__(
         self, names: list[str], settings: Settings, state_dir: str, runtime_dir: str, log: Log,
-        clock: Clock | None = None,
+        clock: Clock | None = None, *, patterns: tuple[str, ...] = (),
     ) -> None:
-        self._names, self._settings = names, settings
+        self._names, self._patterns, self._settings = names, patterns, settings
         self._state_dir, self._runtime_dir = state_dir, runtime_dir
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
         self._log = log
-        self.drivers: list[Driver] = []
-        self._reporters: list[InterfaceReporter] = []
-        self._watches: list[LinkWatch] = []
-        self._locks: list[int] = []
+        self._common = Common(settings, state_dir, runtime_dir, log, self._clock, self.loop, self._resolver)
+        self._serving: dict[str, Serving] = {}
+        self._refusals: dict[str, str] = {}
+        self._hotplug: Hotplug | None = None
         self._closers: list[Callable[[], None]] = []
         self._notifier: Notifier | None = None
+        self._control: Control | None = None
         self._hooks: Hooks | None = None
         self._publisher: Resolver | None = None
 
@@ -60,6 +63,11 @@ class Supervisor:
         if self._publisher is None:
             self._publisher = make_resolver(self._state_dir)
         return self._publisher
+
+    @property
+    def drivers(self) -> list[Driver]:
+        """One for each interface that is served now."""
+        return [serving.driver for serving in self._serving.values()]
 
     def start(self) -> None:
         """Bring every interface to its first packet. AlreadyServedError, LinkError or OSError when none can be."""
@@ -75,34 +83,81 @@ class Supervisor:
                 self._start_one(name)
             except (OSError, AlreadyServedError) as error:
                 problems.append(error)
-        if len(problems) == len(self._names) and problems:
+        if len(problems) == len(self._names) and problems and not self._patterns:
             raise problems[0]
         for problem in problems:  # one interface that cannot be served is no reason to leave the others alone
             self._log.write(3, str(getattr(problem, "strerror", None) or problem))
+        if self._patterns:
+            from holdfast.runtime.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
 
-    def _start_one(self, name: str) -> None:
-        from holdfast.network.watch import LinkWatch  # noqa: PLC0415 - kept out of what tests import
+            self._hotplug = Hotplug(self._patterns, self.loop, self._on_newcomer, self._log.write)
+            self._hotplug.look()
 
-        fd = lock(self._runtime_dir, name)
-        if fd is not None:
-            self._locks.append(fd)
-        reporter = make_reporter(name, self._settings, self._state_dir, self._log)
-        parts = make_parts(
-            name, self._settings.interface(name), self._state_dir, self.loop, self._clock, reporter, self._resolver
-        )
-        driver = Driver(name, self.loop, reporter, parts)
-        watch = LinkWatch(name)  # before the driver looks, so that nothing is missed
-        self._reporters.append(reporter)
-        self.drivers.append(driver)
-        self._watches.append(watch)
+    # -- interfaces come and go ------------------------------------------------------------------
 
-        def on_link(_mask: int) -> None:
-            driver.links_changed(watch.read())
-            self._plan_status()
-
-        self.loop.register(watch.fileno(), on_link)
+    def _start_one(self, name: str, *, matched: bool = False) -> None:
+        serving = Serving(name, self._common, matched=matched)
+        self._serving[name] = serving
+        self.loop.register(serving.watch.fileno(), lambda _mask: self._on_link(serving))
+        driver = serving.driver
         driver.subscribe(lambda outcome: self._on_outcome(driver, outcome))
-        driver.begin()
+        driver.begin(insist=matched)
+        if self._control is not None:
+            self._settle(self._control, driver)
+
+    def _settle(self, control: Control, driver: Driver) -> None:
+        """What a driver needs beyond its first packet."""
+        driver.hold_port()
+        try:
+            control.add(driver)
+        except OSError as error:
+            self._log.write(4, f"{driver.name}: no control socket: {error.strerror or error}")
+
+    def _on_link(self, serving: Serving) -> None:
+        moved = serving.read_watch()
+        if moved and serving.matched:
+            # In the next round of the loop, which may be in the middle of this one's descriptors.
+            self.loop.set_timer((self, serving.name), self.loop.now(), lambda: self._follow(serving))
+        self._plan_status()
+
+    def _follow(self, serving: Serving) -> None:
+        """A link that nobody named is gone, or has another name: it is served by that one from now on."""
+        gone, name = serving.ifindex is None, serving.present_name
+        if self._serving.get(serving.name) is not serving or (not gone and name == serving.name):
+            return
+        self._end_one(serving)
+        if not gone and name not in self._serving:
+            rename_state(self._state_dir, serving.name, name)
+            self._start_matched(name)
+        assert self._hotplug is not None
+        self._hotplug.look()  # it, or another of its name, may be back already
+
+    def _end_one(self, serving: Serving) -> None:
+        del self._serving[serving.name]
+        if self._control is not None:
+            self._control.remove(serving.name)
+        serving.end()
+        self._plan_status()
+
+    def _on_newcomer(self, name: str, ifindex: int) -> bool:
+        from holdfast.runtime.hotplug import MAX_SERVED  # noqa: PLC0415
+
+        if name in self._serving or any(serving.ifindex == ifindex for serving in self._serving.values()):
+            return True
+        if sum(serving.matched for serving in self._serving.values()) >= MAX_SERVED:
+            return False
+        self._start_matched(name)
+        return True
+
+    def _start_matched(self, name: str) -> None:
+        try:
+            self._start_one(name, matched=True)
+        except (OSError, AlreadyServedError) as error:
+            text = str(getattr(error, "strerror", None) or error)
+            if self._refusals.get(name) != text:
+                self._refusals = {name: text, **dict(list(self._refusals.items())[:15])}
+                self._log.write(3, text)
+        self._plan_status()
 
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them."""
@@ -162,13 +217,10 @@ class Supervisor:
             group = group_id(self._settings.control_group)
         except KeyError:
             self._log.write(4, f"control_group: there is no group {self._settings.control_group}; root only")
-        control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
-        self._closers.append(control.close)
+        self._control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
+        self._closers.append(self._control.close)
         for driver in self.drivers:
-            try:
-                control.add(driver)
-            except OSError as error:
-                self._log.write(4, f"{driver.name}: no control socket: {error.strerror or error}")
+            self._settle(self._control, driver)
 
     # -- outcomes --------------------------------------------------------------------------------
 
@@ -195,7 +247,8 @@ class Supervisor:
 
     def _tell_status(self) -> None:
         if self._notifier is not None and self._notifier.present:
-            self._notifier.status("; ".join(map(_status, self.drivers)))
+            waiting = f"no interface fits {', '.join(self._patterns)} yet"
+            self._notifier.status("; ".join(map(_status, self.drivers)) or waiting)
 
     def _reap(self) -> None:
         if self._hooks is not None:
@@ -207,19 +260,14 @@ class Supervisor:
         """Stop, keeping every address and lease; then close everything."""
         if self._notifier is not None:
             self._notifier.stopping()
-        for driver in self.drivers:
-            driver.end()
-        for watch in self._watches:
-            self.loop.unregister(watch.fileno())
-            watch.close()
+        if self._hotplug is not None:
+            self._hotplug.close()
+        for serving in self._serving.values():
+            serving.end()
         for close in reversed(self._closers):
             close()
         if self._hooks is not None:
             self._hooks.close()
-        for reporter in self._reporters:
-            reporter.close()
-        for fd in self._locks:
-            os.close(fd)
         self.loop.close()
         self._log.close()
 

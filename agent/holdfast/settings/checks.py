@@ -12,6 +12,8 @@ Check = Callable[[object], Any]
 
 #: IFNAMSIZ without its final NUL (linux/if.h).
 IFNAME_LIMIT = 15
+#: Patterns of names, and bytes of one: "enp[0-9]*s[0-9]*" and a few more are plenty.
+PATTERN_LIMIT, PATTERN_LENGTH = 16, 64
 
 
 def wrong_type(value: object, wanted: str) -> ValueError:
@@ -134,6 +136,20 @@ def client_id(value: object) -> str:
     if not re.fullmatch(r"([0-9a-f]{2}){2,255}", digits):
         raise ValueError(f"{show(text)} is not allowed; use {allowed} (2 to 255 bytes)")
     return digits
+
+
+def link_patterns(value: object) -> tuple[str, ...]:
+    """Names of links with shell wildcards (``*``, ``?``, ``[...]``), as fnmatch knows them."""
+    items = _of(list, value, 'a list of patterns such as ["en*", "eth*"]')
+    if len(items) > PATTERN_LIMIT:
+        raise ValueError(f"{len(items)} patterns are too many; use {PATTERN_LIMIT} or fewer")
+    patterns = tuple(str(_of(str, item, 'patterns such as "en*"')) for item in items)
+    for pattern in patterns:
+        if not 1 <= len(pattern.encode()) <= PATTERN_LENGTH or any(c in "/:" or c.isspace() for c in pattern):
+            raise ValueError(f"{show(pattern)} cannot fit an interface's name; use a pattern such as \"en*\"")
+        if not set("*?[").intersection(pattern) and ifname_problem(pattern):
+            raise ValueError(f"{show(pattern)} is no pattern, and {ifname_problem(pattern)}")
+    return tuple(dict.fromkeys(patterns))
 
 
 def option_codes(value: object) -> tuple[int, ...]:

@@ -56,6 +56,7 @@ class Settings(NamedTuple):
 
     state_dir: str | None = None
     runtime_dir: str | None = None
+    serve: tuple[str, ...] = ()
     hooks_dir: str | None = None
     metrics_dir: str | None = None
     control_group: str | None = None

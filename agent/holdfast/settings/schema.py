@@ -22,6 +22,9 @@ class Key(NamedTuple):
 AGENT: dict[str, Key] = {
     "state_dir": Key(checks.folder, "leases and histories; STATE_DIRECTORY or /var/lib/holdfast"),
     "runtime_dir": Key(checks.folder, "control sockets; RUNTIME_DIRECTORY or /run/holdfast"),
+    "serve": Key(checks.link_patterns,
+                 'interfaces to serve beside the named ones, now and when they appear: patterns such as "en*" mean '
+                 "hardware and what a hypervisor shows as such, a name without a wildcard any Ethernet link"),
     "hooks_dir": Key(checks.folder,
                      "programs that are run after a change, with JSON on their stdin; /etc/holdfast/hooks.d"),
     "metrics_dir": Key(checks.folder, "folder of a Prometheus textfile collector; one file per interface"),

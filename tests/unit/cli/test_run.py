@@ -31,7 +31,14 @@ def test_interfaces_of_the_configuration_may_be_missing(executed: list[list[str]
     file = tmp_path / "my.toml"
     file.write_text("[interfaces.eth0]\n[interfaces.eth7]\n")
     assert main(["run", "--config", str(file)]) == 0
-    assert executed[0][4:] == ["holdfast.runtime", "--config", str(file), "eth0", "eth7"]
+    assert executed[0][4:] == ["holdfast.runtime", "--config", str(file)]  # which names them
+
+
+def test_patterns_are_enough(executed: list[list[str]], tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('[agent]\nserve = ["en*"]\n')
+    assert main(["run", "--config", str(file)]) == 0
+    assert executed[0][4:] == ["holdfast.runtime", "--config", str(file)]
 
 
 def test_interfaces_of_the_command_line_must_be_there_unless_waited_for(

@@ -60,6 +60,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         [agent]
         state_dir = "/srv/state"
         runtime_dir = "/srv/run"
+        serve = ["en*", "eth[0-9]", "en*", "br0"]
         hooks_dir = "/srv/hooks"
         metrics_dir = "/srv/metrics"
         control_group = "adm"
@@ -84,6 +85,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         start_delay = true
         discover_ceiling = 120
     """)])
+    assert loaded.serve == ("en*", "eth[0-9]", "br0")
     assert loaded.control_group == "adm"
     assert loaded.log_level == "debug"
     assert loaded.interface("eth1") == InterfaceSettings(metric=50)
@@ -141,6 +143,14 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
     ("[defaults]\ndiscover_ceiling = true",
      "key defaults.discover_ceiling: true is a boolean; use a number of seconds from 2 to 3600"),
     ("[agent]\nstate_dir = 'x'", 'key agent.state_dir: "x" is not an absolute path; start it with /'),
+    ("[agent]\nserve = 'en*'", 'key agent.serve: "en*" is a text; use a list of patterns such as ["en*", "eth*"]'),
+    ("[agent]\nserve = [1]", 'key agent.serve: 1 is a number; use patterns such as "en*"'),
+    ("[agent]\nserve = ['e n*']",
+     'key agent.serve: "e n*" cannot fit an interface\'s name; use a pattern such as "en*"'),
+    ("[agent]\nserve = ['']", 'key agent.serve: "" cannot fit an interface\'s name; use a pattern such as "en*"'),
+    ("[agent]\nserve = ['a-name-of-16-byt']",
+     'key agent.serve: "a-name-of-16-byt" is no pattern, and an interface\'s name has 1 to 15 bytes'),
+    (f"[agent]\nserve = {['en*'] * 17}", "key agent.serve: 17 patterns are too many; use 16 or fewer"),
     ("[agent]\ncontrol_group = 'a b'", 'key agent.control_group: "a b" is not the name of a group'),
     ("[defaults]\nvendor_class = ''", 'key defaults.vendor_class: "" has 0 bytes; use 1 to 255'),
     ("[defaults]\nrequest = [300]", "key defaults.request: 300 is not an option; use numbers from 1 to 254"),

@@ -29,15 +29,16 @@ _NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None:
     """Get a lease for each IFACE and keep it, in the foreground.
 
-    Without IFACE: for each interface that the configuration names; those are waited for when they
-    are not there. Ctrl-C or SIGTERM ends it, and the addresses stay.
+    Without IFACE: for each interface that the configuration names, or that fits its `serve`
+    patterns; those are waited for when they are not there. Ctrl-C or SIGTERM ends it, and the
+    addresses stay.
     """
     settings = read_settings(config)
-    names = list(dict.fromkeys(interfaces or settings.interfaces))
-    if not names:
+    given = list(dict.fromkeys(interfaces))
+    if not given and not settings.interfaces and not settings.serve:
         raise CliError(USAGE, "no interface is named: say `holdfast run eth0`, or name it in "
                               f"{config or os.path.join(CONFIG_DIR, CONFIG_NAME)} as [interfaces.eth0]")
-    for name in interfaces:
+    for name in given:
         why = ifname_problem(name)
         if why:
             raise CliError(NO_INTERFACE, f"{name!r} cannot be an interface: {why}")
@@ -46,10 +47,10 @@ def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None
     missing = missing_capabilities()
     if missing:
         raise CliError(NOT_PERMITTED, "not permitted to open packet sockets and configure interfaces; run as root "
-                                      f"(sudo holdfast run {' '.join(names)}), or with {' and '.join(missing)}")
+                                      f"({' '.join(['sudo holdfast run', *given])}), or with {' and '.join(missing)}")
     options = [] if config is None else ["--config", os.path.abspath(config)]
     # -I: neither the folder that we are in nor the environment decides what root imports.
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "holdfast.runtime", *options, *names])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "holdfast.runtime", *options, *given])  # noqa: S606
 
 
 def missing_capabilities(status: str = "/proc/self/status") -> list[str]:

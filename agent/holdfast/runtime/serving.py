@@ -1,0 +1,98 @@
+"""One interface of this process: its driver, its watch, its reporter, its lock; made and ended together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from holdfast.network.watch import Kind, LinkWatch
+from holdfast.runtime.assembly import lock, make_parts, make_reporter
+from holdfast.runtime.driver import Driver
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.observe.log import Log
+    from holdfast.runtime.clock import Clock
+    from holdfast.runtime.loop import Loop
+    from holdfast.runtime.ports import Resolver
+    from holdfast.settings.model import Settings
+
+
+class Common:
+    """What all interfaces of the process share."""
+
+    def __init__(
+        self, settings: Settings, state_dir: str, runtime_dir: str, log: Log, clock: Clock, loop: Loop,
+        resolver: Callable[[], Resolver],
+    ) -> None:
+        self.settings, self.state_dir, self.runtime_dir = settings, state_dir, runtime_dir
+        self.log, self.clock, self.loop, self.resolver = log, clock, loop, resolver
+
+
+class Serving:
+    """``matched``: it fits a pattern, nobody named it; then it ends with its link, and follows its name.
+
+    AlreadyServedError or LinkError when it cannot be watched. ``begin`` is still to be called.
+    """
+
+    def __init__(self, name: str, common: Common, *, matched: bool) -> None:
+        self.name, self.matched = name, matched
+        self._common = common
+        self._lock = lock(common.runtime_dir, name)
+        try:
+            self.watch = LinkWatch(name)  # before the driver looks, so that nothing is missed
+        except OSError:
+            self._unlock()
+            raise
+        self.reporter = make_reporter(name, common.settings, common.state_dir, common.log)
+        parts = make_parts(
+            name, common.settings.interface(name), common.state_dir, common.loop, common.clock, self.reporter,
+            common.resolver,
+        )
+        self.driver = Driver(name, common.loop, self.reporter, parts)
+
+    @property
+    def ifindex(self) -> int | None:
+        """The kernel's number of the link, as far as told; None while there is none."""
+        return None if self.watch.link is None else self.watch.link.ifindex
+
+    @property
+    def present_name(self) -> str:
+        """What the link is called now, or was when it was last there."""
+        return self.watch.name
+
+    def read_watch(self) -> bool:
+        """Hand on what netlink told; True when the link went away or got another name."""
+        changes = self.watch.read()
+        self.driver.links_changed(changes)
+        return any(change.kind in (Kind.GONE, Kind.RENAMED) for change in changes)
+
+    def end(self) -> None:
+        """Stop, keeping the address and the lease; everything is closed."""
+        self.driver.end()
+        self._common.loop.unregister(self.watch.fileno())
+        self.watch.close()
+        self.reporter.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def rename_state(folder: str, former: str, name: str) -> None:
+    """Give the lease and the history of ``former`` to ``name``, which is the same link: its own history goes
+    on, if it has one. What cannot be moved is left: the lease is then asked for anew."""
+    from holdfast.observe.outcomes import SUFFIX as HISTORY  # noqa: PLC0415
+    from holdfast.runtime.store import SUFFIX as LEASE  # noqa: PLC0415
+
+    with suppress(OSError):
+        os.replace(os.path.join(folder, former + LEASE), os.path.join(folder, name + LEASE))
+    for suffix in (HISTORY, HISTORY + ".1"):
+        target = os.path.join(folder, name + suffix)
+        if not os.path.lexists(target):
+            with suppress(OSError):
+                os.rename(os.path.join(folder, former + suffix), target)

@@ -1,0 +1,133 @@
+"""``[agent] serve``: links that nobody named, from a boot without any to their going away."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.support.bench import ADDRESS
+
+pytestmark = pytest.mark.root
+
+#: Inside a container the own link is a veth, which is what the tests have.
+CONTAINER = "mkdir -p /run/systemd && touch /run/systemd/container"
+
+
+def serve(bench: Any, *patterns: str, more: str = "") -> None:
+    """The daemon is to serve what fits ``patterns``, and no IFACE is on its command line."""
+    quoted = ", ".join(f'"{pattern}"' for pattern in patterns)
+    bench.agent.config.write_text(f'[agent]\nlog_level = "debug"\nserve = [{quoted}]\n{more}')
+    bench.agent.interfaces = []
+
+
+def test_a_boot_without_any_link(make_bench: Callable[..., Any]) -> None:
+    """The agent is there before the network card: ready at once, and serving the card when it comes (rule 63)."""
+    bench = make_bench("dnsmasq")
+    bench.server.start()
+    bench.site.unplug()
+    serve(bench, "en*", "hf*", more="[defaults]\nmetric = 77\n")
+    bench.agent.start(mounts=CONTAINER)
+    bench.agent.wait(lambda: bench.agent.command("status").returncode == 3, 10, "nothing is served yet")
+    bench.site.plug()
+
+    bench.agent.wait_address(ADDRESS)
+    bench.agent.wait(lambda: any("metric 77" in route for route in bench.routes()), 5, "its settings apply")
+    assert bench.agent.status()["state"] == "BOUND"
+
+
+def test_cables_of_containers_are_not_ours(make_bench: Callable[..., Any]) -> None:
+    """On a host a veth is a container's, whatever it is called; named exactly, it is served."""
+    bench = make_bench("dnsmasq")
+    bench.server.start()
+    bench.site.on_client("ip", "link", "add", "hf7", "type", "bridge")
+    serve(bench, "*", "hf0")
+    bench.agent.start()
+    bench.agent.wait_address(ADDRESS)
+    clients = bench.agent.command("status", "--json").stdout
+    assert '"hf0"' in clients
+    assert '"hf7"' not in clients
+    assert '"lo"' not in clients
+
+    bench.agent.terminate()
+    serve(bench, "*")
+    bench.agent.start()
+    bench.agent.wait(lambda: bench.agent.command("status").returncode == 3, 10, "nothing is served")
+    bench.site.on_client("ip", "link", "set", "hf7", "up")  # news of a link, and still nothing
+    bench.agent.wait(lambda: bench.agent.command("status").returncode == 3, 10, "nothing is served")
+
+
+def test_a_late_name(make_bench: Callable[..., Any]) -> None:
+    """Renamed while it is served: it goes on under the new name with the same lease, and nothing happens to
+    its address (rule 63)."""
+    bench = make_bench("dnsmasq")
+    serve(bench, "hf*", "en*")
+    bench.server.start()
+    bench.agent.start(mounts=CONTAINER)
+    bench.agent.wait_address(ADDRESS)
+    bench.agent.wait_result("acquired")
+    bench.watch(ADDRESS)
+
+    bench.site.on_client("ip", "link", "set", "hf0", "down")  # before Linux 6.2 only so
+    bench.site.on_client("ip", "link", "set", "hf0", "name", "ens7")
+    bench.site.on_client("ip", "link", "set", "ens7", "up")
+    bench.agent.interface = "ens7"
+    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 15, "served under its new name")
+
+    assert bench.agent.addresses() == [ADDRESS]
+    assert (bench.agent.state / "ens7.lease.json").exists()
+    assert not (bench.agent.state / "hf0.lease.json").exists()
+    assert not (bench.agent.runtime / "hf0.varlink").exists()
+    assert bench.agent.outcomes()[0]["result"] == "acquired"  # the history went along
+    assert bench.monitor.lost_addresses(ADDRESS, bench.held_from) == []
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
+
+
+def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None:
+    """Moved away: ended. Moved back: the remembered lease is asked for, and it is the same address (rule 63)."""
+    bench = make_bench("dnsmasq")
+    serve(bench, "hf*")
+    bench.server.start()
+    bench.agent.start(mounts=CONTAINER)
+    bench.agent.wait_address(ADDRESS)
+    away = bench.site.client.popen(
+        ["unshare", "--net", "sh", "-c", "echo $$; read answer; ip link set hf0 netns $1; read answer", "sh",
+         str(bench.agent.process.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        pid = away.stdout.readline().strip()
+        bench.site.on_client("ip", "link", "set", "hf0", "netns", pid)
+        bench.agent.wait(lambda: bench.agent.command("status").returncode == 3, 10, "nothing is served any more")
+        away.stdin.write("back\n")
+        away.stdin.flush()
+        bench.agent.wait_address(ADDRESS, timeout=20)
+        bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "served again")
+        assert bench.agent.results("renewed", "acquired")[-1]["purpose"] == "reboot"
+    finally:
+        away.kill()
+        away.communicate()
+
+
+def test_links_that_come_and_go_leave_nothing(make_bench: Callable[..., Any]) -> None:
+    """Thirty cards, one after the other: the daemon has as many descriptors as before."""
+    bench = make_bench("dnsmasq")
+    serve(bench, "hf*", "zz*")
+    bench.server.start()
+    bench.agent.start(mounts=CONTAINER)
+    bench.agent.wait_address(ADDRESS)
+    pid = bench.agent.process.pid
+
+    def descriptors() -> int:
+        return int(subprocess.check_output(["sh", "-c", f"ls /proc/{pid}/fd | wc -l"]))
+
+    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "it has settled")
+    before = descriptors()
+    for number in range(30):
+        name = f"zz{number}"
+        bench.site.on_client("ip", "link", "add", name, "type", "veth", "peer", "name", f"peer{number}")
+        bench.agent.wait((bench.agent.runtime / f"{name}.varlink").exists, 10, f"{name} is served")
+        bench.site.on_client("ip", "link", "del", name)
+        bench.agent.wait(lambda name=name: not (bench.agent.runtime / f"{name}.varlink").exists(), 10, "it is not")
+    bench.agent.wait(lambda: descriptors() == before, 5, "as many descriptors as before")
+    assert bench.agent.status()["state"] == "BOUND"
