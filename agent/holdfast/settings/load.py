@@ -5,7 +5,7 @@ All problems are collected, so that one run of ``holdfast config check`` shows e
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from holdfast.settings.checks import ifname_problem, nearest, show
 from holdfast.settings.model import InterfaceSettings, Settings, SettingsError
@@ -20,9 +20,18 @@ except ModuleNotFoundError:  # Python 3.10
 SIZE_LIMIT = 1 << 20
 
 
-def load(paths: Sequence[str]) -> Settings:
-    """Read, check and merge ``paths`` in order. Raises SettingsError."""
-    reader = _Reader()
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(SIZE_LIMIT + 1)
+
+
+def load(paths: Sequence[str], read: Callable[[str], bytes] = _read) -> Settings:
+    """Read, check and merge ``paths`` in order. Raises SettingsError.
+
+    ``read`` gives a file's bytes, up to one more than SIZE_LIMIT, or raises OSError; those of an image are
+    read in a way of their own.
+    """
+    reader = _Reader(read)
     for path in paths:
         reader.add(path)
     if reader.problems:
@@ -40,7 +49,8 @@ def load(paths: Sequence[str]) -> Settings:
 class _Reader:
     """Merges files; ``problems`` says what is wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
         self.problems: list[str] = []
         self.agent: dict[str, Any] = {}
         self.defaults: dict[str, Any] = {}
@@ -63,8 +73,7 @@ class _Reader:
 
     def _parse(self, path: str) -> Mapping[str, Any]:
         try:
-            with open(path, "rb") as file:
-                data = file.read(SIZE_LIMIT + 1)
+            data = self._read(path)
             if len(data) > SIZE_LIMIT:
                 raise ValueError(f"is larger than {SIZE_LIMIT} bytes")
             return dict(tomllib.loads(data.decode()))
