@@ -25,12 +25,12 @@ class Request(NamedTuple):
     bootp: Any
 
 
-def parse_request(frame: bytes, at: float) -> Request | None:
-    """The client's DHCP message in an Ethernet frame, or None when it is something else."""
+def parse_request(frame: bytes, at: float, *, port: int = 67) -> Request | None:
+    """The client's DHCP message in an Ethernet frame, or None when it is something else. Port 68: a server's."""
     if len(frame) < 282 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
         return None
-    port = 14 + (frame[14] & 15) * 4 + 2
-    if frame[port : port + 2] != b"\x00\x43":
+    at_port = 14 + (frame[14] & 15) * 4 + 2
+    if frame[at_port : at_port + 2] != port.to_bytes(2, "big"):
         return None
     packet = Ether(frame)
     if not packet.haslayer(DHCP):
@@ -39,7 +39,7 @@ def parse_request(frame: bytes, at: float) -> Request | None:
     options = _options(packet[DHCP].options)
     seen = Seen(
         at=at,
-        direction="in",
+        direction="in" if port == 67 else "out",
         kind=DHCPTypes.get(options.get("message-type"), "?").upper(),
         source=ip.src,
         destination=ip.dst,
@@ -52,6 +52,7 @@ def parse_request(frame: bytes, at: float) -> Request | None:
         yiaddr=bootp.yiaddr,
         server_id=options.get("server_id"),
         requested=options.get("requested_addr"),
+        lease_time=options.get("lease_time"),
         length=len(bytes(bootp)),
         options=options,
     )

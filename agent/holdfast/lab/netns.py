@@ -51,7 +51,8 @@ def _check(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2), in the mount namespace of the calling thread."""
     encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
 
@@ -106,7 +107,7 @@ class Namespace:
     def _live(self, ready: Future[int], private_files: bool) -> None:
         try:
             _check(_libc.unshare(CLONE_NEWNET | CLONE_NEWNS), "unshare")
-            _mount("none", "/", None, MS_REC | MS_PRIVATE)
+            mount("none", "/", None, MS_REC | MS_PRIVATE)
             if private_files:
                 self._hide_the_machine()
                 self._own_sys()
@@ -120,16 +121,16 @@ class Namespace:
 
     def _hide_the_machine(self) -> None:
         """An empty /run, and an /etc of links into a read-only view of the real one, save what a client reads."""
-        _mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+        mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         os.mkdir("/run/machine-etc")
-        _mount("/etc", "/run/machine-etc", None, MS_BIND)
+        mount("/etc", "/run/machine-etc", None, MS_BIND)
         flags = MS_NOSUID | MS_NODEV | MS_RDONLY
         try:
-            _mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags)
+            mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags)
         except OSError:  # in a user namespace flags that the machine has locked must be repeated
-            _mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags | MS_NOEXEC | 0x200000)
+            mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags | MS_NOEXEC | 0x200000)
         names = os.listdir("/etc")
-        _mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+        mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         for name in names:
             if name not in {"resolv.conf", "machine-id", "holdfast"}:
                 os.symlink(f"/run/machine-etc/{name}", f"/etc/{name}")
@@ -140,7 +141,7 @@ class Namespace:
     def _own_sys(self) -> None:
         """/sys/class/net of this namespace, not the machine's; some kernels refuse it to a user namespace."""
         with suppress(OSError):
-            _mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def run(self, function: Callable[[], T]) -> T:
         """Call ``function`` inside; its result or its exception comes back."""

@@ -36,7 +36,7 @@ class Event(NamedTuple):
     valid: int | None = None
 
 
-class _Witness:
+class Witness:
     """A thread that reads one socket until it is closed."""
 
     def __init__(self, source: socket.socket, name: str) -> None:
@@ -78,7 +78,7 @@ class _Witness:
             os.close(self._wake_write)
 
 
-class NetlinkWatch(_Witness):
+class NetlinkWatch(Witness):
     """Records what happens to addresses, unicast routes and links in ``namespace``."""
 
     def __init__(self, namespace: Namespace) -> None:
@@ -156,7 +156,7 @@ class Probe(NamedTuple):
     answered_at: float | None
 
 
-class Prober(_Witness):
+class Prober(Witness):
     """Asks the wire for every address that ``targets`` names, twenty times a second, from the server's side.
 
     A probe that the prober itself was too late to send proves nothing and is not counted; so a busy machine

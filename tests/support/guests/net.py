@@ -1,0 +1,221 @@
+"""The network of one guest: a bridge without an uplink, a DHCP server, faults, packages by HTTP, and witnesses.
+
+Everything is in two namespaces, ``server`` (bridge ``br0``, 10.77.0.1/24, port ``port0``) and ``client`` (in it
+runs a container; a virtual machine's tap is in ``server``). Addresses are 10.77.0.50 to .99, by dnsmasq's hash of
+the client's identifier: a client that changes its identifier gets another one, unless ``pinned``.
+"""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from tests.support.guests.variants import LINK
+from tests.support.probe import Probe
+from tests.support.servers import Dnsmasq, Service
+from tests.support.site import BRIDGE, PORT, Site
+
+from holdfast.lab.messages import parse_request
+from holdfast.lab.netns import no_offload
+from holdfast.lab.watch import NetlinkWatch, Witness
+from holdfast.lab.wirelog import ETH_P_ALL, Seen, WireLog, packet_socket, receive
+
+SERVER = "10.77.0.1"
+#: The address of a guest whose MAC is pinned.
+PINNED = "10.77.0.50"
+
+
+class Terms(NamedTuple):
+    """What the server hands out. Times are seconds; dnsmasq gives no lease under 120. ``t1``, ``t2``: forced
+    options 58 and 59, None leaves them to the client. ``pinned``: MAC -> address as clouds do it, whatever the
+    client-id. ``extra``: more lines for dnsmasq's configuration."""
+
+    lease_time: int = 120
+    t1: int | None = None
+    t2: int | None = None
+    pinned: bool = False
+    extra: tuple[str, ...] = ()
+
+
+class _PoolDnsmasq(Dnsmasq):
+    """dnsmasq with a pool, and by name ``terms`` and ``mac`` that may change between ``kill`` and ``start``."""
+
+    terms = Terms()
+    mac = ""
+
+    def configuration(self) -> dict[str, str]:
+        """dnsmasq(8)."""
+        terms = self.terms
+        lines = [
+            "port=0", "no-ping", "log-dhcp", "log-facility=-", "bind-interfaces", f"interface={self.interface}",
+            "except-interface=lo", "user=root", "dhcp-authoritative", f"pid-file={self.folder}/pid",
+            f"dhcp-leasefile={self.folder}/leases",
+            f"dhcp-range=10.77.0.50,10.77.0.99,255.255.255.0,{terms.lease_time}",
+            f"dhcp-option=3,{SERVER}", f"dhcp-option=6,{SERVER}", "dhcp-option=15,guests.example",
+        ]
+        if terms.t1 is not None:
+            lines.append(f"dhcp-option-force=58,{terms.t1}")
+        if terms.t2 is not None:
+            lines.append(f"dhcp-option-force=59,{terms.t2}")
+        if terms.pinned:
+            lines.append(f"dhcp-host={self.mac},{PINNED}")
+        return {"dnsmasq.conf": "\n".join([*lines, *terms.extra]) + "\n"}
+
+
+class PacketLog(Witness):
+    """Every DHCP message at the guest's port, both ways, those that a fault then drops included."""
+
+    def __init__(self, net: Net) -> None:
+        self.wire = WireLog()
+        super().__init__(net.server.run(lambda: packet_socket(PORT, ETH_P_ALL)), "packets")
+
+    def _read(self) -> None:
+        frame, at = receive(self._source)
+        for port in (67, 68):
+            message = parse_request(frame, at, port=port)
+            if message is not None:
+                self.wire.add(message.seen)
+
+    def sent(self, *kinds: str, since: float = 0.0) -> list[Seen]:
+        """The guest's messages, of these kinds ("DISCOVER", "REQUEST", ...) or of all."""
+        return [
+            seen for seen in self.wire.all()
+            if seen.direction == "in" and seen.at >= since and (not kinds or seen.kind in kinds)
+        ]
+
+    def received(self, *kinds: str, since: float = 0.0) -> list[Seen]:
+        """The server's messages, of these kinds ("OFFER", "ACK", "NAK") or of all."""
+        return [
+            seen for seen in self.wire.all()
+            if seen.direction == "out" and seen.at >= since and (not kinds or seen.kind in kinds)
+        ]
+
+
+def client_id(seen: Seen) -> bytes | None:
+    """Option 61 as sent, or None when the message had none."""
+    value = seen.options.get("client_id")
+    return None if value is None else bytes.fromhex(value)
+
+
+class Net(Site):
+    """One guest's network. A context manager; a guest makes its own when it is not given one."""
+
+    def __init__(self, folder: Path, *, mac: str, virtual_machine: bool, terms: Terms | None = None) -> None:
+        self.folder = folder
+        self.mac = mac
+        self._virtual_machine = virtual_machine
+        self._stack = ExitStack()
+        super().__init__(f"{SERVER}/24")
+        self._stack.callback(super().close)
+        try:
+            self.dhcp = _PoolDnsmasq(self.server, BRIDGE, folder, Service())
+            self.dhcp.terms, self.dhcp.mac = terms or Terms(), mac
+            self._stack.callback(self.dhcp.kill)
+            self.dhcp.start()
+            self.packets = PacketLog(self)
+            self._stack.callback(self.packets.close)
+        except BaseException:
+            self.close()
+            raise
+
+    def plug(self, mac: str | None = None) -> None:
+        """Make the guest's port, and in a container its interface, with checksums filled in."""
+        if self._virtual_machine:
+            self.on_server("ip", "tuntap", "add", "dev", PORT, "mode", "tap")
+        else:
+            peer = ("peer", "name", "peer0", "address", mac or self.mac)
+            self.on_server("ip", "link", "add", PORT, "type", "veth", *peer)
+            self.on_server("ip", "link", "set", "peer0", "netns", self.client.path, "name", LINK)
+            self.client.run(lambda: no_offload(LINK))
+        with suppress(OSError):  # a tap has no such thing until somebody opens it
+            self.server.run(lambda: no_offload(PORT))
+        self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
+
+    def client_mac(self) -> str:
+        """The hardware address of the guest's interface."""
+        return self.mac
+
+    def change_terms(self, **terms: Any) -> None:
+        """Restart the server with other terms; it remembers its leases."""
+        self.dhcp.kill()
+        self.dhcp.terms = self.dhcp.terms._replace(**terms)
+        self.dhcp.start()
+
+    def given(self) -> str | None:
+        """The address that the server has last given to this MAC."""
+        for line in reversed(self.dhcp.lease_files()[0].read_text().splitlines() if self.dhcp.lease_files() else []):
+            fields = line.split()
+            if len(fields) >= 3 and fields[1] == self.mac:
+                return fields[2]
+        return None
+
+    def probe(self, *addresses: str) -> GuestProbe:
+        """Ask for these addresses 20 times a second from now on."""
+        probe = GuestProbe(self.server, *addresses)
+        self._stack.callback(probe.finish)
+        return probe
+
+    def watch(self) -> NetlinkWatch:
+        """Netlink events in a container's network, seen from outside."""
+        assert not self._virtual_machine, "nobody can look into a virtual machine's kernel"
+        watch = NetlinkWatch(self.client)
+        self._stack.callback(watch.close)
+        return watch
+
+    def serve_http(self, folder: Path, port: int = 80) -> str:
+        """Serve the files of ``folder`` at the server's address; the URL, with a slash at its end."""
+        handler = partial(_QuietHandler, directory=str(folder))
+        server = self.server.run(lambda: http.server.ThreadingHTTPServer((SERVER, port), handler))
+        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        self._stack.callback(stop)
+        return f"http://{SERVER}:{port}/" if port != 80 else f"http://{SERVER}/"
+
+    def close(self) -> None:
+        """Everything stops and is gone."""
+        self._stack.close()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class GuestProbe(Probe):
+    """Call ``finish`` first, then ask what was missed."""
+
+    def longest_gap(self, address: str, start: float = 0.0, end: float = float("inf")) -> float:
+        """The longest time in seconds that ``address`` was seen without an answer; 0 when none was missed."""
+        longest, last = 0.0, None
+        for number, (at, asked) in list(self.sent.items()):
+            if asked != address or not start <= at <= end:
+                continue
+            if number in self.answered:
+                last = at
+            elif last is not None:
+                longest = max(longest, at - last)
+        return longest
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Says nothing about each request."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Nothing."""
+
+
+__all__ = ["PINNED", "SERVER", "GuestProbe", "Net", "PacketLog", "Terms", "client_id"]

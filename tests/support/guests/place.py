@@ -1,0 +1,123 @@
+"""Where guests live on this machine: images, working folders, and the slots that keep virtual machines few.
+
+All of it is below .venv/images, and what a killed run left there is removed at the start of the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from holdfast.lab.netns import MS_NOSUID, Namespace, mount
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGES = ROOT / ".venv" / "images"
+RUNNING = IMAGES / "running"
+#: At most this many virtual machines at once on this machine, whoever starts them: each takes a whole core.
+SLOTS = 2
+#: The cgroup of each container is called so, and then like its working folder.
+CGROUP = "holdfast-guest."
+
+
+def why_not() -> str | None:
+    """None when guests can be made here, else the reason in one line."""
+    if os.geteuid() != 0:
+        return "needs root: it boots guests (sudo ./dev test)"
+    if Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
+        return "needs real root: a user namespace may not make device nodes"
+    needed = ("debootstrap", "systemd-nspawn", "qemu-system-x86_64", "qemu-img", "mke2fs", "dnsmasq", "nft", "ip")
+    missing = [program for program in needed if shutil.which(program) is None]
+    return f"not found: {', '.join(missing)}; run ./dev test as root, it fetches them" if missing else None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone on this machine while inside; the kernel lets go when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class Slot:
+    """The right to run one virtual machine. Waits for it when made."""
+
+    def __init__(self) -> None:
+        folder = IMAGES / "slots"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = [(folder / str(number)).open("w") for number in range(SLOTS)]
+        while not any(self._try(file.fileno()) for file in self._files):
+            time.sleep(0.1)
+
+    def _try(self, file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let the next one run."""
+        for file in self._files:
+            file.close()
+
+
+def new_folder(name: str) -> Path:
+    """A working folder that is known to be ours; its owner's death is noticed by ``remove_leftovers``."""
+    RUNNING.mkdir(parents=True, exist_ok=True)
+    pid = os.getpid()
+    for number in range(1 << 30):
+        folder = RUNNING / f"{pid}.{_started(pid)}.{name}{number}"
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("unreachable")
+
+
+def remove_leftovers() -> None:
+    """Remove folders and cgroups whose owner is dead. Their processes and networks the kernel has ended itself."""
+    RUNNING.mkdir(parents=True, exist_ok=True)
+    with locked(IMAGES / "leftovers.lock"):
+        for folder in RUNNING.iterdir():
+            if not _alive(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+        with Namespace("janitor") as room:
+            room.run(mount_cgroups)
+            room.run(_remove_dead_cgroups)
+
+
+def mount_cgroups() -> None:
+    """The unified hierarchy at /sys/fs/cgroup of the calling thread, also on hybrid machines."""
+    mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID)
+
+
+def remove_cgroup(name: str) -> None:
+    """Remove an empty cgroup and those in it."""
+    for folder, _folders, _files in os.walk(f"/sys/fs/cgroup/{name}", topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
+def _remove_dead_cgroups() -> None:
+    for path in Path("/sys/fs/cgroup").glob(f"{CGROUP}*"):
+        if not _alive(path.name.removeprefix(CGROUP)):
+            remove_cgroup(path.name)
+
+
+def _alive(name: str) -> bool:
+    """True while the process lives that made the folder of this name."""
+    pid, started, *_ = name.split(".")
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str | None:
+    """The start time of a process in clock ticks (proc(5), field 22): tells it from a later one with its pid."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None

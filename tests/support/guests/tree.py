@@ -1,0 +1,172 @@
+"""The Debian 12 root folder that every guest starts from, and the disk image made of it. Built once, then cached.
+
+The name of the cache is a hash of the recipe: who changes it gets another tree. ``python -m tests.support.guests``
+builds it ahead of the tests and says how far it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from tests.support.guests.place import IMAGES, locked
+
+_HERE = Path(__file__).parent
+_CHANNEL = _HERE / "channel.py"
+_RECIPE = _HERE / "recipe.sh"
+_DEBIAN = "http://deb.debian.org/debian"
+_SECURITY = "http://deb.debian.org/debian-security"
+_SIZE = "3G"  # of a guest's disk; sparse
+
+
+class Tree(NamedTuple):
+    """Read-only: ``root`` is the lower layer of a container, ``disk`` the backing file of a virtual machine's."""
+
+    root: Path
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+
+def tree() -> Tree:
+    """The cached tree; built now if it is not there, while other processes that want it wait."""
+    name = hashlib.sha256(_RECIPE.read_bytes() + _CHANNEL.read_bytes()).hexdigest()[:16]
+    folder = IMAGES / name
+    _keep(folder)
+    if not (folder / "done").exists():
+        with locked(IMAGES / "build.lock"):
+            if not (folder / "done").exists():
+                _build(folder)
+    root = folder / "root"
+    kernel = next((root / "boot").glob("vmlinuz-*"))
+    return Tree(root, folder / "disk.raw", kernel, next((root / "boot").glob("initrd.img-*")))
+
+
+_kept: dict[Path, TextIO] = {}
+
+
+def _keep(folder: Path) -> None:
+    """Nobody may remove this tree while our process lives."""
+    if folder not in _kept:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _kept[folder] = folder.with_suffix(".used").open("w")
+        fcntl.flock(_kept[folder], fcntl.LOCK_SH)
+
+
+def _remove_former(folder: Path) -> None:
+    """Remove the trees of other recipes that no process uses."""
+    for other in IMAGES.glob("*.used"):
+        tree = other.with_suffix("")
+        with other.open("w") as file, suppress(BlockingIOError):
+            if tree != folder:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(tree, ignore_errors=True)
+                other.unlink()
+
+
+def _build(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    archives = IMAGES / "archives"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
+    log = folder / "build.log"
+    _say(f"building a Debian 12 tree for guests (about 2 minutes, 300 MB to fetch the first time); log: {log}")
+    with tempfile.TemporaryDirectory() as temporary:
+        sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
+        sources.write_text("\n".join(_sources()) + "\n")
+        settings.write_text(_apt_settings())
+        words = ["sh", str(_RECIPE), str(folder / "root"), str(archives), str(_keyring()), str(sources), str(settings)]
+        _run(["unshare", "--mount", "--", *words], log)
+    _install_channel(folder / "root")
+    _say("making a disk image of it")
+    disk = folder / "disk.raw"
+    with disk.open("wb") as file:
+        file.truncate(_bytes(_SIZE))
+    make = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-E", "lazy_itable_init=1,nodiscard"]
+    _run([*make, "-L", "root", "-d", str(folder / "root"), str(disk)], log)
+    (folder / "done").touch()
+    _remove_former(folder)
+
+
+def _bytes(text: str) -> int:
+    return int(text[:-1]) << 30
+
+
+def _install_channel(root: Path) -> None:
+    """The reader of commands that a virtual machine has, started by systemd before anything else."""
+    shutil.copy(_CHANNEL, root / "usr/lib/guest-channel.py")
+    unit = root / "etc/systemd/system/guest-channel.service"
+    unit.write_text(
+        "[Unit]\nDescription=Commands from the test\nDefaultDependencies=no\nConditionVirtualization=vm\n"
+        "After=systemd-udev-trigger.service\nBefore=sysinit.target\n"
+        "[Service]\nExecStart=/usr/bin/python3 -I /usr/lib/guest-channel.py\nRestart=always\nRestartSec=100ms\n"
+        "KillMode=process\nOOMScoreAdjust=-1000\n"
+        "[Install]\nWantedBy=sysinit.target\n"
+    )
+    wants = root / "etc/systemd/system/sysinit.target.wants"
+    wants.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        (wants / unit.name).symlink_to(f"/etc/systemd/system/{unit.name}")
+
+
+def _run(command: list[str], log: Path) -> None:
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
+            env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+        )
+    if done.returncode != 0:
+        tail = log.read_text(errors="replace")[-3000:]
+        raise RuntimeError(f"{command[0]} failed ({done.returncode}) while building the guests' tree:\n{tail}")
+
+
+def _say(text: str) -> None:
+    print(f"guests: {text}", file=sys.stderr, flush=True)
+
+
+# --- the machine's own apt configuration ---------------------------------------------------------------------------
+
+
+def _sources() -> list[str]:
+    """Lines for sources.list, the main archive first: this machine's mirrors when it is a Debian 12 itself."""
+    found = {"bookworm": _DEBIAN, "bookworm-security": _SECURITY}
+    for line in _ask("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"):
+        codename, _, address = line.partition(" ")
+        if codename in found and address.startswith(("http://", "https://")):
+            found[codename] = address.rstrip("/")
+    main, security = found["bookworm"], found["bookworm-security"]
+    return [
+        f"deb {main} bookworm main", f"deb {main} bookworm-updates main", f"deb {security} bookworm-security main",
+    ]
+
+
+def _apt_settings() -> str:
+    """How this machine reaches its mirrors: proxies, retries, and whether it minds old release files."""
+    wanted = ("Acquire::http", "Acquire::Check", "Acquire::Retries", "Acquire::ForceIPv4")
+    return "".join(f"{line}\n" for line in _ask("apt-config", "dump") if line.startswith(wanted))
+
+
+def _ask(*command: str) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return []
+    return done.stdout.splitlines()
+
+
+def _keyring() -> Path:
+    """Debian's keys: this machine's, or those that ./dev has unpacked."""
+    places = [Path("/"), IMAGES.parent / "peers" / "root"]
+    for place in places:
+        path = place / "usr/share/keyrings/debian-archive-keyring.gpg"
+        if path.exists():
+            return path
+    raise RuntimeError("no debian-archive-keyring.gpg; install the package debian-archive-keyring or run ./dev test")
