@@ -1,0 +1,17 @@
+"""Shell completions: click's own scripts, which ask `holdfast` what fits."""
+
+from __future__ import annotations
+
+from click.shell_completion import get_completion_class
+
+from holdfast.cli import command
+
+
+def script(shell: str) -> str:
+    """For "bash", "zsh" or "fish"."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise ValueError(f"click knows no completion for {shell}")
+    complete = kind(command, {}, "holdfast", "_HOLDFAST_COMPLETE")
+    # Not source(): for bash it runs the bash of this machine to see how old it is.
+    return complete.source_template.strip() % complete.source_vars() + "\n"
