@@ -10,7 +10,7 @@ import click
 from holdfast import __version__
 from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
-COMMANDS = ("run", "status", "history", "renew", "rebind", "release", "config", "lab", "simulate")
+COMMANDS = ("run", "status", "history", "renew", "rebind", "release", "config", "doctor", "lab", "simulate")
 
 
 #: What click 8.2 raises for a group without a command; 8.1 prints the help by itself.

@@ -1,0 +1,53 @@
+"""``holdfast doctor``: is this guest, or this image, in order?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from holdfast.cli.doctor.finding import BAD, Finding
+from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
+from holdfast.cli.options import json_option
+
+
+@click.command("doctor", short_help="Check this guest, or an image before it is used.")
+@click.option("--image", metavar="ROOT", type=click.Path(),
+              help="Check the unpacked or mounted image at this folder, and change nothing.")
+@json_option
+def command(image: str | None, as_json: bool) -> int:
+    """Check this guest: who serves its links now and after the next boot, and how that goes. With --image: is an image
+    ready to be used? One line for each thing looked at: "ok", "note", or "BAD" with what to do.
+
+    \b
+    Exit status:
+      0  nothing is bad
+      1  something is bad
+      5  not permitted to look
+    """
+    try:
+        findings = list(_of_image(image) if image is not None else _of_guest())
+    except PermissionError as error:
+        raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename or 'a file'}; run as root") from None
+    except OSError as error:
+        raise CliError(FAILED, f"{error.filename or image}: {error.strerror}") from None
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        width = max(len(finding.check) for finding in findings)
+        for finding in findings:
+            click.echo(f"{finding.status:<4}  {finding.check:<{width}}  {finding.line}")
+    return FAILED if any(finding.status == BAD for finding in findings) else 0
+
+
+def _of_image(root: str) -> Iterator[Finding]:
+    from holdfast.cli.doctor import image  # noqa: PLC0415 - only what is needed
+
+    yield from image.check(root)
+
+
+def _of_guest() -> Iterator[Finding]:
+    from holdfast.cli.doctor import live  # noqa: PLC0415
+
+    yield from live.check()

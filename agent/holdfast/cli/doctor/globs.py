@@ -1,0 +1,48 @@
+"""Names of links with shell wildcards, compared with each other: nobody knows what an image's links are called."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+#: No name has it, so a pattern that fits it fits every name that the other pattern does.
+_ANY = "\x01"
+#: Interface names have 15 bytes; a longer pattern is nobody's honest work, and only "not sure" is said of it.
+_LIMIT = 64
+
+
+def _parts(pattern: str) -> tuple[str, ...]:
+    """Single characters, "*", and "?" also for a set in brackets."""
+    parts, at = [], 0
+    while at < len(pattern):
+        close = pattern.find("]", at + 2) if pattern[at] == "[" else -1
+        parts.append("?" if close > 0 else pattern[at])
+        at = close + 1 if close > 0 else at + 1
+    return tuple(parts)
+
+
+def covers(pattern: str, links: str) -> bool:
+    """Whether ``pattern`` fits every link that ``links`` (a name or a pattern) fits; False when that is not sure."""
+    if max(len(pattern), len(links)) > _LIMIT:
+        return False
+    sample = "".join(_ANY if part in "*?" else part for part in _parts(links))
+    return fnmatchcase(sample, pattern)
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether some name fits both; True when that is not sure (sets in brackets)."""
+    if max(len(one), len(other)) > _LIMIT:
+        return True
+    first, second = _parts(one), _parts(other)
+
+    @lru_cache(maxsize=None)
+    def meet(i: int, j: int) -> bool:
+        if i == len(first) or j == len(second):
+            return all(part == "*" for part in first[i:] + second[j:])
+        if first[i] == "*":
+            return meet(i + 1, j) or meet(i, j + 1)
+        if second[j] == "*":
+            return meet(i, j + 1) or meet(i + 1, j)
+        return ("?" in (first[i], second[j]) or first[i] == second[j]) and meet(i + 1, j + 1)
+
+    return meet(0, 0)
