@@ -1,1 +1,1 @@
-"""What ``holdfast doctor`` looks at: an image's files (``installed``, ``rivals``, ``leftovers``), a live guest (``live``)."""
+"""What ``holdfast doctor`` looks at: the files of an image (``image``), or a running guest (``live``)."""

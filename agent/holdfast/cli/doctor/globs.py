@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 
 #: No name has it, so a pattern that fits it fits every name that the other pattern does.
 _ANY = "\x01"
@@ -35,7 +35,7 @@ def overlaps(one: str, other: str) -> bool:
         return True
     first, second = _parts(one), _parts(other)
 
-    @lru_cache(maxsize=None)
+    @cache
     def meet(i: int, j: int) -> bool:
         if i == len(first) or j == len(second):
             return all(part == "*" for part in first[i:] + second[j:])

@@ -99,8 +99,8 @@ def check_configuration(tree: Tree) -> Iterator[Finding]:
     sections = {"defaults": settings.defaults, **{f"interfaces.{n}": one for n, one in settings.interfaces.items()}}
     for name, one in sections.items():
         if one.client_id and one.client_id not in ("mac", "duid", "none"):
-            yield Finding("client-id", BAD, f"[{name}] client_id is one fixed value: all copies of this system would ask "
-                          "for the same address", 'use client_id = "mac" or "duid"')
+            yield Finding("client-id", BAD, f"[{name}] client_id is one fixed value: all copies of this system "
+                          "would ask for the same address", 'use client_id = "mac" or "duid"')
 
 
 def served(tree: Tree) -> list[str]:
@@ -160,5 +160,5 @@ def check_cloud_init(tree: Tree) -> Iterator[Finding]:
     clients = [name for name in ("dhclient", "dhcpcd", "udhcpc")
                if any(tree.is_file(f"{folder}/{name}") for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin"))]
     if not clients:
-        yield Finding("cloud-init", NOTE, "cloud-init has no DHCP client of its own (dhclient, dhcpcd or udhcpc), which "
-                      "it wants on clouds whose metadata is asked for before the network is up")
+        yield Finding("cloud-init", NOTE, "cloud-init has no DHCP client of its own (dhclient, dhcpcd or udhcpc), "
+                      "which it wants on clouds whose metadata is asked for before the network is up")

@@ -18,7 +18,7 @@ def check_state(tree: Tree) -> Iterator[Finding]:
     leases = [name for name in names if ".lease.json" in name]
     others = [name for name in names if name not in leases and name != "takeover"]
     if leases:
-        yield Finding("lease", BAD, f"{STATE_DIR}/{leases[0]}: a machine made from this would use another's lease", CLEAN)
+        yield Finding("lease", BAD, f"{STATE_DIR}/{leases[0]}: a machine made from this would use it too", CLEAN)
     else:
         yield Finding("lease", OK, "there is none")
     if others:
@@ -37,7 +37,7 @@ def check_machine_id(tree: Tree) -> Iterator[Finding]:
         yield Finding("machine-id", BAD, f"{MACHINE_ID} names one machine, and every copy would be it",
                       "cloud-init clean --machine-id, or empty the file")
     elif tree.link("/var/lib/dbus/machine-id") is None and tree.text("/var/lib/dbus/machine-id"):
-        yield Finding("machine-id", BAD, "/var/lib/dbus/machine-id is a file of its own, from which systemd takes the id "
-                      "of every copy", "remove it")
+        yield Finding("machine-id", BAD, "/var/lib/dbus/machine-id is a file of its own, from which systemd takes the "
+                      "id of every copy", "remove it")
     else:
         yield Finding("machine-id", OK, "made at the first boot")

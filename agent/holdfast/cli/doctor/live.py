@@ -81,7 +81,7 @@ def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
     left, whole = lease["expiry"]["seconds"], lease.get("duration") or 0.0
     text = f"{name}: {duration(max(left, 0.0))} of {duration(whole)} left"
     if left < LATE * whole:
-        return Finding("time-left", BAD, f"{text}, and no server has answered", "look at the server, and at the way to it")
+        return Finding("time-left", BAD, f"{text}, and no server has answered", "look at the server and the way to it")
     return Finding("time-left", OK, text)
 
 

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 #: As the kernel's own limit (path_resolution(7)).
 LINK_LIMIT = 40
@@ -61,7 +62,7 @@ class Tree:
             if fd is None or not stat.S_ISDIR(os.fstat(fd).st_mode):
                 return []
             with os.scandir(f"/proc/self/fd/{fd}") as entries:
-                return sorted(entry.name for _, entry in zip(range(NAME_LIMIT), entries))
+                return sorted(entry.name for entry in islice(entries, NAME_LIMIT))
 
     def link(self, path: str) -> str | None:
         """Where a symbolic link says it leads; None when it is none."""

@@ -47,8 +47,7 @@ def drop_ins(tree: Tree, unit: str) -> Iterator[tuple[str, str, str]]:
 def settings_in(text: str) -> Iterator[tuple[str, str, str]]:
     """(section, key, value) of a file in the style of systemd or GLib; comments are left out."""
     section = ""
-    for line in text.splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1]
         elif "=" in line and line[0] not in "#;":
