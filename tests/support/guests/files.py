@@ -65,7 +65,8 @@ def cpio(files: Files) -> bytes:
             archive += _record(path, stat.S_IFLNK | 0o777, os.fsencode(entry.target))
         else:
             archive += _record(path, stat.S_IFREG | entry.mode, entry.data)
-    return bytes(archive + _record("TRAILER!!!", 0, b""))
+    archive += _record("TRAILER!!!", 0, b"")
+    return bytes(archive + bytes(-len(archive) % 512))
 
 
 def _record(path: str, mode: int, data: bytes) -> bytes:

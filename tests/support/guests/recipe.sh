@@ -29,7 +29,7 @@ chmod 755 "$tree/usr/sbin/policy-rc.d"
 mkdir -p "$tree/etc/initramfs-tools/conf.d" "$tree/etc/initramfs-tools/scripts/init-bottom"
 printf 'MODULES=list\nCOMPRESS=lz4\n' >"$tree/etc/initramfs-tools/conf.d/guests"
 printf 'virtio_pci\nvirtio_blk\next4\n' >"$tree/etc/initramfs-tools/modules"
-# What one guest has of its own comes in a second archive behind the initrd, and is copied at its first boot.
+# What one guest has of its own comes in an archive before this one, and is copied at its first boot.
 cat >"$tree/etc/initramfs-tools/scripts/init-bottom/guest" <<'END'
 #!/bin/sh
 if [ "$1" = prereqs ]; then exit 0; fi

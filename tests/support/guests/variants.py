@@ -88,7 +88,8 @@ def seed_files(seed: Mapping[str, str] | None) -> Files:
         return {"/etc/cloud/cloud-init.disabled": File("")}
     files: dict[str, File | Link] = {
         "/etc/cloud/cloud.cfg.d/80-guest.cfg": File(
-            "datasource_list: [NoCloud]\napt:\n  preserve_sources_list: true\n"
+            "datasource_list: [NoCloud]\napt: {preserve_sources_list: true}\n"
+            "locale: C.UTF-8\nssh_deletekeys: false\nssh_genkeytypes: []\n"  # no locales and no ssh in the tree
         )
     }
     texts = {"user-data": "#cloud-config\n{}\n", "meta-data": "instance-id: guest\nlocal-hostname: guest\n", **seed}

@@ -1,0 +1,271 @@
+"""A whole virtual machine, by QEMU's own translator: no hardware support is needed, and a boot takes 20 s or so.
+
+The tree's kernel and initrd are booted directly; the disk is a qcow2 overlay on the tree's image. What the guest has
+of its own comes in an archive before the initrd's own, which copies it to the disk at the first boot. Commands go
+over a virtio-serial port to ``channel.py`` in the guest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.support.guests.files import File, cpio
+from tests.support.guests.guest import Completed, Disk, Guest, GuestError
+from tests.support.guests.place import Slot
+from tests.support.guests.qmp import Qmp
+
+_KERNEL_ARGUMENTS = (
+    "root=/dev/vda rw console=ttyS0 mitigations=off nokaslr no_timer_check tsc=reliable quiet systemd.show_status=1 systemd.log_color=0"
+)
+
+
+class Qemu(Guest):
+    """See Guest. ``generation``: the VM generation ID; ``product_uuid``: what the firmware says; ``processors``."""
+
+    virtual_machine = True
+
+    def __init__(
+        self, *arguments: Any, generation: uuid.UUID | None = None, product_uuid: uuid.UUID | None = None,
+        processors: int = 2, **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self.generation = generation or uuid.uuid4()
+        self.product_uuid = product_uuid or uuid.uuid4()
+        self.processors = processors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._slot: Slot | None = None
+        self._console = self.folder / "console"
+        self._overlay = self.folder / "disk.qcow2"
+        self._initrd = self.folder / "initrd"
+        self.qmp: Qmp  # made when the machine is switched on
+
+    def _start(self) -> None:
+        if self._disk is None:
+            make = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(self.tree.disk)]
+            subprocess.run([*make, str(self._overlay)], check=True, stdin=subprocess.DEVNULL)
+        else:
+            shutil.copyfile(self._disk.path, self._overlay)
+        own = {f"/guest-files{path}": entry for path, entry in self._files.items()}
+        own["/guest-id"] = File(f"{uuid.uuid4()}\n")
+        # First: the kernel's lz4 reader would take what follows its own archive for a part of it.
+        self._initrd.write_bytes(cpio(own) + self.tree.initrd.read_bytes())
+        self._switch_on()
+
+    def _switch_on(self, *options: str) -> None:
+        if self._slot is None:
+            self._slot = Slot()
+        for name in ("qmp", "channel"):
+            (self.folder / name).unlink(missing_ok=True)
+        with (self.folder / "qemu.log").open("ab") as log:
+            self._process = self.net.server.popen(
+                [*self._command(), *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+            )
+        self.wait(self._connect, 20, "QEMU listens")
+
+    def _command(self) -> list[str]:
+        folder = self.folder
+        return [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", "guest",
+            "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", str(self.processors),
+            "-m", "640", "-uuid", str(self.product_uuid), "-rtc", "base=utc",
+            "-kernel", str(self.tree.kernel), "-initrd", str(self._initrd), "-append", _KERNEL_ARGUMENTS,
+            "-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={self._overlay}",
+            "-device", "virtio-blk-pci,drive=disk,addr=0x5", "-device", "virtio-rng-pci,addr=0x6",
+            "-netdev", "tap,id=net0,ifname=port0,script=no,downscript=no",
+            "-device", f"virtio-net-pci,id=nic0,netdev=net0,mac={self.mac},addr=0x3,romfile=",
+            "-device", "virtio-serial-pci,addr=0x4", "-chardev", f"socket,id=channel,server=on,wait=off,path={folder}/channel",
+            "-device", "virtserialport,chardev=channel,name=guest",
+            "-chardev", f"file,id=console,append=on,path={self._console}", "-serial", "chardev:console",
+            "-chardev", f"socket,id=qmp,server=on,wait=off,path={folder}/qmp", "-mon", "chardev=qmp,mode=control",
+            "-device", f"vmgenid,guid={self.generation}",
+        ]
+
+    def _connect(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            log = (self.folder / "qemu.log").read_text(errors="replace")
+            raise GuestError(f"QEMU has ended ({self._process.returncode}): {log[-2000:]}\n{self.last_words()}")
+        if not ((self.folder / "qmp").exists() and (self.folder / "channel").exists()):
+            return False
+        self.qmp = Qmp(self.folder / "qmp")
+        self._channel = Channel(self.folder / "channel")
+        return True
+
+    # -- the interface of every guest
+
+    def run(
+        self, argv: Sequence[str], *, timeout: float = 60, stdin: bytes = b"", check: bool = False
+    ) -> Completed:
+        """Over the channel; waits for the channel itself, in the first seconds of a boot."""
+        assert self._channel is not None, "it is off"
+        if not self._channel.ready.wait(120):
+            raise GuestError(f"nobody reads commands in the guest\n{self.last_words()}")
+        reply = self._channel.ask(argv, stdin, timeout)
+        if reply is None or reply["code"] is None:
+            raise GuestError(f"{' '.join(argv)}: not done after {timeout:g} s\n{self.last_words()}")
+        raw, err = base64.b64decode(reply["out"]), base64.b64decode(reply["err"])
+        done = Completed(tuple(argv), reply["code"], raw.decode(errors="replace"), err.decode(errors="replace"), raw)
+        return self._completed(done, check)
+
+    def reboot(self, *, timeout: float = 180) -> None:
+        """systemctl reboot, and the next boot's first word."""
+        assert self._channel is not None
+        boots = self._channel.boots
+        self.run(["systemctl", "reboot", "--no-block"])
+        self.wait_next_boot(boots, timeout=timeout)
+
+    def wait_next_boot(self, boots: int, *, timeout: float = 180) -> None:
+        """Return when there were more than ``boots`` boots: for a guest that reboots by itself."""
+        self.wait(lambda: self.boots > boots, timeout, "the guest has rebooted")
+
+    @property
+    def boots(self) -> int:
+        """How often the guest has said that its channel is open, which it does once a boot."""
+        return 0 if self._channel is None else self._channel.boots
+
+    def power_off(self, *, timeout: float = 90) -> None:
+        """systemctl poweroff; QEMU ends."""
+        assert self._process is not None
+        self.run(["systemctl", "poweroff", "--no-block"])
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise GuestError(f"the guest is still up after {timeout:g} s\n{self.last_words()}") from error
+        self._switched_off()
+
+    def power_on(self) -> None:
+        """Boot again from the disk."""
+        assert self._process is None, "it is on"
+        self._switch_on()
+
+    def kill(self) -> None:
+        """SIGKILL to QEMU."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._switched_off()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    def _switched_off(self) -> None:
+        self._process = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+            self.qmp.close()
+
+    def console_text(self) -> str:
+        """The serial console, over all boots."""
+        return self._console.read_text(errors="replace") if self._console.exists() else ""
+
+    def keep_disk(self, folder: Path) -> Disk:
+        """The qcow2 overlay."""
+        assert self._process is None, "first power the guest off"
+        return Disk(Path(shutil.copyfile(self._overlay, folder / "disk.qcow2")))
+
+    # -- what only a virtual machine can do
+
+    def pause(self) -> None:
+        """Stop its processors: its clocks stand still while the world goes on."""
+        self.qmp.execute("stop")
+
+    def resume(self) -> None:
+        """Let them run again."""
+        self.qmp.execute("cont")
+
+    def carrier(self, on: bool) -> None:
+        """Pull the cable of its network card, or put it back."""
+        self.qmp.execute("set_link", name="nic0", up=on)
+
+    def save(self, path: Path) -> None:
+        """Stop it and write its memory and devices to a file, for ``restore``. Its disk must stay as it is."""
+        self.pause()
+        since = len(self.qmp.events)
+        self.qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+        self.qmp.execute("migrate", uri=f"exec:cat >'{path}'")
+        self.wait(
+            lambda: self.qmp.execute("query-migrate").get("status") in {"completed", "failed"}, 120, "the guest is saved"
+        )
+        assert self.qmp.execute("query-migrate")["status"] == "completed", self.qmp.events[since:]
+
+    def restore(self, path: Path, *, generation: uuid.UUID | None = None) -> None:
+        """Pull the plug, and go on from what ``save`` wrote. Another ``generation`` tells the guest that it is a copy."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._switched_off()
+        self.generation = generation or self.generation
+        self._switch_on("-incoming", f"exec:cat '{path}'")
+        assert self._channel is not None
+        self._channel.ready.set()  # it said hello before it was saved
+        self.wait(lambda: self.qmp.execute("query-status")["status"] in {"paused", "running"}, 60, "it is loaded")
+        self.resume()
+
+
+class Channel:
+    """Our end of the port to the guest's reader; requests may come from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.ready = threading.Event()
+        self.boots = 0
+        self._changed = threading.Condition()
+        self._replies: dict[int, dict[str, Any]] = {}
+        self._number = 0
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._thread = threading.Thread(target=self._read, name="channel", daemon=True)
+        self._thread.start()
+
+    def ask(self, argv: Sequence[str], stdin: bytes, timeout: float) -> dict[str, Any] | None:
+        """The guest's reply, or None when it has not come in ``timeout`` and some grace."""
+        with self._changed:
+            self._number += 1
+            number = self._number
+            request = {
+                "id": number, "argv": list(argv), "stdin": base64.b64encode(stdin).decode(), "timeout": timeout
+            }
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            self._changed.wait_for(lambda: number in self._replies, timeout + 10)
+            return self._replies.pop(number, None)
+
+    def close(self) -> None:
+        """Hang up."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _read(self) -> None:
+        rest = b""
+        while data := self._receive():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                with suppress(ValueError):  # half a line of the boot before
+                    self._take(json.loads(line))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        with self._changed:
+            if message["id"] == 0:
+                self.boots += 1
+                self.ready.set()
+            else:
+                self._replies[message["id"]] = message
+            self._changed.notify_all()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except OSError:
+            return b""
