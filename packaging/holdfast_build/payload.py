@@ -176,7 +176,8 @@ def configuration(payload: Payload) -> None:
     payload.folder("etc/holdfast/holdfast.d")
     payload.folder("etc/holdfast/hooks.d")
     payload.copy("cloud/50-holdfast", "etc/cloud/clean.d/50-holdfast", 0o755)
-    if payload.flavour.apparmor:
+    if payload.flavour.apparmor:  # Debian's family
+        payload.copy("deb/holdfast.rtupdate", "usr/share/python3/runtime.d/holdfast.rtupdate", 0o755)
         payload.copy("apparmor/usr.lib.holdfast.agent", "etc/apparmor.d/usr.lib.holdfast.agent")
 
 

@@ -1,0 +1,96 @@
+"""The Debian 12 folder in which packages are made: the same tools on every machine, none of them installed.
+
+Built once (needs root, the network and debootstrap) and cached by its recipe; after that without network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from holdfast_build import mirrors
+
+_RECIPE = Path(__file__).with_name("buildroot.sh")
+
+#: In a mount and process namespace of its own: nothing of it is left, whatever happens. No network either: a build
+#: that fetches something is not reproducible.
+_ENTER = """
+set -e
+tree=$1 work=$2; shift 2
+mount --bind "$work" "$tree/build"
+mount -t proc proc "$tree/proc"
+mount -t tmpfs tmpfs "$tree/tmp"
+exec chroot "$tree" /usr/bin/env --chdir=/build "$@"
+"""
+
+
+class BuildError(Exception):
+    """What a person has to do, or what a tool said."""
+
+
+def buildroot(cache: Path) -> Path:
+    """The folder, made now if it is not below ``cache``; other processes wait meanwhile. BuildError."""
+    if os.geteuid() != 0:
+        raise BuildError("a .deb or .rpm is built in a root folder of its own, which needs root: sudo ./dev build")
+    recipe = _RECIPE.read_bytes()
+    folder = cache / ("build-" + hashlib.sha256(recipe).hexdigest()[:16])
+    with locked(cache / "build.lock"):
+        if not (folder / "done").exists():
+            _make(folder, cache)
+    return folder / "root"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def enter(root: Path, work: Path, command: list[str], environment: Mapping[str, str]) -> str:
+    """Run ``command`` in ``root`` with ``work`` as /build; what it printed. BuildError with that when it failed."""
+    clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/build", **environment}
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "sh", "-c", _ENTER, "enter"]
+    done = subprocess.run(
+        [*words, str(root), str(work), *command], env=clean, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+    return done.stdout
+
+
+def _make(folder: Path, cache: Path) -> None:
+    if shutil.which("debootstrap") is None:
+        raise BuildError("no debootstrap here; install it, or run ./dev build, which fetches it")
+    shutil.rmtree(folder, ignore_errors=True)
+    archives = cache / "archives"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
+    log = folder / "build.log"
+    sys.stderr.write(f"build: making a Debian 12 folder for the packaging tools, about 2 minutes; log: {log}\n")
+    with tempfile.TemporaryDirectory() as temporary, log.open("wb") as output:
+        sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
+        sources.write_text("\n".join(mirrors.sources()) + "\n")
+        settings.write_text(mirrors.apt_settings())
+        recipe = [_RECIPE, folder / "root", archives, mirrors.keyring(cache.parent / "peers"), sources, settings]
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", *map(str, recipe)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            check=False, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+        )
+    if done.returncode != 0:
+        raise BuildError(f"the folder for the packaging tools could not be made:\n{log.read_text(errors='replace')[-3000:]}")
+    (folder / "done").touch()
+    for other in cache.glob("build-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""CHANGELOG.md in the words of dpkg and rpm. It stays the one place where changes are written down."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+MAINTAINER = "The Holdfast authors <holdfast@holdfast.invalid>"
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Release(NamedTuple):
+    """One release; ``released`` is None for what is not released yet."""
+
+    version: str | None
+    released: datetime | None
+    changes: list[str]
+
+
+def read(markdown: str) -> list[Release]:
+    """The releases of a changelog in the format of Keep a Changelog, newest first."""
+    releases: list[Release] = []
+    for line in markdown.splitlines():
+        heading = re.match(r"## \[(?P<version>[^\]]+)\](?: - (?P<date>\d{4}-\d{2}-\d{2}))?", line)
+        if heading:
+            date, version = heading["date"], heading["version"]
+            released = datetime.fromisoformat(date).replace(hour=12, tzinfo=timezone.utc) if date else None
+            releases.append(Release(None if version == "Unreleased" else version, released, []))
+        elif releases and line.startswith("- "):
+            releases[-1].changes.append(line[2:])
+        elif releases and line.startswith("  ") and releases[-1].changes:
+            releases[-1].changes[-1] += " " + line.strip()
+    return [release for release in releases if release.changes]
+
+
+def for_dpkg(markdown: str, version: str, when: int) -> str:
+    """debian/changelog (deb-changelog(5)). Unreleased changes belong to ``version``, of Unix time ``when``."""
+    entries = []
+    for number, release in enumerate(read(markdown)):
+        newest = number == 0
+        name = version if newest else f"{release.version}-1"
+        at = datetime.fromtimestamp(when, timezone.utc) if newest else release.released
+        if at is None:
+            continue
+        changes = "\n".join(_item(change, "  * ", "    ") for change in release.changes)
+        entries.append(f"holdfast ({name}) unstable; urgency=medium\n\n{changes}\n\n -- {MAINTAINER}  {_rfc2822(at)}\n")
+    return "\n".join(entries)
+
+
+def for_rpm(markdown: str, version: str, when: int) -> str:
+    """The %changelog of a spec file; "%" is doubled, because rpm would expand macros here."""
+    entries = []
+    for number, release in enumerate(read(markdown)):
+        newest = number == 0
+        name = version if newest else f"{release.version}-1"
+        at = datetime.fromtimestamp(when, timezone.utc) if newest else release.released
+        if at is None:
+            continue
+        changes = "\n".join(_item(change.replace("%", "%%"), "- ", "  ") for change in release.changes)
+        day = f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at.day:02d} {at.year}"
+        entries.append(f"* {day} {MAINTAINER} - {name}\n{changes}\n")
+    return "\n".join(entries)
+
+
+def _item(change: str, first: str, further: str) -> str:
+    return textwrap.fill(change, 78, initial_indent=first, subsequent_indent=further, break_long_words=False,
+                         break_on_hyphens=False)
+
+
+def _rfc2822(at: datetime) -> str:
+    # Not strftime: its names follow the locale.
+    return f"{_DAYS[at.weekday()]}, {at.day:02d} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} +0000"

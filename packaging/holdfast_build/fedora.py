@@ -1,0 +1,6 @@
+"""The .rpm, by rpmbuild."""
+from pathlib import Path
+
+
+def build(out: Path, revision: str) -> list[Path]:
+    raise NotImplementedError

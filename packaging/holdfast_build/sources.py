@@ -1,0 +1,87 @@
+"""What a package is made of: a copy of the working tree, the wheels of the dependencies, one point in time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements" / "package.txt"
+
+#: Of the working tree, what a package needs.
+_PARTS = ("agent", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
+
+
+def version() -> str:
+    """As the agent says it."""
+    found = re.search(r'^__version__ = "(.+)"$', (ROOT / "agent/holdfast/__init__.py").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def epoch() -> int:
+    """Unix time of the sources: SOURCE_DATE_EPOCH, else the last commit, else (an sdist) the newest file's. The same
+    sources with the same time make the same packages, byte for byte (reproducible-builds.org/specs)."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given:
+        return int(given)
+    words = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+    try:
+        told = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        told = ""
+    if told and (ROOT / ".git").exists():
+        return int(told)
+    return int(max(path.stat().st_mtime for path in files()))
+
+
+def files() -> Iterator[Path]:
+    """Every file that goes into a package, sorted."""
+    for part in _PARTS:
+        top = ROOT / part
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".pyc", ".swp"):
+                yield path
+
+
+def digest() -> str:
+    """Changes when a package would."""
+    total = hashlib.sha256(REQUIREMENTS.read_bytes())
+    for path in files():
+        total.update(f"{path.relative_to(ROOT)}\0{path.stat().st_mode & 0o100}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def stage(folder: Path, wheels: Path) -> None:
+    """Copy the sources to ``folder``, and the wheels to ``folder``/wheels."""
+    for path in files():
+        place = folder / path.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+        place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    shutil.copytree(wheels, folder / "wheels")
+
+
+def wheels(cache: Path) -> Path:
+    """The folder with the pinned dependencies, pure Python for any version from 3.10 on; fetched once by pip, which
+    compares their hashes. OSError or CalledProcessError when that fails."""
+    folder = cache / ("wheels-" + hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16])
+    if not folder.exists():
+        draft = folder.with_suffix(f".{os.getpid()}")
+        sys.stderr.write("build: fetching the pinned dependencies from PyPI\n")
+        pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+        pip += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--platform", "any"]
+        pip += ["--implementation", "py", "--abi", "none", "--python-version", "3.10"]
+        subprocess.run([*pip, "--requirement", str(REQUIREMENTS), "--dest", str(draft)], check=True)
+        try:
+            draft.rename(folder)
+        except OSError:  # another process was as quick
+            shutil.rmtree(draft)
+    return folder
