@@ -36,10 +36,11 @@ class FakeHost(Host):
         real.chmod(mode)
 
     def add_process(
-        self, pid: int, *argv: str, ppid: int = 1, unit: str = "", environment: Mapping[str, str] | None = None
+        self, pid: int, *argv: str, ppid: int = 1, group: int = 0, unit: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """A process of the machine, with what /proc tells of it."""
-        self.put(f"/proc/{pid}/stat", f"{pid} ({argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} 1 1 0")
+        self.put(f"/proc/{pid}/stat", f"{pid} ({argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} {group or pid} 1 0")
         self.put(f"/proc/{pid}/cmdline", "\0".join(argv) + "\0")
         self.put(f"/proc/{pid}/environ", "".join(f"{k}={v}\0" for k, v in (environment or {}).items()))
         self.put(f"/proc/{pid}/cgroup", f"0::/system.slice/{unit}\n" if unit else "0::/\n")
@@ -71,7 +72,9 @@ class FakeHost(Host):
         answer = self.answers[max(heads, key=len)]
         return answer(argv) if callable(answer) else answer
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/") -> int:
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/", executable: str | None = None
+    ) -> int:
         self.started.append((tuple(argv), dict(env)))
         pid = 5000 + len(self.started)
         self.add_process(pid, *argv, environment=env)
@@ -85,6 +88,12 @@ class FakeHost(Host):
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         return condition()
+
+    def interfaces(self) -> list[str]:
+        return ["lo", *self.links]
+
+    def nodename(self) -> str:
+        return "guest"
 
     def link(self, ifname: str) -> Link:
         if ifname in self.links:

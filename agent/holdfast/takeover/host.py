@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -28,12 +29,14 @@ COMMAND_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Process:
-    """One process of our network namespace. ``comm`` is the kernel's name for it (15 characters)."""
+    """One process of our network namespace. ``comm`` is the kernel's name for it (15 characters), ``group`` its
+    process group."""
 
     pid: int
     ppid: int
     comm: str
     argv: tuple[str, ...]
+    group: int = 0
 
     @property
     def program(self) -> str:
@@ -152,13 +155,13 @@ class Host:
             status = self.text(f"/proc/{pid}/stat", 4096)
             # proc(5): the name in parentheses may hold anything, so the fields begin after the last one.
             comm, _, fields = status.partition("(")[2].rpartition(")")
-            state, ppid = fields.split()[:2]
+            state, ppid, group = fields.split()[:3]
             argv = tuple((self.read(f"/proc/{pid}/cmdline") or b"").decode("utf-8", "replace").split("\0"))
         except (TakeoverError, ValueError):
             return None
         while argv and not argv[-1]:
             argv = argv[:-1]
-        return Process(pid, int(ppid), comm, argv) if argv and state not in "ZX" else None
+        return Process(pid, int(ppid), comm, argv, int(group)) if argv and state not in "ZX" else None
 
     def environment(self, pid: int) -> dict[str, str]:
         """The environment that ``pid`` was started with."""
@@ -167,6 +170,11 @@ class Host:
 
     def cwd(self, pid: int) -> str:
         return self._link(f"/proc/{pid}/cwd") or "/"
+
+    def executable(self, pid: int) -> str:
+        """The file that ``pid`` runs, "" when that cannot be told or it was replaced meanwhile."""
+        path = self._link(f"/proc/{pid}/exe")
+        return "" if path.endswith(" (deleted)") else path
 
     def unit_of(self, pid: int) -> str:
         """The systemd unit (service or scope) that ``pid`` belongs to, "" for none (proc(5): cgroup)."""
@@ -228,13 +236,15 @@ class Host:
             done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
         )
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/") -> int:
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/", executable: str | None = None
+    ) -> int:
         """Start a program that outlives us, in a session of its own, with exactly this environment; its pid.
-        One that makes itself a daemon ends soon after."""
+        One that makes itself a daemon ends soon after. ``executable`` is the file when argv[0] is but a name."""
         try:
             child = subprocess.Popen(  # noqa: S603
                 list(argv), env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, start_new_session=True,
+                stderr=subprocess.DEVNULL, start_new_session=True, executable=executable,
             )
         except OSError as error:
             raise TakeoverError(f"{argv[0]} cannot be started: {error.strerror}") from None
@@ -273,6 +283,14 @@ class Host:
             return links.find(ifname)
         except OSError as error:
             raise TakeoverError(f"{ifname}: {error.strerror or error}") from None
+
+    def interfaces(self) -> list[str]:
+        """The names of all interfaces."""
+        return [name for _, name in socket.if_nameindex()]
+
+    def nodename(self) -> str:
+        """This machine's name (uname(2))."""
+        return os.uname().nodename
 
     def mac(self, ifname: str) -> bytes:
         return self.link(ifname).mac

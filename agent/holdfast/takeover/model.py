@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
-from typing import TYPE_CHECKING, Protocol, Union
+from typing import TYPE_CHECKING, Protocol, Union, runtime_checkable
 
 if TYPE_CHECKING:
     from holdfast.takeover.host import Host
@@ -121,3 +121,11 @@ class Adapter(Protocol):
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Start it as it was, with ``lease_now`` where it reads its lease, if it reads one. The agent is
         stopped and the ownership undone by then; the address is on the interface."""
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """An adapter that can make its client renew now: what cannot be read is then heard on the wire."""
+
+    def ask_renewal(self, host: Host, found: Found) -> None:
+        """The client sends a REQUEST soon, and keeps all it has, answered or not."""

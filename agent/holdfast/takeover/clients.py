@@ -1,0 +1,73 @@
+"""What the adapters of clients have in common: describe a process, its unit, stop it, start it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from holdfast.takeover.host import Host, Process
+from holdfast.takeover.model import Change, Command, FileChange, Found, Ownership, TakeoverError
+
+RELOAD = ("systemctl", "daemon-reload")
+#: Kept for hand-back: the environment of a daemon is small; what is larger is not needed to start one.
+ENVIRONMENT_LIMIT = 64
+
+
+def found(
+    host: Host, client: str, manager: str, ifname: str, process: Process, evidence: str, *,
+    pids: Sequence[int] = (), facts: Mapping[str, str] | None = None,
+) -> Found:
+    """The description of ``process``; ``pids`` when there are more than its own."""
+    environment = dict(list(host.environment(process.pid).items())[:ENVIRONMENT_LIMIT])
+    return Found(
+        client, manager, ifname, tuple(pids) or (process.pid,), evidence, process.argv, environment,
+        host.cwd(process.pid), own_unit(host, process.pid),
+        {"program": host.executable(process.pid), **(facts or {})},
+    )
+
+
+def own_unit(host: Host, pid: int) -> str:
+    """The service that exists to run ``pid``, "" when it only happens to live in one (a login, cloud-init)."""
+    unit = host.unit_of(pid)
+    if not unit.endswith(".service") or not host.systemd:
+        return ""
+    main = host.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip()
+    return unit if main == str(pid) else ""
+
+
+def unit_ownership(host: Host, client: Found) -> Ownership:
+    """Keep the client's own unit from starting it: by a drop-in now, by not being enabled after a reboot."""
+    if not client.unit:
+        return Ownership()
+    drop_in = FileChange(
+        f"/run/systemd/system/{client.unit}.d/50-holdfast.conf",
+        f"# {client.ifname} is Holdfast's: see `holdfast handback`\n"
+        "[Unit]\nConditionPathExists=!/run/systemd/system\n\n[Service]\nRestart=no\n".encode(),
+    )
+    # Changes are undone in reverse, so the first reload is the one after the drop-in has gone.
+    volatile: tuple[Change, ...] = (Command(RELOAD, RELOAD), drop_in, Command(RELOAD))
+    persistent: tuple[Change, ...] = ()
+    if host.unit_enabled(client.unit) == "enabled":
+        persistent = (Command(("systemctl", "disable", client.unit), ("systemctl", "enable", client.unit)),)
+    return Ownership(volatile, persistent)
+
+
+def stop(host: Host, client: Found) -> None:
+    """SIGKILL to what of ``client.pids`` still is that client. Every other signal may release or flush."""
+    host.kill([pid for pid in client.pids if _still(host, pid, client.client)])
+
+
+def _still(host: Host, pid: int, program: str) -> bool:
+    process = host.process(pid)
+    return process is not None and program in (process.program, process.comm)
+
+
+def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
+    """By its unit when it has one, else by its own command line (``extra`` words added) and environment."""
+    if client.unit:
+        host.run(["systemctl", "reset-failed", client.unit])
+        host.must(["systemctl", "start", "--no-block", client.unit])
+        return
+    if not client.argv:
+        raise TakeoverError(f"how {client.client} was started on {client.ifname} is not known; start it by hand")
+    program = client.facts.get("program") or host.which(client.argv[0])
+    host.start([*client.argv, *extra], client.environment, client.cwd, program or None)
