@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "package.txt"
 
 #: Of the working tree, what a package needs.
-_PARTS = ("agent", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
+_PARTS = ("agent", "cloud-init", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
 
 
 def version() -> str:
@@ -46,7 +46,9 @@ def files() -> Iterator[Path]:
     for part in _PARTS:
         top = ROOT / part
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".pyc", ".swp"):
+            inside = path.relative_to(ROOT).parts
+            # Caches and editors' files, which are ignored by git too.
+            if path.is_file() and "__pycache__" not in inside and not any(name.startswith(".") for name in inside):
                 yield path
 
 

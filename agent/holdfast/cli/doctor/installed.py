@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import stat
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME, CONFIG_PARTS
 from holdfast.settings.load import SIZE_LIMIT, load
 from holdfast.settings.model import Settings, SettingsError
 
-SITE = "/usr/lib/holdfast/site"
 AGENT = "/usr/lib/holdfast/agent"
-DPKG_INFO = "/var/lib/dpkg/info"
+DPKG_SUMS = "/var/lib/dpkg/info/holdfast.md5sums"
 CLEAN_HOOK = "/etc/cloud/clean.d/50-holdfast"
 SERVICE, TEMPLATE, WAIT = "holdfast.service", "holdfast@.service", "holdfast-wait-online.service"
 #: Files of a package whose checksums are compared; the package has some hundreds.
@@ -28,13 +26,13 @@ def check_package(tree: Tree) -> Iterator[Finding]:
     sums = dict(list(_checksums(tree))[:FILE_LIMIT])
     if not sums:
         if tree.is_file(AGENT):
-            yield Finding("package", NOTE, f"{AGENT} is there, and no list of checksums to compare it with")
+            yield Finding("package", NOTE, f"{AGENT} is there; its package is checked with `rpm --verify holdfast`")
         elif units.exists(tree, TEMPLATE):
             yield Finding("package", NOTE, "Holdfast was not installed by a package; its files are not checked")
         else:
             yield Finding("package", BAD, "Holdfast is not installed", "install its .deb or .rpm")
         return
-    wrong = sorted(path for path, (kind, digest) in sums.items() if _digest(tree, path, kind) != digest)
+    wrong = sorted(path for path, digest in sums.items() if _digest(tree, path) != digest)
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         yield Finding("package", BAD, f"{wrong[0]}{more}: missing or changed since it was installed",
@@ -43,28 +41,17 @@ def check_package(tree: Tree) -> Iterator[Finding]:
         yield Finding("package", OK, f"{len(sums)} files are as they were installed")
 
 
-def _checksums(tree: Tree) -> Iterator[tuple[str, tuple[str, bytes]]]:
-    """(path, (algorithm, digest)) from dpkg's list, and from pip's RECORD, which every package carries."""
-    for line in (tree.text(f"{DPKG_INFO}/holdfast.md5sums") or "").splitlines():
+def _checksums(tree: Tree) -> Iterator[tuple[str, str]]:
+    """(path, MD5 in hexadecimal) from dpkg's list; files that an administrator edits are not in it."""
+    for line in (tree.text(DPKG_SUMS) or "").splitlines():
         digest, _, path = line.partition("  ")
-        if len(digest) == 32 and path:
-            yield f"/{path}", ("md5", bytes.fromhex(digest) if _is_hex(digest) else b"")
-    for name in tree.names(SITE):
-        if name.startswith("holdfast-") and name.endswith(".dist-info"):
-            for line in (tree.text(f"{SITE}/{name}/RECORD") or "").splitlines():
-                path, _, rest = line.partition(",")
-                digest = rest.split(",")[0].removeprefix("sha256=")
-                if path.startswith("holdfast/") and digest:
-                    yield f"{SITE}/{path}", ("sha256", base64.urlsafe_b64decode(digest + "=" * (-len(digest) % 4)))
+        if path:
+            yield f"/{path}", digest
 
 
-def _is_hex(text: str) -> bool:
-    return all(char in "0123456789abcdef" for char in text)
-
-
-def _digest(tree: Tree, path: str, kind: str) -> bytes | None:
+def _digest(tree: Tree, path: str) -> str | None:
     data = tree.read(path)
-    return None if data is None else hashlib.new(kind, data, usedforsecurity=False).digest()
+    return None if data is None else hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def check_user(tree: Tree) -> Iterator[Finding]:
