@@ -138,7 +138,8 @@ class Machine:
         self.far = Namespace("far")
         self._stack.callback(self.far.close)
         self.site.server.run(lambda: self.site.server.rtnl.add_veth("far0", "eth0", self.far.fd))
-        for command in ("ip addr add 198.51.100.1/24 dev far0", "ip link set far0 up"):
+        for command in ("ip addr add 198.51.100.1/24 dev far0", "ip link set far0 up",
+                        f"ip route add {VIRTUAL} dev {BRIDGE}"):
             self.site.on_server(*command.split())
         for command in (f"ip addr add {FAR}/24 dev eth0", "ip link set eth0 up", "ip route add default via 198.51.100.1"):
             self.far.output(command.split())
