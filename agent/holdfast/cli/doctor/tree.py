@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -35,10 +35,10 @@ class Tree:
 
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
         """A regular file's bytes, at most ``limit``; None when there is no such file. OSError otherwise."""
-        with self._resolved(path) as fd:
-            if fd is None or not stat.S_ISREG(os.fstat(fd).st_mode):
+        with self._opened(path, stat.S_ISREG, os.O_RDONLY) as fd:
+            if fd is None:
                 return None
-            with open(f"/proc/self/fd/{fd}", "rb") as file:
+            with open(fd, "rb", closefd=False) as file:
                 return file.read(limit)
 
     def text(self, path: str) -> str | None:
@@ -48,7 +48,7 @@ class Tree:
 
     def mode(self, path: str) -> int | None:
         """st_mode of what the path leads to, None when there is nothing."""
-        with self._resolved(path) as fd:
+        with self._opened(path, lambda _: True, os.O_PATH) as fd:
             return None if fd is None else os.fstat(fd).st_mode
 
     def is_file(self, path: str) -> bool:
@@ -58,59 +58,67 @@ class Tree:
 
     def names(self, path: str) -> list[str]:
         """The sorted names in a folder; empty when there is none."""
-        with self._resolved(path) as fd:
-            if fd is None or not stat.S_ISDIR(os.fstat(fd).st_mode):
+        with self._opened(path, stat.S_ISDIR, os.O_RDONLY) as fd:
+            if fd is None:
                 return []
-            with os.scandir(f"/proc/self/fd/{fd}") as entries:
+            with os.scandir(fd) as entries:
                 return sorted(entry.name for entry in islice(entries, NAME_LIMIT))
 
     def link(self, path: str) -> str | None:
         """Where a symbolic link says it leads; None when it is none."""
         folder, name = os.path.split(path)
-        with self._resolved(folder) as fd:
+        with self._opened(folder, stat.S_ISDIR, os.O_PATH) as fd:
             try:
                 return None if fd is None else os.readlink(name, dir_fd=fd)
             except OSError:
                 return None
 
     @contextmanager
-    def _resolved(self, path: str) -> Iterator[int | None]:
-        """An O_PATH descriptor of what ``path`` leads to inside the root, None when it leads nowhere."""
-        stack: list[int] = []
+    def _opened(self, path: str, kind: Callable[[int], bool], flags: int) -> Iterator[int | None]:
+        """A descriptor of what ``path`` leads to inside the root, None when it leads nowhere or is not of ``kind``.
+        Nothing but that kind is ever opened: a device or a pipe could do something then."""
+        way: list[tuple[int, str]] = []
         try:
-            yield self._walk(path, stack)
+            if not self._walk(path, way) or not kind(os.fstat(way[-1][0] if way else self._fd).st_mode):
+                yield None
+                return
+            above, name = (way[-2][0] if len(way) > 1 else self._fd), (way[-1][1] if way else ".")
+            fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+            try:
+                yield fd if kind(os.fstat(fd).st_mode) else None
+            finally:
+                os.close(fd)
         finally:
-            for fd in stack:
+            for fd, _ in way:
                 os.close(fd)
 
-    def _walk(self, path: str, stack: list[int]) -> int | None:
+    def _walk(self, path: str, way: list[tuple[int, str]]) -> bool:
+        """Fill ``way`` with an O_PATH descriptor and the name of each step below the root; False: it leads nowhere."""
         todo, links, parts = path.split("/")[::-1], 0, 0
         while todo:
             part = todo.pop()
             if part in ("", "."):
                 continue
             if part == "..":
-                if stack:
-                    os.close(stack.pop())
+                if way:
+                    os.close(way.pop()[0])
                 continue
             parts += 1
             try:
-                fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=stack[-1] if stack else self._fd)
+                fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=way[-1][0] if way else self._fd)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-                    return None
+                    return False
                 raise
-            stack.append(fd)
-            if parts > PART_LIMIT:
-                return None
+            way.append((fd, part))
             if stat.S_ISLNK(os.fstat(fd).st_mode):
                 target = os.readlink("", dir_fd=fd)
-                os.close(stack.pop())
+                os.close(way.pop()[0])
                 links += 1
-                if links > LINK_LIMIT:
-                    return None
                 if target.startswith("/"):
-                    while stack:
-                        os.close(stack.pop())
+                    while way:
+                        os.close(way.pop()[0])
                 todo += target.split("/")[::-1]
-        return stack[-1] if stack else self._fd
+            if parts > PART_LIMIT or links > LINK_LIMIT:
+                return False
+        return True
