@@ -7,12 +7,11 @@ that no umask decides them.
 
 from __future__ import annotations
 
+import gzip
 import os
-import shutil
-import stat
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +49,15 @@ done
 exec /usr/bin/python3 "$@"
 """
 
+#: Debian has py3compile.
+BYTE_COMPILE = """\
+#!/bin/sh
+# Byte-code for the Python that is used, made when this package or a Python is installed.
+set -e
+find /usr/lib/holdfast/site -depth -name __pycache__ -exec rm -r {} +
+exec /usr/libexec/holdfast/python -IS -m compileall -q /usr/lib/holdfast/site
+"""
+
 
 class Flavour(NamedTuple):
     """Where the families of distributions differ. Folders are relative to the root."""
@@ -57,17 +65,17 @@ class Flavour(NamedTuple):
     python: str
     programs: str
     zsh: str
-    doc: str
+    licences: bool
     apparmor: bool
 
 
 FLAVOURS = {
     "deb": Flavour("/usr/bin/python3", "usr/lib/holdfast", "usr/share/zsh/vendor-completions",
-                   "usr/share/doc/holdfast", apparmor=True),
+                   licences=False, apparmor=True),
     # /usr/libexec is bin_t for SELinux, so that systemd starts what is there as an unconfined service;
     # /usr/lib is lib_t, and would run as systemd itself. /usr/lib/holdfast has links.
     "rpm": Flavour("/usr/libexec/holdfast/python", "usr/libexec/holdfast", "usr/share/zsh/site-functions",
-                   "usr/share/doc/holdfast", apparmor=False),
+                   licences=True, apparmor=False),
 }
 
 
@@ -138,7 +146,7 @@ def licences(sources: Path) -> Iterator[tuple[str, str]]:
         with zipfile.ZipFile(wheel) as archive:
             for name in sorted(archive.namelist()):
                 if ".dist-info/licenses/" in name and not name.endswith("/"):
-                    yield f"{name.split('.dist-info')[0]} {Path(name).name}", archive.read(name).decode()
+                        yield f"{name.split('.dist-info')[0]}.{Path(name).name}", archive.read(name).decode()
 
 
 def programs(payload: Payload) -> None:
@@ -153,8 +161,9 @@ def programs(payload: Payload) -> None:
     payload.write(f"{flavour.programs}/dns", launcher("holdfast.runtime.dns"), 0o755)
     if flavour.programs != "usr/lib/holdfast":
         payload.write(f"{flavour.programs}/python", CHOOSE_PYTHON, 0o755)
+        payload.write(f"{flavour.programs}/byte-compile", BYTE_COMPILE, 0o755)
         for name in ("agent", "dns"):
-            payload.link(f"usr/lib/holdfast/{name}", f"/{flavour.programs}/{name}")
+            payload.link(f"usr/lib/holdfast/{name}", f"../../libexec/holdfast/{name}")
 
 
 def systemd(payload: Payload) -> None:
@@ -190,12 +199,16 @@ def documentation(payload: Payload) -> None:
     from holdfast_build import completions, manual  # noqa: PLC0415 - as above
 
     for name, text in manual.pages():
-        payload.write(f"usr/share/man/man{name[-1]}/{name}", text)
+        payload.write(f"usr/share/man/man{name[-1]}/{name}.gz", gzip.compress(text.encode(), 9, mtime=0))
     for shell, path in (("bash", "usr/share/bash-completion/completions/holdfast"),
                         ("zsh", f"{payload.flavour.zsh}/_holdfast"),
                         ("fish", "usr/share/fish/vendor_completions.d/holdfast.fish")):
         payload.write(path, completions.script(shell))
-    payload.copy("monitoring/holdfast.rules.yml", f"{payload.flavour.doc}/examples/holdfast.rules.yml")
+    payload.copy("monitoring/holdfast.rules.yml", "usr/share/doc/holdfast/examples/holdfast.rules.yml")
+    if payload.flavour.licences:  # Debian has them in its copyright file
+        payload.write("usr/share/licenses/holdfast/LICENSE", (payload.sources / "LICENSE").read_bytes())
+        for name, text in licences(payload.sources):
+            payload.write(f"usr/share/licenses/holdfast/{name}", text)
 
 
 def main(argv: list[str]) -> int:

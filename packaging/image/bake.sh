@@ -1,0 +1,33 @@
+#!/bin/sh
+# Bakes Holdfast into the system it runs in: as root in an image's chroot, in a guest that Packer has booted, from
+# virt-customize or from mkosi.
+#   bake.sh [PACKAGE]     a .deb or .rpm file; without one the package is installed already, or in a repository
+# It installs the package, copies the drop-ins that keep other network managers off the links (every Ethernet link
+# gets its address from Holdfast then), and enables the units. It starts nothing and touches no interface.
+set -eu
+package=${1:-}
+say() { echo "bake.sh: $*" >&2; }
+
+install_package() {
+    if command -v apt-get >/dev/null; then
+        DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends install "$1"
+    elif command -v dnf >/dev/null; then
+        dnf --assumeyes install "$1"
+    else
+        yum --assumeyes install "$1"
+    fi
+}
+
+if [ -n "$package" ]; then
+    case $package in /*) ;; *) package=$PWD/$package ;; esac
+    [ -f "$package" ] || { say "there is no file $package"; exit 1; }
+    install_package "$package"
+elif ! [ -x /usr/bin/holdfast ]; then
+    install_package holdfast
+fi
+
+cp -R /usr/share/holdfast/image/. /
+if command -v restorecon >/dev/null; then
+    restorecon -R /etc/holdfast /etc/cloud /etc/systemd /etc/NetworkManager || say "restorecon failed; relabel the image"
+fi
+systemctl enable holdfast.service holdfast-wait-online.service

@@ -1,0 +1,15 @@
+#!/bin/sh
+# A shell provisioner for Packer: bakes Holdfast into the machine that Packer has booted, and makes it a template.
+# Packer copies the package and bake.sh into /var/tmp first; see holdfast.pkr.hcl. The machine keeps the DHCP client
+# it has until it is shut down: nothing of Holdfast is started here.
+set -eu
+package=$(ls /var/tmp/holdfast*.deb /var/tmp/holdfast*.rpm 2>/dev/null | head -n 1)
+sh /var/tmp/bake.sh "$package"
+rm -f /var/tmp/bake.sh "$package"
+if command -v cloud-init >/dev/null; then
+    cloud-init clean --logs --machine-id # calls `holdfast clean` too
+else
+    holdfast clean
+    : >/etc/machine-id
+fi
+holdfast doctor --image /
