@@ -85,6 +85,18 @@ def test_an_applet_of_busybox_is_called_by_its_name(dev: ModuleType, tmp_path: P
     assert done.stdout == "udhcpd -f\n"
 
 
+def test_an_unpacked_program_is_told_where_its_files_are(dev: ModuleType, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "usr/bin").mkdir(parents=True)
+    program = root / "usr/bin/qemu-system-x86_64"
+    program.write_text('#!/bin/sh\necho "$QEMU_MODULE_DIR" "$@"\n')
+    program.chmod(0o755)
+    dev.wrap("qemu-system-x86_64", root)
+    done = subprocess.run([tmp_path / "bin/qemu-system-x86_64", "-m"], capture_output=True, text=True, check=True)
+    modules, data = root / "usr/lib/x86_64-linux-gnu/qemu", root / "usr/share"
+    assert done.stdout == f"{modules} -L {data}/qemu -L {data}/seabios -m\n"
+
+
 def test_programs_run_without_the_caller_s_python_settings(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONSTARTUP", "/nowhere")
     environment = dev.environment_for_tests()

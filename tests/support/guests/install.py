@@ -1,0 +1,61 @@
+"""Holdfast in a guest: the files of the package, from the sources as they are, and what its scripts do with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support.guests.guest import Guest
+from tests.support.guests.place import IMAGES, ROOT, locked
+
+_PACKAGING = ROOT / "packaging"
+
+
+def payload() -> Path:
+    """The package's root folder, made once for each state of the sources."""
+    sources = _ask("import holdfast_build.sources as s; print(s.digest())")
+    folder = IMAGES / f"payload-{sources}"
+    if not folder.exists():
+        with locked(IMAGES / "payload.lock"):
+            if not folder.exists():
+                for other in IMAGES.glob("payload-*"):
+                    shutil.rmtree(other, ignore_errors=True)
+                _build(folder)
+    return folder
+
+
+def install(guest: Guest) -> None:
+    """Put Holdfast into a booted guest; nothing is started or enabled."""
+    guest.push_tree(payload(), "/")
+    guest.shell(
+        "systemd-sysusers && systemd-tmpfiles --create && python3 -m compileall -q /usr/lib/holdfast/site "
+        "&& systemctl daemon-reload",
+        timeout=120,
+    )
+
+
+def _build(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=IMAGES) as temporary:
+        staged, draft = Path(temporary, "sources"), Path(temporary, "root")
+        _ask(
+            "import sys, pathlib, holdfast_build.sources as s; "
+            "s.stage(pathlib.Path(sys.argv[1]), s.wheels(pathlib.Path(sys.argv[2])))",
+            str(staged), str(IMAGES),
+        )
+        subprocess.run(
+            [sys.executable, "-m", "holdfast_build.payload", str(staged), str(draft), "deb"],
+            check=True, cwd=staged, env={**os.environ, "PYTHONPATH": str(staged / "packaging")},
+        )
+        draft.rename(folder)
+
+
+def _ask(code: str, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(_PACKAGING)},
+    )
+    return done.stdout.strip()
