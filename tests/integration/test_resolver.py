@@ -13,7 +13,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,18 @@ from typing import Any
 import pytest
 from jeepney import HeaderFields, MessageType, message_bus, new_error, new_method_return
 from jeepney.io.blocking import open_dbus_connection
-from tests.support.leases import make_spec
 from tests.support.servers import wait_until
 
 from holdfast.lab.netns import Namespace, connect
 from holdfast.network import ResolverError
-from holdfast.network.resolvconf import ResolvConf
+from holdfast.network.resolvconf import Names, ResolvConf
 from holdfast.network.resolved import PATH, SERVICE, Resolved
 from holdfast.network.resolver import Resolver, ladder
 from holdfast.runtime import atomic
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon (package dbus)")
 
-SPEC = replace(
-    make_spec(), dns=(IPv4Address("10.0.0.2"), IPv4Address("10.0.0.3")), search=("example.org",)
-)
+NAMES = Names((IPv4Address("10.0.0.2"), IPv4Address("10.0.0.3")), ("example.org",), default_route=True)
 RESOLVED = "/lib/systemd/systemd-resolved"
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -99,23 +95,23 @@ def test_the_ladder_climbs_to_resolved_when_it_comes_up(bus: Path, tmp_path: Pat
     file.write_text("nameserver 192.0.2.53\n")
     plain = ResolvConf(str(tmp_path / "saved"), atomic.write, path=str(file), interfaces=lambda: ["eth0"])
     resolver = Resolver([Resolved(str(bus)), plain])
-    assert resolver.publish("eth0", 2, SPEC) == "resolv.conf"
+    assert resolver.publish("eth0", 2, NAMES) == "resolv.conf"
     assert "nameserver 10.0.0.2\n" in file.read_text()
     service = StandIn(bus)
     try:
-        assert resolver.publish("eth0", 2, SPEC) == "systemd-resolved"
+        assert resolver.publish("eth0", 2, NAMES) == "systemd-resolved"
         assert file.read_text() == "nameserver 192.0.2.53\n"
         assert service.links == {2: {
             "SetLinkDNS": [(2, b"\x0a\0\0\x02"), (2, b"\x0a\0\0\x03")],
             "SetLinkDomains": [("example.org", False)], "SetLinkDefaultRoute": True,
         }}
         with pytest.raises(ResolverError, match="systemd-networkd"):
-            resolver.publish("eth9", 999, SPEC)
+            resolver.publish("eth9", 999, NAMES)
         assert resolver.withdraw("eth0", 2) == "systemd-resolved"
         assert service.links == {}
     finally:
         service.close()
-    assert resolver.publish("eth0", 2, SPEC) == "resolv.conf"
+    assert resolver.publish("eth0", 2, NAMES) == "resolv.conf"
 
 
 def _own_users() -> None:
@@ -145,7 +141,7 @@ def test_on_a_machine_of_systemd_resolved(program: str, tmp_path: Path) -> None:
 
         def publish() -> str:
             try:
-                return client.run(lambda: resolver.publish("eth0", ifindex, SPEC))
+                return client.run(lambda: resolver.publish("eth0", ifindex, NAMES))
             except ResolverError as error:
                 return "later" if error.temporary else "refused"
 

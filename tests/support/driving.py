@@ -13,12 +13,13 @@ from holdfast.core import actions as act
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
 from holdfast.core.events import Received
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome
-from holdfast.network import LinkError, ResolverError
+from holdfast.network import LinkError
 from holdfast.network.fake import FakeKernel
 from holdfast.network.link import Link
 from holdfast.network.spec import NetworkSpec, spec_from_lease
+from holdfast.runtime.arpsocket import Claim
 from holdfast.runtime.configuring import Tools
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.ports import Parts, Remembered
@@ -136,9 +137,9 @@ class MemoryStore:
     def load(self) -> Remembered | None:
         return self.kept
 
-    def save(self, lease: Lease, path: ServerPath | None) -> None:
+    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None:
         self._check()
-        self.kept = Remembered(lease, path, self.client_id)
+        self.kept = Remembered(lease, path, self.client_id, gateway)
 
     def forget(self) -> None:
         self._check()
@@ -157,6 +158,7 @@ class MemorySockets:
         self.listener, self.host = listener, host
         self.sent: list[act.Transmit] = []
         self.arp: list[str] = []
+        self.asked: list[act.AskGateway] = []
         self.watched: tuple[IPv4Address, ...] = ()
         self.errors: dict[str, int] = {}
         self.port_error: int | None = None
@@ -188,7 +190,15 @@ class MemorySockets:
         self._check("arp")
         self.arp.append(f"announce {address}")
 
-    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
+    def ask_gateway(self, action: act.AskGateway) -> None:
+        self._check("arp")
+        self.asked.append(action)
+        if self.host.gateway_mac is not None and action.mac in (None, self.host.gateway_mac):
+            claim = Claim(action.gateway, self.host.gateway_mac, probe=False, gateway=True)
+            key = ("gateway", len(self.asked))
+            self.host.loop.set_timer(key, self.host.clock.now + 0.001, lambda: self.listener.on_claim(claim))
+
+    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
         self._check("arp")
         self.watched = addresses
 
@@ -210,21 +220,20 @@ class MemoryResolver:
 
     def __init__(self) -> None:
         self.published: list[NetworkSpec] = []
+        self.names: list[str] = []
         self.withdrawn = 0
-        self.error: ResolverError | None = None
-        self.name = "systemd-resolved"
+        self.error: OSError | None = None
 
-    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str:
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
         if self.error is not None:
             raise self.error
         self.published.append(spec)
-        return self.name
+        self.names.append(ifname)
 
-    def withdraw(self, ifname: str, ifindex: int) -> str:
+    def withdraw(self, ifname: str, ifindex: int) -> None:
         if self.error is not None:
             raise self.error
         self.withdrawn += 1
-        return self.name
 
 
 class Host:
@@ -241,6 +250,7 @@ class Host:
         self.config = config or ClientConfig(chaddr=MAC, client_id=b"\x01" + MAC, acd="off")
         self.lease_time, self.silent, self.deaf_to_unicast = lease_time, False, False
         self.find_error: LinkError | None = None
+        self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
         self.addresses_on_link: set[IPv4Address] = set()
         self.driver = Driver("eth0", self.loop, self.notes, self._parts())

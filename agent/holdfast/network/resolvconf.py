@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from ipaddress import IPv4Address
 from typing import Callable, NamedTuple, Protocol
 
 from holdfast.network import ResolverError
-from holdfast.network.spec import NetworkSpec
 
 #: Where resolvconf and openresolv are, by distribution.
 RESOLVCONF = ("/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf")
@@ -45,6 +45,14 @@ class Target(NamedTuple):
 
     ifname: str
     ifindex: int
+
+
+class Names(NamedTuple):
+    """What a lease says about names. ``default_route``: queries about any domain may go to these servers."""
+
+    dns: tuple[IPv4Address, ...]
+    search: tuple[str, ...]
+    default_route: bool
 
 
 Write = Callable[[str, bytes, int], None]
@@ -82,9 +90,9 @@ class Resolvconf:
     def __init__(self, places: tuple[str, ...] = RESOLVCONF, run: Run = run) -> None:
         self._places, self._run = places, run
 
-    def publish(self, link: Target, spec: NetworkSpec) -> bool:
+    def publish(self, link: Target, names: Names) -> bool:
         """Add or replace the record. False when there is no resolvconf. Raises ResolverError."""
-        return self._call("-a", link.ifname, _body(spec.search, tuple(map(str, spec.dns))))
+        return self._call("-a", link.ifname, _body(names.search, tuple(map(str, names.dns))))
 
     def withdraw(self, link: Target) -> bool:
         """Remove the record. False when there is no resolvconf. Raises ResolverError."""
@@ -130,7 +138,7 @@ class ResolvConf:
         self._saved, self._write, self._path = saved, write, path
         self._managed, self._interfaces = managed, interfaces
 
-    def publish(self, link: Target, spec: NetworkSpec) -> bool:
+    def publish(self, link: Target, names: Names) -> bool:
         """Put our servers in. Always True. Raises ResolverError when the file is another's, or on errors."""
         target = self._target()
         try:
@@ -141,7 +149,7 @@ class ResolvConf:
             records = _records(text or "") if ours else {}
             there = self._interfaces()
             records = {name: record for name, record in records.items() if name in there}
-            records[link.ifname] = _Record(tuple(map(str, spec.dns)), spec.search)
+            records[link.ifname] = _Record(tuple(map(str, names.dns)), names.search)
             self._replace(target, text, _rendered(records))
         except OSError as error:
             raise self._error(error) from None

@@ -13,13 +13,12 @@ import socket
 from typing import Any
 
 from holdfast.network import ResolverError
-from holdfast.network.resolvconf import Target
-from holdfast.network.spec import NetworkSpec
+from holdfast.network.resolvconf import Names, Target
 
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 SERVICE, PATH, MANAGER = "org.freedesktop.resolve1", "/org/freedesktop/resolve1", "org.freedesktop.resolve1.Manager"
 
-#: Seconds for one message from the bus. resolved answers at once; the protocol's timers wait meanwhile.
+#: Seconds for one message from the bus. resolved answers at once.
 TIMEOUT = 2.0
 
 #: Messages read while waiting for one reply. A fresh connection that subscribes to nothing gets the reply
@@ -35,15 +34,15 @@ class Resolved:
     def __init__(self, bus: str = SYSTEM_BUS) -> None:
         self._bus = bus
 
-    def publish(self, link: Target, spec: NetworkSpec) -> bool:
+    def publish(self, link: Target, names: Names) -> bool:
         """Give the link its servers and domains. False when resolved does not run. Raises ResolverError."""
-        servers = [(socket.AF_INET, server.packed) for server in spec.dns]
-        domains = [(domain, False) for domain in spec.search]  # False: to be searched, not only routed by
+        servers = [(socket.AF_INET, server.packed) for server in names.dns]
+        domains = [(domain, False) for domain in names.search]  # False: to be searched, not only routed by
         calls: list[tuple[str, str, tuple[Any, ...]]] = [
             ("SetLinkDNS", "ia(iay)", (link.ifindex, servers)),
             ("SetLinkDomains", "ia(sb)", (link.ifindex, domains)),
         ]
-        if any(route.destination.prefixlen == 0 for route in spec.routes):
+        if names.default_route:
             calls.append(("SetLinkDefaultRoute", "ib", (link.ifindex, True)))
         return self._call(link.ifname, calls)
 

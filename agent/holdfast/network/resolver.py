@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Protocol, Sequence
+from typing import Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
-from holdfast.network.resolvconf import ResolvConf, Resolvconf, Target, Write
+from holdfast.network.resolvconf import Names, ResolvConf, Resolvconf, Target, Write
 from holdfast.network.resolved import Resolved
-from holdfast.network.spec import NetworkSpec
 
 
 class Backend(Protocol):
@@ -21,7 +20,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str: ...
-    def publish(self, link: Target, spec: NetworkSpec) -> bool: ...
+    def publish(self, link: Target, names: Names) -> bool: ...
     def withdraw(self, link: Target) -> bool: ...
 
 
@@ -33,21 +32,31 @@ def ladder(state_directory: str, write: Write) -> tuple[Backend, ...]:
 
 
 class Resolver:
-    """Publishes what leases say about names, for any number of interfaces. Remembers where."""
+    """Publishes what leases say about names, for any number of interfaces. ``used`` is where an earlier one
+    published: ifindex -> (the backend's name, the interface's name)."""
 
-    def __init__(self, backends: Sequence[Backend]) -> None:
+    def __init__(self, backends: Sequence[Backend], used: Mapping[int, tuple[str, str]] | None = None) -> None:
         self._backends = backends
-        self._used: dict[int, tuple[Backend, Target]] = {}
+        by_name = {backend.name: backend for backend in backends}
+        self._used = {
+            ifindex: (by_name[name], Target(ifname, ifindex))
+            for ifindex, (name, ifname) in (used or {}).items() if name in by_name
+        }
 
-    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str:
-        """Hand on the spec's servers and domains; the backend's name. A spec without any withdraws what
-        was there. When another backend than last time is there (resolved comes up during boot), the
-        former one is cleaned. Raises ResolverError."""
-        if not spec.dns and not spec.search:
+    @property
+    def used(self) -> dict[int, tuple[str, str]]:
+        """Where names are published now, for a later Resolver."""
+        return {ifindex: (backend.name, link.ifname) for ifindex, (backend, link) in self._used.items()}
+
+    def publish(self, ifname: str, ifindex: int, names: Names) -> str:
+        """Hand on servers and domains; the backend's name. Without any, what was there is withdrawn. When
+        another backend than last time is there (resolved comes up during boot), the former one is cleaned.
+        Raises ResolverError."""
+        if not names.dns and not names.search:
             return self.withdraw(ifname, ifindex)
         link = Target(ifname, ifindex)
         for backend in self._backends:
-            if backend.publish(link, spec):
+            if backend.publish(link, names):
                 former = self._used.get(ifindex)
                 if former is not None and former != (backend, link):
                     with suppress(ResolverError):
@@ -57,7 +66,7 @@ class Resolver:
         raise ResolverError("nowhere to publish name servers")
 
     def withdraw(self, ifname: str, ifindex: int) -> str:
-        """Take back what was published; the backend's name, "" when there was nothing. After a restart
+        """Take back what was published; the backend's name, "" when there was nothing. Where it is not known
         only the last rung is cleaned, whose file says that it is ours: settings in resolved or resolvconf
         could by now be somebody else's. Raises ResolverError."""
         backend, link = self._used.get(ifindex) or (self._backends[-1], Target(ifname, ifindex))

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from random import Random
 
 from holdfast.core.client import Client
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.observe.log import Log
     from holdfast.observe.report import InterfaceReporter
     from holdfast.runtime.ports import Kernel, Loop, Remembered, Reporter, Resolver
+    from holdfast.runtime.publishing import Publisher
 
 
 def make_parts(
@@ -104,13 +106,13 @@ def _no_resolver() -> None:
     """Name servers are not used."""
 
 
-def make_resolver(state_dir: str) -> Resolver:
+def make_publisher(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> Publisher:
     """One for all interfaces, because there is one /etc/resolv.conf."""
-    from holdfast.network.resolver import Resolver as Publisher  # noqa: PLC0415 - D-Bus, when there are servers
-    from holdfast.network.resolver import ladder  # noqa: PLC0415
-    from holdfast.runtime import atomic  # noqa: PLC0415
+    from holdfast.runtime import publishing  # noqa: PLC0415 - when there is a lease
 
-    return Publisher(ladder(state_dir, atomic.write))
+    spool, state = os.path.join(runtime_dir, "dns"), state_dir.rstrip("/") + "-dns"
+    start = partial(publishing.start_program, spool, state) if os.geteuid() == 0 else None
+    return publishing.Publisher(spool, loop, say, start)
 
 
 def _port_holder() -> str:

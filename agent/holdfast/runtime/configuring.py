@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.network import KernelError, ResolverError
+from holdfast.network import KernelError
 from holdfast.runtime.retry import Backoff
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 #: Leases that one after the other could not wholly be configured, and of which something may be left.
 TRIED_MAX = 8
-
-#: The backend that keeps what it was told; the files of the others are looked at again at each renewal.
-RESOLVED = "systemd-resolved"
 
 
 class Tools:
@@ -50,21 +47,29 @@ class Configurator:
         self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
         self._removing = Backoff(0.25, 5.0)
-        self._published: tuple[object, ...] | None = None
-        self._backend = ""
         self._publishing = Backoff(1.0, 60.0)
 
     def attach(self, link: Link) -> None:
         """From now on this is the link. Nothing of ours is known to be on a new one."""
-        if self._link is None or self._link.ifindex != link.ifindex:
+        former = self._link
+        if former is None or former.ifindex != link.ifindex:
             self.detach()
         self._link = link
+        if former is not None and former.name != link.name and self.spec is not None:
+            self._plan_publish()
 
     def detach(self) -> None:
         """The link is gone, and all that was on it."""
+        if self._link is not None and self.spec is not None:
+            self.spec = None
+            self._publish()
+        self.close()
+
+    def close(self) -> None:
+        """Let go without touching what is configured."""
         if self._kernel is not None:
             self._kernel.close()
-        self._kernel = self._link = self.spec = self._published = None
+        self._kernel = self._link = self.spec = None
         self._tried, self._leftovers = [], []
         for what in ("remove", "publish"):
             self._loop.set_timer((self, what), None, self._remove)
@@ -141,39 +146,27 @@ class Configurator:
                 self._reporter.line(5, text)
 
     def _plan_publish(self) -> None:
-        """In the next round of the loop: a resolver that is slow to answer must not hold up the packets
-        and answers of this one."""
+        """In the next round of the loop: the packets and answers of this one come first."""
         self._loop.set_timer((self, "publish"), self._loop.now(), self._publish)
 
     def _publish(self) -> None:
-        """Hand the name servers on when they changed, or when resolved may have come up since (it starts
-        after us at boot). A failure is a notice and a retry."""
+        """Hand the name servers on. A failure is a notice and a retry."""
         resolver = self._tools.resolver()
         if self._link is None or resolver is None:
             return
-        spec = self.spec
-        wanted = None if spec is None else (spec.dns, spec.search, spec.domain)
-        if wanted == self._published and (spec is None or self._backend == RESOLVED):
-            return
         try:
-            if spec is not None:
-                self._backend = resolver.publish(self._link.name, self._link.ifindex, spec)
+            if self.spec is not None:
+                resolver.publish(self._link.name, self._link.ifindex, self.spec)
             else:
-                self._backend = resolver.withdraw(self._link.name, self._link.ifindex)
-        except (ResolverError, OSError) as error:
+                resolver.withdraw(self._link.name, self._link.ifindex)
+        except OSError as error:
             if not self._publishing.failures:
-                self._reporter.line(4, f"name servers: {error}; trying again")
-            pause = self._publishing.failed()
-            if getattr(error, "temporary", False):  # else the next renewal is soon enough
-                self._loop.set_timer((self, "publish"), self._loop.now() + pause, self._publish)
+                self._reporter.line(4, f"name servers: {error.filename or 'the file'} cannot be written: "
+                                       f"{error.strerror}; trying again")
+            self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
             return
-        self._published = wanted
         if self._publishing.succeeded():
-            self._reporter.line(5, "name servers are published")
-
-    def close(self) -> None:
-        """Let go without touching what is configured."""
-        self.detach()
+            self._reporter.line(5, "name servers: the file is written again")
 
 
 def _without(specs: list[NetworkSpec], wanted: NetworkSpec) -> list[NetworkSpec]:

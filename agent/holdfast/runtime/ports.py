@@ -13,9 +13,9 @@ from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
-    from holdfast.core.actions import Dropped, Noticed, Transitioned, Transmit
+    from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
     from holdfast.core.client import Client
-    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.core.lease import Gateway, Lease, ServerPath
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
@@ -32,6 +32,7 @@ class Remembered(NamedTuple):
     lease: Lease
     path: ServerPath | None
     client_id: bytes
+    gateway: Gateway | None = None
 
 
 class Reporter(Protocol):
@@ -63,11 +64,11 @@ class Kernel(Protocol):
 
 
 class Resolver(Protocol):
-    """Name servers and search domains (network/resolver.py); the answer names the backend used.
-    Errors are ResolverError."""
+    """Name servers and search domains (``publishing.Publisher``): what is wanted, not waited for. Errors are
+    OSError."""
 
-    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> str: ...
-    def withdraw(self, ifname: str, ifindex: int) -> str: ...
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None: ...
+    def withdraw(self, ifname: str, ifindex: int) -> None: ...
 
 
 class Store(Protocol):
@@ -76,7 +77,7 @@ class Store(Protocol):
     client_id: bytes  # option 61 in use, empty for none; saved with the lease
 
     def load(self) -> Remembered | None: ...
-    def save(self, lease: Lease, path: ServerPath | None) -> None: ...
+    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None: ...
     def forget(self) -> None: ...
 
 
@@ -89,7 +90,8 @@ class Sockets(Protocol):
     def transmit(self, action: Transmit) -> None: ...
     def probe(self, address: IPv4Address) -> None: ...
     def announce(self, address: IPv4Address) -> None: ...
-    def watch(self, addresses: tuple[IPv4Address, ...]) -> None: ...
+    def ask_gateway(self, action: AskGateway) -> None: ...
+    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None: ...
     def close(self) -> None: ...
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from holdfast.runtime.assembly import AlreadyServedError, make_resolver
+from holdfast.runtime.assembly import AlreadyServedError, make_publisher
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.runtime.hooks import Hooks
     from holdfast.runtime.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
+    from holdfast.runtime.publishing import Publisher
     from holdfast.runtime.systemd import Notifier
     from holdfast.settings.model import Settings
 
@@ -57,11 +58,11 @@ class Supervisor:
         self._notifier: Notifier | None = None
         self._control: Control | None = None
         self._hooks: Hooks | None = None
-        self._publisher: Resolver | None = None
+        self._publisher: Publisher | None = None
 
     def _resolver(self) -> Resolver:
         if self._publisher is None:
-            self._publisher = make_resolver(self._state_dir)
+            self._publisher = make_publisher(self._state_dir, self._runtime_dir, self.loop, self._log.write)
         return self._publisher
 
     @property
@@ -253,6 +254,8 @@ class Supervisor:
     def _reap(self) -> None:
         if self._hooks is not None:
             self._hooks.reap()
+        if self._publisher is not None:
+            self._publisher.reap()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -268,6 +271,8 @@ class Supervisor:
             close()
         if self._hooks is not None:
             self._hooks.close()
+        if self._publisher is not None:
+            self._publisher.close()
         self.loop.close()
         self._log.close()
 

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 CONFIG_DIR = "/etc/holdfast"
 STATE_DIR = "/var/lib/holdfast"
 RUNTIME_DIR = "/run/holdfast"
+#: What the publisher of name servers keeps; root's alone, unlike the daemon's folders.
+DNS_STATE_DIR = "/var/lib/holdfast-dns"
 
 #: The main file and the folder of additions beside it.
 CONFIG_NAME = "holdfast.toml"

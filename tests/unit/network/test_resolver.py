@@ -5,24 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from tests.support.leases import make_spec
 
 from holdfast.network import ResolverError, resolvconf
-from holdfast.network.resolvconf import HEADER, ResolvConf, Resolvconf, Target
+from holdfast.network.resolvconf import HEADER, Names, ResolvConf, Resolvconf, Target
 from holdfast.network.resolver import Resolver, ladder
-from holdfast.network.spec import NetworkSpec
 from holdfast.runtime import atomic
 
 ETH0, ETH1 = Target("eth0", 2), Target("eth1", 3)
 
 
-def names(*servers: str, search: tuple[str, ...] = ()) -> NetworkSpec:
-    return replace(make_spec(), dns=tuple(map(IPv4Address, servers)), search=search)
+def names(*servers: str, search: tuple[str, ...] = ()) -> Names:
+    return Names(tuple(map(IPv4Address, servers)), search, default_route=True)
 
 
 # -- the ladder ----------------------------------------------------------------------------------
@@ -35,7 +32,7 @@ class Rung:
         self.name, self.log, self.there = name, log, there
         self.error: ResolverError | None = None
 
-    def publish(self, link: Target, spec: NetworkSpec) -> bool:
+    def publish(self, link: Target, names: Names) -> bool:
         return self._note("publish", link)
 
     def withdraw(self, link: Target) -> bool:
@@ -101,6 +98,14 @@ def test_no_names_is_nothing_to_publish(rungs: list[Rung], log: list[str]) -> No
     resolver = Resolver(rungs)
     resolver.publish("eth0", 2, names("10.0.0.2"))
     resolver.publish("eth0", 2, names())
+    assert log == ["two publish eth0", "two withdraw eth0"]
+
+
+def test_where_an_earlier_one_published_is_known(rungs: list[Rung], log: list[str]) -> None:
+    earlier = Resolver(rungs)
+    earlier.publish("eth0", 2, names("10.0.0.2"))
+    assert earlier.used == {2: ("two", "eth0")}
+    assert Resolver(rungs, {**earlier.used, 3: ("none of these", "eth1")}).withdraw("eth0", 2) == "two"
     assert log == ["two publish eth0", "two withdraw eth0"]
 
 

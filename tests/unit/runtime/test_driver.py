@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from ipaddress import IPv4Interface
 
 import pytest
@@ -22,7 +23,7 @@ from tests.support.driving import (
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
 from holdfast.core.outcome import Path, Result
-from holdfast.network import LinkError, ResolverError
+from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.arpsocket import Claim
 from holdfast.runtime.clock import Jump
@@ -60,15 +61,6 @@ def test_a_renewal_changes_lifetimes_only() -> None:
     host.loop.run(100)
     assert host.notes.outcomes[-1].result is Result.RENEWED
     assert host.kernel.deleted_addresses == []  # rule 56
-    assert len(host.resolver.published) == 1
-
-
-def test_files_of_resolvers_are_looked_at_again_at_each_renewal() -> None:
-    host = Host()
-    host.resolver.name = "resolv.conf"  # systemd-resolved may come up after us
-    host.bind()
-    host.loop.run(70)
-    assert len(host.resolver.published) > 1
 
 
 def test_unanswered_unicast_is_followed_by_broadcast() -> None:
@@ -313,27 +305,28 @@ def test_the_last_try_to_store_is_at_the_end() -> None:
     assert host.store.kept is not None
 
 
-def test_a_resolver_that_fails_is_a_notice_and_a_retry() -> None:
+def test_names_that_cannot_be_handed_on_are_a_notice_and_a_retry() -> None:
     host = Host()
-    host.resolver.error = ResolverError("no answer", temporary=True)
+    host.resolver.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/run/holdfast/dns/eth0.json")
     host.bind()
     host.loop.run(10)
-    assert host.notes.said("name servers: no answer") == 1
+    assert host.notes.said("name servers: /run/holdfast/dns/eth0.json cannot be written: No space left on device") == 1
     host.resolver.error = None
-    host.loop.run(60)
+    host.loop.run(30)
     assert len(host.resolver.published) == 1
-    assert host.notes.said("are published") == 1
+    assert host.notes.said("is written again") == 1
 
 
-def test_a_resolver_that_refuses_for_good_is_asked_again_with_the_next_renewal() -> None:
+def test_names_follow_a_rename_and_go_with_the_link() -> None:
     host = Host()
-    host.resolver.error = ResolverError("another manager owns it")
     host.bind()
-    host.loop.run(10)
-    assert not [key for key in host.loop.timers if "publish" in str(key)]
-    host.resolver.error = None
-    host.loop.run(90)
-    assert len(host.resolver.published) == 1
+    assert host.link is not None
+    host.link = host.link._replace(name="wan0")
+    host.driver.links_changed([LinkEvent(Kind.RENAMED, "wan0", 2, former="eth0")])
+    host.loop.run(1)
+    assert host.resolver.names == ["eth0", "wan0"]
+    host.driver.links_changed([LinkEvent(Kind.GONE, "wan0", 2)])
+    assert host.resolver.withdrawn == 1
 
 
 def test_port_68_taken_by_another_is_told_once() -> None:
