@@ -3,7 +3,7 @@
 # Packer copies the package and bake.sh into /var/tmp first; see holdfast.pkr.hcl. The machine keeps the DHCP client
 # it has until it is shut down: nothing of Holdfast is started here.
 set -eu
-package=$(ls /var/tmp/holdfast*.deb /var/tmp/holdfast*.rpm 2>/dev/null | head -n 1)
+package=$(find /var/tmp -maxdepth 1 -name 'holdfast*.deb' -o -maxdepth 1 -name 'holdfast*.rpm' | head -n 1)
 sh /var/tmp/bake.sh "$package"
 rm -f /var/tmp/bake.sh "$package"
 if command -v cloud-init >/dev/null; then
