@@ -16,6 +16,12 @@ from holdfast.cli.exits import EPILOG
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.settings.schema import AGENT, INTERFACE
 
+#: Other names of holdfast.service(8).
+UNITS = (
+    "holdfast@.service", "holdfast-wait-online.service", "holdfast-takeover@.service", "holdfast-dns.service",
+    "holdfast-dns.path",
+)
+
 FILES = (
     ("/etc/holdfast/holdfast.toml, /etc/holdfast/holdfast.d/*.toml", "the configuration: holdfast.toml(5)"),
     ("/etc/holdfast/hooks.d", "programs that are run after a change, with JSON on their standard input"),
@@ -31,9 +37,6 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "holdfast.toml.5", page("holdfast.toml", 5, "configuration of the Holdfast DHCPv4 client", _settings())
     written = Path(__file__).parent.parent / "man" / "holdfast.service.8.in"
     yield "holdfast.service.8", _head("holdfast.service", 8) + written.read_text()
-    for unit in ("holdfast@.service", "holdfast-wait-online.service", "holdfast-takeover@.service",
-                 "holdfast-dns.service", "holdfast-dns.path"):
-        yield f"{unit}.8", ".so man8/holdfast.service.8\n"
 
 
 def page(name: str, section: int, what: str, body: Iterator[str]) -> str:

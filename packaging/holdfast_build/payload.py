@@ -200,6 +200,8 @@ def documentation(payload: Payload) -> None:
 
     for name, text in manual.pages():
         payload.write(f"usr/share/man/man{name[-1]}/{name}.gz", gzip.compress(text.encode(), 9, mtime=0))
+    for unit in manual.UNITS:
+        payload.link(f"usr/share/man/man8/{unit}.8.gz", "holdfast.service.8.gz")
     for shell, path in (("bash", "usr/share/bash-completion/completions/holdfast"),
                         ("zsh", f"{payload.flavour.zsh}/_holdfast"),
                         ("fish", "usr/share/fish/vendor_completions.d/holdfast.fish")):
