@@ -33,6 +33,7 @@ from tests.support.guests.tree import Tree, tree
 from tests.support.guests.variants import LINK, Variant
 
 __all__ = [
-    "LINK", "PINNED", "ROOT", "SERVER", "Completed", "Disk", "File", "Files", "Guest", "GuestError", "GuestProbe", "Link",
-    "Net", "Nspawn", "PacketLog", "Qemu", "Terms", "Tree", "Variant", "client_id", "remove_leftovers", "tree", "why_not",
+    "LINK", "PINNED", "ROOT", "SERVER", "Completed", "Disk", "File", "Files", "Guest", "GuestError", "GuestProbe",
+    "Link", "Net", "Nspawn", "PacketLog", "Qemu", "Terms", "Tree", "Variant", "client_id", "remove_leftovers", "tree",
+    "why_not",
 ]

@@ -66,8 +66,9 @@ class Nspawn(Guest):
     def _boot(self) -> None:
         container = [
             "systemd-nspawn", "--quiet", f"--directory={self._root}", "--boot", "--register=no", "--keep-unit",
-            "--settings=no", "--machine=guest", f"--uuid={self._uuid()}", "--network-namespace-path=/proc/self/ns/net",
-            "--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only",
+            "--settings=no", "--machine=guest", f"--uuid={self._uuid()}",
+            "--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN",
+            "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only",
         ]
         space = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--", "sh", "-c", _WRAPPER, "sh"]
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "TERM": "dumb"}

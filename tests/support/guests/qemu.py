@@ -25,7 +25,8 @@ from tests.support.guests.place import Slot
 from tests.support.guests.qmp import Qmp
 
 _KERNEL_ARGUMENTS = (
-    "root=/dev/vda rw console=ttyS0 mitigations=off nokaslr no_timer_check tsc=reliable quiet systemd.show_status=1 systemd.log_color=0"
+    "root=/dev/vda rw console=ttyS0 mitigations=off nokaslr no_timer_check tsc=reliable quiet"
+    " systemd.show_status=1 systemd.log_color=0"
 )
 
 
@@ -84,7 +85,8 @@ class Qemu(Guest):
             "-device", "virtio-blk-pci,drive=disk,addr=0x5", "-device", "virtio-rng-pci,addr=0x6",
             "-netdev", "tap,id=net0,ifname=port0,script=no,downscript=no",
             "-device", f"virtio-net-pci,id=nic0,netdev=net0,mac={self.mac},addr=0x3,romfile=",
-            "-device", "virtio-serial-pci,addr=0x4", "-chardev", f"socket,id=channel,server=on,wait=off,path={folder}/channel",
+            "-device", "virtio-serial-pci,addr=0x4",
+            "-chardev", f"socket,id=channel,server=on,wait=off,path={folder}/channel",
             "-device", "virtserialport,chardev=channel,name=guest",
             "-chardev", f"file,id=console,append=on,path={self._console}", "-serial", "chardev:console",
             "-chardev", f"socket,id=qmp,server=on,wait=off,path={folder}/qmp", "-mon", "chardev=qmp,mode=control",
@@ -201,13 +203,12 @@ class Qemu(Guest):
         since = len(self.qmp.events)
         self.qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
         self.qmp.execute("migrate", uri=f"exec:cat >'{path}'")
-        self.wait(
-            lambda: self.qmp.execute("query-migrate").get("status") in {"completed", "failed"}, 120, "the guest is saved"
-        )
+        ends = {"completed", "failed"}
+        self.wait(lambda: self.qmp.execute("query-migrate").get("status") in ends, 120, "the guest is saved")
         assert self.qmp.execute("query-migrate")["status"] == "completed", self.qmp.events[since:]
 
     def restore(self, path: Path, *, generation: uuid.UUID | None = None) -> None:
-        """Pull the plug, and go on from what ``save`` wrote. Another ``generation`` tells the guest that it is a copy."""
+        """Pull the plug, and go on from what ``save`` wrote. Another ``generation``: the guest is a copy."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
