@@ -22,6 +22,7 @@ Exit status:
   4  no such interface, or one that cannot be used
   5  not permitted
   6  the configuration is wrong
+  7  another agent serves the interface
 """
 
 

@@ -4,8 +4,8 @@ The daemon: what the systemd unit starts and what ``holdfast run`` becomes. Its 
 hand and nothing is imported that the first DISCOVER can do without, because the machine waits for its
 network meanwhile.
 
-Exit statuses: 0 told to stop; 1 another agent serves the interface; 2 wrong arguments; 4 an interface
-that cannot be used; 5 not permitted; 6 wrong configuration.
+Exit statuses: 0 told to stop; 1 a system error; 2 wrong arguments; 4 an interface that cannot be used;
+5 not permitted; 6 wrong configuration; 7 another agent serves the interface.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 USAGE = "usage: python -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]"
-FAILED, WRONG_USAGE, NO_INTERFACE, NOT_PERMITTED, WRONG_CONFIGURATION = 1, 2, 4, 5, 6
+FAILED, WRONG_USAGE, NO_INTERFACE, NOT_PERMITTED, WRONG_CONFIGURATION, ALREADY_SERVED = 1, 2, 4, 5, 6, 7
 
 _CAP_NET_ADMIN = 12  # linux/capability.h
 
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         supervisor.start()
     except AlreadyServedError as error:
-        end(FAILED, str(error))
+        end(ALREADY_SERVED, str(error))
     except configuration.SettingsError as error:
         end(WRONG_CONFIGURATION, str(error))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,21 +25,23 @@ def executed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
 
 def test_it_becomes_the_isolated_daemon(executed: list[list[str]]) -> None:
     assert main(["run", "eth0", "eth0"]) == 0
-    assert executed == [[sys.executable, sys.executable, "-I", "-m", "holdfast.runtime", "eth0"]]
+    assert executed[0][:4] == [sys.executable, sys.executable, "-I", "-c"]
+    assert os.path.isfile(os.path.join(executed[0][5], "holdfast", "runtime", "__main__.py"))
+    assert executed[0][6:] == ["eth0"]
 
 
 def test_interfaces_of_the_configuration_may_be_missing(executed: list[list[str]], tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("[interfaces.eth0]\n[interfaces.eth7]\n")
     assert main(["run", "--config", str(file)]) == 0
-    assert executed[0][4:] == ["holdfast.runtime", "--config", str(file)]  # which names them
+    assert executed[0][6:] == ["--config", str(file)]  # which names them
 
 
 def test_patterns_are_enough(executed: list[list[str]], tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text('[agent]\nserve = ["en*"]\n')
     assert main(["run", "--config", str(file)]) == 0
-    assert executed[0][4:] == ["holdfast.runtime", "--config", str(file)]
+    assert executed[0][6:] == ["--config", str(file)]
 
 
 def test_interfaces_of_the_command_line_must_be_there_unless_waited_for(

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+import holdfast
 from holdfast.cli.exits import NO_INTERFACE, NOT_PERMITTED, USAGE, CliError
 from holdfast.cli.options import (
     config_option,
@@ -20,6 +21,8 @@ from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME
 
 #: linux/capability.h: what packet sockets and the configuration of interfaces need.
 _NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.runtime.__main__ import main; sys.exit(main())"
 
 
 @click.command("run", short_help="Get a lease and keep it, in the foreground.")
@@ -49,8 +52,17 @@ def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None
         raise CliError(NOT_PERMITTED, "not permitted to open packet sockets and configure interfaces; run as root "
                                       f"({' '.join(['sudo holdfast run', *given])}), or with {' and '.join(missing)}")
     options = [] if config is None else ["--config", os.path.abspath(config)]
-    # -I: neither the folder that we are in nor the environment decides what root imports.
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "holdfast.runtime", *options, *given])  # noqa: S606
+    os.execv(sys.executable, [*daemon(), *options, *given])  # noqa: S606
+
+
+def daemon() -> list[str]:
+    """What starts the daemon of this very package, wherever it is: a distribution's package has a private folder.
+
+    -I: neither the folder that we are in nor the environment decides what root imports; -S and -B when the package's
+    launcher started us with them.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
+    return [sys.executable, "-ISB" if sys.flags.no_site else "-I", "-c", _BOOT, root]
 
 
 def missing_capabilities(status: str = "/proc/self/status") -> list[str]:
