@@ -1,4 +1,4 @@
-"""INIT, INIT-REBOOT, REBOOTING, SELECTING, REQUESTING: on the way to a lease (RFC 2131 sections 3.1, 3.2, 4.4).
+"""INIT, SELECTING, REQUESTING: on the way to a lease (RFC 2131 sections 3.1, 4.4).
 
 A lease may be *held* all the way: after its own server's NAK it stays in use until a new one is
 there or it ends.
@@ -8,43 +8,18 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import binding, conflict, renewing, replies, requests, schedule
-from holdfast.core.actions import Configure, DeconfigureReason, DropReason, Forget, NoticeCode, Transmit
-from holdfast.core.events import Start
+from holdfast.core import binding, conflict, gateway, replies, requests, schedule
+from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Exchange, Init, InitReboot, Probing, Rebooting, Requesting, Selecting
+from holdfast.core.states import Exchange, Init, Probing, Requesting, Selecting
 from holdfast.core.timers import Timer
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
 
 #: OFFERs kept while waiting for a better one. More servers than this on one link are noise or malice.
 OFFERS_MAX = 8
-
-
-def on_start(m: Machine, event: Start, now: float) -> None:
-    """The first event: carry on with a remembered lease, ask about it, or start from nothing. Only once."""
-    if m.started:
-        return
-    m.started, m.carrier = True, event.carrier
-    cached = event.cached
-    if cached is None or not cached.lease.valid(now):
-        if cached is not None:
-            m.hint = cached.lease.address  # an ended lease is only a hint (rule 50)
-            if cached.on_link:
-                m.remove_ended(cached.lease, now)
-        delay = schedule.start_delay(m.rng) if m.config.start_delay else 0.0
-        ask(m, now, "start: DISCOVER", cause="start", delay=delay)
-        return
-    m.path, m.hint = cached.path, cached.lease.address
-    if cached.on_link:
-        m.emit(Configure(cached.lease, None))
-        m.enter(Bound(cached.lease), "start: the remembered lease is on the link", now)
-    elif m.carrier:
-        reboot(m, cached.lease, "start: a valid lease is remembered", now)
-    else:
-        m.enter(InitReboot(cached.lease), "start: a valid lease is remembered, no carrier", now)
 
 
 def ask(
@@ -100,6 +75,8 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
     """SELECTING: take the OFFER of the address we want at once, another after a short wait for it."""
     state = m.state
     assert isinstance(state, Selecting)
+    if ipv6_only(m, state.exchange, state.held, offer, now):
+        return
     reason = replies.offer_refusal(offer)
     if reason is not None:
         if offer.options.get(opt.AUTO_CONFIGURE) == b"\x00":  # RFC 2563 section 2.3
@@ -181,6 +158,8 @@ def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
         m.drop(DropReason.UNEXPECTED, ack, "ACK before any REQUEST")
         return
     exchange = state.exchange
+    if ipv6_only(m, exchange, state.held, ack, now):
+        return
     lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=None, now=now)
     if lease is not None:
         m.timers.stop(Timer.OFFERS)
@@ -207,73 +186,39 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
         m.drop(reason, nak, "NAK of a server that was not chosen")
         return
     m.naks += 1
-    cause = _nak_cause(nak)
-    m.conclude(_refused(state.exchange, nak, cause, state.held, now))
+    cause = nak_cause(nak)
+    m.conclude(refused(state.exchange, nak, cause, state.held, now))
     ask(m, now, "NAK", cause=cause, held=state.held, delay=schedule.nak_wait(m.naks, m.rng))
 
 
-def reboot(m: Machine, cached: Lease, on: str, now: float) -> None:
-    """Enter REBOOTING: ask whether ``cached`` still holds."""
-    exchange = Exchange("reboot", "start", m.new_xid(), now, now)
-    m.enter(Rebooting(cached, exchange), on, now)
-    send_reboot(m, now)
+def ipv6_only(m: Machine, exchange: Exchange, held: Lease | None, answer: Message, now: float) -> bool:
+    """Option 108 in an OFFER, or in the ACK to an INIT-REBOOT (RFC 8925 section 3.2): when we asked for it, do
+    without IPv4 for that long, or until the carrier comes anew. A renewal's ACK changes nothing: the address is
+    in use."""
+    wait = replies.ipv6_only_wait(answer, m.config)
+    if wait is None:
+        return False
+    m.conclude(Outcome(
+        purpose=exchange.purpose, result=Result.IPV6_ONLY,
+        path=Path.BROADCAST if exchange.purpose == "reboot" else Path.DISCOVER, attempts=exchange.attempts,
+        latency=now - exchange.started_at, server=answer.server_id, address=None,
+        former_address=held.address if held is not None else None, lease_time=None,
+        seconds_left=held.seconds_left(now) if held is not None else 0.0,
+        cause=f"IPv6-only network, no IPv4 for {wait:.0f} s", xid=exchange.xid, started_at=exchange.started_at,
+        ended_at=now,
+    ))
+    gateway.stop(m)
+    m.enter(Init(held, "acquire", "the wait of an IPv6-only network is over", True), "the network is IPv6-only", now)
+    m.timers.set(Timer.START, now + wait)
+    return True
 
 
-def send_reboot(m: Machine, now: float) -> None:
-    """Send (again) the REQUEST of REBOOTING; after the last try keep the lease, or ask anew."""
-    state = m.state
-    assert isinstance(state, Rebooting)
-    exchange, cached = state.exchange, state.cached
-    wait = schedule.request_wait(exchange.tries + 1, schedule.REBOOT_WAITS, m.rng)
-    if wait is not None:
-        secs = requests.secs_since(exchange.started_at, now)
-        message = requests.request_reboot(m.config, exchange.xid, secs, cached.address)
-        m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))
-        exchange = exchange._replace(attempts=exchange.attempts + 1, tries=exchange.tries + 1)
-        m.update(state._replace(exchange=exchange))
-        m.timers.set(Timer.RETRANSMIT, now + wait)
-    elif not cached.valid(now):
-        ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
-    elif state.refused_by_other:
-        ask(m, now, "NAK of another server, and no ACK", cause="NAK of another server")
-    else:
-        renewing.keep_unverified(m, state, now)
-
-
-def on_reboot_ack(m: Machine, ack: Message, now: float) -> None:
-    """REBOOTING: the remembered lease holds (or another address is granted instead)."""
-    state = m.state
-    assert isinstance(state, Rebooting)
-    exchange = state.exchange
-    lease = binding.accept_ack(
-        m, ack, sent_at=exchange.sent_at, fallback_time=state.cached.lease_time, now=now
-    )
-    if lease is not None:
-        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now)
-
-
-def on_reboot_nak(m: Machine, nak: Message, now: float) -> None:
-    """REBOOTING: from the lease's server the end of it; from another only a reason to doubt."""
-    state = m.state
-    assert isinstance(state, Rebooting)
-    cause = _nak_cause(nak)
-    if nak.server_id is None or nak.server_id != state.cached.server_id:
-        m.drop(DropReason.NAK_UNVERIFIED if nak.server_id is None else DropReason.OTHER_SERVER, nak, "NAK")
-        m.notice(NoticeCode.FOREIGN_NAK, f"{cause}; the lease of {state.cached.address} is {state.cached.server_id}'s")
-        m.update(state._replace(refused_by_other=True))
-        return
-    m.naks += 1
-    m.emit(Forget())  # never to be used unverified after a restart
-    m.conclude(_refused(state.exchange, nak, cause, None, now))
-    ask(m, now, "NAK", cause=cause, delay=schedule.nak_wait(m.naks, m.rng))
-
-
-def _nak_cause(nak: Message) -> str:
+def nak_cause(nak: Message) -> str:
     text = f" ({nak.error_text})" if nak.error_text else ""
     return f"NAK from {nak.server_id or 'a server without a name'}{text}"
 
 
-def _refused(exchange: Exchange, nak: Message, cause: str, held: Lease | None, now: float) -> Outcome:
+def refused(exchange: Exchange, nak: Message, cause: str, held: Lease | None, now: float) -> Outcome:
     return Outcome(
         purpose=exchange.purpose, result=Result.REFUSED, path=Path.BROADCAST, attempts=exchange.attempts,
         latency=now - exchange.started_at, server=nak.server_id, address=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from ipaddress import IPv4Address
 
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome, Path
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
@@ -24,10 +24,11 @@ class Transmit(NamedTuple):
 
 @record
 class Persist(NamedTuple):
-    """Write the lease and what is known of its server to stable storage."""
+    """Write the lease and what is known of its server and its gateway to stable storage."""
 
     lease: Lease
     path: ServerPath | None
+    gateway: Gateway | None = None
 
 
 @record
@@ -76,10 +77,22 @@ class Announce(NamedTuple):
 
 
 @record
+class AskGateway(NamedTuple):
+    """Send one ARP request for ``gateway``: to ``mac`` alone, or to everybody when that is None. ``source`` is
+    the sender's protocol address: ours, or 0.0.0.0 where it is not yet certain that we may use it."""
+
+    gateway: IPv4Address
+    mac: bytes | None
+    source: IPv4Address
+
+
+@record
 class Watch(NamedTuple):
-    """From now on report ARP claims by others to any of ``addresses`` as AddressConflict; none: stop watching."""
+    """From now on report ARP claims by others to any of ``addresses`` as AddressConflict, and who answers us
+    for ``gateway`` as GatewaySeen; neither: stop watching."""
 
     addresses: tuple[IPv4Address, ...]
+    gateway: IPv4Address | None = None
 
 
 @record
@@ -102,6 +115,7 @@ class DropReason(str, Enum):
     MESSAGE_TYPE = "message-type"
     CLIENT_ID = "client-id"
     NO_ADDRESS = "no-address"
+    NOT_A_HOST = "not-a-host"
     NO_LEASE_TIME = "no-lease-time"
     NO_SERVER_ID = "no-server-id"
     OTHER_SERVER = "other-server"
@@ -141,6 +155,9 @@ class NoticeCode(str, Enum):
     OFFER_RESERVED = "offer-reserved"
     TIME_JUMPED = "time-jumped"
     AUTO_CONFIGURE = "auto-configure"
+    GATEWAY_CHANGED = "gateway-changed"
+    OTHER_NETWORK = "other-network"
+    RESTORED = "restored"
 
 
 @record
@@ -159,6 +176,7 @@ Action = (
     | Deconfigure
     | Probe
     | Announce
+    | AskGateway
     | Watch
     | Transitioned
     | Dropped

@@ -3,7 +3,8 @@
 A server that forgot the lease, or that took over from the one that gave it, does not answer a
 renewal. From T2 on, or when another server has refused us, every second round therefore also asks by
 DISCOVER for the same address. An OFFER of it is taken at once; an OFFER of another address is kept
-in reserve and used when the lease is nearly over, new before old.
+in reserve and used when the lease is nearly over, new before old; or, where another gateway answers than
+the one that the lease remembers, when three rounds have brought no other answer.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 from holdfast.core import binding, replies, requests, schedule
 from holdfast.core.actions import DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
-from holdfast.core.machine import Machine
+from holdfast.core.machine import Machine, Network
 from holdfast.core.outcome import Path
-from holdfast.core.states import Asked, Side
+from holdfast.core.states import Asked, Renewal, Side
 from holdfast.wire.message import ANY, BROADCAST, Message
 
 #: OFFERs to one DISCOVER that are looked at. More servers than this on one link are noise or malice, and each
@@ -63,20 +64,19 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
 def _weigh(m: Machine, lease: Lease, side: Side, offer: Message, now: float) -> None:
     if offer.yiaddr == lease.address:
         request(m, offer, side.secs, now)
-    elif side.reserve is None or _nearly_over(lease, now):
+    elif side.reserve is None or _wanted(m, now):
         detail = f"{offer.server_id} offers {offer.yiaddr}; kept for the end of {lease.address}"
         m.notice(NoticeCode.OFFER_RESERVED, detail)
         state = binding.renewing_state(m)
         m.update(state._replace(renewal=state.renewal._replace(side=side._replace(reserve=(offer, side.secs)))))
-        if _nearly_over(lease, now):
+        if _wanted(m, now):
             request(m, offer, side.secs, now)
 
 
 def use_reserve(m: Machine, now: float) -> None:
-    """REQUEST the OFFER in reserve, again in every round, when the lease is nearly over."""
-    state = binding.renewing_state(m)
-    side = state.renewal.side
-    if side is not None and side.reserve is not None and _nearly_over(state.lease, now):
+    """REQUEST the OFFER in reserve, again in every round, when it is wanted."""
+    side = binding.renewing_state(m).renewal.side
+    if side is not None and side.reserve is not None and _wanted(m, now):
         request(m, *side.reserve, now)
 
 
@@ -125,6 +125,19 @@ def _asked(side: Side | None, answer: Message) -> Asked | None:
     if asked is None or answer.xid != asked.offer.xid or answer.server_id != asked.offer.server_id:
         return None
     return asked
+
+
+def elsewhere(m: Machine, renewal: Renewal) -> bool:
+    """True when another address is on offer where another gateway answers than the lease's (rule 49)."""
+    return m.network is Network.OTHER and renewal.side is not None and renewal.side.reserve is not None
+
+
+def _wanted(m: Machine, now: float) -> bool:
+    """Time to take another address: the lease is nearly over, or this is another network, and everybody here has
+    been asked for the lease in vain."""
+    state = binding.renewing_state(m)
+    asked_enough = state.renewal.number > schedule.VERIFY_ROUNDS
+    return _nearly_over(state.lease, now) or (asked_enough and elsewhere(m, state.renewal))
 
 
 def _nearly_over(lease: Lease, now: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.core import conflict, replies
+from holdfast.core import conflict, gateway, replies
 from holdfast.core.actions import Announce, Configure, NoticeCode, Persist
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.machine import Acd, Machine
@@ -16,7 +16,10 @@ def accept_ack(
     m: Machine, ack: Message, *, sent_at: float, fallback_time: float | None, now: float
 ) -> Lease | None:
     """Read an ACK that answers us; None, dropped and counted, when no lease can be made of it."""
-    reading = replies.read_ack(ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng)
+    in_use = m.lease.address if m.lease is not None else None
+    reading = replies.read_ack(
+        ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng, in_use=in_use
+    )
     if reading.refusal is not None:
         m.drop(reading.refusal, ack, f"ACK for {ack.yiaddr}")
     for code, detail in reading.notices:
@@ -29,7 +32,8 @@ def bind(m: Machine, lease: Lease, on: str, now: float) -> None:
     former = m.lease
     new_address = former is None or former.address != lease.address
     remember_server(m, lease)
-    m.emit(Persist(lease, m.path))
+    gateway.forget_other(m, lease)
+    m.emit(Persist(lease, m.path, m.gateway))
     configure(m, lease, former)
     if new_address and m.config.acd == "off":
         m.emit(Announce(lease.address))
@@ -41,7 +45,9 @@ def bind(m: Machine, lease: Lease, on: str, now: float) -> None:
         conflict.announce(m, now)
     m.naks = 0
     m.hint = lease.address
+    m.hold = None
     m.enter(Bound(lease), on, now)
+    gateway.learn(m, lease, now)
 
 
 def configure(m: Machine, lease: Lease, former: Lease | None) -> None:

@@ -8,9 +8,10 @@ and any time. After every call the runtime asks ``next_deadline`` and calls ``ha
 an early call does nothing.
 
 ``handle`` finds the function for (state, event) and that function changes the state through one
-gate, ``Machine.enter``. The phases are modules: ``acquiring`` up to a lease, ``binding`` taking it
-into use, ``renewing`` the ladder, ``beside`` the DISCOVER beside it, ``losing`` NAK and expiry,
-``conflict`` ARP, ``host`` what the machine tells us, ``commands`` the operator. ``requests`` builds
+gate, ``Machine.enter``. The phases are modules: ``starting`` with a remembered lease, ``acquiring`` a new
+one, ``binding`` taking it into use, ``renewing`` the ladder, ``beside`` the DISCOVER beside it, ``losing``
+NAK and expiry, ``overtime`` an address beyond its lease, ``conflict`` and ``gateway`` ARP, ``host`` what the
+machine tells us, ``commands`` the operator. ``requests`` builds
 what is sent, ``replies`` judges what comes, ``schedule`` says when.
 
 A lease that has ended is dealt with before anything else is looked at: an ACK that arrives a
@@ -22,7 +23,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from holdfast.core import acquiring, beside, commands, conflict, host, losing, renewing, replies
+from holdfast.core import (
+    acquiring,
+    beside,
+    commands,
+    conflict,
+    gateway,
+    host,
+    losing,
+    overtime,
+    renewing,
+    replies,
+    starting,
+)
 from holdfast.core import events as ev
 from holdfast.core.actions import (
     Action,
@@ -30,8 +43,8 @@ from holdfast.core.actions import (
     DropReason,
 )
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Lease, ServerPath
-from holdfast.core.machine import Machine
+from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.machine import AskingWhy, Machine
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import (
     Bound,
@@ -66,6 +79,7 @@ class Snapshot(NamedTuple):
     last_outcome: Outcome | None
     drops: dict[str, int]
     next_deadline: float | None
+    gateway: Gateway | None = None
 
 
 class Client:
@@ -91,7 +105,9 @@ class Client:
     def snapshot(self) -> Snapshot:
         """A picture for people."""
         m = self._m
-        return Snapshot(name_of(m.state), m.lease, m.path, m.last_outcome, dict(m.drops), m.timers.next())
+        return Snapshot(
+            name_of(m.state), m.lease, m.path, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway
+        )
 
     def handle(self, event: ev.Event, now: float) -> list[Action]:
         """Take in ``event``; the actions to perform, in order. Never raises on any input."""
@@ -133,9 +149,14 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
         _retransmit(m, now)
     elif timer is Timer.PROBE:
         if conflict.probe(m, now) and isinstance(state, Probing):
-            acquiring.on_probed(m, state, now)
+            (starting if state.remembered else acquiring).on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
         m.emit(Configure(m.lease, m.replacing))
+    elif timer is Timer.GATEWAY:
+        if gateway.on_timer(m, now) is AskingWhy.HOLD:
+            overtime.on_silence(m, now)
+    elif timer is Timer.HOLD:
+        overtime.on_timer(m, now)
 
 
 def _retransmit(m: Machine, now: float) -> None:
@@ -145,7 +166,7 @@ def _retransmit(m: Machine, now: float) -> None:
     elif isinstance(state, Requesting):
         acquiring.send_request(m, now)
     elif isinstance(state, Rebooting):
-        acquiring.send_reboot(m, now)
+        starting.send(m, now)
     else:
         renewing.on_retransmit(m, now)
 
@@ -176,14 +197,16 @@ def _on_received(m: Machine, event: ev.Received, now: float) -> None:
 
 #: What happens on each event; Received has its own table, and STOPPED its own function.
 _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {
-    ev.Start: acquiring.on_start,
+    ev.Start: starting.on_start,
     ev.LinkUp: host.on_link_up,
     ev.LinkDown: host.on_link_down,
     ev.AddressConflict: conflict.on_conflict,
+    ev.GatewaySeen: host.on_gateway_seen,
     ev.AddressLost: host.on_address_lost,
     ev.Applied: host.on_applied,
     ev.ApplyFailed: host.on_apply_failed,
     ev.TimeJumped: host.on_time_jumped,
+    ev.Restored: host.on_restored,
     ev.SendFailed: host.on_send_failed,
     ev.Renew: commands.on_operator,
     ev.Rebind: commands.on_operator,
@@ -198,8 +221,8 @@ _REPLIES: dict[tuple[type, int], Callable[[Machine, Message, float], None]] = {
     (Selecting, msg.ACK): acquiring.on_rapid_ack,
     (Requesting, msg.ACK): acquiring.on_ack,
     (Requesting, msg.NAK): acquiring.on_nak,
-    (Rebooting, msg.ACK): acquiring.on_reboot_ack,
-    (Rebooting, msg.NAK): acquiring.on_reboot_nak,
+    (Rebooting, msg.ACK): starting.on_ack,
+    (Rebooting, msg.NAK): starting.on_nak,
     (Renewing, msg.OFFER): beside.on_offer,
     (Renewing, msg.ACK): renewing.on_ack,
     (Renewing, msg.NAK): losing.on_nak,

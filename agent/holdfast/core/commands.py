@@ -7,8 +7,20 @@ from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason, Forget, Persist, Transmit
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Probing, Rebinding, Rebooting, Renewing, Requesting, Selecting, Stopped
+from holdfast.core.states import (
+    Bound,
+    Init,
+    InitReboot,
+    Probing,
+    Rebinding,
+    Rebooting,
+    Renewing,
+    Requesting,
+    Selecting,
+    Stopped,
+)
 from holdfast.core.timers import Timer
+from holdfast.wire.message import ANY, BROADCAST
 
 
 def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
@@ -26,27 +38,41 @@ def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
         renewing.check_lease(m, "operator", "operator", now, 0.0, broadcast=broadcast)
     elif isinstance(state, (Selecting, Requesting, Rebooting)):
         m.timers.set(Timer.RETRANSMIT, now)
+    elif isinstance(state, Init) and state.ipv6_only and m.carrier:
+        acquiring.leave_init(m, state, now)
 
 
 def on_release(m: Machine, _: ev.Release, now: float) -> None:
     """The operator gives the lease back: the one wish that takes a valid address away."""
     lease = m.lease
-    if lease is not None:
-        xid = m.new_xid()
-        if lease.server_id is not None:
-            message = requests.release(m.config, xid, lease)
-            m.emit(Transmit(message, Path.UNICAST, lease.address, lease.server_id))
-        m.conclude(Outcome(
-            purpose="operator", result=Result.RELEASED, path=Path.UNICAST if lease.server_id else None,
-            attempts=1 if lease.server_id else 0, latency=None, server=lease.server_id, address=None,
-            former_address=lease.address, lease_time=None, seconds_left=lease.seconds_left(now), cause="operator",
-            xid=xid, started_at=now, ended_at=now,
-        ))
-    elif isinstance(m.state, Probing):
-        m.conclude(binding.abandoned(m.state, Result.RELEASED, "operator", now))
+    _give_back(m, now)
     m.emit(Forget())
     _halt(m)
     m.enter(Stopped(None), "release", now, DeconfigureReason.RELEASED if lease is not None else None)
+
+
+def _give_back(m: Machine, now: float) -> None:
+    """RELEASE the lease in use, and one that was won or remembered but is not in use yet; one record of it.
+
+    The address of the latter is not on the interface, so there is none to send from: by broadcast, as a DECLINE
+    goes. A lease that has ended and is only held is no more the server's business."""
+    state, xid = m.state, m.new_xid()
+    unused = state.lease if isinstance(state, Probing) else None
+    if isinstance(state, (InitReboot, Rebooting)):
+        unused = state.cached
+    path, attempts = None, 0
+    for lease, way in ((unused, Path.BROADCAST), (m.lease, Path.UNICAST)):
+        if lease is not None and lease.server_id is not None and lease.ended_at is None and m.carrier:
+            path, attempts = way, attempts + 1
+            source, target = (lease.address, lease.server_id) if way is Path.UNICAST else (ANY, BROADCAST)
+            m.emit(Transmit(requests.release(m.config, xid, lease), way, source, target))
+    given = m.lease or unused
+    if given is not None:
+        m.conclude(Outcome(
+            purpose="operator", result=Result.RELEASED, path=path, attempts=attempts, latency=None,
+            server=given.server_id, address=None, former_address=given.address, lease_time=None,
+            seconds_left=given.seconds_left(now), cause="operator", xid=xid, started_at=now, ended_at=now,
+        ))
 
 
 def on_stop(m: Machine, _: ev.Stop, now: float) -> None:
@@ -56,14 +82,14 @@ def on_stop(m: Machine, _: ev.Stop, now: float) -> None:
         m.conclude(renewing.unanswered(state.lease, state.renewal, Result.STOPPED, now))
     elif isinstance(state, Probing):
         m.conclude(binding.abandoned(state, Result.STOPPED, state.exchange.cause, now))
-    if lease is not None:
-        m.emit(Persist(lease, m.path))
+    if lease is not None and lease.ended_at is None:
+        m.emit(Persist(lease, m.path, m.gateway))
     _halt(m)
     m.enter(Stopped(lease), "stop", now)
 
 
 def _halt(m: Machine) -> None:
-    m.acd = None
+    m.acd = m.asking = m.hold = None
     m.timers.stop(*Timer)
 
 

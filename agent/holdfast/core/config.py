@@ -34,7 +34,9 @@ class ClientConfig(NamedTuple):
     ``client_id`` is the whole value of option 61 (type byte included), or None to send none.
     ``acd``: "optimistic" (configure at once, watch for a conflict), "strict" (RFC 5227: probe
     first) or "off". ``nak``: "hold" keeps a valid address while asking anew, "halt" is RFC 2131
-    figure 5. ``discover_ceiling`` bounds the gap between DISCOVERs.
+    figure 5. ``on_expiry``: "remove", or "hold" to keep the address of an ended lease while its gateway
+    answers ARP (rule 40). Option 108 in ``request_list`` is a promise to do as it says (RFC 8925).
+    ``discover_ceiling`` bounds the gap between DISCOVERs.
     """
 
     chaddr: bytes
@@ -50,5 +52,6 @@ class ClientConfig(NamedTuple):
     anonymize: bool = False
     acd: str = "optimistic"
     nak: str = "hold"
+    on_expiry: str = "remove"
     start_delay: bool = False
     discover_ceiling: float = 64.0

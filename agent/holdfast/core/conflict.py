@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import requests, schedule
+from holdfast.core import overtime, requests, schedule
 from holdfast.core.actions import Announce, DeconfigureReason, Forget, NoticeCode, Probe, Transmit
 from holdfast.core.events import AddressConflict
 from holdfast.core.machine import Acd, Machine
@@ -31,6 +31,16 @@ def start_probing(m: Machine, address: IPv4Address, now: float) -> None:
         return
     m.acd = Acd(address)
     m.watch()  # listen before asking
+    probe(m, now)
+
+
+def probe_again(m: Machine, address: IPv4Address, now: float) -> None:
+    """As ``start_probing``, for an address that we use and are no longer sure of: a conflict that shows up now is
+    believed, as if it had just been taken."""
+    if m.config.acd == "off":
+        return
+    m.acd = Acd(address, announced=schedule.ANNOUNCE_COUNT)
+    m.watch()
     probe(m, now)
 
 
@@ -87,7 +97,10 @@ def on_conflict(m: Machine, event: AddressConflict, now: float) -> None:
     state = m.state
     lease = m.lease
     who = event.by.hex(":")
-    if isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.acd is not None:
+    if m.gateway is not None and event.by == m.gateway.mac:
+        # Rule 71: it answers for every address (proxy ARP).
+        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, and is the gateway")
+    elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.acd is not None:
         m.update(state._replace(conflict=event.by))  # declined when the ACK makes it ours to decline
     elif isinstance(state, Probing) and event.address == state.lease.address:
         decline(m, event.address, state.lease.server_id, who, now)
@@ -98,8 +111,12 @@ def on_conflict(m: Machine, event: AddressConflict, now: float) -> None:
             decline(m, event.address, lease.server_id, who, now)
         else:
             m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}; the lease is ours and kept")
+            if m.hold is not None:
+                m.hold = m.hold._replace(claimed=True)  # but not beyond its end
     else:
         assert isinstance(state, (Init, Selecting, Requesting, Probing))
+        if lease.ended_at is not None:
+            m.conclude(overtime.outcome(lease, Result.CONFLICT, f"{who} has {lease.address}", now))
         m.enter(
             state._replace(held=None), "the held address belongs to somebody else", now, DeconfigureReason.CONFLICT
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Path
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
@@ -12,11 +12,13 @@ from holdfast.wire.record import NamedTuple, record
 
 @record
 class Cached(NamedTuple):
-    """A lease remembered from an earlier life. ``on_link``: its address is on the interface now."""
+    """A lease remembered from an earlier life. ``on_link``: its address is on the interface now. ``gateway``:
+    what was known of its gateway, None when nothing was."""
 
     lease: Lease
     path: ServerPath | None
     on_link: bool
+    gateway: Gateway | None = None
 
 
 @record
@@ -55,6 +57,14 @@ class AddressConflict(NamedTuple):
 
 
 @record
+class GatewaySeen(NamedTuple):
+    """``mac`` answered our ARP question for ``address``, the gateway that the last Watch named."""
+
+    address: IPv4Address
+    mac: bytes
+
+
+@record
 class AddressLost(NamedTuple):
     """Something else removed our address from the interface."""
 
@@ -75,9 +85,21 @@ class ApplyFailed(NamedTuple):
 
 @record
 class TimeJumped(NamedTuple):
-    """Suspend, restore or migration: ``seconds`` is how long we were away, as far as known."""
+    """Suspend, or a wall clock set forward as after a pause: ``seconds`` is how long we were away, as far as known."""
 
     seconds: float
+    cause: str
+
+
+@record
+class Restored(NamedTuple):
+    """This machine is a copy, or an earlier self: a snapshot restored, a clone (the VM generation id changed).
+
+    ``seed`` is fresh entropy: another copy has our random generator in the same state, and would draw
+    the same transaction ids. How long we were away is not known to any clock.
+    """
+
+    seed: int
     cause: str
 
 
@@ -115,10 +137,12 @@ Event = (
     | LinkUp
     | LinkDown
     | AddressConflict
+    | GatewaySeen
     | AddressLost
     | Applied
     | ApplyFailed
     | TimeJumped
+    | Restored
     | SendFailed
     | Renew
     | Rebind

@@ -21,6 +21,10 @@ class Lease(NamedTuple):
     when the ACK came. ``t1_at`` is already fuzzed. ``server_id`` is option 54, None when the
     server sent none or 0.0.0.0: such a lease is renewed by broadcast. ``verified`` is False while
     the lease is only remembered (INIT-REBOOT that nobody answered).
+
+    ``ended_at`` is None but for a lease that has ended and whose address is held all the same
+    (``on_expiry = "hold"``): then it is the lease's end, and ``expires_at`` how long the address may
+    still be used, a few seconds at a time.
     """
 
     address: IPv4Address
@@ -35,6 +39,7 @@ class Lease(NamedTuple):
     sname: bytes = b""
     file: bytes = b""
     verified: bool = True
+    ended_at: float | None = None
 
     @property
     def infinite(self) -> bool:
@@ -42,12 +47,16 @@ class Lease(NamedTuple):
         return self.expires_at == inf
 
     def seconds_left(self, now: float) -> float:
-        """Seconds until expiry, never negative (rule 75)."""
-        return max(0.0, self.expires_at - now)
+        """Seconds of the lease, never negative (rule 75); none of one that is only held."""
+        return max(0.0, self.expires_at - now) if self.ended_at is None else 0.0
 
     def valid(self, now: float) -> bool:
-        """True until the lease's end (exclusive)."""
+        """True as long as the address may be used: until the lease's end (exclusive), or that of its being held."""
         return now < self.expires_at
+
+    def ended(self, now: float) -> bool:
+        """True from the lease's end on, whether its address is held or not."""
+        return now >= (self.expires_at if self.ended_at is None else self.ended_at)
 
 
 @record
@@ -61,3 +70,12 @@ class ServerPath(NamedTuple):
     server_id: IPv4Address
     hears_unicast: bool | None = None
     srtt: float | None = None
+
+
+@record
+class Gateway(NamedTuple):
+    """The lease's default gateway as ARP found it: ``mac`` says which network we are on (RFC 4436).
+    Kept beside the lease."""
+
+    address: IPv4Address
+    mac: bytes

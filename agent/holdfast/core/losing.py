@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, beside, renewing, schedule
+from holdfast.core import acquiring, beside, overtime, renewing, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeCode
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
@@ -59,18 +59,30 @@ def _refused(m: Machine, lease: Lease, renewal: Renewal, nak: Message, now: floa
 
 
 def on_expiry(m: Machine, now: float) -> None:
-    """Timer EXPIRE: the lease in use has ended and its address goes (promise 3); ask for it anew."""
+    """Timer EXPIRE: the lease in use has ended and its address goes (promise 3), unless it is to be held (rule 40);
+    ask for it anew."""
     state = m.state
     lease = m.lease
     assert lease is not None
     m.hint = lease.address
     if m.acd is not None and m.acd.address == lease.address:
         m.acd = None
+    held = overtime.extend(m, lease, now)
+    on = "the lease ended, its address is held" if held is not None else "the lease ended"
     if isinstance(state, (Bound, Renewing, Rebinding)):
         renewal = Renewal("t1", "T1") if isinstance(state, Bound) else state.renewal
-        m.conclude(renewing.unanswered(lease, renewal, Result.EXPIRED, now))
+        result = Result.EXPIRED if held is None else Result.HELD
+        m.conclude(renewing.unanswered(lease, renewal, result, now))
         m.timers.stop(Timer.RETRANSMIT)
-        acquiring.ask(m, now, "the lease ended", cause="the lease ended", why=DeconfigureReason.EXPIRED)
+        why = DeconfigureReason.EXPIRED if held is None else None
+        acquiring.ask(m, now, on, cause="the lease ended", held=held, why=why)
+    elif held is not None:
+        assert isinstance(state, (Init, Selecting, Requesting, Probing))
+        m.enter(state._replace(held=held), on, now)
+    elif lease.ended_at is not None:
+        overtime.give_up(m, lease, "the gateway does not answer", now)
     else:
         assert isinstance(state, (Init, Selecting, Requesting, Probing))
         m.enter(state._replace(held=None), "the held lease ended", now, DeconfigureReason.EXPIRED)
+    if held is not None:
+        overtime.begin(m, held, now)

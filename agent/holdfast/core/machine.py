@@ -2,14 +2,17 @@
 
 ``Machine.enter`` is the only function that changes the state and the only one that can emit
 Deconfigure. Promises 2 and 3 are checked there: an address goes only for one of four reasons,
-each of which must be true at that moment, and no state may use a lease that has ended.
+each of which must be true at that moment, and no state may use a lease that has ended, unless
+``on_expiry = "hold"`` has its address held for a few more seconds (``overtime``).
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from ipaddress import IPv4Address
 from random import Random
 
+from holdfast.core import schedule
 from holdfast.core.actions import (
     Action,
     Deconfigure,
@@ -23,7 +26,7 @@ from holdfast.core.actions import (
     Watch,
 )
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import (
     TRANSITIONS,
@@ -59,6 +62,46 @@ class Acd(NamedTuple):
     announced: int = 0
 
 
+class Network(Enum):
+    """What ARP says of the network we are on, compared with the gateway that the lease remembers."""
+
+    UNKNOWN = "unknown"  # not asked, or nobody answered
+    KNOWN = "known"  # that gateway answered
+    OTHER = "other"  # another machine answered for its address, and it did not
+
+
+class AskingWhy(Enum):
+    """What the gateway is being asked for."""
+
+    LEARN = "learn"  # to remember its hardware address with the lease
+    VERIFY = "verify"  # to find out which network we are on
+    HOLD = "hold"  # to go on using the address of a lease that has ended, or is about to
+
+
+@record
+class Asking(NamedTuple):
+    """ARP requests under way for the gateway at ``address``, on behalf of ``source``, our address. ``known``:
+    the hardware address that it had, if any is remembered; ``gaps``: the seconds after each request, of which
+    ``asked`` have been sent."""
+
+    why: AskingWhy
+    address: IPv4Address
+    known: bytes | None
+    source: IPv4Address
+    gaps: tuple[float, ...]
+    asked: int = 0
+
+
+@record
+class Hold(NamedTuple):
+    """The question whether the address may outlive its lease: when the gateway last answered, whether
+    somebody else claimed the address, how often was asked."""
+
+    answered_at: float | None = None
+    claimed: bool = False
+    rounds: int = 0
+
+
 class Machine:
     """The mutable heart of one client. Phases (``acquiring``, ``renewing``, ``conflict``) are functions over it."""
 
@@ -68,6 +111,10 @@ class Machine:
         self.state: State = Init()
         self.timers = TimerTable()
         self.path: ServerPath | None = None
+        self.gateway: Gateway | None = None
+        self.network = Network.UNKNOWN
+        self.asking: Asking | None = None
+        self.hold: Hold | None = None
         self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
         self.started = False
         self.carrier = True
@@ -81,7 +128,7 @@ class Machine:
         self.drops: dict[str, int] = {}
         self.last_outcome: Outcome | None = None
         self._actions: list[Action] = []
-        self._watched: tuple[IPv4Address, ...] = ()
+        self._watch = Watch(())
 
     @property
     def lease(self) -> Lease | None:
@@ -126,7 +173,9 @@ class Machine:
         change = (name_of(self.state), name_of(state), on)
         if change not in _ALLOWED:
             raise PromiseBrokenError("no transition from {} to {} on {!r}".format(*change))
-        if lease is not None and not lease.valid(now):
+        if lease is not None and (
+            not lease.valid(now) or (lease.ended_at is not None and self.config.on_expiry != "hold")
+        ):
             raise PromiseBrokenError(f"{change[1]} would use {lease.address}, whose lease has ended")
         if former is not None and lease is None:
             self._deconfigure(former, why, now)
@@ -147,7 +196,7 @@ class Machine:
 
     def _deconfigure(self, lease: Lease, why: DeconfigureReason | None, now: float) -> None:
         allowed = (
-            (why is DeconfigureReason.EXPIRED and not lease.valid(now))
+            (why is DeconfigureReason.EXPIRED and lease.ended(now))
             or why in (DeconfigureReason.RELEASED, DeconfigureReason.CONFLICT)
             or (why is DeconfigureReason.HALTED and self.config.nak == "halt")
         )
@@ -158,9 +207,12 @@ class Machine:
     def _arm(self, lease: Lease | None) -> None:
         """Deadlines that follow from the state alone."""
         if lease is None or isinstance(self.state, Stopped):
-            self.timers.stop(Timer.EXPIRE, Timer.REAPPLY)
+            self.hold = None
+            self.timers.stop(Timer.EXPIRE, Timer.REAPPLY, Timer.HOLD)
         else:
             self.timers.set(Timer.EXPIRE, lease.expires_at)
+            if self.config.on_expiry == "hold" and lease.ended_at is None and self.hold is None:
+                self.timers.set(Timer.HOLD, lease.expires_at - schedule.HOLD_LEAD)
         if isinstance(self.state, Bound):
             self.timers.set(Timer.RENEW, self.state.lease.t1_at)
             self.timers.set(Timer.REBIND, self.state.lease.t2_at)
@@ -180,7 +232,9 @@ class Machine:
             wanted.add(self.acd.address)
         if isinstance(self.state, (Init, Selecting, Requesting, Probing)) and self.state.held is not None:
             wanted.add(self.state.held.address)
-        addresses = tuple(sorted(wanted))
-        if addresses != self._watched:
-            self._watched = addresses
-            self._actions.append(Watch(addresses))
+        if self.hold is not None and self.lease is not None:
+            wanted.add(self.lease.address)
+        watch = Watch(tuple(sorted(wanted)), self.asking.address if self.asking is not None else None)
+        if watch != self._watch:
+            self._watch = watch
+            self._actions.append(watch)

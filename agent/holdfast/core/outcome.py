@@ -26,20 +26,23 @@ class Result(str, Enum):
     KEPT = "kept"  # nobody answered; the lease is valid and stays in use
     REFUSED = "refused"  # the lease's own server said NAK; the address is held while we ask anew
     EXPIRED = "expired"  # nobody answered until the end
+    HELD = "held"  # the same, and the address is held beyond the lease while its gateway answers (on_expiry = "hold")
     CONFLICT = "conflict"  # the address belongs to somebody else
     RELEASED = "released"  # the operator gave it back
     STOPPED = "stopped"  # we were told to stop in the middle
+    IPV6_ONLY = "ipv6-only"  # the network asks us to do without IPv4 for some time (RFC 8925)
 
 
 @record
 class Outcome(NamedTuple):
     """One line of the history. Instants are CLOCK_BOOTTIME; ``seconds_left`` is never negative.
 
-    ``purpose`` is why we asked: "acquire", "reboot", "t1", "t2", "link-up", "resume",
-    "operator". ``path`` is the way of the message that was sent last before the answer, None if
-    none was sent. ``attempts`` counts the messages sent. ``latency`` is seconds from the first
-    message to the answer, None without an answer. ``seconds_left`` is what was left of the lease
-    in hand when it ended (0.0 when there was none). ``cause`` is for people.
+    ``purpose`` is why we asked: "acquire", "reboot", "t1", "t2", "link-up", "resume", "restored",
+    "operator"; "hold" for the end of an address that was held beyond its lease. ``path`` is the way of
+    the message that was sent last before the answer, None if none was sent. ``attempts`` counts the
+    messages sent. ``latency`` is seconds from the first message to the answer, None without an answer.
+    ``seconds_left`` is what was left of the lease in hand when it ended (0.0 when there was none).
+    ``cause`` is for people.
     """
 
     purpose: str

@@ -10,15 +10,19 @@ back. An OFFER of another address is kept for the last seconds.
 
 from __future__ import annotations
 
-from holdfast.core import beside, binding, conflict, requests, schedule
+from holdfast.core import beside, binding, requests, schedule
 from holdfast.core.actions import DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease, ServerPath
-from holdfast.core.machine import Machine
+from holdfast.core.machine import Machine, Network
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.core.states import Bound, Rebinding, Rebooting, Renewal, Renewing, Round
+from holdfast.core.states import Bound, Rebinding, Renewal, Renewing, Round
 from holdfast.core.timers import Timer
 from holdfast.wire.message import ANY, BROADCAST, Message
 
+#: What the record of a check that nobody answered says of the gateway.
+_GATEWAY_SAYS = {
+    Network.UNKNOWN: "", Network.KNOWN: "verified by the gateway", Network.OTHER: "another gateway answers",
+}
 #: Rounds whose answers still count. A reply that is later than three rounds has been overtaken.
 ROUNDS_KEPT = 4
 
@@ -73,7 +77,7 @@ def start_round(m: Machine, now: float) -> None:
     )
     m.update(state._replace(renewal=renewal))
     send_rung(m, now)
-    late = now >= lease.t2_at or renewal.ask_anew
+    late = now >= lease.t2_at or renewal.ask_anew or m.network is Network.OTHER
     if late and (renewal.side is None or renewal.number - renewal.side.number >= 2):
         beside.discover(m, now)
     beside.use_reserve(m, now)
@@ -128,8 +132,10 @@ def on_retransmit(m: Machine, now: float) -> None:
         set_back(m, "unicast unanswered")
         send_rung(m, now)
         return
-    if _verifying(lease, renewal, now) and renewal.number >= schedule.VERIFY_ROUNDS:
-        m.conclude(unanswered(lease, renewal, Result.KEPT, now))
+    enough = schedule.VERIFY_ROUNDS + (schedule.MOVE_ROUNDS if beside.elsewhere(m, renewal) else 0)
+    if _verifying(lease, renewal, now) and renewal.number >= enough:
+        cause = "; ".join(part for part in (binding.cause_of(renewal), _GATEWAY_SAYS[m.network]) if part)
+        m.conclude(unanswered(lease, renewal, Result.KEPT, now, cause))
         m.enter(Bound(lease), "no answer, and T1 has not come", now)
         return
     start_round(m, now)
@@ -208,19 +214,3 @@ def unanswered(lease: Lease, renewal: Renewal, result: Result, now: float, cause
         xid=renewal.rounds[-1].xid if renewal.rounds else None,
         started_at=now if renewal.started_at is None else renewal.started_at, ended_at=now,
     )
-
-
-def keep_unverified(m: Machine, state: Rebooting, now: float) -> None:
-    """Nobody answered the INIT-REBOOT: the lease is still ours (RFC 2131 section 3.2), so use it and go on asking."""
-    exchange, lease = state.exchange, state.cached._replace(verified=False)
-    m.timers.stop(Timer.RETRANSMIT)
-    binding.configure(m, lease, None)
-    m.conclude(Outcome(
-        purpose=exchange.purpose, result=Result.KEPT, path=Path.BROADCAST, attempts=exchange.attempts, latency=None,
-        server=lease.server_id, address=lease.address, former_address=None, lease_time=lease.lease_time,
-        seconds_left=lease.seconds_left(now), cause="no answer; the lease is used unverified", xid=exchange.xid,
-        started_at=exchange.started_at, ended_at=now,
-    ))
-    conflict.start_probing(m, lease.address, now)
-    renewal = Renewal("reboot", "to verify the remembered lease")
-    begin(m, lease, renewal, "no answer: the lease is still ours", now, delay=schedule.GAP_MIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from math import inf
 from random import Random
@@ -12,6 +12,7 @@ from holdfast.core.actions import DropReason, NoticeCode
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
 from holdfast.wire import message as msg
+from holdfast.wire import options as opt
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
@@ -19,6 +20,9 @@ from holdfast.wire.record import NamedTuple, record
 INFINITE = 0xFFFFFFFF
 #: Shorter leases than this would be renewed every few seconds; no real server means it (rule 33).
 SHORTEST_LEASE = 10.0
+#: No renewal sooner than this after the last, or than a hundredth of a shorter lease: a server that means T1 = 1 s
+#: (a slip of the unit, or malice) would have us ask all day.
+SHORTEST_T1 = 10.0
 DEFAULT_T1 = 0.5
 DEFAULT_T2 = 0.875
 
@@ -56,15 +60,36 @@ def usable_address(address: IPv4Address) -> bool:
     return 0 < first < 224 and first != 127
 
 
+def is_host(address: IPv4Address, options: Mapping[int, bytes]) -> bool:
+    """False for the network and the broadcast address of the subnet that option 1 makes: no neighbour sends to
+    either as to a host. A /31 has none of both (RFC 3021)."""
+    mask = int.from_bytes(options.get(opt.SUBNET_MASK, b"")[:4], "big")
+    hosts = mask ^ 0xFFFFFFFF
+    if hosts & (hosts + 1) or not 3 <= hosts < 1 << 24:  # no mask, or none that ``network`` would use
+        return True
+    return 0 < int(address) & hosts < hosts
+
+
 def offer_refusal(message: Message) -> DropReason | None:
     """Why an OFFER cannot be taken, or None."""
     if not usable_address(message.yiaddr):
         return DropReason.NO_ADDRESS
+    if not is_host(message.yiaddr, message.options):
+        return DropReason.NOT_A_HOST
     if message.server_id is None:  # a REQUEST must name its server (table 4), so there is no way to take this
         return DropReason.NO_SERVER_ID
     if message.lease_time is None:
         return DropReason.NO_LEASE_TIME
     return None
+
+
+def ipv6_only_wait(message: Message, config: ClientConfig) -> float | None:
+    """Seconds to do without IPv4, from option 108 (RFC 8925); None when there is none, when it has not four
+    bytes (section 3.1), or when we did not ask for it (section 3.2)."""
+    value = message.options.get(opt.IPV6_ONLY)
+    if opt.IPV6_ONLY not in config.request_list or value is None or len(value) != 4:
+        return None
+    return schedule.ipv6_only_wait(int.from_bytes(value, "big"))
 
 
 def duration(seconds: int | None) -> float | None:
@@ -82,15 +107,19 @@ class Reading(NamedTuple):
 
 
 def read_ack(
-    ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: Random
+    ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: Random,
+    in_use: IPv4Address | None = None,
 ) -> Reading:
     """The lease that ``ack`` grants to the REQUEST first sent at ``sent_at`` (RFC 2131 section 4.4.5).
 
     ``fallback_time`` (seconds) stands in for a missing option 51: the former lease's duration or the
-    OFFER's; None when there is neither, and then the ACK is refused (rule 20).
+    OFFER's; None when there is neither, and then the ACK is refused (rule 20). ``in_use`` is the address of
+    the lease in hand, which is not given up for an odd mask.
     """
     if not usable_address(ack.yiaddr):
         return Reading(None, DropReason.NO_ADDRESS)
+    if ack.yiaddr != in_use and not is_host(ack.yiaddr, ack.options):
+        return Reading(None, DropReason.NOT_A_HOST)
     lease_time = duration(ack.lease_time)
     if lease_time is None:
         lease_time = fallback_time
@@ -125,7 +154,7 @@ def normal_times(lease_time: float, t1: int | None, t2: int | None) -> tuple[flo
     """T1 and T2 in seconds with 0 < T1 < T2 < lease (rule 30), and what was wrong with the server's.
 
     An infinite lease has no timers. Missing values are RFC 2131's 0.5 and 0.875; a value that cannot
-    hold (zero, infinite, not below the lease, T1 not below T2) is replaced and named.
+    hold (zero, infinite, not below the lease, T1 not below T2, T1 in no time) is replaced and named.
     """
     if lease_time == inf:
         return inf, inf, ""
@@ -144,6 +173,10 @@ def normal_times(lease_time: float, t1: int | None, t2: int | None) -> tuple[flo
             first, second = float(t1), (t1 + lease_time) / 2
         else:
             wrong.append(f"T1 {_seconds(t1)}")
+    floor = min(SHORTEST_T1, lease_time / 100)
+    if first < floor:
+        wrong.append(f"T1 {first:.2g} s")
+        first, second = floor, max(second, floor * DEFAULT_T2 / DEFAULT_T1)
     if not wrong:
         return first, second, ""
     what = " and ".join(wrong)

@@ -67,6 +67,8 @@ GAP_SHARE = 1 / 2
 #: How many rounds a check that is not due (carrier up, resume, operator) may take before the
 #: lease is simply kept until T1.
 VERIFY_ROUNDS = 3
+#: How many more when another gateway answers and a server here offers another address: to take it up (rule 49).
+MOVE_ROUNDS = 2
 
 #: An OFFER of another address is taken up when this much of the lease is left, at most. At least the
 #: second: two rounds of a short lease fit into it, so that one lost answer does not cost the address.
@@ -86,6 +88,36 @@ PROBE_GAP = (1.0, 2.0)
 PROBE_LAST_WAIT = 2.0
 ANNOUNCE_COUNT = 2
 ANNOUNCE_GAP = 2.0
+
+#: The gateway's hardware address is learned with up to three ARP requests a second apart. The question which
+#: network we are on is asked faster, so that the answer of whatever gateway there is comes before the first wait
+#: of an INIT-REBOOT is over. The first two requests go to the known gateway alone, the others to everybody.
+LEARN_GAPS = (1.0, 1.0, 1.0)
+VERIFY_GAPS = (0.2, 0.2, 0.4, 0.8, 1.6)
+ASKED_ALONE = 2
+
+#: ``on_expiry = "hold"``. So many seconds before the lease ends the gateway is asked whether it is there; when it
+#: has not answered by the end (we slept, it was busy), it has this long to do so, and the address is gone within
+#: the second that rule 40 gives. While it is held, the gateway is asked every 8 to 12 s, three times a second apart
+#: when it is silent: the address goes 15 s after its last answer at the latest, or 30 s when we are dead, for
+#: that is the lifetime it has in the kernel. Every third time the link is asked whether somebody else has it.
+HOLD_LEAD = 5.0
+HOLD_GRACE = 0.9
+HOLD_LIFETIME = 30.0
+HOLD_INTERVAL = (8.0, 12.0)
+HOLD_GAPS = (1.0, 1.0, 1.0)
+HOLD_GRACE_GAPS = (0.3, 0.3, 0.3)
+HOLD_PROBE_EVERY = 3
+
+#: After suspend or restore: seconds within which the lease is checked, at most this part of what is left of it; less
+#: when it is overdue. Guests of one host wake up together.
+RESUME_JITTER = 2.0
+RESUME_SHARE = 1 / 20
+RESUME_OVERDUE = 0.25
+
+#: RFC 8925 section 3.4 (V6ONLY_WAIT), and a day: then the network may have changed its mind.
+IPV6_ONLY_MIN = 300.0
+IPV6_ONLY_MAX = 86400.0
 
 APPLY_FIRST = 0.5
 APPLY_CEILING = 30.0
@@ -175,6 +207,16 @@ def start_delay(rng: Random) -> float:
     """RFC 2131 section 4.4.1's desynchronisation at boot. Off unless configured: it costs every boot
     five seconds, and the jitter on T1 and on retransmission already keeps a fleet apart (rule 42)."""
     return rng.uniform(1.0, 10.0)
+
+
+def resume_wait(left: float, rng: Random, *, overdue: bool) -> float:
+    """Seconds from waking up to the check of a lease with ``left`` seconds (rule 45); ``overdue``: T1 has passed."""
+    return rng.uniform(0.0, min(RESUME_OVERDUE if overdue else RESUME_JITTER, left * RESUME_SHARE))
+
+
+def ipv6_only_wait(seconds: int) -> float:
+    """V6ONLY_WAIT: what option 108 says, within bounds (RFC 8925 section 3.4)."""
+    return min(IPV6_ONLY_MAX, max(IPV6_ONLY_MIN, float(seconds)))
 
 
 def apply_wait(failures: int) -> float:

@@ -94,12 +94,13 @@ class Renewal(NamedTuple):
 
 @record
 class Init(NamedTuple):
-    """Waiting to ask: for the carrier, after a DECLINE, between NAKs. ``purpose`` and ``cause`` are those of
-    the acquisition to come."""
+    """Waiting to ask: for the carrier, after a DECLINE, between NAKs, on an IPv6-only network. ``purpose`` and
+    ``cause`` are those of the acquisition to come. ``ipv6_only``: no longer than until the carrier comes anew."""
 
     held: Lease | None = None
     purpose: str = "acquire"
     cause: str = "start"
+    ipv6_only: bool = False
 
 
 @record
@@ -139,12 +140,14 @@ class Requesting(NamedTuple):
 
 @record
 class Probing(NamedTuple):
-    """Strict conflict detection: the lease is won, its address not yet used (RFC 5227)."""
+    """Strict conflict detection: the lease is won, its address not yet used (RFC 5227). ``remembered``: it was
+    not won but remembered, and nobody answered the INIT-REBOOT."""
 
     lease: Lease
     exchange: Exchange
     path: Path
     held: Lease | None = None
+    remembered: bool = False
 
 
 @record
@@ -238,10 +241,16 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("REBOOTING", "SELECTING", "NAK"),
     ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"),
     ("REBOOTING", "SELECTING", "the remembered lease ended"),
+    ("REBOOTING", "SELECTING", "another gateway answers: another network"),
+    ("REBOOTING", "PROBING", "no answer, strict conflict detection"),
+    ("REBOOTING", "REBOOTING", "restored"),
+    ("REBOOTING", "INIT", "the network is IPv6-only"),
     ("SELECTING", "REQUESTING", "OFFER chosen"),
     ("SELECTING", "BOUND", "ACK, rapid commit"),
     ("SELECTING", "PROBING", "ACK, strict conflict detection"),
     ("SELECTING", "INIT", "carrier lost"),
+    ("SELECTING", "INIT", "the network is IPv6-only"),
+    ("SELECTING", "SELECTING", "restored"),
     ("SELECTING", "SELECTING", "the held lease ended"),
     ("SELECTING", "SELECTING", "the held address belongs to somebody else"),
     ("REQUESTING", "BOUND", "ACK"),
@@ -250,10 +259,13 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("REQUESTING", "INIT", "NAK"),
     ("REQUESTING", "SELECTING", "NAK"),
     ("REQUESTING", "SELECTING", "no answer"),
+    ("REQUESTING", "SELECTING", "restored"),
     ("REQUESTING", "INIT", "carrier lost"),
     ("REQUESTING", "REQUESTING", "the held lease ended"),
     ("REQUESTING", "REQUESTING", "the held address belongs to somebody else"),
     ("PROBING", "BOUND", "nobody else has the address"),
+    ("PROBING", "RENEWING", "nobody else has the address"),
+    ("PROBING", "REBINDING", "nobody else has the address"),
     ("PROBING", "INIT", "somebody else has the address: DECLINE"),
     ("PROBING", "SELECTING", "the lease ended while probing"),
     ("PROBING", "INIT", "the lease ended while probing"),
@@ -265,6 +277,8 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("BOUND", "REBINDING", "carrier up"),
     ("BOUND", "RENEWING", "resumed"),
     ("BOUND", "REBINDING", "resumed"),
+    ("BOUND", "RENEWING", "restored"),
+    ("BOUND", "REBINDING", "restored"),
     ("BOUND", "RENEWING", "operator"),
     ("BOUND", "REBINDING", "operator"),
     ("BOUND", "INIT", "somebody else has the address: DECLINE"),
@@ -288,6 +302,9 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
     ("REBINDING", "PROBING", "ACK, strict conflict detection"),
     ("REBINDING", "SELECTING", "the lease ended"),
     ("REBINDING", "INIT", "the lease ended"),
+    *((name, "SELECTING", "the lease ended, its address is held") for name in ("BOUND", "RENEWING", "REBINDING")),
+    *((name, name, on) for name in ("INIT", "SELECTING", "REQUESTING", "PROBING")
+      for on in ("the lease ended, its address is held", "the gateway answers: the address is held on")),
     *((name, "STOPPED", on) for name in _NAMES.values() for on in ("stop", "release") if name != "STOPPED"),
     ("STOPPED", "INIT", "operator"),
     ("STOPPED", "SELECTING", "operator"),

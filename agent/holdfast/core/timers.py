@@ -17,6 +17,8 @@ class Timer(IntEnum):
     RETRANSMIT = 5  # send again, or the next rung, or the next round
     PROBE = 6  # the next ARP probe or announcement
     REAPPLY = 7  # configure the interface again
+    GATEWAY = 8  # ask the gateway again
+    HOLD = 9  # ask whether an address may be held beyond its lease
 
 
 class TimerTable:

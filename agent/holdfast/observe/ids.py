@@ -31,6 +31,8 @@ RESULTS: dict[str, Kind] = {
     "kept": Kind("12af8c81c9eb0a5ee22af1579839c08a", 4),
     "refused": Kind("d5dfdf1b929514ff0a7b0f79cfe220df", 4),
     "expired": Kind("a3e962d72e6e81194037e126b1eb51c4", 3),
+    "held": Kind("8c2b10d7c72645e0afc4f92ccefdd418", 4),
+    "ipv6-only": Kind("7502d42cd6fe4819957d92d652c0347e", 5),
     "conflict": Kind("66a624b84c7b91d4b35b561b1c9b9bb7", 3),
     "released": Kind("ac9e336669cec37aeaf8ef86cf0b6690", 5),
     "stopped": Kind("6bf57a53916e66fbfd398cd3cc2d857d", 6),
@@ -50,4 +52,7 @@ NOTICES: dict[str, Kind] = {
     "offer-reserved": Kind("6647fc890d61b446304656d6dcef63ca", 5),
     "time-jumped": Kind("e53f6acf30438b65031c177336af0742", 5),
     "auto-configure": Kind("90665b829bc1d3565e7584bcb9bbfb19", 5),
+    "gateway-changed": Kind("8ee10562412249d18839046e19cd05b7", 5),
+    "other-network": Kind("6253c88c0cad4bf28d909235b4167689", 4),
+    "restored": Kind("3141dc840fcc4188a895318ca42ab6de", 5),
 }

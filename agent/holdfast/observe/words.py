@@ -70,7 +70,17 @@ def _refused(outcome: Outcome) -> str:
 
 
 def _expired(outcome: Outcome) -> str:
-    return f"lost {outcome.address or 'the address'}: its lease ended{_effort(outcome)}"
+    address = outcome.address or outcome.former_address or "the address"
+    return f"lost {address}: its lease ended{_effort(outcome)}"
+
+
+def _held(outcome: Outcome) -> str:
+    return f"the lease of {outcome.address} ended{_effort(outcome)}; it is held while the gateway answers"
+
+
+def _ipv6_only(outcome: Outcome) -> str:
+    server = f" {outcome.server}" if outcome.server else " a server"
+    return f"doing without IPv4, as{server} asks{_effort(outcome)}"
 
 
 def _conflict(outcome: Outcome) -> str:
@@ -97,6 +107,8 @@ _TEXTS = {
     Result.KEPT: _kept,
     Result.REFUSED: _refused,
     Result.EXPIRED: _expired,
+    Result.HELD: _held,
+    Result.IPV6_ONLY: _ipv6_only,
     Result.CONFLICT: _conflict,
     Result.RELEASED: _released,
     Result.STOPPED: _stopped,

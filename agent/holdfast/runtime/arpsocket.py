@@ -1,4 +1,4 @@
-"""ARP on one link: probes and announcements out, other people's claims in (RFC 5227)."""
+"""ARP on one link: probes, announcements and questions out, other people's claims and answers in (RFCs 5227, 4436)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from ipaddress import IPv4Address
 
 from holdfast.runtime.filters import arp_claims, attach
 from holdfast.wire import WireError
-from holdfast.wire.arp import build_announcement, build_probe, parse
+from holdfast.wire.arp import REPLY, build_announcement, build_probe, build_request, parse
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP
 from holdfast.wire.record import NamedTuple
 
 
 class Claim(NamedTuple):
-    """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether somebody does."""
+    """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether somebody does. ``gateway``: it is
+    the gateway that we asked for, and answers us."""
 
     address: IPv4Address
     by: bytes
     probe: bool
+    gateway: bool = False
 
 
 class ArpSocket:
@@ -26,6 +28,7 @@ class ArpSocket:
     def __init__(self, ifname: str, mac: bytes) -> None:
         self._ifname, self._mac = ifname, mac
         self._watched: tuple[IPv4Address, ...] = ()
+        self._gateway: IPv4Address | None = None
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             self.watch(())
@@ -37,10 +40,11 @@ class ArpSocket:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
-        """Receive claims to ``addresses`` from now on."""
-        self._watched = addresses
-        attach(self._socket, arp_claims(self._mac, tuple(address.packed for address in addresses)))
+    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
+        """Receive claims to ``addresses`` from now on, and what ``gateway`` answers."""
+        self._watched, self._gateway = addresses, gateway
+        wanted = addresses if gateway is None else (*addresses, gateway)
+        attach(self._socket, arp_claims(self._mac, tuple(address.packed for address in wanted)))
 
     def probe(self, address: IPv4Address) -> None:
         """Ask whether anybody uses ``address``."""
@@ -50,9 +54,13 @@ class ArpSocket:
         """Claim ``address``."""
         self._send(build_announcement(self._mac, address))
 
-    def _send(self, packet: bytes) -> None:
+    def ask(self, gateway: IPv4Address, mac: bytes | None, source: IPv4Address) -> None:
+        """Ask ``mac`` (None: everybody) for the hardware address of ``gateway``, on behalf of ``source``."""
+        self._send(build_request(self._mac, source, gateway), mac or BROADCAST_MAC)
+
+    def _send(self, packet: bytes, to: bytes = BROADCAST_MAC) -> None:
         self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # the link may have been down meanwhile
-        self._socket.sendto(packet, (self._ifname, ETHERTYPE_ARP, 0, 0, BROADCAST_MAC))
+        self._socket.sendto(packet, (self._ifname, ETHERTYPE_ARP, 0, 0, to))
 
     def receive(self) -> Claim | None:
         """The next claim, or None when there is no more. Anything unreadable is passed over. OSError:
@@ -68,9 +76,12 @@ class ArpSocket:
                 continue
             if arp.sha == self._mac:
                 continue
-            if arp.spa in self._watched:
+            if arp.spa == self._gateway:
+                if (arp.op, arp.tha) == (REPLY, self._mac):
+                    return Claim(arp.spa, arp.sha, probe=False, gateway=True)
+            elif arp.spa in self._watched:
                 return Claim(arp.spa, arp.sha, probe=False)
-            if int(arp.spa) == 0 and arp.tpa in self._watched:
+            elif int(arp.spa) == 0 and arp.tpa in self._watched:
                 return Claim(arp.tpa, arp.sha, probe=True)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ when it was removed. A link with another hardware address is another client with
 from __future__ import annotations
 
 import errno
+import os
 from collections import deque
 from collections.abc import Callable
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
 LINK_RETRY = 5.0
+#: A wall clock set forward by less than this many seconds tells of no pause that a lease would feel.
+PAUSE_MIN = 5.0
 
 
 class Driver:
@@ -144,7 +147,8 @@ class Driver:
         self._served = link
         cached = None
         if remembered is not None and remembered.client_id == store.client_id:
-            cached = ev.Cached(remembered.lease, remembered.path, self._parts.on_link(link, remembered))
+            on_link = self._parts.on_link(link, remembered)
+            cached = ev.Cached(remembered.lease, remembered.path, on_link, remembered.gateway)
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))
@@ -246,15 +250,25 @@ class Driver:
         self.submit(ev.SendFailed(Path.UNICAST, text))
 
     def _on_claim(self, claim: Claim) -> None:
+        if claim.gateway:
+            self.submit(ev.GatewaySeen(claim.address, claim.by))
+            return
         if claim.probe and self.spec is not None and self.spec.address.ip == claim.address:
             return  # it only asks, and the kernel answers that we have it
         if claim.by not in self._parts.own_macs():  # rule 71: another of our own interfaces is no conflict
             self.submit(ev.AddressConflict(claim.address, claim.by))
 
     def time_jumped(self, jump: Jump) -> None:
-        """Suspend concerns the lease (rules 45, 46); a step of the wall clock does not (rule 44)."""
+        """Suspend counts against the lease (rules 45, 46). A step of the wall clock does not (rule 44), but one
+        forward is how a guest that was paused, with all its clocks, learns of it: the lease is looked after."""
         if jump.asleep > 0:
             self.submit(ev.TimeJumped(jump.asleep, "the machine was asleep"))
+        elif jump.stepped >= PAUSE_MIN:
+            self.submit(ev.TimeJumped(jump.stepped, "the clock was set forward, as after a pause"))
+
+    def restored(self, cause: str) -> None:
+        """This machine is a restored snapshot or a copy: ``cause`` says how that is known."""
+        self.submit(ev.Restored(int.from_bytes(os.urandom(16), "big"), cause))
 
     def submit(self, event: ev.Event) -> None:
         """Feed the core and perform what it asks; events that come up meanwhile wait their turn."""

@@ -8,7 +8,7 @@ from holdfast.runtime.retry import Backoff
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.core.lease import Gateway, Lease, ServerPath
     from holdfast.runtime.ports import Loop, Reporter, Store
 
 
@@ -20,9 +20,9 @@ class Keeper:
         self._backoff = Backoff(1.0, 300.0)
         self._wish: Callable[[], None] | None = None
 
-    def save(self, lease: Lease, path: ServerPath | None) -> None:
+    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None) -> None:
         """Hold ``lease`` from now on."""
-        self._want(lambda: self._store.save(lease, path))
+        self._want(lambda: self._store.save(lease, path, gateway))
 
     def forget(self) -> None:
         """Hold no lease from now on."""

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from math import inf
 from typing import Any, NamedTuple
 
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.runtime.identity import Identity
 
 VERSION = 1
@@ -43,6 +43,7 @@ class Stored(NamedTuple):
     boot_id: str
     saved_at: float
     saved_wall: float
+    gateway: Gateway | None = None
 
 
 def render(stored: Stored) -> bytes:
@@ -70,6 +71,9 @@ def render(stored: Stored) -> bytes:
         "path": None if path is None else {
             "server_id": str(path.server_id), "hears_unicast": path.hears_unicast, "srtt": path.srtt,
         },
+        "gateway": None if stored.gateway is None else {
+            "address": str(stored.gateway.address), "mac": stored.gateway.mac.hex(":"),
+        },
     }
     return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
 
@@ -95,6 +99,7 @@ def parse(data: bytes) -> Stored:
         clock.text("boot_id"),
         clock.seconds("boottime"),
         clock.seconds("wall"),
+        _gateway(root),
     )
 
 
@@ -141,6 +146,20 @@ def _path(root: _Table) -> ServerPath | None:
         None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
         None if table.raw("srtt") is None else table.seconds("srtt"),
     )
+
+
+def _gateway(root: _Table) -> Gateway | None:
+    """Not in the files of 0.1.0, which are whole without it; what does not know the key passes it over."""
+    if "gateway" not in root.names() or root.raw("gateway") is None:
+        return None
+    table = root.table("gateway")
+    try:
+        mac = bytes.fromhex(table.text("mac").replace(":", ""))
+    except ValueError:
+        raise LeaseFileError("mac is not hex") from None
+    if len(mac) != 6:
+        raise LeaseFileError("mac is not six bytes")
+    return Gateway(table.address("address"), mac)
 
 
 def _number(value: float) -> float | None:

@@ -43,12 +43,12 @@ class Performer:
             error = self._configurator.configure(action.lease, action.former)
             return ev.Applied() if error is None else ev.ApplyFailed(error)
         if isinstance(action, act.Persist):
-            self._keeper.save(action.lease, action.path)
+            self._keeper.save(action.lease, action.path, action.gateway)
         elif isinstance(action, act.Forget):
             self._keeper.forget()
         elif isinstance(action, act.Deconfigure):
             self._configurator.deconfigure(action.lease)
-        elif isinstance(action, (act.Probe, act.Announce, act.Watch)):
+        elif isinstance(action, (act.Probe, act.Announce, act.AskGateway, act.Watch)):
             self._arp(action)
         elif isinstance(action, act.Transitioned):
             self._reporter.transitioned(action, lease)
@@ -70,14 +70,16 @@ class Performer:
             return ev.SendFailed(action.path, f"the message cannot be written: {error}")
         return None
 
-    def _arp(self, action: act.Probe | act.Announce | act.Watch) -> None:
+    def _arp(self, action: act.Probe | act.Announce | act.AskGateway | act.Watch) -> None:
         try:
             if isinstance(action, act.Probe):
                 self._sockets.probe(action.address)
             elif isinstance(action, act.Announce):
                 self._sockets.announce(action.address)
+            elif isinstance(action, act.AskGateway):
+                self._sockets.ask_gateway(action)
             else:
-                self._sockets.watch(action.addresses)
+                self._sockets.watch(action.addresses, action.gateway)
         except OSError as error:
             text = describe(error)
             if text != self._arp_told:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address
 
-from holdfast.core.actions import Transmit
+from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
 from holdfast.runtime.arpsocket import ArpSocket, Claim
 from holdfast.runtime.filters import DROP_ALL, attach
@@ -77,6 +77,7 @@ class LinkSockets:
         self._raw: socket.socket | None = None
         self._arp: ArpSocket | None = None
         self._watched: tuple[IPv4Address, ...] = ()
+        self._gateway: IPv4Address | None = None
         self._mac = bytes(6)
         self._answerers: list[bytes] = []
 
@@ -95,8 +96,7 @@ class LinkSockets:
         self._ifname, self._mac, self._packet = ifname, mac, packet
         self._answerers = []
         self._loop.register(packet.fileno(), self._on_packet)
-        if self._watched:
-            self.watch(self._watched)
+        self.watch(self._watched, self._gateway)
 
     def rename(self, ifname: str) -> None:
         """The same link has another name now."""
@@ -169,11 +169,16 @@ class LinkSockets:
         """Send one ARP announcement."""
         self._open_arp().announce(address)
 
-    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
-        """Report the ARP claims of others to ``addresses``; none closes the socket again."""
-        self._watched = addresses
-        if addresses:
-            self._open_arp().watch(addresses)
+    def ask_gateway(self, action: AskGateway) -> None:
+        """Send one ARP request for the gateway."""
+        self._open_arp().ask(action.gateway, action.mac, action.source)
+
+    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
+        """Report the ARP claims of others to ``addresses``, and what ``gateway`` answers; neither closes the
+        socket again."""
+        self._watched, self._gateway = addresses, gateway
+        if addresses or gateway is not None:
+            self._open_arp().watch(addresses, gateway)
         elif self._arp is not None:
             self._close_arp()
 
@@ -250,7 +255,7 @@ class LinkSockets:
                 break
             # Rule 71: a gateway that answers ARP for every address (proxy ARP) claims ours as well. It hands us the
             # very messages that give the address to us, so its claim is no conflict.
-            if claim.by not in self._answerers:
+            if claim.gateway or claim.by not in self._answerers:
                 self._listener.on_claim(claim)
 
     def _lost(self) -> bool:

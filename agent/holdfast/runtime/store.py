@@ -12,7 +12,7 @@ from holdfast.runtime.ports import Remembered
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.lease import Lease, ServerPath
+    from holdfast.core.lease import Gateway, Lease, ServerPath
     from holdfast.runtime.leasefile import Stored
 
 SUFFIX = ".lease.json"
@@ -67,7 +67,7 @@ class LeaseStore:
         if difference is not None:
             self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
             return None
-        return Remembered(self._rebase(stored), stored.path, stored.client_id)
+        return Remembered(self._rebase(stored), stored.path, stored.client_id, stored.gateway)
 
     def _rebase(self, stored: Stored) -> Lease:
         """The lease with this boot's instants (rule 44: on the same boot the wall clock is not asked)."""
@@ -97,14 +97,14 @@ class LeaseStore:
         else:
             self._say(4, f"the lease file {self.path} is not usable ({why}); set aside as {bad}")
 
-    def save(self, lease: Lease, path: ServerPath | None) -> None:
+    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None:
         """Write the lease with the client-id and identity in use. OSError; the old file is whole then."""
         from holdfast.runtime import atomic, leasefile  # noqa: PLC0415 - after the DISCOVER
 
         self._make_folder()
         atomic.write(self.path, leasefile.render(leasefile.Stored(
             lease, path, self.client_id, self._identity,
-            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(),
+            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(), gateway,
         )))
 
     def forget(self) -> None:

@@ -6,6 +6,7 @@ import os
 
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
 from holdfast.settings.model import InterfaceSettings, SettingsError
+from holdfast.wire.options import IPV6_ONLY
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def client_config(
         chaddr=mac,
         htype=htype,
         client_id=_client_id(settings, mac, htype, stored_client_id, machine_id),
-        request_list=tuple(dict.fromkeys((*DEFAULT_REQUEST_LIST, *settings.request))),
+        request_list=tuple(dict.fromkeys((
+            *DEFAULT_REQUEST_LIST, *((IPV6_ONLY,) if settings.ipv6_only else ()), *settings.request
+        ))),
         hostname=None if anonymize else _hostname(settings.hostname),
         vendor_class=None if anonymize else _encoded(settings.vendor_class),
         user_class=None if anonymize else _user_class(settings.user_class),
@@ -47,6 +50,7 @@ def client_config(
         anonymize=anonymize,
         acd=settings.acd,
         nak=settings.nak,
+        on_expiry=settings.on_expiry,
         start_delay=settings.start_delay,
         discover_ceiling=settings.discover_ceiling,
     )

@@ -39,6 +39,8 @@ class InterfaceSettings(NamedTuple):
     use_mtu: bool = True
     acd: str = "optimistic"
     nak: str = "hold"
+    on_expiry: str = "remove"
+    ipv6_only: bool = False
     rapid_commit: bool = False
     broadcast_flag: bool = False
     anonymize: bool = False

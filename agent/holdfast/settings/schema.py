@@ -54,6 +54,12 @@ INTERFACE: dict[str, Key] = {
     "nak": Key(checks.choice("hold", "halt"),
                'refused by our own server: "hold" keeps the valid address while asking anew, "halt" '
                "removes it (RFC 2131 figure 5)"),
+    "on_expiry": Key(checks.choice("remove", "hold"),
+                     'when the lease ends and nobody renewed it: "remove" its address (RFC 2131 4.4.5), or "hold" it '
+                     "while the gateway answers ARP and nobody else claims it"),
+    "ipv6_only": Key(checks.boolean,
+                     "ask whether this network can do without IPv4, and then do without for as long as the server "
+                     "says (RFC 8925, option 108); for machines with IPv6 only"),
     "rapid_commit": Key(checks.boolean, "two messages instead of four where the server can (RFC 4039)"),
     "broadcast_flag": Key(checks.boolean, "ask the server to answer by broadcast"),
     "anonymize": Key(checks.boolean,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.support.scene import OTHER, OURS, SERVER, Scene, cached, of
 
@@ -101,10 +103,50 @@ def test_only_the_operator_releases() -> None:
 
 
 def test_release_without_a_lease_forgets_and_stops() -> None:
-    scene = Scene().start(cached())
+    scene = Scene().start()
     actions = scene.feed(ev.Release())
     assert of(act.Forget, actions)
     assert (scene.state, len(scene.sent), scene.outcomes) == ("STOPPED", 1, [])
+
+
+def _rebooting() -> Scene:
+    return Scene().start(cached())
+
+
+def _probing() -> Scene:
+    scene = Scene(acd="strict").requesting()
+    scene.ack()
+    return scene
+
+
+@pytest.mark.parametrize("situation", [_rebooting, _probing])
+def test_a_lease_that_is_not_in_use_yet_is_given_back_by_broadcast(situation: Callable[[], Scene]) -> None:
+    # rule 14
+    scene = situation()
+    scene.feed(ev.Release())
+    sent = scene.last
+    assert (sent.message.message_type, sent.message.ciaddr, sent.message.server_id) == (msg.RELEASE, OURS, SERVER)
+    assert (sent.path, sent.source, sent.destination) == (Path.BROADCAST, msg.ANY, msg.BROADCAST)
+    outcome = scene.outcomes[-1]
+    assert (outcome.result, outcome.path, outcome.attempts) == (Result.RELEASED, Path.BROADCAST, 1)
+    assert not of(act.Deconfigure, scene.actions)
+
+
+def test_a_lease_nobody_can_be_told_of_is_forgotten() -> None:
+    # rule 14
+    scene = Scene().start(cached(), carrier=False)
+    assert of(act.Forget, scene.feed(ev.Release()))
+    assert (scene.sent, scene.outcomes[-1].path) == ([], None)
+
+
+def test_the_old_and_the_new_lease_are_both_given_back() -> None:
+    # rules 14, 74
+    scene = Scene(acd="strict").renewing()
+    scene.ack(address=OTHER)
+    sent = len(scene.sent)
+    scene.feed(ev.Release())
+    assert [(s.path, s.message.ciaddr) for s in scene.sent[sent:]] == [(Path.BROADCAST, OTHER), (Path.UNICAST, OURS)]
+    assert (scene.outcomes[-1].former_address, scene.outcomes[-1].attempts) == (OURS, 2)
 
 
 def test_after_release_the_operator_may_ask_again() -> None:
@@ -161,7 +203,7 @@ def test_a_first_lease_that_is_given_up_in_probing_has_its_record() -> None:
     scene = Scene(acd="strict").requesting()
     scene.ack()
     scene.feed(ev.Release())
-    assert [(o.result, o.seconds_left) for o in scene.outcomes] == [(Result.RELEASED, 0.0)]
+    assert [(o.result, o.seconds_left) for o in scene.outcomes] == [(Result.RELEASED, 3600.0)]
 
 
 def test_stop_before_there_is_a_lease_leaves_the_stored_one_alone() -> None:

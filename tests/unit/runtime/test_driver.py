@@ -22,6 +22,7 @@ from tests.support.driving import (
 
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
+from holdfast.core.lease import Gateway
 from holdfast.core.outcome import Path, Result
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
@@ -419,14 +420,61 @@ def test_sleep_is_told_to_the_core_and_a_set_clock_is_not() -> None:
     host = Host(lease_time=86400)
     host.bind()
     applied = len(host.kernel.applied)
-    host.driver.time_jumped(Jump(asleep=0.0, stepped=365 * 86400.0))  # rule 44
-    host.driver.time_jumped(Jump(asleep=0.0, stepped=-365 * 86400.0))
+    host.driver.time_jumped(Jump(asleep=0.0, stepped=-365 * 86400.0))  # rule 44
+    host.driver.time_jumped(Jump(asleep=0.0, stepped=4.9))
     host.loop.run(10)
     assert (host.state, len(host.kernel.applied)) == ("BOUND", applied)
     host.driver.time_jumped(Jump(asleep=500.0, stepped=0.0))
     assert len(host.kernel.applied) == applied + 1  # rule 46
     host.loop.run(10)
     assert host.notes.outcomes[-1].purpose == "resume"
+
+
+def test_a_clock_set_far_forward_is_how_a_paused_guest_learns_of_its_pause() -> None:
+    # rules 44, 45: asked about, and nothing else changes
+    host = Host(lease_time=86400)
+    host.bind()
+    host.loop.run(100)
+    host.silent = True
+    lease = host.driver.snapshot().lease
+    host.driver.time_jumped(Jump(asleep=0.0, stepped=365 * 86400.0))
+    host.loop.run(60)
+    assert (host.state, host.driver.snapshot().lease, host.addresses) == ("BOUND", lease, [OURS])
+    assert (host.notes.outcomes[-1].purpose, host.notes.outcomes[-1].result.value) == ("resume", "kept")
+
+
+def test_a_restored_snapshot_asks_with_fresh_numbers() -> None:
+    # rules 11, 46
+    host = Host(lease_time=86400)
+    host.bind()
+    host.loop.run(100)
+    host.driver.restored("the VM generation id changed")
+    host.loop.run(10)
+    assert (host.state, host.notes.outcomes[-1].purpose) == ("BOUND", "restored")
+    assert "restored" in [notice.code.value for notice in host.notes.notices]
+
+
+def test_the_gateway_is_found_by_arp_and_kept_with_the_lease() -> None:
+    # rule 49
+    host = Host(lease_time=86400)
+    host.gateway_mac = OTHER_MAC
+    host.bind()
+    host.loop.run(10)
+    assert [(ask.gateway, ask.mac, ask.source) for ask in host.sockets.asked] == [(SERVER, None, OURS)]
+    assert host.store.kept is not None
+    assert host.store.kept.gateway == Gateway(SERVER, OTHER_MAC)
+    assert host.driver.snapshot().gateway == Gateway(SERVER, OTHER_MAC)
+
+
+def test_a_remembered_lease_is_kept_when_its_gateway_answers() -> None:
+    # rules 48, 49
+    host = Host()
+    host.silent, host.gateway_mac = True, OTHER_MAC
+    host.store.kept = Remembered(lease_of(host.clock), None, b"\x01" + MAC, Gateway(SERVER, OTHER_MAC))
+    host.driver.begin()
+    host.loop.run(2)
+    assert host.addresses == [OURS]
+    assert host.notes.outcomes[-1].cause == "no answer; verified by the gateway"
 
 
 # -- the link ------------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def _headline(client: Facts) -> str:
         return f"{state}, no address"
     address = network["address"] if network else lease["address"]
     server = f" from {lease['server']}" if lease.get("server") else ""
-    return f"{state}, {address}{server}" + ("" if lease.get("verified", True) else ", not yet verified")
+    held = ", held beyond its lease" if lease.get("held_until") else ""
+    return f"{state}, {address}{server}" + (held if held or lease.get("verified", True) else ", not yet verified")
 
 
 def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
@@ -69,6 +70,10 @@ def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
     yield "lease", ("for ever" if endless else duration(lease["duration"])) + f", since {_instant(lease['started'])}"
     for label, key in (("T1", "renewal"), ("T2", "rebinding"), ("expiry", "expiry")):
         yield label, "never" if lease.get(key) is None else _instant(lease[key])
+    if lease.get("held_until") is not None:
+        yield "held", f"as long as the gateway answers; now until {_instant(lease['held_until'])}"
+    if client.get("gateway") is not None:
+        yield "gateway", client["gateway"]
     trip = "" if client.get("round_trip") is None else f"; round trip {latency(client['round_trip'])}"
     yield "unicast", _unicast(client) + trip
 
