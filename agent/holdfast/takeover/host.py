@@ -127,6 +127,13 @@ class Host:
         except OSError as error:
             raise TakeoverError(f"{path} cannot be written: {error.strerror}") from None
 
+    def set_time(self, path: str, unix: float) -> None:
+        """Give the file a time of change."""
+        try:
+            os.utime(self.path(path), (unix, unix))
+        except OSError as error:
+            raise TakeoverError(f"the time of {path} cannot be set: {error.strerror}") from None
+
     def remove(self, path: str) -> None:
         """No error when it is not there."""
         try:

@@ -1,0 +1,109 @@
+"""The journal of a take-over on disk: all that is needed to go back, written before anything is done.
+
+``<state folder>/takeover/IFACE.json``: root's, mode 0600, in a folder that is root's with mode 0700. It holds command
+lines that root will run, so it is believed only when nobody else can have written it, and every value is checked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from holdfast.runtime import atomic
+from holdfast.takeover import journaltext
+from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.state import Journal
+
+#: Seconds to wait for another `holdfast takeover` or `handback` of the same interface.
+LOCK_PATIENCE = 60.0
+
+
+class JournalFile:
+    """Where the journal of one interface is."""
+
+    def __init__(self, state_dir: str, ifname: str) -> None:
+        self.folder = os.path.join(state_dir, "takeover")
+        self.path = os.path.join(self.folder, f"{ifname}.json")
+        self.ifname = ifname
+
+    @contextmanager
+    def locked(self, wait: Callable[[Callable[[], bool], float], bool] | None = None) -> Iterator[None]:
+        """Nobody else changes the interface meanwhile. ``wait(condition, seconds)`` as ``Host.wait``: without it
+        another one is an error at once."""
+        self._make_folder()
+        fd = os.open(os.path.join(self.folder, f"{self.ifname}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not (_lock(fd) or (wait is not None and wait(lambda: _lock(fd), LOCK_PATIENCE))):
+                raise TakeoverError(f"another holdfast takeover, confirm or handback of {self.ifname} is at work")
+            yield
+        finally:
+            os.close(fd)
+
+    def save(self, journal: Journal) -> None:
+        """Write it, durably."""
+        self._make_folder()
+        try:
+            atomic.write(self.path, journaltext.render(journal), 0o600)
+        except OSError as error:
+            raise TakeoverError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def load(self) -> Journal | None:
+        """The journal, None when there is none. TakeoverError for one that cannot be believed."""
+        try:
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TakeoverError(f"{self.folder} cannot be opened: {error.strerror}") from None
+        try:
+            _must_be_roots(os.fstat(folder), self.folder)
+            fd = os.open(os.path.basename(self.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK,
+                         dir_fd=folder)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TakeoverError(f"{self.path} cannot be opened: {error.strerror}") from None
+        finally:
+            os.close(folder)
+        with os.fdopen(fd, "rb") as file:
+            _must_be_roots(os.fstat(fd), self.path)
+            data = file.read(journaltext.SIZE_LIMIT + 1)
+        try:
+            return journaltext.parse(data, self.ifname)
+        except journaltext.JournalError as error:
+            raise TakeoverError(
+                f"{self.path} is no journal that can be believed ({error}); nothing was done. Look into it, undo by hand "
+                "what it names, and remove it"
+            ) from None
+
+    def remove(self) -> None:
+        """The take-over is history."""
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            return
+        atomic.sync_folder(self.folder)
+
+    def _make_folder(self) -> None:
+        try:
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise TakeoverError(f"{self.folder} cannot be made: {error.strerror}; run as root") from None
+        _must_be_roots(os.lstat(self.folder), self.folder)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _must_be_roots(status: os.stat_result, path: str) -> None:
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) \
+            or stat.S_ISLNK(status.st_mode):
+        raise TakeoverError(f"{path} can be written by others than root: it is not believed, and nothing was done")

@@ -1,0 +1,178 @@
+"""What a client's files do not tell is heard on the wire: its REQUEST, and the server's answer.
+
+The client is asked to renew, and both are read from the interface (AF_PACKET, with a filter for DHCP). A server that
+does not hear the unicast REQUEST is asked with the same message by broadcast, as the agent itself would ask: the
+answer is the client's own, by its transaction, so client and take-over both have it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from holdfast.core.replies import duration, normal_times
+from holdfast.runtime import filters
+from holdfast.takeover.host import Host
+from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found, TakeoverError
+from holdfast.wire import WireError
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+from holdfast.wire.frame import Instruction, build_udp, parse_ipv4_udp
+
+ETH_P_ALL, ETH_P_IP = 3, 0x0800
+#: Linux's own in a filter: the packet's protocol (linux/filter.h, SKF_AD_OFF + SKF_AD_PROTOCOL).
+_PROTOCOL = 0xFFFFF000
+TP_STATUS_CSUMNOTREADY, PACKET_AUXDATA, SOL_PACKET = 8, 8, 263
+#: Seconds for the client to ask after it was told to, and for the server to answer each REQUEST.
+ASK_PATIENCE, ANSWER_PATIENCE = 5.0, 2.0
+
+#: SOCK_DGRAM, so offset 0 is the IP header: IPv4, UDP, not a fragment, a port that is 68 at one end.
+_FILTER: list[Instruction] = [
+    (0x28, 0, 0, _PROTOCOL), (0x15, 0, 10, ETH_P_IP),
+    (0x30, 0, 0, 9), (0x15, 0, 8, 17),
+    (0x28, 0, 0, 6), (0x45, 6, 0, 0x3FFF),
+    (0xB1, 0, 0, 0),
+    (0x48, 0, 0, 0), (0x15, 2, 0, 68),
+    (0x48, 0, 0, 2), (0x15, 0, 1, 68),
+    (0x06, 0, 0, 0xFFFF),
+    (0x06, 0, 0, 0),
+]
+
+
+class Ear:
+    """Hears and says DHCP on one interface, beside whatever client it has. A context manager."""
+
+    def __init__(self, host: Host, ifname: str) -> None:
+        link = host.link(ifname)
+        self._mac, self._ifname = link.mac, ifname
+        try:
+            # Bound last, and with protocol 0 until then: no packet gets in before the filter.
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+            filters.attach(self._socket, _FILTER)
+            self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            self._socket.bind((ifname, ETH_P_ALL))
+        except OSError as error:
+            raise TakeoverError(f"{ifname} cannot be listened to: {error.strerror}; run as root") from None
+
+    def __enter__(self) -> Ear:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def request(self, patience: float) -> tuple[msg.Message, IPv4Address] | None:
+        """The next REQUEST of ours that renews something, and where it went."""
+
+        def fits(message: msg.Message) -> bool:
+            return (message.op == msg.BOOTREQUEST and message.message_type == msg.REQUEST
+                    and message.ciaddr != msg.ANY)
+
+        return self._hear(fits, patience)
+
+    def answer(self, request: msg.Message, patience: float) -> msg.Message | None:
+        """The ACK or NAK to ``request``."""
+
+        def fits(message: msg.Message) -> bool:
+            return (message.op == msg.BOOTREPLY and message.xid == request.xid
+                    and message.message_type in (msg.ACK, msg.NAK))
+
+        heard = self._hear(fits, patience)
+        return None if heard is None else heard[0]
+
+    def broadcast(self, request: msg.Message) -> None:
+        """Send the same message to everyone."""
+        packet = build_udp(request.ciaddr, msg.BROADCAST, msg.CLIENT_PORT, msg.SERVER_PORT, msg.encode(request))
+        try:
+            self._socket.sendto(packet, (self._ifname, ETH_P_IP, 0, 1, b"\xff" * 6))
+        except OSError as error:
+            raise TakeoverError(f"{self._ifname}: nothing can be sent: {error.strerror}") from None
+
+    def _hear(
+        self, fits: Callable[[msg.Message], bool], patience: float
+    ) -> tuple[msg.Message, IPv4Address] | None:
+        """The next message to or from us that fits, None after ``patience`` seconds."""
+        end = time.monotonic() + patience
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self._socket], [], [], left)[0]:
+                heard = self._read()
+                if heard is not None and heard[0].chaddr == self._mac and fits(heard[0]):
+                    return heard
+        return None
+
+    def _read(self) -> tuple[msg.Message, IPv4Address] | None:
+        try:
+            packet, ancillary, _, _ = self._socket.recvmsg(1 << 16, 256)
+            ready = not any(
+                struct.unpack_from("=I", data)[0] & TP_STATUS_CSUMNOTREADY
+                for level, kind, data in ancillary if (level, kind) == (SOL_PACKET, PACKET_AUXDATA)
+            )
+            datagram = parse_ipv4_udp(packet, checksum_ready=ready)
+            return msg.decode(datagram.payload), datagram.destination
+        except (WireError, OSError):
+            return None
+
+
+def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
+    """``lease`` with everything that was missing. TakeoverError when the client or its server stays silent."""
+    if lease.client_id is not None:
+        return lease
+    if not isinstance(adapter, Asks):
+        raise TakeoverError(
+            f"the client-id that {found.name} sends on {found.ifname} is written in a way that cannot be read; "
+            "name it in its configuration as a plain value"
+        )
+    with Ear(host, found.ifname) as ear:
+        began = host.boottime()
+        adapter.ask_renewal(host, found)
+        heard = ear.request(ASK_PATIENCE)
+        if heard is None:
+            raise TakeoverError(
+                f"{found.name} (pid {found.pids[0]}) did not ask for a renewal when told to, so what it sends is not "
+                f"known; see whether it is bound and whether its server {lease.server_id or ''} answers ARP"
+            )
+        request, destination = heard
+        answer = ear.answer(request, ANSWER_PATIENCE)
+        if answer is None and destination != msg.BROADCAST:
+            ear.broadcast(request)
+            answer = ear.answer(request, ANSWER_PATIENCE)
+    learned = replace(
+        lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
+        hostname=_text(request.options.get(opt.HOST_NAME)), source=f"{lease.source}, and a renewal heard on the wire",
+    )
+    if answer is None or answer.message_type != msg.ACK or not answer.lease_time:
+        return _unanswered(found, learned, host.boottime())
+    return _renewed(learned, answer, began)
+
+
+def _unanswered(found: Found, lease: ForeignLease, now: float) -> ForeignLease:
+    """Without an ACK the files must have told the lease."""
+    if lease.expires_at <= now:
+        raise TakeoverError(
+            f"no server answered {found.name}'s renewal of {lease.address.ip}, and nothing else tells how long its "
+            "lease lasts; try again when one does"
+        )
+    return lease
+
+
+def _renewed(lease: ForeignLease, ack: msg.Message, began: float) -> ForeignLease:
+    """The lease as the server just gave it."""
+    lasts = duration(ack.lease_time) or 0.0
+    t1, t2, _ = normal_times(lasts, ack.renewal_time, ack.rebinding_time)
+    if ack.yiaddr != lease.address.ip:
+        raise TakeoverError(
+            f"the server gave {ack.yiaddr} instead of {lease.address.ip} just now; try again when the client has "
+            "settled"
+        )
+    return replace(
+        lease, server_id=ack.server_id or lease.server_id, started_at=began,
+        t1_at=began + t1, t2_at=began + t2, expires_at=began + lasts, options=ack.options,
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("ascii", "replace") if value else None

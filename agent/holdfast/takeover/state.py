@@ -1,0 +1,61 @@
+"""One take-over as it is remembered: what was there, what was changed, how far it came."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from holdfast.network.plan import Observed
+from holdfast.takeover.model import ForeignLease, Found, Ownership
+
+
+class Phase(IntEnum):
+    """What may have been done. Written before it is done."""
+
+    PLANNED = 0
+    OWNING = 1
+    STOPPING = 2
+    ADOPTING = 3
+    PROVEN = 4
+    CONFIRMING = 5
+    CONFIRMED = 6
+
+
+@dataclass(frozen=True)
+class FileDone:
+    """A file as it was (None: not there) and as we write it."""
+
+    path: str
+    before: bytes | None
+    before_mode: int
+    after: str | None
+    """The sha256 of what we write, None for a file that we remove."""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One take-over. ``before``: the interface's address and routes as the old client had them. ``files`` are in the
+    order of ``ownership``. ``agent_unit``: what serves the interface now, "" for an agent in the foreground;
+    ``agent_enabled``: it was enabled already. ``deadman``: a unit's name, or a pid as text."""
+
+    ifname: str
+    adapter: str
+    phase: Phase
+    found: Found
+    lease: ForeignLease
+    ownership: Ownership
+    files: tuple[FileDone, ...]
+    before: Observed
+    boot_id: str
+    agent_unit: str = ""
+    agent_enabled: bool = False
+    deadman: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def at(self, phase: Phase) -> Journal:
+        return replace(self, phase=phase)
+
+
+def checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
