@@ -9,6 +9,8 @@ from holdfast.wire.record import NamedTuple
 #: Where the kernel and systemd name the machine. The product UUID is a VM's own (root may read it).
 MACHINE_ID = "/etc/machine-id"
 PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
+#: What systemd hands a daemon that is not root: a file of this name in CREDENTIALS_DIRECTORY (systemd.exec(5)).
+UUID_CREDENTIAL = "product_uuid"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -34,7 +36,13 @@ class Identity(NamedTuple):
 
 def read_identity(mac: bytes, *, machine_id: str = MACHINE_ID, product_uuid: str = PRODUCT_UUID) -> Identity:
     """The identity of this machine and of the link with hardware address ``mac``."""
-    return Identity(read_line(machine_id), read_line(product_uuid).lower(), mac.hex(":"))
+    uuid = read_line(product_uuid) or _handed_over()
+    return Identity(read_line(machine_id), uuid.lower(), mac.hex(":"))
+
+
+def _handed_over() -> str:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    return read_line(os.path.join(folder, UUID_CREDENTIAL)) if folder else ""
 
 
 def read_line(path: str) -> str:

@@ -50,3 +50,14 @@ def test_what_cannot_be_read_is_empty(tmp_path: Path) -> None:
     assert read_line(str(tmp_path / "pipe")) == ""  # nobody writes, and nobody waits
     (tmp_path / "binary").write_bytes(b"\xff\xfe" + b"x" * 1000)
     assert len(read_line(str(tmp_path / "binary"))) == 128
+
+
+def test_a_daemon_that_is_not_root_is_handed_the_uuid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = str(tmp_path / "missing")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_identity(b"\x02" * 6, machine_id=missing, product_uuid=missing).product_uuid == ""
+    (tmp_path / "product_uuid").write_text("6A1B3AB6-1D5C-4D8F-9A5B-2F2F0C7D9E11\n")
+    assert read_identity(b"\x02" * 6, machine_id=missing, product_uuid=missing).product_uuid.startswith("6a1b3ab6-")
+    (tmp_path / "sys").write_text("00000000-0000-0000-0000-000000000001\n")
+    seen = read_identity(b"\x02" * 6, machine_id=missing, product_uuid=str(tmp_path / "sys"))
+    assert seen.product_uuid.endswith("1")  # what it can read itself goes before
