@@ -1,0 +1,102 @@
+"""A client's texts as raw options."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+from math import inf
+from pathlib import Path
+
+import pytest
+from tests.support.fake_host import FakeHost
+
+from holdfast.network.plan import Address, Observed
+from holdfast.takeover import raw
+from holdfast.takeover.host import Completed
+from holdfast.takeover.model import Command, TakeoverError
+from holdfast.wire import options as opt
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path)
+
+
+def test_addresses() -> None:
+    assert raw.addresses("10.0.0.1 10.0.0.2,10.0.0.3") == bytes.fromhex("0a0000010a0000020a000003")
+    for bad in (None, "", "10.0.0", "10.0.0.1 nonsense", "::1"):
+        assert raw.addresses(bad) is None
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("3600", 3600.0), ("1h", 3600.0), ("1h 30min", 5400.0), ("1min 500ms", 60.5), ("2d", 172800.0), ("infinity", inf),
+    ("4294967295", inf), (None, -1.0), ("", -1.0), ("soon", -1.0), ("1 fortnight", -1.0),
+])
+def test_durations(text: str | None, seconds: float) -> None:
+    assert raw.seconds(text, -1.0) == seconds
+
+
+def test_a_duration_as_an_option() -> None:
+    assert raw.duration("600") == (600).to_bytes(4, "big")
+    assert raw.duration("infinity") == b"\xff\xff\xff\xff"
+    assert raw.duration(None) is raw.duration("soon") is None
+
+
+def test_numbers_and_octets() -> None:
+    assert raw.number("1450", 2) == b"\x05\xaa"
+    for bad in (None, "-1", "65536", "1e3", "٣"):
+        assert raw.number(bad, 2) is None
+    assert raw.hexadecimal("a8:3f:81:10") == raw.hexadecimal("a83f8110") == b"\xa8\x3f\x81\x10"
+    assert raw.hexadecimal("a8:3") is raw.hexadecimal("zz") is raw.hexadecimal(None) is None
+
+
+def test_domains_are_what_the_agent_reads() -> None:
+    packed = raw.domains("a.example b.example.")
+    assert packed is not None
+    assert opt.domain_search(packed) == ("a.example", "b.example")
+    assert raw.domains("a..b") is raw.domains("x" * 64) is raw.domains("") is None
+
+
+@pytest.mark.parametrize("text", [
+    "0.0.0.0/0,10.0.0.1 169.254.169.254/32,10.0.0.2 10.9.0.0/16,0.0.0.0",
+    "0.0.0.0/0 10.0.0.1 169.254.169.254/32 10.0.0.2 10.9.0.0/16 0.0.0.0",
+])
+def test_routes_are_what_the_agent_reads(text: str) -> None:
+    packed = raw.classless_routes(text)
+    assert packed is not None
+    assert [f"{network} {gateway}" for network, gateway in opt.classless_routes(packed)] == [
+        "0.0.0.0/0 10.0.0.1", "169.254.169.254/32 10.0.0.2", "10.9.0.0/16 0.0.0.0",
+    ]
+    assert raw.classless_routes("10.0.0.0/40 10.0.0.1") is raw.classless_routes("") is None
+
+
+def test_the_lifetime_is_the_kernels(host: FakeHost) -> None:
+    host.observed = Observed(addresses=(Address(IPv4Interface("10.0.0.5/24"), valid=77.0),))
+    assert raw.lifetime(host, "eth0", IPv4Interface("10.0.0.5/24")) == 77.0
+    with pytest.raises(TakeoverError, match="not on it"):
+        raw.lifetime(host, "eth0", IPv4Interface("10.0.0.6/24"))
+
+
+def test_the_machines_name(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert raw.machine_name(host) == "guest"
+    monkeypatch.setattr(host, "nodename", lambda: "localhost.localdomain")
+    assert raw.machine_name(host) is None
+
+
+def test_an_address_of_dhcpv6_is_not_left_behind(host: FakeHost) -> None:
+    host.answers["ip -6 -o addr"] = Completed(0, "2: eth0    inet6 2001:db8::5/128 scope global dynamic", "")
+    with pytest.raises(TakeoverError, match="DHCPv6"):
+        raw.refuse_dhcpv6(host, "eth0", "networkd")
+    host.answers["ip -6 -o addr"] = Completed(0, "2: eth0    inet6 2001:db8::5/64 scope global dynamic", "")
+    raw.refuse_dhcpv6(host, "eth0", "networkd")
+
+
+def test_the_kernel_listens_to_routers_when_the_manager_did(host: FakeHost) -> None:
+    host.put("/proc/sys/net/ipv6/conf/eth0/accept_ra", "0\n")
+    assert raw.kernel_router_advertisements(host, "eth0") == []  # nobody has used any
+    host.answers["ip -6 route"] = Completed(0, "default via fe80::1 proto ra\n", "")
+    key = "net/ipv6/conf/eth0/accept_ra"
+    assert raw.kernel_router_advertisements(host, "eth0") == [
+        Command(("sysctl", "-q", "-w", f"{key}=1"), ("sysctl", "-q", "-w", f"{key}=0"))
+    ]
+    host.put("/proc/sys/net/ipv6/conf/eth0/forwarding", "1\n")  # a router listens only when it was told to
+    assert raw.kernel_router_advertisements(host, "eth0") == []
