@@ -1,0 +1,135 @@
+"""A second DHCP client on the same links, found in configuration files."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.cli.doctor.helpers import SYSTEM, Image
+
+NETWORKD = ("systemd-networkd.service",)
+NM = ("NetworkManager.service", "/usr/sbin/NetworkManager")
+IFUPDOWN = ("networking.service", "/usr/sbin/ifup")
+WAIT = "systemd-networkd-wait-online.service"
+
+
+def rivals(image: Image) -> list[str]:
+    assert {check for check, _ in image.bad()} <= {"second-client"}
+    return [line for _, line in image.bad()]
+
+
+@pytest.mark.parametrize("text", [
+    "[Match]\nName=ens3\n[Network]\nDHCP=yes\n", "[Match]\nName=e*\n[Network]\nDHCP=ipv4\n",
+    "[Match]\nMACAddress=52:54:00:12:34:56\n[Network]\nDHCP=yes\n", "[Match]\nType=ether\n[Network]\nDHCP=yes\n",
+    "[Match]\nName=!lo\n[Network]\nDHCP=yes\n", "[Match]\nName=ens3\nVirtualization=kvm\n[Link]\nUnmanaged=no\n[Network]\n"
+    "DHCP=yes\n", "[Match]\nName=ens3\n[Network]\nAddress=10.0.0.1/24\n",
+])
+def test_networkd(image: Image, text: str) -> None:
+    image.manager(*NETWORKD)
+    assert rivals(image) == []
+    image.write("/etc/systemd/network/20-wired.network", text)
+    assert rivals(image) and all("20-wired.network" in line for line in rivals(image))
+    image.drop_in("etc/systemd/network/05-holdfast.network")
+    assert rivals(image) == []
+
+
+def test_networkd_the_first_file_wins(image: Image) -> None:
+    image.manager(*NETWORKD)
+    image.drop_in("etc/systemd/network/05-holdfast.network")
+    image.write("/usr/lib/systemd/network/04-early.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n")
+    assert len(rivals(image)) == 1 and "configure eth* too" in rivals(image)[0]
+    image.link("/etc/systemd/network/04-early.network", "/dev/null")
+    assert rivals(image) == []
+
+
+def test_networkd_for_other_links(image: Image) -> None:
+    image.manager(*NETWORKD)
+    image.write("/etc/systemd/network/20-wifi.network", "[Match]\nName=wl*\n[Network]\nDHCP=yes\n")
+    assert rivals(image) == []
+
+
+def test_netplan_writes_at_boot(image: Image) -> None:
+    image.write("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    image.write("/usr/sbin/netplan", "")
+    assert len(rivals(image)) == 2 and all("netplan" in line for line in rivals(image))
+    image.drop_in("etc/systemd/network/05-holdfast.network")
+    assert rivals(image) == []
+
+
+def test_networkd_that_is_off_or_masked(image: Image) -> None:
+    image.write("/etc/systemd/network/20-wired.network", "[Match]\nName=ens3\n[Network]\nDHCP=yes\n")
+    image.write("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    assert rivals(image) == []
+    image.enable("systemd-networkd.service")
+    assert rivals(image) != []
+    image.link(f"{SYSTEM}/systemd-networkd.service", "/dev/null")
+    assert rivals(image) == []
+
+
+def test_networkd_would_wait_for_nothing(image: Image) -> None:
+    image.manager(*NETWORKD)
+    image.drop_in("etc/systemd/network/05-holdfast.network")
+    image.manager(WAIT)
+    assert [check for check, _ in image.bad()] == ["wait-online"]
+    image.drop_in(f"etc/systemd/system/{WAIT}.d/90-holdfast.conf")
+    assert image.bad() == []
+
+
+def test_network_manager(image: Image) -> None:
+    image.manager(*NM)
+    assert len(rivals(image)) == 2
+    image.drop_in("etc/NetworkManager/conf.d/90-holdfast.conf")
+    assert rivals(image) == []
+    image.write("/etc/NetworkManager/conf.d/95-own.conf", "[keyfile]\nunmanaged-devices+=except:interface-name:eth0\n")
+    assert len(rivals(image)) == 1
+    image.write("/etc/NetworkManager/conf.d/95-own.conf", "[keyfile]\nunmanaged-devices=interface-name:wl*\n")
+    assert len(rivals(image)) == 2
+
+
+@pytest.mark.parametrize("text", [
+    "[keyfile]\nunmanaged-devices=*\n", "[keyfile]\nunmanaged-devices=type:ethernet\n",
+    "[device-x]\nmatch-device=interface-name:e*\nmanaged=0\n", "[keyfile]\nunmanaged-devices=en*,eth*\n",
+])
+def test_network_manager_told_otherwise(image: Image, text: str) -> None:
+    image.manager(*NM)
+    image.write("/etc/NetworkManager/NetworkManager.conf", text)
+    assert rivals(image) == []
+
+
+def test_ifupdown(image: Image) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces", "auto lo\niface lo inet loopback\nsource interfaces.d/*\n")
+    assert rivals(image) == []
+    image.write("/etc/network/interfaces.d/eth0", "auto eth0\niface eth0 inet dhcp\n")
+    assert len(rivals(image)) == 1 and "`iface eth0 inet dhcp`" in rivals(image)[0]
+    image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
+    assert rivals(image) == []
+    image.write("/etc/network/interfaces.d/eth0", "allow-hotplug eth0\niface eth0 inet dhcp\n")
+    assert len(rivals(image)) == 1  # udev calls ifup with the name, and nothing is excluded then
+
+
+def test_ifupdown_and_what_cloud_init_writes(image: Image) -> None:
+    image.manager(*IFUPDOWN)
+    assert len(rivals(image)) == 2 and "cloud-init writes" in rivals(image)[0]
+    image.write("/etc/default/networking", 'EXCLUDE_INTERFACES="en* eth*"\n')
+    assert rivals(image) == []
+    image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
+    image.write("/etc/default/networking", "EXCLUDE_INTERFACES=wl*\n")  # goes before the drop-in
+    assert len(rivals(image)) == 2
+
+
+def test_dhcpcd(image: Image) -> None:
+    image.manager("dhcpcd.service")
+    assert len(rivals(image)) == 2
+    image.write("/etc/dhcpcd.conf", "denyinterfaces en* eth*\n")
+    assert rivals(image) == []
+    image.write("/etc/dhcpcd.conf", "allowinterfaces wlan0\n")
+    assert rivals(image) == []
+
+
+def test_the_rest(image: Image) -> None:
+    image.manager("wicked.service")
+    image.write("/usr/local/sbin/dhcp-all-interfaces.sh", "")
+    image.write("/etc/sysconfig/network-scripts/ifup-eth", "")
+    image.write("/etc/sysconfig/network-scripts/ifcfg-eth0", 'DEVICE="eth0"\nBOOTPROTO=dhcp\nONBOOT=yes\n')
+    image.write("/etc/sysconfig/network-scripts/ifcfg-eth1", "DEVICE=eth1\nBOOTPROTO=none\n")
+    assert [line.split()[0] for line in rivals(image)] == ["wicked.service", "the", "network-scripts"]
