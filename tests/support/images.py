@@ -1,4 +1,4 @@
-"""Images for tests: the guests' tree with a layer of its own, worked on in a chroot, then booted as a container's disk."""
+"""Images for tests: the guests' tree with a layer on top, worked on in a chroot, then booted as a container's disk."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def test_nothing_installed(image: Image) -> None:
 
 def test_a_changed_and_a_missing_file_of_the_package(image: Image) -> None:
     image.write("/usr/lib/holdfast/agent", "#!/bin/sh\n")
-    assert [check for check, line in image.bad()] == ["package"] and "agent" in image.bad()[0][1]
+    assert [check for check, line in image.bad()] == ["package"]
+    assert "agent" in image.bad()[0][1]
     image.remove("/usr/lib/holdfast/agent")
     assert [check for check, _ in image.bad()] == ["package"]
 
@@ -58,7 +59,8 @@ def test_no_unit_enabled(image: Image) -> None:
 
 def test_enabled_and_nothing_to_serve(image: Image) -> None:
     image.remove("/etc/holdfast/holdfast.d/50-image.toml")
-    assert [check for check, _ in image.bad()] == ["unit"] and "names no link" in image.bad()[0][1]
+    assert [check for check, _ in image.bad()] == ["unit"]
+    assert "names no link" in image.bad()[0][1]
     image.write("/etc/holdfast/holdfast.toml", "[interfaces.eth0]\n")
     assert image.bad() == []
 
@@ -66,7 +68,8 @@ def test_enabled_and_nothing_to_serve(image: Image) -> None:
 def test_a_wrong_configuration_is_named(image: Image) -> None:
     image.write("/etc/holdfast/holdfast.toml", "[agent]\nserv = []\n")
     checks = dict(image.bad())
-    assert "/etc/holdfast/holdfast.toml" in checks["configuration"] and "serv" in checks["configuration"]
+    assert "/etc/holdfast/holdfast.toml" in checks["configuration"]
+    assert "serv" in checks["configuration"]
 
 
 def test_a_fixed_client_id(image: Image) -> None:
@@ -136,17 +139,20 @@ def test_json(image: Image) -> None:
 
 def test_a_root_that_is_none(image: Image) -> None:
     done = CliRunner().invoke(command, ["--image", str(image.root / "none")], standalone_mode=False)
-    assert done.exception is not None and "none: No such file or directory" in str(done.exception)
+    assert done.exception is not None
+    assert "none: No such file or directory" in str(done.exception)
 
 
 def test_no_name_of_an_image_reaches_a_terminal_as_it_is(image: Image) -> None:
     image.write("/var/lib/holdfast/\x1b]0;owned\x07.lease.json", "{}")
-    assert all(line.isprintable() for _, line in image.bad()) and image.bad()[0][0] == "lease"
+    assert all(line.isprintable() for _, line in image.bad())
+    assert image.bad()[0][0] == "lease"
 
 
 def test_hostile_content_is_only_wrong(image: Image) -> None:
     (image.root / "etc/holdfast/holdfast.toml").write_bytes(b"\xff\x00[[[" * 1000)
-    (image.root / "var/lib/dpkg/info/holdfast.md5sums").write_bytes(b"\xff" * 5000 + b"\nx  \n" + b"0" * 32 + b"  ../../x\n")
+    sums = b"\xff" * 5000 + b"\nx  \n" + b"0" * 32 + b"  ../../x\n"
+    (image.root / "var/lib/dpkg/info/holdfast.md5sums").write_bytes(sums)
     image.link("/etc/systemd/network", "/proc/self/fd")
     image.link("/etc/NetworkManager", "../../../../../../etc")
     image.manager("NetworkManager.service")

@@ -19,14 +19,16 @@ def rivals(image: Image) -> list[str]:
 @pytest.mark.parametrize("text", [
     "[Match]\nName=ens3\n[Network]\nDHCP=yes\n", "[Match]\nName=e*\n[Network]\nDHCP=ipv4\n",
     "[Match]\nMACAddress=52:54:00:12:34:56\n[Network]\nDHCP=yes\n", "[Match]\nType=ether\n[Network]\nDHCP=yes\n",
-    "[Match]\nName=!lo\n[Network]\nDHCP=yes\n", "[Match]\nName=ens3\nVirtualization=kvm\n[Link]\nUnmanaged=no\n[Network]\n"
-    "DHCP=yes\n", "[Match]\nName=ens3\n[Network]\nAddress=10.0.0.1/24\n",
+    "[Match]\nName=!lo\n[Network]\nDHCP=yes\n",
+    "[Match]\nName=ens3\nVirtualization=kvm\n[Link]\nUnmanaged=no\n[Network]\nDHCP=yes\n",
+    "[Match]\nName=ens3\n[Network]\nAddress=10.0.0.1/24\n",
 ])
 def test_networkd(image: Image, text: str) -> None:
     image.manager(*NETWORKD)
     assert rivals(image) == []
     image.write("/etc/systemd/network/20-wired.network", text)
-    assert rivals(image) and all("20-wired.network" in line for line in rivals(image))
+    assert rivals(image)
+    assert all("20-wired.network" in line for line in rivals(image))
     image.drop_in("etc/systemd/network/05-holdfast.network")
     assert rivals(image) == []
 
@@ -35,7 +37,8 @@ def test_networkd_the_first_file_wins(image: Image) -> None:
     image.manager(*NETWORKD)
     image.drop_in("etc/systemd/network/05-holdfast.network")
     image.write("/usr/lib/systemd/network/04-early.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n")
-    assert len(rivals(image)) == 1 and "configure eth* too" in rivals(image)[0]
+    assert len(rivals(image)) == 1
+    assert "configure eth* too" in rivals(image)[0]
     image.link("/etc/systemd/network/04-early.network", "/dev/null")
     assert rivals(image) == []
 
@@ -49,7 +52,8 @@ def test_networkd_for_other_links(image: Image) -> None:
 def test_netplan_writes_at_boot(image: Image) -> None:
     image.write("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
     image.write("/usr/sbin/netplan", "")
-    assert len(rivals(image)) == 2 and all("netplan" in line for line in rivals(image))
+    assert len(rivals(image)) == 2
+    assert all("netplan" in line for line in rivals(image))
     image.drop_in("etc/systemd/network/05-holdfast.network")
     assert rivals(image) == []
 
@@ -100,7 +104,8 @@ def test_ifupdown(image: Image) -> None:
     image.write("/etc/network/interfaces", "auto lo\niface lo inet loopback\nsource interfaces.d/*\n")
     assert rivals(image) == []
     image.write("/etc/network/interfaces.d/eth0", "auto eth0\niface eth0 inet dhcp\n")
-    assert len(rivals(image)) == 1 and "`iface eth0 inet dhcp`" in rivals(image)[0]
+    assert len(rivals(image)) == 1
+    assert "`iface eth0 inet dhcp`" in rivals(image)[0]
     image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
     assert rivals(image) == []
     image.write("/etc/network/interfaces.d/eth0", "allow-hotplug eth0\niface eth0 inet dhcp\n")
@@ -109,7 +114,8 @@ def test_ifupdown(image: Image) -> None:
 
 def test_ifupdown_and_what_cloud_init_writes(image: Image) -> None:
     image.manager(*IFUPDOWN)
-    assert len(rivals(image)) == 2 and "cloud-init writes" in rivals(image)[0]
+    assert len(rivals(image)) == 2
+    assert "cloud-init writes" in rivals(image)[0]
     image.write("/etc/default/networking", 'EXCLUDE_INTERFACES="en* eth*"\n')
     assert rivals(image) == []
     image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
