@@ -70,4 +70,10 @@ def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
     if not client.argv:
         raise TakeoverError(f"how {client.client} was started on {client.ifname} is not known; start it by hand")
     program = client.facts.get("program") or host.which(client.argv[0])
-    host.start([*client.argv, *extra], client.environment, client.cwd, program or None)
+    if not host.systemd:
+        host.start([*client.argv, *extra], client.environment, client.cwd, program or None)
+        return
+    # What we run in (the dead-man's unit, an ssh session) may end its processes when it ends itself.
+    scope = [host.which("systemd-run") or "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice",
+             f"--description={client.name} on {client.ifname}", "--"]
+    host.start([*scope, program or client.argv[0], *client.argv[1:], *extra], client.environment, client.cwd)

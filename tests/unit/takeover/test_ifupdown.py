@@ -175,5 +175,7 @@ def test_it_is_given_back_as_ifup_had_left_it(host: FakeHost, adapter: Ifupdown)
     adapter.give_back(host, found, lease)
     assert host.text("/run/network/ifstate") == "eth0=eth0\n"
     assert host.text("/run/network/ifstate.eth0") == "eth0\n"
-    assert next(argv for argv, _ in host.started)[-len(ARGV):] == ARGV
+    ((words, environment),) = host.started
+    assert words[words.index("--") + 1:] == ("/usr/sbin/dhclient", *ARGV[1:])
+    assert (words[1], environment["IFACE"]) == ("--scope", "eth0")  # it outlives what we run in
     assert host.text(LEASES).count("lease {") == 2
