@@ -13,13 +13,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
-from tests.support.scene import CLAIMANT, MAC, OTHER, OURS, SERVER, START, STRANGE_SERVER, Scene, cached
+from tests.support.scene import (
+    CLAIMANT,
+    GATEWAY,
+    MAC,
+    OTHER,
+    OURS,
+    ROUTER,
+    SERVER,
+    START,
+    STRANGE_SERVER,
+    Scene,
+    cached,
+)
 from tests.support.simulated_server import SimulatedServer
-from tests.support.simulation import OTHER_SERVER, POOL, Direction, Host, World
+from tests.support.simulation import GATEWAYS, NEW_GATEWAY, OTHER_SERVER, POOL, Direction, Host, World
 from tests.support.simulation import SERVER as FIRST_SERVER
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
+from holdfast.core.config import DEFAULT_REQUEST_LIST
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Path
 from holdfast.core.states import TRANSITIONS, State, name_of
@@ -78,11 +91,11 @@ def _flip(name: str) -> Callable[[World, Host, float], None]:
 
 def _heal(world: World, host: Host, amount: float = 0.0) -> None:
     """All is well again."""
-    world.up, world.down, world.squatters = Direction(), Direction(), set()
+    world.up, world.down, world.squatters, world.gateways = Direction(), Direction(), set(), dict(GATEWAYS)
     host.kernel.fault, host.send_fails, host.crash_after = "", False, None
     host.set_carrier(True)
     for server in world.servers:
-        server.silent = server.moves = server.refuses = server.jealous = False
+        server.silent = server.moves = server.refuses = server.jealous = server.ipv6_only = False
         server.authoritative = True
         server.bad.clear()
 
@@ -98,6 +111,11 @@ FAULTS: dict[str, Callable[[World, Host, float], object]] = {
     "server refuses": _flip("refuses"),
     "server adopts strangers": _flip("adopts"),
     "server without a name": _flip("nameless"),
+    "server wants IPv6 only": _flip("ipv6_only"),
+    "gateway gone": lambda world, host, amount: world.gateways.clear(),
+    "gateway replaced": lambda world, host, amount: world.gateways.update(dict.fromkeys(GATEWAYS, NEW_GATEWAY)),
+    "gateway back": lambda world, host, amount: world.gateways.update(GATEWAYS),
+    "restored": lambda world, host, amount: host.restore(),
     "server forgets": lambda world, host, amount: world.server.restart(),
     "carrier": lambda world, host, amount: host.set_carrier(not host.carrier),
     "sleep": _sleep,
@@ -132,6 +150,8 @@ networks = st.fixed_dictionaries({
 clients = st.fixed_dictionaries({
     "acd": st.sampled_from(["optimistic", "strict", "off"]),
     "nak": st.sampled_from(["hold", "hold", "halt"]),
+    "on_expiry": st.sampled_from(["remove", "hold"]),
+    "request_list": st.sampled_from([DEFAULT_REQUEST_LIST, (*DEFAULT_REQUEST_LIST, opt.IPV6_ONLY)]),
     "rapid_commit": st.booleans(),
     "start_delay": st.booleans(),
 })
@@ -258,6 +278,84 @@ def _infinite() -> Scene:
     return scene
 
 
+def _held(until: str = "SELECTING", **settings: Any) -> Scene:
+    """The lease has ended, its address is held, and a new one is asked for; as far as ``until``."""
+    scene = Scene(on_expiry="hold", **settings)
+    scene.requesting(more=ROUTER).ack(more=ROUTER)
+    scene.until(lambda: scene.state == "BOUND", 10.0)
+    scene.applied().gateway()
+    scene.at(scene.lease.expires_at)
+    scene.gateway()
+    assert (scene.state, scene.lease.ended_at is not None) == ("SELECTING", True)
+    if until != "SELECTING":
+        scene.offer(address=OTHER)
+        scene.until_state("REQUESTING")
+    if until == "PROBING":
+        scene.ack(address=OTHER)
+    if until == "INIT":
+        scene.feed(ev.LinkDown())
+    return scene
+
+
+def _with_gateway(scene: Scene) -> Scene:
+    """With a lease whose gateway is known."""
+    scene.bound(more=ROUTER)
+    scene.gateway()
+    return scene
+
+
+def _ends_while(situation: str, **settings: Any) -> Scene:
+    """A held lease, refused by its own server, ends; its address is held beyond it."""
+    scene = Scene(on_expiry="hold", **settings).bound(more=ROUTER)
+    scene.gateway()
+    scene.until_state("RENEWING")
+    scene.nak()
+    if situation != "SELECTING":
+        scene.offer(address=OTHER)
+        scene.until_state("REQUESTING")
+    if situation == "PROBING":
+        scene.ack(address=OTHER)
+    if situation == "INIT":
+        scene.offer(address=OTHER)
+        scene.nak(server=SERVER)  # the second in a row: wait before the next DISCOVER
+    assert scene.state == situation
+    scene.at(scene.lease.expires_at)
+    return scene
+
+
+def _held_from(state: str) -> Scene:
+    """The lease ends while it is being renewed, and the gateway answers in time."""
+    scene = _with_gateway(Scene(on_expiry="hold"))
+    scene.until_state(state)
+    scene.at(scene.lease.expires_at)
+    return scene
+
+
+def _held_while_waiting() -> Scene:
+    """Refused again and again: in INIT until the next DISCOVER may go out, with an address beyond its lease."""
+    scene = _held("REQUESTING")
+    for _ in range(7):
+        scene.nak()
+        scene.with_gateway(lambda: scene.state == "SELECTING" and scene.last.message.message_type == msg.DISCOVER)
+        scene.offer()
+    scene.nak()
+    scene.with_gateway(lambda: scene.state != "INIT")
+    return scene
+
+
+def _remembered(**settings: Any) -> Scene:
+    """PROBING a remembered lease that no server would confirm or refuse."""
+    scene = Scene(acd="strict").start(cached(**settings))
+    scene.until_state("PROBING")
+    return scene
+
+
+def _ipv6_only() -> Scene:
+    scene = Scene(request_list=(*DEFAULT_REQUEST_LIST, opt.IPV6_ONLY)).start()
+    scene.offer(more={opt.IPV6_ONLY: bytes(4)})
+    return scene
+
+
 SITUATIONS: dict[str, Callable[[], Scene]] = {
     "not started": Scene,
     "INIT": lambda: Scene().start(carrier=False),
@@ -280,6 +378,16 @@ SITUATIONS: dict[str, Callable[[], Scene]] = {
     "REBINDING, DISCOVER beside": lambda: Scene().reserved(),
     "REBINDING, reserve": _with_reserve,
     "REBINDING, REQUEST beside": _requesting_beside,
+    "INIT, IPv6-only": _ipv6_only,
+    "REBOOTING, gateway asked": lambda: Scene().start(cached(gateway=GATEWAY)),
+    "PROBING, remembered": _remembered,
+    "BOUND, gateway known": lambda: _with_gateway(Scene()),
+    "RENEWING, gateway asked": lambda: _then("BOUND, gateway known", ev.TimeJumped(1.0, "suspend")),
+    "BOUND, to be held": lambda: (s := _with_gateway(Scene(on_expiry="hold")), s.at(s.lease.expires_at - 4.0))[0],
+    "INIT, held beyond": lambda: _held("INIT"),
+    "SELECTING, held beyond": _held,
+    "REQUESTING, held beyond": lambda: _held("REQUESTING"),
+    "PROBING, held beyond": lambda: _held("PROBING", acd="strict"),
     "STOPPED": _stopped,
     "STOPPED, released": _released,
 }
@@ -288,7 +396,8 @@ EVENTS: list[ev.Event] = [
     ev.Start(None), ev.Start(None, carrier=False), ev.Start(cached(on_link=True)), ev.Start(cached(left=-1.0)),
     ev.LinkUp(), ev.LinkDown(), ev.AddressConflict(OURS, CLAIMANT), ev.AddressConflict(OTHER, CLAIMANT),
     ev.AddressLost(OURS), ev.AddressLost(OTHER), ev.Applied(), ev.ApplyFailed("no"),
-    ev.TimeJumped(5.0, "suspend"), ev.TimeJumped(-3e7, "clock step"),
+    ev.TimeJumped(5.0, "suspend"), ev.TimeJumped(-3e7, "clock step"), ev.Restored(7, "a copy"),
+    ev.GatewaySeen(SERVER, CLAIMANT), ev.GatewaySeen(SERVER, GATEWAY.mac), ev.GatewaySeen(OTHER, CLAIMANT),
     *(ev.SendFailed(path, "no") for path in Path), ev.Renew(), ev.Rebind(), ev.Release(), ev.Stop(),
 ]
 
@@ -547,6 +656,32 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
         lambda: _strict(Scene(acd="strict").rebinding(), lambda s: (s.until_sent(), s.ack(address=OTHER))),
     ("REBINDING", "SELECTING", "the lease ended"): lambda: _after("REBINDING", _expire),
     ("REBINDING", "INIT", "the lease ended"): lambda: _without_carrier("REBINDING", _expire),
+    ("REBOOTING", "SELECTING", "another gateway answers: another network"):
+        lambda: _after("REBOOTING, gateway asked", lambda s: (s.gateway(CLAIMANT), s.wait(2.0))),
+    ("REBOOTING", "PROBING", "no answer, strict conflict detection"): _remembered,
+    ("REBOOTING", "REBOOTING", "restored"): lambda: _then("REBOOTING", ev.Restored(7, "a copy")),
+    ("REBOOTING", "INIT", "the network is IPv6-only"):
+        lambda: _strict(Scene(request_list=(opt.IPV6_ONLY,)).start(cached()),
+                        lambda s: s.ack(more={opt.IPV6_ONLY: bytes(4)})),
+    ("SELECTING", "INIT", "the network is IPv6-only"): _ipv6_only,
+    ("SELECTING", "SELECTING", "restored"): lambda: _then("SELECTING", ev.Restored(7, "a copy")),
+    ("REQUESTING", "SELECTING", "restored"): lambda: _then("REQUESTING", ev.Restored(7, "a copy")),
+    ("BOUND", "RENEWING", "restored"): lambda: _then("BOUND", ev.Restored(7, "a copy")),
+    ("BOUND", "REBINDING", "restored"): lambda: _late(ev.Restored(7, "a copy")),
+    ("PROBING", "RENEWING", "nobody else has the address"):
+        lambda: _after("PROBING, remembered", lambda s: s.wait(10.0)),
+    ("PROBING", "REBINDING", "nobody else has the address"):
+        lambda: _strict(_remembered(left=100.0), lambda s: s.wait(10.0)),
+    ("BOUND", "SELECTING", "the lease ended, its address is held"): _held,
+    ("RENEWING", "SELECTING", "the lease ended, its address is held"): lambda: _held_from("RENEWING"),
+    ("REBINDING", "SELECTING", "the lease ended, its address is held"): lambda: _held_from("REBINDING"),
+    **{(name, name, "the lease ended, its address is held"):
+       (lambda name=name: _ends_while(name, acd="strict" if name == "PROBING" else "off"))  # type: ignore[misc]
+       for name in ("INIT", "SELECTING", "REQUESTING", "PROBING")},
+    **{(name, name, "the gateway answers: the address is held on"):
+       (lambda name=name: _strict(_ends_while(name, acd="strict" if name == "PROBING" else "off"), Scene.gateway))  # type: ignore[misc]
+       for name in ("SELECTING", "REQUESTING", "PROBING")},
+    ("INIT", "INIT", "the gateway answers: the address is held on"): _held_while_waiting,
     **{(name, "STOPPED", on): (lambda name=name, event=event: _then(name, event))  # type: ignore[misc]
        for name in ("INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING", "BOUND", "RENEWING",
                     "REBINDING")

@@ -21,6 +21,8 @@ from holdfast.wire.message import ANY, BROADCAST, Message
 RENEWING = frozenset({"RENEWING", "REBINDING"})
 #: A virtual event loop may be this late, in seconds.
 SLACK = 0.02
+#: With on_expiry = "hold" an address may outlive its lease for so many seconds after the gateway's last answer.
+HOLD_LONGEST = 31.0
 
 
 @dataclass
@@ -47,8 +49,16 @@ class Promises:
     broadcasts: list[float] = field(default_factory=list)
     disturbed_at: float = -inf  # when the host could last not do as it wanted
     released: bool = False
+    gateway_seen_at: float = -inf  # when the gateway last answered ARP
+    woke_at: float = -inf  # from sleep, or to life
+
     conflicts: set[IPv4Address] = field(default_factory=set)
     outcomes: list[Outcome] = field(default_factory=list)
+
+    def may_hold_until(self, ended_at: float) -> float:
+        """How long the address of a lease that ended may be used (rule 40): a second when the gateway is silent,
+        which can only be asked by who is awake; none at all unless that is configured."""
+        return max(ended_at + 1.0, self.woke_at + 1.0, self.gateway_seen_at + HOLD_LONGEST)
 
     # -- what is done to the host
 
@@ -59,12 +69,19 @@ class Promises:
     def slept(self, seconds: float, now: float) -> None:
         """What was due while asleep is due now."""
         self.disturbed(now)
+        self.woke_at = now
         if self.awaiting is not None:
             self.awaiting = (self.awaiting[0], self.awaiting[1] + seconds)
+
+    def restored(self, now: float) -> None:
+        """What was asked is forgotten: another copy of the machine has asked the same."""
+        self.disturbed(now)
+        self.awaiting = None
 
     def crashed(self, now: float) -> None:
         """The client is gone, and with it what it was about to do."""
         self.disturbed(now)
+        self.woke_at = now
         self.state, self.begun, self.first_sent, self.awaiting, self.rung = "INIT", False, None, None, None
 
     # -- what the host does
@@ -139,11 +156,11 @@ class Promises:
         assert outcome.started_at <= now
         assert outcome.latency is None or outcome.latency >= 0.0
         if not self.begun:  # promise 6: one outcome, not two
-            alone = outcome.purpose in ("acquire", "reboot") or outcome.result is Result.RELEASED
-            expired = outcome.result is Result.EXPIRED and self.state == "BOUND"  # it slept through T1
+            alone = outcome.purpose in ("acquire", "reboot", "hold") or outcome.result is Result.RELEASED
+            expired = outcome.result in (Result.EXPIRED, Result.HELD) and self.state == "BOUND"  # it slept through T1
             assert alone or expired, f"an outcome of no renewal: {outcome}"
         self.begun, self.awaiting = False, None
-        if outcome.result is Result.EXPIRED:
+        if outcome.result in (Result.EXPIRED, Result.HELD) and outcome.purpose != "hold":
             self._judge_last_minute(outcome, now)
 
     def _judge_last_minute(self, outcome: Outcome, now: float) -> None:
@@ -158,7 +175,7 @@ class Promises:
         """Promise 2: the reason holds, and is not the client's word alone."""
         lease, reason = action.lease, action.reason
         if reason is DeconfigureReason.EXPIRED:
-            assert now >= lease.expires_at
+            assert now >= (lease.expires_at if lease.ended_at is None else lease.ended_at)
         elif reason is DeconfigureReason.RELEASED:
             assert self.released
         elif reason is DeconfigureReason.CONFLICT:
@@ -187,5 +204,9 @@ class Promises:
             # The kernel may refuse a renewal, and then does not know of it yet.
             ends_at = max(configured, lease.expires_at) if lease is not None and in_use else configured
             assert now <= ends_at + 1.0, f"promise 3: {address} is used {now - ends_at:.1f} s after its lease"
+        if lease is not None and lease.ended_at is not None:  # rule 40
+            assert self.config.on_expiry == "hold", f"promise 3: {lease.address} is held, and nobody asked for that"
+            held_to = self.may_hold_until(lease.ended_at) + SLACK
+            assert now <= held_to, f"promise 3: {lease.address} is held and the gateway silent"
         assert lease is None or now < lease.expires_at or self.state == "STOPPED"
         assert not self.begun or self.state in RENEWING or self.state == "PROBING", "promise 6: no outcome"

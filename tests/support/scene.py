@@ -16,7 +16,7 @@ from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import name_of
 from holdfast.wire import message as msg
@@ -30,6 +30,9 @@ OTHER = IPv4Address("192.0.2.101")
 SERVER = IPv4Address("192.0.2.1")
 STRANGE_SERVER = IPv4Address("192.0.2.2")
 CLAIMANT = bytes.fromhex("02000000dead")
+#: The gateway that Scene's server names when it is told to (``more=ROUTER``).
+GATEWAY = Gateway(IPv4Address("192.0.2.254"), bytes.fromhex("020000000ff1"))
+ROUTER = {opt.ROUTER: GATEWAY.address.packed}
 START = 1000.0
 
 A = TypeVar("A")
@@ -94,6 +97,10 @@ class Scene:
                 self.promises.released = True
             if isinstance(event, ev.AddressConflict):
                 self.promises.conflicts.add(event.address)
+            if isinstance(event, ev.GatewaySeen):
+                self.promises.gateway_seen_at = self.now
+            if isinstance(event, ev.Restored):
+                self.promises.restored(self.now)
             actions += self._saw(self.client.handle(event, self.now))
         return actions
 
@@ -128,6 +135,16 @@ class Scene:
                 self.now = end
                 break
             actions += self.at(max(self.now, due))
+        return actions
+
+    def with_gateway(self, condition: Callable[[], bool], limit: float = 1e4) -> list[act.Action]:
+        """Time passes until ``condition()`` or for ``limit`` seconds, and the gateway answers whatever it is asked."""
+        end, actions = self.now + limit, []
+        while not condition() and self.now < end:
+            asked = len(self.asked)
+            actions += self.until(lambda: condition() or len(self.asked) > asked, end - self.now)  # noqa: B023
+            if len(self.asked) > asked:
+                actions += self.gateway()
         return actions
 
     def until_sent(self, count: int = 1) -> act.Transmit:
@@ -176,6 +193,15 @@ class Scene:
     def ack(self, **how: object) -> list[act.Action]:
         """An ACK to the last message."""
         return self.hear(self.reply(msg.ACK, **how))  # type: ignore[arg-type]
+
+    def gateway(self, mac: bytes = GATEWAY.mac) -> list[act.Action]:
+        """The gateway, or another machine in its place, answers our ARP request."""
+        return self.feed(ev.GatewaySeen(GATEWAY.address, mac))
+
+    @property
+    def asked(self) -> list[act.AskGateway]:
+        """All ARP requests for the gateway so far."""
+        return of(act.AskGateway, self.actions)
 
     def nak(self, **how: object) -> list[act.Action]:
         """A NAK to the last message."""
@@ -232,11 +258,13 @@ class Scene:
 def cached(
     *, left: float = 3000.0, now: float = START, on_link: bool = False, server: IPv4Address | None = SERVER,
     path: ServerPath | None = None, address: IPv4Address = OURS, lease_time: float = 3600.0,
+    gateway: Gateway | None = None,
 ) -> ev.Cached:
     """A lease remembered from an earlier life, with ``left`` seconds of ``lease_time`` to go."""
     began = now + left - lease_time
     lease = Lease(
         address=address, server_id=server, started_at=began, t1_at=began + lease_time * 0.5,
-        t2_at=began + lease_time * 0.875, expires_at=began + lease_time, lease_time=lease_time, options={},
+        t2_at=began + lease_time * 0.875, expires_at=began + lease_time, lease_time=lease_time,
+        options={} if gateway is None else {opt.ROUTER: gateway.address.packed},
     )
-    return ev.Cached(lease, path, on_link)
+    return ev.Cached(lease, path, on_link, gateway)

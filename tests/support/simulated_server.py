@@ -32,8 +32,9 @@ class SimulatedServer:
     ``silent``: hears nothing. ``deaf``: hears no unicast. ``only_any``: hears nothing that does not come from
     0.0.0.0 (old OVN). ``authoritative``: says NAK to a client it does not know, else stays silent.
     ``adopts``: says ACK to such a client instead. ``jealous``: says NAK to other servers' clients too.
-    ``nameless``: leaves out option 54. ``promises`` remembers the latest end it ever granted for (chaddr,
-    address); a restart does not forget that, so that tests can judge what the client may still use.
+    ``nameless``: leaves out option 54. ``ipv6_only``: asks whoever asks for option 108 to do without IPv4.
+    ``promises`` remembers the latest end it ever granted for (chaddr, address); a restart does not forget that, so
+    that tests can judge what the client may still use.
     """
 
     address: IPv4Address
@@ -47,6 +48,7 @@ class SimulatedServer:
     adopts: bool = False
     jealous: bool = False
     nameless: bool = False
+    ipv6_only: bool = False
     refuses: bool = False
     moves: bool = False
     rapid: bool = False
@@ -168,6 +170,8 @@ class SimulatedServer:
         if kind != msg.NAK:
             options[opt.SUBNET_MASK] = b"\xff\xff\xff\x00"
             options[opt.ROUTER] = self.address.packed
+            if self.ipv6_only and opt.IPV6_ONLY in message.options.get(opt.PARAMETER_REQUEST_LIST, b""):
+                options[opt.IPV6_ONLY] = bytes(4)
         options.update(more)
         return Message(
             op=msg.BOOTREPLY, xid=message.xid, flags=message.flags, ciaddr=message.ciaddr, yiaddr=address,

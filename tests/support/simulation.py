@@ -22,7 +22,7 @@ from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome, Path
 from holdfast.core.states import name_of
 from holdfast.wire import WireError
@@ -35,6 +35,9 @@ POOL = [IPv4Address("192.0.2.0") + n for n in range(100, 120)]
 #: rest is the business of UDP's checksum.
 _HEADER_BYTES = [0, 1, 2, 4, 5, 6, 7, 28, 29, 30, 31, 32, 33, 236, 237, 238, 239]
 STRANGER = bytes.fromhex("02000000dead")
+#: Who answers ARP for the servers' addresses, which are the gateways too; and who does after a replacement.
+GATEWAYS = {SERVER: bytes.fromhex("020000000ff1"), OTHER_SERVER: bytes.fromhex("020000000ff2")}
+NEW_GATEWAY = bytes.fromhex("020000000ff9")
 
 
 @dataclass
@@ -121,12 +124,13 @@ class Host:
         self.config = config
         self.client: Client | None = None
         self.kernel = Kernel()
-        self.stored: tuple[Lease, ServerPath | None] | None = None
+        self.stored: tuple[Lease, ServerPath | None, Gateway | None] | None = None
         self.carrier = True
         self.send_fails = False
         self.promises = Promises(config)
         self.transcript: list[Entry] = []
         self.watched: tuple[IPv4Address, ...] = ()
+        self.gateway: IPv4Address | None = None  # whose answer the client listens for
         self.crash_after: int | None = None  # kill -9 after so many more actions
         self.inbox: deque[ev.Event] = deque()
         self.transitions: set[tuple[str, str, str]] = set()
@@ -155,13 +159,13 @@ class Host:
         self.promises.crashed(now)
         cached = None
         if self.stored is not None:
-            lease, path = self.stored
-            cached = ev.Cached(lease, path, lease.address in self.kernel.ends)
+            lease, path, gateway = self.stored
+            cached = ev.Cached(lease, path, lease.address in self.kernel.ends, gateway)
         self.feed(ev.Start(cached, self.carrier))
 
     def crash(self) -> None:
         """kill -9."""
-        self.client, self.watched, self.crash_after = None, (), None
+        self.client, self.watched, self.gateway, self.crash_after = None, (), None, None
         self.inbox.clear()
         self.promises.crashed(self.world.now)
 
@@ -228,13 +232,25 @@ class Host:
         self.kernel.remove(action.lease.address, action, self.world.now, self.promises)
 
     def _persist(self, action: act.Persist) -> None:
-        self.stored = (action.lease, action.path)
+        self.stored = (action.lease, action.path, action.gateway)
 
     def _forget(self, _: act.Forget) -> None:
         self.stored = None
 
     def _watch(self, action: act.Watch) -> None:
-        self.watched = action.addresses
+        self.watched, self.gateway = action.addresses, action.gateway
+
+    def _ask_gateway(self, action: act.AskGateway) -> None:
+        assert action.gateway == self.gateway, "asked before listening"
+        mac = self.world.gateways.get(action.gateway)
+        if self.carrier and mac is not None and action.mac in (None, mac):
+            self.world.after(0.001, lambda: self.gateway_answers(action.gateway, mac))
+
+    def gateway_answers(self, address: IPv4Address, mac: bytes) -> None:
+        """``mac`` says that it is the gateway at ``address``. Seen only when it is listened for."""
+        if address == self.gateway and self.carrier:
+            self.promises.gateway_seen_at = self.world.now
+            self.feed(ev.GatewaySeen(address, mac))
 
     def _probe(self, action: act.Probe) -> None:
         assert action.address in self.watched, "asked before listening"
@@ -250,6 +266,11 @@ class Host:
         """Somebody says by ARP that ``address`` is theirs. Seen only when it is watched for."""
         if address in self.watched:
             self.feed(ev.AddressConflict(address, STRANGER))
+
+    def restore(self) -> None:
+        """The hypervisor put an earlier state back, or made a copy of it."""
+        self.promises.restored(self.world.now)
+        self.feed(ev.Restored(self.world.rng.getrandbits(64), "the VM generation id changed"))
 
     def set_carrier(self, carrier: bool) -> None:
         """Pull or plug in the cable."""
@@ -274,6 +295,7 @@ _PERFORM: dict[type, Callable[[Host, act.Action], None]] = {
     act.Forget: Host._forget,
     act.Watch: Host._watch,
     act.Probe: Host._probe,
+    act.AskGateway: Host._ask_gateway,
     act.Transitioned: Host._transitioned,
 }  # type: ignore[assignment]
 
@@ -290,6 +312,7 @@ class World:
         self.lateness = 0.0  # of every timer, at most, in seconds
         self.icmp = False  # an unheard unicast comes back as an ICMP error
         self.squatters: set[IPv4Address] = set()
+        self.gateways = dict(GATEWAYS)
         self.hosts: list[Host] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -381,7 +404,10 @@ class World:
                 books = [s.promises[host.config.chaddr, address] for s in self.servers
                          if (host.config.chaddr, address) in s.promises]
                 assert books, f"{address} was never granted"
-                assert self.now <= max(books) + 1.0, f"promise 3: {address} is used after its lease"
+                ends_at = max(books) + 1.0
+                if host.config.on_expiry == "hold":
+                    ends_at = host.promises.may_hold_until(max(books))
+                assert self.now <= ends_at, f"promise 3: {address} is used after its lease"
 
     # -- the cable
 

@@ -131,6 +131,7 @@ def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
         starting.reboot(m, state.cached, "restored", now)
     elif isinstance(state, (Renewing, Rebinding)):
         m.update(state._replace(renewal=state.renewal._replace(rounds=(), rungs=(), side=None)))
+        m.timers.stop(Timer.RETRANSMIT)
     _look_around(m, "restored", "restored", now)
 
 
