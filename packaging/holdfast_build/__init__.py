@@ -1,1 +1,1 @@
-"""Makes the packages: ``python -m holdfast_build``, called by ``./dev build``. docs/packaging.md says what is in them."""
+"""Makes the packages: ``python -m holdfast_build``, which is what ``./dev build`` calls. See docs/packaging.md."""

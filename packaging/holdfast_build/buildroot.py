@@ -89,7 +89,8 @@ def _make(folder: Path, cache: Path) -> None:
             check=False, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
         )
     if done.returncode != 0:
-        raise BuildError(f"the folder for the packaging tools could not be made:\n{log.read_text(errors='replace')[-3000:]}")
+        said = log.read_text(errors="replace")[-3000:]
+        raise BuildError(f"the folder for the packaging tools could not be made:\n{said}")
     (folder / "done").touch()
     for other in cache.glob("build-*"):
         if other != folder:

@@ -1,4 +1,4 @@
-"""The manual pages, in man(7)'s language. What a command or key means is asked of the program, so it cannot go stale."""
+"""The manual pages, in man(7)'s language. What a command or key means is asked of the program: it cannot go stale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+
 from holdfast import __version__
 from holdfast.cli import command
 from holdfast.cli.commands.config import toml_value
@@ -60,8 +61,8 @@ def _commands() -> Iterator[str]:
     root = click.Context(command, info_name="holdfast")
     yield from (".SH SYNOPSIS", ".B holdfast", ".I COMMAND", "[\\fIARGUMENT\\fR ...]", ".SH DESCRIPTION")
     yield from paragraphs(command.help or "")
-    yield from ("It runs inside a virtual machine, keeps the address of an interface as long as its lease is valid, and",
-                "follows an unanswered unicast renewal by a broadcast at once.", ".SH COMMANDS")
+    yield from ("It runs inside a virtual machine, keeps the address of an interface as long as its lease is valid,",
+                "and follows an unanswered unicast renewal by a broadcast at once.", ".SH COMMANDS")
     for words, one, context in _all_commands(root):
         yield f".SS {text(' '.join(words))}"
         yield f".B {text(' '.join(words))}"
@@ -117,8 +118,9 @@ def _settings() -> Iterator[str]:
     )
     tables = (
         ("[agent]", "The whole process.", AGENT, Settings()),
-        ("[defaults] and [interfaces.NAME]", "What can differ between interfaces: for all of them, and for one. "
-         "holdfast.service serves the interfaces that have a table, also an empty one.", INTERFACE, InterfaceSettings()),
+        ("[defaults] and [interfaces.NAME]",
+         "What can differ between interfaces: for all of them, and for one. holdfast.service serves the interfaces "
+         "that have a table, also an empty one.", INTERFACE, InterfaceSettings()),
     )
     for title, what, keys, defaults in tables:
         yield from (f'.SH "{text(title)}"', text(what))

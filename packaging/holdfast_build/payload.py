@@ -116,7 +116,7 @@ def build(sources: Path, root: Path, flavour: Flavour) -> None:
         for name in folders:
             path = os.path.join(folder, name)
             if not os.path.islink(path):
-                os.chmod(path, 0o755)
+                os.chmod(path, 0o755)  # noqa: S103 - /usr is for everybody to read
 
 
 def modules(payload: Payload) -> None:
