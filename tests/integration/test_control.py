@@ -107,7 +107,7 @@ def test_command_line(make_bench: Any) -> None:
     bench.assert_held()
 
     second = command("run", "hf0")
-    assert second.returncode == 1
+    assert second.returncode == 7
     assert len(second.stderr.splitlines()) == 1
     assert "another holdfast" in second.stderr
     assert command("status", "nothing0").returncode == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -131,3 +132,21 @@ def test_links_that_come_and_go_leave_nothing(make_bench: Callable[..., Any]) ->
         bench.agent.wait(lambda name=name: not (bench.agent.runtime / f"{name}.varlink").exists(), 10, "it is not")
     bench.agent.wait(lambda: descriptors() == before, 5, "as many descriptors as before")
     assert bench.agent.status()["state"] == "BOUND"
+
+
+def test_waiting_for_an_address_at_boot(make_bench: Callable[..., Any]) -> None:
+    """``wait-online`` is there before the agent, the agent before the card, the card before the server."""
+    bench = make_bench("dnsmasq")
+    bench.site.unplug()
+    serve(bench, "hf*")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: bench.agent.command("wait-online", "--timeout", "40", timeout=60))
+        bench.agent.start(mounts=CONTAINER)
+        bench.site.plug()
+        bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 10, "the card is served")
+        assert not waiting.done()
+        bench.server.start()
+        done = waiting.result()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bench.agent.addresses() == [ADDRESS]
+    assert bench.agent.command("wait-online", "hf0", "--timeout", "1").returncode == 0

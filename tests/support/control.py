@@ -51,6 +51,8 @@ class FakeClient:
         self.submitted: list[ev.Event] = []
         self.listeners: list[Callable[[Outcome], None]] = []
         self.on_submit: Callable[[], None] = self.record
+        self.online, self.awaited = True, True
+        self.online_listeners: list[Callable[[], None]] = []
 
     def snapshot(self) -> Snapshot:
         return self.shot
@@ -62,6 +64,16 @@ class FakeClient:
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
         self.listeners.append(callback)
         return lambda: self.listeners.remove(callback)
+
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self.online_listeners.append(callback)
+        return lambda: self.online_listeners.remove(callback)
+
+    def come_online(self) -> None:
+        """A lease is in use."""
+        self.online = True
+        for listener in list(self.online_listeners):
+            listener()
 
     def record(self) -> None:
         for listener in list(self.listeners):

@@ -10,7 +10,9 @@ import click
 from holdfast import __version__
 from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
-COMMANDS = ("run", "status", "history", "renew", "rebind", "release", "config", "doctor", "lab", "simulate")
+COMMANDS = (
+    "run", "status", "history", "renew", "rebind", "release", "wait-online", "config", "doctor", "lab", "simulate",
+)
 
 
 #: What click 8.2 raises for a group without a command; 8.1 prints the help by itself.
@@ -18,7 +20,7 @@ _HELP_INSTEAD: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "N
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are ``holdfast.cli.commands.<name>.command``."""
+    """A group whose commands are ``holdfast.cli.commands.<name>.command``, a hyphen being an underscore there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order of use, not of the alphabet."""
@@ -28,7 +30,8 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"holdfast.cli.commands.{cmd_name}").command
+        module = importlib.import_module(f"holdfast.cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
 

@@ -2,7 +2,7 @@
 
 A method without an ``interface`` means the one whose socket it came by, except Status, which then
 tells about every interface that this process serves. Renew, Rebind and Release are answered
-when their outcome is recorded and the rest of what it brings is done.
+when their outcome is recorded and the rest of what it brings is done, WaitOnline when there is a lease.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Callable, Mapping, Protocol
 
 from holdfast.core import events as ev
+from holdfast.runtime.description import DESCRIPTION, NAME
 from holdfast.runtime.varlink import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
 
 if TYPE_CHECKING:
@@ -21,76 +22,10 @@ if TYPE_CHECKING:
     from holdfast.network.spec import NetworkSpec
     from holdfast.runtime.ports import Loop
 
-NAME = "io.holdfast.Agent"
 #: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some patience.
 ANSWER_TIMEOUT = 30.0
 #: Outcomes in one answer: 100 KiB or so.
 HISTORY_LIMIT = 200
-
-DESCRIPTION = """\
-# The DHCP client of this machine. Where a method takes an interface and gets none, it means the one
-# whose socket is used; Status then tells about all that this agent serves.
-interface io.holdfast.Agent
-
-# A point in time: UTC in ISO 8601, and seconds from now (negative: in the past).
-type Instant (time: string, seconds: float)
-
-# renewal is T1, rebinding is T2; without them the lease has no end.
-type Lease (
-  address: string,
-  server: ?string,
-  verified: bool,
-  duration: ?float,
-  started: Instant,
-  renewal: ?Instant,
-  rebinding: ?Instant,
-  expiry: ?Instant
-)
-
-type Network (
-  address: string,
-  routes: []string,
-  dns: []string,
-  search: []string,
-  mtu: ?int,
-  ntp: []string,
-  captive_portal: ?string,
-  notices: []string
-)
-
-# state is RFC 2131's. hears_unicast is null until a renewal has shown it. An outcome is one line of the
-# history. drops are counters by reason.
-type Client (
-  interface: string,
-  state: string,
-  present: bool,
-  lease: ?Lease,
-  network: ?Network,
-  hears_unicast: ?bool,
-  round_trip: ?float,
-  last_outcome: ?object,
-  drops: [string]int
-)
-
-method Status(interface: ?string) -> (version: string, pid: int, clients: []Client)
-
-# Renew by unicast first, Rebind by broadcast only. Both start over after a Release.
-method Renew(interface: ?string) -> (outcome: object)
-method Rebind(interface: ?string) -> (outcome: object)
-
-# Give the lease back and remove its address.
-method Release(interface: ?string) -> (outcome: object)
-
-# The last outcomes, oldest first. since is Unix seconds.
-method History(interface: ?string, since: ?float, limit: ?int) -> (outcomes: []object)
-
-error NoSuchInterface (interface: string)
-error NotBound (interface: string)
-error LinkMissing (interface: string)
-error NoOutcome (interface: string, seconds: float)
-error HistoryUnreadable (interface: string, reason: string)
-"""
-
 
 class Served(Protocol):
     """One interface: ``runtime.driver.Driver``."""
@@ -101,6 +36,11 @@ class Served(Protocol):
     def link(self) -> object | None: ...
     @property
     def spec(self) -> NetworkSpec | None: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def awaited(self) -> bool: ...
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
     def snapshot(self) -> Snapshot: ...
     def submit(self, event: ev.Event) -> None: ...
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
@@ -129,6 +69,7 @@ class Control:
             "Renew": self._asking(name, ev.Renew()),
             "Rebind": self._asking(name, ev.Rebind()),
             "Release": self._asking(name, ev.Release()),
+            "WaitOnline": self._wait_online(name),
             "History": self._history(name),
         }
         self._served[name] = served  # told of by the other sockets even when its own fails
@@ -167,6 +108,7 @@ class Control:
             "interface": served.name,
             "state": shot.state,
             "present": served.link is not None,
+            "online": served.online,
             "lease": self._lease(shot),
             "network": None if spec is None else _network(spec),
             "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
@@ -237,6 +179,24 @@ class Control:
         reply.cancel = on_hangup
         loop.set_timer(reply, loop.now() + ANSWER_TIMEOUT, on_timeout)
         served.submit(event)
+
+    def _wait_online(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served, insist = self._find(parameters, default), parameters.get("insist")
+            if not isinstance(insist, (bool, type(None))):
+                raise VarlinkError(SERVICE + ".InvalidParameter", parameter="insist")
+            if served.online or not (served.awaited or insist):
+                reply.answer(online=served.online)
+                return
+
+            def on_online() -> None:
+                unsubscribe()
+                reply.answer(online=True)
+
+            unsubscribe = served.when_online(on_online)
+            reply.cancel = unsubscribe
+
+        return method
 
     def _history(self, default: str) -> Callable[[Parameters, Reply], None]:
         def method(parameters: Parameters, reply: Reply) -> None:

@@ -26,6 +26,7 @@ from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.configuring import Configurator
 from holdfast.runtime.keeping import Keeper
+from holdfast.runtime.listeners import Listeners
 from holdfast.runtime.mending import Mender
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.sockets import Batch, Listener
@@ -49,10 +50,13 @@ PAUSE_MIN = 5.0
 
 
 class Driver:
-    """Conforms to ``control.Served``. ``name`` is what the interface is called when we start."""
+    """Conforms to ``control.Served``. ``name`` is what the interface is called when we start. ``awaited`` says
+    whether a machine that boots should wait for this interface."""
 
-    def __init__(self, name: str, loop: Loop, reporter: Reporter, parts: Parts) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, loop: Loop, reporter: Reporter, parts: Parts, awaited: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.name, self._awaited = name, awaited
         self._ifname = name  # what it is called now, or was when it was last there; as LinkWatch has it
         self._loop, self._reporter, self._parts = loop, reporter, parts
         self._sockets = parts.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, self._on_gone))
@@ -65,7 +69,7 @@ class Driver:
         self._events: deque[ev.Event] = deque()
         self._busy = False
         self._malformed = 0
-        self._listeners: list[Callable[[Outcome], None]] = []
+        self._outcome_listeners, self._online_listeners = Listeners(), Listeners()
         self._port_told = ""
         self._wants_port = False
         self._refusal_told = ""
@@ -90,15 +94,23 @@ class Driver:
         shot = self._client.snapshot()
         return shot._replace(drops={**shot.drops, "malformed": self._malformed}) if self._malformed else shot
 
+    @property
+    def online(self) -> bool:
+        """There is a lease, and the interface is configured with it."""
+        return self._link is not None and self.spec is not None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a machine that boots should wait until this interface is online."""
+        return self._awaited()
+
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
         """Hear of every outcome from now on, until the returned function is called."""
-        self._listeners.append(callback)
+        return self._outcome_listeners.add(callback)
 
-        def unsubscribe() -> None:
-            if callback in self._listeners:
-                self._listeners.remove(callback)
-
-        return unsubscribe
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Hear it when the interface is online, perhaps more than once, until the returned function is called."""
+        return self._online_listeners.add(callback)
 
     # -- the link --------------------------------------------------------------------------------
 
@@ -142,7 +154,7 @@ class Driver:
         self._client, store.client_id = self._parts.client(link, remembered and remembered.client_id)
         self._keeper = Keeper(store, self._loop, self._reporter)
         self._performer = Performer(
-            self._sockets, self._configurator, self._keeper, self._reporter, self._on_outcome
+            self._sockets, self._configurator, self._keeper, self._reporter, self._outcome_listeners.tell
         )
         self._served = link
         cached = None
@@ -297,11 +309,9 @@ class Driver:
                     actions = self._client.handle(self._events.popleft(), self._loop.now())
         finally:
             self._busy = False
+        if self.online:
+            self._online_listeners.tell()
         self._loop.set_timer((self, "client"), self._client.next_deadline(), self._on_deadline)
-
-    def _on_outcome(self, outcome: Outcome) -> None:
-        for callback in list(self._listeners):
-            callback(outcome)
 
     # -- after the first packet, and the end -----------------------------------------------------
 

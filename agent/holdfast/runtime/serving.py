@@ -51,7 +51,7 @@ class Serving:
             name, common.settings.interface(name), common.state_dir, common.loop, common.clock, self.reporter,
             common.resolver,
         )
-        self.driver = Driver(name, common.loop, self.reporter, parts)
+        self.driver = Driver(name, common.loop, self.reporter, parts, self._awaited)
 
     @property
     def ifindex(self) -> int | None:
@@ -62,6 +62,10 @@ class Serving:
     def present_name(self) -> str:
         """What the link is called now, or was when it was last there."""
         return self.watch.name
+
+    def _awaited(self) -> bool:
+        """A card without a cable, that nobody named, is no reason for a boot to wait."""
+        return not self.matched or (self.watch.link is not None and self.watch.link.carrier)
 
     def read_watch(self) -> bool:
         """Hand on what netlink told; True when the link went away or got another name."""

@@ -78,7 +78,8 @@ def test_status(agent: Any) -> None:
     outcome = client.pop("last_outcome")
     assert (outcome["result"], outcome["time"], outcome["xid"]) == ("renewed", "2023-11-14T22:13:19.010Z", "0x00000007")
     assert client == {
-        "interface": "eth0", "state": "BOUND", "present": True, "hears_unicast": False, "round_trip": 0.25,
+        "interface": "eth0", "state": "BOUND", "present": True, "online": True,
+        "hears_unicast": False, "round_trip": 0.25,
         "drops": {"xid": 3},
         "lease": {
             "address": "10.0.0.5", "server": "10.0.0.1", "verified": True, "duration": 120.0,
@@ -101,7 +102,7 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, a
     bench.run(lambda: bench.control.add(second))
     first, other = agent.Status()["clients"]
     assert set(first["lease"]) == {"address", "verified", "started"}
-    assert other == {"interface": "eth1", "state": "INIT", "present": False, "drops": {}}
+    assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "drops": {}}
 
 
 @pytest.mark.parametrize(("method", "event"), [("Renew", ev.Renew()), ("Rebind", ev.Rebind()),

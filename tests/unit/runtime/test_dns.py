@@ -180,7 +180,8 @@ def test_what_changes_meanwhile_is_done_too(machine: Machine, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("content", [
-    "", "[]", "{}", '{"boot_id": "one"}', '{"boot_id": "one", "used": []}', '{"boot_id": "one", "used": {"x": ["a", "b"]}}',
+    "", "[]", "{}", '{"boot_id": "one"}', '{"boot_id": "one", "used": []}',
+    '{"boot_id": "one", "used": {"x": ["a", "b"]}}',
     '{"boot_id": "one", "used": {"2": ["a"]}}', '{"boot_id": "one", "used": {"2": 7}}', "[" * 20000,
 ])
 def test_a_damaged_memory_is_an_empty_one(machine: Machine, content: str) -> None:

@@ -1,0 +1,160 @@
+"""wait-online against real control sockets: agents that are there, that come later, that go."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.control import ControlBench, FakeClient
+from tests.support.servers import wait_until
+
+from holdfast.cli import main
+from holdfast.cli.commands import wait_online
+from holdfast.settings import dirs
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    with tempfile.TemporaryDirectory(prefix="hf") as folder:
+        monkeypatch.setattr(dirs, "RUNTIME_DIR", folder)
+        monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
+        yield folder
+
+
+@contextmanager
+def waiting(*words: str) -> Iterator[Callable[[], int | None]]:
+    """The command in a thread: its exit status once there is one."""
+    status: list[int] = []
+    thread = threading.Thread(target=lambda: status.append(main(["wait-online", *words])))
+    thread.start()
+    try:
+        yield lambda: status[0] if status else None
+    finally:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def asked(client: FakeClient, count: int = 1) -> None:
+    """Return when somebody waits for ``client``."""
+    wait_until(lambda: len(client.online_listeners) == count, 10, "the agent is asked")
+
+
+def test_everything_is_online_already(folder: str) -> None:
+    with ControlBench(folder):
+        assert main(["wait-online", "--timeout", "5"]) == 0
+        assert main(["wait-online", "eth0"]) == 0
+
+
+def test_it_waits_until_the_agent_says_so(folder: str) -> None:
+    with ControlBench(folder) as bench:
+        bench.client.online = False
+        with waiting("--timeout", "20") as status:
+            asked(bench.client)
+            assert status() is None
+            bench.run(bench.client.come_online)
+        assert status() == 0
+        assert bench.client.online_listeners == []
+
+
+def test_all_or_any(folder: str) -> None:
+    with ControlBench(folder) as bench:
+        other = FakeClient("eth1")
+        bench.client.online = other.online = False
+        bench.run(lambda: bench.control.add(other))
+        with waiting() as every, waiting("--any") as one:
+            asked(bench.client, 2)
+            asked(other, 2)
+            bench.run(other.come_online)
+            wait_until(lambda: one() == 0, 10, "one is enough")
+            assert every() is None
+            bench.run(bench.client.come_online)
+        assert every() == 0
+
+
+def test_an_agent_that_comes_later(folder: str) -> None:
+    with waiting("--timeout", "20") as status:
+        assert status() is None
+        with ControlBench(folder):
+            wait_until(lambda: status() is not None, 10, "it is found")
+    assert status() == 0
+
+
+def test_an_agent_that_is_started_again(folder: str) -> None:
+    with waiting("eth0", "--timeout", "20") as status:
+        bench = ControlBench(folder)
+        bench.client.online = False  # before the loop runs
+        with bench:
+            asked(bench.client)
+        assert status() is None
+        with ControlBench(folder):
+            wait_until(lambda: status() is not None, 10, "it is asked again")
+    assert status() == 0
+
+
+def test_what_the_configuration_names_is_waited_for(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "holdfast.toml").write_text("[interfaces.eth0]\n[interfaces.eth1]\n")
+    with ControlBench(folder):
+        assert main(["wait-online", "--timeout", "0.5"]) == 1
+        assert capsys.readouterr().err == "holdfast: not online after 0.5 s: eth1\n"
+        assert main(["wait-online", "--timeout", "5", "--any"]) == 0
+
+
+def test_nothing_is_served(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wait-online", "--timeout", "0.3"]) == 1
+    assert capsys.readouterr().err == "holdfast: not online after 0.3 s: no interface is served\n"
+
+
+def test_a_card_without_a_cable_is_no_reason_to_wait(folder: str) -> None:
+    with ControlBench(folder) as bench:
+        other = FakeClient("eth1")
+        other.online = other.awaited = False
+        bench.run(lambda: bench.control.add(other))
+        assert main(["wait-online", "--timeout", "5"]) == 0
+        bench.client.online = bench.client.awaited = False
+        assert main(["wait-online", "--timeout", "0.6"]) == 1  # one at least
+        with waiting("eth1", "--timeout", "20") as status:  # who names it means it
+            asked(other)
+            bench.run(other.come_online)
+        assert status() == 0
+
+
+def test_a_socket_that_gives_no_answer_is_asked_again(folder: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/eth0.varlink")
+        server.listen(5)
+        server.settimeout(10)
+        with waiting("--timeout", "20") as status:
+            for answer in (b"nonsense\0", b'{"parameters": {"online": 7}}\0', b"[]\0", b""):
+                connection, _ = server.accept()
+                connection.recv(1000)
+                connection.sendall(answer)
+                connection.close()
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b'{"parameters": ')
+                assert status() is None
+                connection.sendall(b'{"online": true}}\0')
+                wait_until(lambda: status() is not None, 10, "it is understood")
+    assert status() == 0
+
+
+def test_who_may_not_ask_is_told(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Refusing(socket.socket):
+        def connect(self, address: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    Path(folder, "eth0.varlink").touch()
+    monkeypatch.setattr(wait_online.socket, "socket", Refusing)
+    assert main(["wait-online"]) == 5
+    assert "control_group" in capsys.readouterr().err
