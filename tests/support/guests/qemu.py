@@ -31,15 +31,19 @@ _KERNEL_ARGUMENTS = (
 
 
 class Qemu(Guest):
-    """See Guest. ``generation``: the VM generation ID; ``product_uuid``: what the firmware says; ``processors``."""
+    """See Guest. ``generation``: the VM generation ID; ``product_uuid``: what the firmware says.
+
+    ``newer_kernel``: not Debian 12's own 6.1, which knows no VM generation ID, but the newest built for it.
+    """
 
     virtual_machine = True
 
     def __init__(
         self, *arguments: Any, generation: uuid.UUID | None = None, product_uuid: uuid.UUID | None = None,
-        processors: int = 2, **options: Any,
+        processors: int = 2, newer_kernel: bool = False, **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
+        self.kernel = self.tree.kernels[-1 if newer_kernel else 0]
         self.generation = generation or uuid.uuid4()
         self.product_uuid = product_uuid or uuid.uuid4()
         self.processors = processors
@@ -60,7 +64,7 @@ class Qemu(Guest):
         own = {f"/guest-files{path}": entry for path, entry in self._files.items()}
         own["/guest-id"] = File(f"{uuid.uuid4()}\n")
         # First: the kernel's lz4 reader would take what follows its own archive for a part of it.
-        self._initrd.write_bytes(cpio(own) + self.tree.initrd.read_bytes())
+        self._initrd.write_bytes(cpio(own) + self.kernel.initrd.read_bytes())
         self._switch_on()
 
     def _switch_on(self, *options: str) -> None:
@@ -80,7 +84,7 @@ class Qemu(Guest):
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-name", "guest",
             "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", str(self.processors),
             "-m", "640", "-uuid", str(self.product_uuid), "-rtc", "base=utc",
-            "-kernel", str(self.tree.kernel), "-initrd", str(self._initrd), "-append", _KERNEL_ARGUMENTS,
+            "-kernel", str(self.kernel.image), "-initrd", str(self._initrd), "-append", _KERNEL_ARGUMENTS,
             "-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={self._overlay}",
             "-device", "virtio-blk-pci,drive=disk,addr=0x5", "-device", "virtio-rng-pci,addr=0x6",
             "-netdev", "tap,id=net0,ifname=port0,script=no,downscript=no",

@@ -42,8 +42,11 @@ chmod 755 "$tree/etc/initramfs-tools/scripts/init-bottom/guest"
 
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 chroot "$tree" apt-get update --quiet
+# Debian 12's own kernel has no driver for the VM generation ID; the newest that is built for it has.
+newer=$(chroot "$tree" apt-cache search --names-only '^linux-image-[0-9.]*[+]deb12-cloud-amd64(-unsigned)?$' |
+    sort --version-sort | tail -n 1 | cut -d ' ' -f 1)
 chroot "$tree" apt-get install --yes --quiet --no-install-recommends -o APT::Sandbox::User=root \
-    -o Dpkg::Options::=--force-unsafe-io -o APT::Keep-Downloaded-Packages=true $system $network $programs
+    -o Dpkg::Options::=--force-unsafe-io -o APT::Keep-Downloaded-Packages=true $system $network $programs $newer
 
 mkdir -p "$tree/etc/systemd/system-preset"
 for unit in NetworkManager NetworkManager-dispatcher NetworkManager-wait-online dhcpcd keepalived networking \

@@ -28,11 +28,20 @@ _SIZE = "3G"  # of a guest's disk; sparse
 
 
 class Tree(NamedTuple):
-    """Read-only: ``root`` is the lower layer of a container, ``disk`` the backing file of a virtual machine's."""
+    """Read-only: ``root`` is the lower layer of a container, ``disk`` the backing file of a virtual machine's.
+
+    ``kernels``: Debian 12's own, and a newer one where the mirror has it.
+    """
 
     root: Path
     disk: Path
-    kernel: Path
+    kernels: tuple[Kernel, ...]
+
+
+class Kernel(NamedTuple):
+    """A kernel that QEMU loads directly."""
+
+    image: Path
     initrd: Path
 
 
@@ -46,8 +55,15 @@ def tree() -> Tree:
             if not (folder / "done").exists():
                 _build(folder)
     root = folder / "root"
-    kernel = next((root / "boot").glob("vmlinuz-*"))
-    return Tree(root, folder / "disk.raw", kernel, next((root / "boot").glob("initrd.img-*")))
+    releases = sorted((path.name for path in (root / "lib/modules").iterdir()), key=_version)
+    boot = root / "boot"
+    kernels = tuple(Kernel(boot / f"vmlinuz-{name}", boot / f"initrd.img-{name}") for name in releases)
+    return Tree(root, folder / "disk.raw", kernels)
+
+
+def _version(release: str) -> tuple[int, ...]:
+    """ "6.1.0-56-cloud-amd64" -> (6, 1)."""
+    return tuple(int(number) for number in release.split(".")[:2])
 
 
 _kept: dict[Path, TextIO] = {}
@@ -78,7 +94,7 @@ def _build(folder: Path) -> None:
     archives = IMAGES / "archives"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
-    _say(f"building a Debian 12 tree for guests (about 2 minutes, 300 MB to fetch the first time); log: {log}")
+    _say(f"building a Debian 12 tree for guests (about 2 minutes, 350 MB to fetch the first time); log: {log}")
     with tempfile.TemporaryDirectory() as temporary:
         sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
         sources.write_text("\n".join(_sources()) + "\n")
@@ -145,6 +161,7 @@ def _sources() -> list[str]:
     main, security = found["bookworm"], found["bookworm-security"]
     return [
         f"deb {main} bookworm main", f"deb {main} bookworm-updates main", f"deb {security} bookworm-security main",
+        f"deb {main} bookworm-backports main",  # nothing comes from there unless it is named
     ]
 
 
