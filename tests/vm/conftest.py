@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 from collections.abc import Iterator
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+from tests.support.distribution import Distribution, build
 from tests.support.guests import remove_leftovers, why_not
 
 #: Seconds that one test may take, waiting for a free slot included; then its stack is shown and its process ends.
@@ -20,6 +22,13 @@ def guests() -> None:
     if reason is not None:
         pytest.skip(reason)
     remove_leftovers()
+
+
+@pytest.fixture(scope="session")
+def distribution(guests: None, tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """The packages, built once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    return build(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,0 +1,82 @@
+"""What we distribute, built from this working tree once for a run of the tests, and how it is handed out."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.guests.place import ROOT, locked
+
+
+class Distribution(NamedTuple):
+    """The package, the same with a higher revision, the wheel, and the wheels that this one depends on."""
+
+    deb: Path
+    newer: Path
+    wheel: Path
+    dependencies: tuple[Path, ...]
+
+
+def build(folder: Path) -> Distribution:
+    """Build all of it below ``folder``, which the workers of a run share; the first that comes does it."""
+    with locked(folder / "distribution.lock"):
+        if not (folder / "distribution" / "done").exists():
+            for kind, revision in (("deb", "1"), ("deb", "2"), ("wheel", "1")):
+                _build(kind, revision, folder / "distribution" / (kind + revision))
+            (folder / "distribution" / "done").touch()
+    found = folder / "distribution"
+    return Distribution(
+        _only(found / "deb1", "*.deb"), _only(found / "deb2", "*.deb"), _only(found / "wheel1", "*.whl"), _wheels()
+    )
+
+
+def _build(kind: str, revision: str, out: Path) -> None:
+    command = [str(ROOT / "dev"), "build", kind, "--revision", revision, "--out", str(out)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("COVERAGE", "PYTHON"))}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def _wheels() -> tuple[Path, ...]:
+    """As the build has fetched them, checked by their hashes."""
+    program = "from holdfast_build import debian, sources; print(sources.wheels(debian.CACHE))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "packaging")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    return tuple(sorted(Path(done.stdout.strip()).glob("*.whl")))
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def apt_repository(folder: Path, *packages: Path) -> None:
+    """A flat repository (sources.list(5)): "deb [trusted=yes] URL ./"."""
+    entries = []
+    for package in packages:
+        shutil.copy(package, folder)
+        control = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+        size, digest = package.stat().st_size, sha256(package)
+        entries.append(f"{control.strip()}\nFilename: ./{package.name}\nSize: {size}\nSHA256: {digest}\n")
+    (folder / "Packages").write_text("\n".join(entries))
+
+
+def python_index(folder: Path, *wheels: Path) -> None:
+    """A package index as pip reads it (PEP 503) in ``folder``/simple; every file with its SHA-256."""
+    for wheel in wheels:
+        project = folder / "simple" / wheel.name.split("-")[0].replace("_", "-").lower()
+        project.mkdir(parents=True)
+        shutil.copy(wheel, project)
+        name = html.escape(wheel.name)
+        (project / "index.html").write_text(f'<!DOCTYPE html>\n<a href="{name}#sha256={sha256(wheel)}">{name}</a>\n')
