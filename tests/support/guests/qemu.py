@@ -22,7 +22,7 @@ from typing import Any
 from tests.support.guests.files import File, cpio
 from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import Slot
-from tests.support.guests.qmp import Qmp
+from tests.support.guests.qmp import Qmp, connected
 
 _KERNEL_ARGUMENTS = (
     "root=/dev/vda rw console=ttyS0 mitigations=off nokaslr no_timer_check tsc=reliable quiet"
@@ -102,10 +102,11 @@ class Qemu(Guest):
         if self._process.poll() is not None:
             log = (self.folder / "qemu.log").read_text(errors="replace")
             raise GuestError(f"QEMU has ended ({self._process.returncode}): {log[-2000:]}\n{self.last_words()}")
-        if not ((self.folder / "qmp").exists() and (self.folder / "channel").exists()):
+        try:
+            self._channel = self._channel or Channel(self.folder / "channel")
+            self.qmp = Qmp(self.folder / "qmp")
+        except (FileNotFoundError, ConnectionRefusedError):  # not yet
             return False
-        self.qmp = Qmp(self.folder / "qmp")
-        self._channel = Channel(self.folder / "channel")
         return True
 
     # -- the interface of every guest
@@ -233,8 +234,7 @@ class Channel:
         self._changed = threading.Condition()
         self._replies: dict[int, dict[str, Any]] = {}
         self._number = 0
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        self._socket = connected(path)
         self._thread = threading.Thread(target=self._read, name="channel", daemon=True)
         self._thread.start()
 

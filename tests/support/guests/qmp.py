@@ -22,8 +22,7 @@ class Qmp:
         self._changed = threading.Condition()
         self._ended = False
         self._turn = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        self._socket = connected(path)
         self._thread = threading.Thread(target=self._read, name="qmp", daemon=True)
         self._thread.start()
         self.execute("qmp_capabilities")
@@ -86,3 +85,14 @@ class Qmp:
             return self._socket.recv(65536)
         except OSError:
             return b""
+
+
+def connected(path: Path) -> socket.socket:
+    """A stream socket to ``path``; OSError when nobody listens there yet."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return sock
