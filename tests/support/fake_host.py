@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from holdfast.network.link import Link
-from holdfast.network.plan import Observed
+from holdfast.network.plan import Observed, Op
 from holdfast.takeover.host import Completed, Host
 
 
@@ -22,6 +22,7 @@ class FakeHost(Host):
         self.started: list[tuple[tuple[str, ...], dict[str, str]]] = []
         self.killed: list[tuple[int, int]] = []
         self.observed = Observed()
+        self.performed: list[Op] = []
         self.links = {"eth0": Link("eth0", 2, mac, 1, 0x1043)}
         self.now = 10_000.0
         self.unix = 1_800_000_000.0
@@ -102,6 +103,9 @@ class FakeHost(Host):
 
     def observe(self, ifname: str) -> Observed:
         return self.observed
+
+    def perform(self, ifname: str, ops: Iterable[Op], say: Callable[[str], None]) -> None:
+        self.performed += list(ops)
 
     def boottime(self) -> float:
         return self.now

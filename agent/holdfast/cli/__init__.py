@@ -11,7 +11,8 @@ from holdfast import __version__
 from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
 COMMANDS = (
-    "run", "status", "history", "renew", "rebind", "release", "wait-online", "config", "doctor", "lab", "simulate",
+    "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
+    "config", "doctor", "lab", "simulate",
 )
 
 

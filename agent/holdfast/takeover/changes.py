@@ -22,12 +22,19 @@ def record(host: Host, changes: Sequence[Change]) -> tuple[FileDone, ...]:
     return tuple(done)
 
 
-def apply(host: Host, changes: Sequence[Change]) -> None:
-    """In order; may be done twice."""
+def apply(host: Host, journal: Journal, changes: Sequence[Change]) -> None:
+    """In order; may be done twice. A file that is no longer as it was when the take-over began is an error."""
+    files = {done.path: done for done in journal.files}
     for change in changes:
         if isinstance(change, Command):
             host.must(change.argv)
-        elif change.content is None:
+            continue
+        now, done = host.read(change.path), files[change.path]
+        if now != done.before and (None if now is None else checksum(now)) != done.after:
+            raise TakeoverError(f"{change.path} was changed by somebody else meanwhile; try again")
+        if now == change.content:
+            continue
+        if change.content is None:
             host.remove(change.path)
         else:
             host.write(change.path, change.content, change.mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from holdfast.takeover.host import Host, Process
@@ -76,4 +77,7 @@ def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
     # What we run in (the dead-man's unit, an ssh session) may end its processes when it ends itself.
     scope = [host.which("systemd-run") or "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice",
              f"--description={client.name} on {client.ifname}", "--"]
-    host.start([*scope, program or client.argv[0], *client.argv[1:], *extra], client.environment, client.cwd)
+    # busybox goes by the name that it is called by.
+    same = program is not None and os.path.basename(program) == os.path.basename(client.argv[0])
+    called = program if program and same else host.which(client.argv[0]) or client.argv[0]
+    host.start([*scope, called, *client.argv[1:], *extra], client.environment, client.cwd)

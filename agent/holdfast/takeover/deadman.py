@@ -23,18 +23,24 @@ while (left := until - time.clock_gettime(time.CLOCK_BOOTTIME)) > 0:
     time.sleep(min(left, 10.0))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-_COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.cli import main; sys.exit(main())"
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from {} import main; sys.exit(main())"
 
 
-def own_command(*words: str) -> list[str]:
-    """A command line of this very program, whatever it was started by and whatever PATH says."""
+def own_program(module: str, *words: str) -> list[str]:
+    """A command line of ``module.main`` of this very program, whatever it was started by and whatever PATH says."""
     site = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, "-I", "-c", _COMMAND, site, *words]
+    return [sys.executable, flags(), "-c", _BOOT.format(module), site, *words]
+
+
+def flags() -> str:
+    """Neither the folder that we are in nor the environment decides what root imports; no site packages either when
+    we were started without."""
+    return "-ISB" if sys.flags.no_site else "-I"
 
 
 def arm(host: Host, ifname: str, seconds: float) -> str:
     """Hand back in ``seconds``; what ``disarm`` wants to know."""
-    command = own_command("handback", ifname, "--unconfirmed")
+    command = own_program("holdfast.cli", "handback", ifname, "--unconfirmed")
     if host.systemd:
         unit = f"holdfast-deadman-{ifname}"
         disarm(host, unit)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from holdfast.network import link as links
 from holdfast.network.link import Link
-from holdfast.network.plan import Observed
+from holdfast.network.plan import Observed, Op
 from holdfast.takeover.model import TakeoverError
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
@@ -319,9 +319,31 @@ class Host:
         except (KernelError, OSError) as error:
             raise TakeoverError(f"{ifname}: {error}") from None
 
+    def perform(self, ifname: str, ops: Iterable[Op], say: Callable[[str], None]) -> None:
+        """Carry out operations on the interface's addresses and routes; what fails is told, and the rest is done."""
+        from holdfast.network import KernelError  # noqa: PLC0415 - see observe
+        from holdfast.network.kernel import Kernel  # noqa: PLC0415
+
+        try:
+            kernel = Kernel(self.ifindex(ifname))
+        except (KernelError, OSError) as error:
+            raise TakeoverError(f"{ifname}: {error}") from None
+        try:
+            for op in ops:
+                try:
+                    kernel.perform(op)
+                except KernelError as error:
+                    say(f"{ifname}: {error}")
+        finally:
+            kernel.close()
+
     def boottime(self) -> float:
         """CLOCK_BOOTTIME seconds."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def monotonic(self) -> float:
+        """CLOCK_MONOTONIC seconds."""
+        return time.monotonic()
 
     def wall(self) -> float:
         """Unix seconds."""

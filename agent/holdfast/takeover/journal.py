@@ -75,8 +75,8 @@ class JournalFile:
             return journaltext.parse(data, self.ifname)
         except journaltext.JournalError as error:
             raise TakeoverError(
-                f"{self.path} is no journal that can be believed ({error}); nothing was done. Look into it, undo by hand "
-                "what it names, and remove it"
+                f"{self.path} is no journal that can be believed ({error}); nothing was done. Look into it, undo by "
+                "hand what it names, and remove it"
             ) from None
 
     def remove(self) -> None:

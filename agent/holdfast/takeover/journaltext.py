@@ -126,8 +126,8 @@ def _from_json(data: bytes, ifname: str) -> Journal:
         ifname, _text(root["adapter"]), Phase[_text(root["phase"])],
         Found(
             _text(found["client"]), _text(found["manager"]), ifname,
-            tuple(_number(pid, 1 << 31) for pid in found["pids"]), _text(found["evidence"]), _words(found["argv"]), _texts(found["environment"]), _path(found["cwd"]),
-            _unit(found["unit"]), _texts(found["facts"]),
+            tuple(_number(pid, 1 << 31) for pid in found["pids"]), _text(found["evidence"]), _words(found["argv"]),
+            _texts(found["environment"]), _path(found["cwd"]), _unit(found["unit"]), _texts(found["facts"]),
         ),
         lease_from_json(_table(root["lease"])),
         Ownership(tuple(map(_change, root["volatile"])), tuple(map(_change, root["persistent"]))),

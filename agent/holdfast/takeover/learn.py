@@ -7,6 +7,7 @@ answer is the client's own, by its transaction, so client and take-over both hav
 
 from __future__ import annotations
 
+import secrets
 import select
 import socket
 import struct
@@ -14,8 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
+from math import inf
 
+from holdfast.core.config import ClientConfig
+from holdfast.core.lease import Lease
 from holdfast.core.replies import duration, normal_times
+from holdfast.core.requests import request_reboot, request_renew
 from holdfast.runtime import filters
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found, TakeoverError
@@ -75,11 +80,11 @@ class Ear:
         return self._hear(fits, patience)
 
     def answer(self, request: msg.Message, patience: float) -> msg.Message | None:
-        """The ACK or NAK to ``request``."""
+        """The ACK to ``request``. A NAK is none: on some links strangers say it, and the client's own server would
+        then not say ACK either."""
 
         def fits(message: msg.Message) -> bool:
-            return (message.op == msg.BOOTREPLY and message.xid == request.xid
-                    and message.message_type in (msg.ACK, msg.NAK))
+            return message.op == msg.BOOTREPLY and message.xid == request.xid and message.message_type == msg.ACK
 
         heard = self._hear(fits, patience)
         return None if heard is None else heard[0]
@@ -144,7 +149,7 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
         lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
         hostname=_text(request.options.get(opt.HOST_NAME)), source=f"{lease.source}, and a renewal heard on the wire",
     )
-    if answer is None or answer.message_type != msg.ACK or not answer.lease_time:
+    if answer is None or not answer.lease_time:
         return _unanswered(found, learned, host.boottime())
     return _renewed(learned, answer, began)
 
@@ -176,3 +181,21 @@ def _renewed(lease: ForeignLease, ack: msg.Message, began: float) -> ForeignLeas
 
 def _text(value: bytes | None) -> str | None:
     return value.decode("ascii", "replace") if value else None
+
+
+def answered(host: Host, ifname: str, lease: ForeignLease) -> bool:
+    """True when a server acknowledges the lease now. Asked as the client would ask (its client-id, class and name),
+    by broadcast, then from 0.0.0.0 as some virtual networks want it; the client does not hear of it."""
+    held = Lease(lease.address.ip, lease.server_id, 0.0, inf, inf, inf, inf, {})
+    with Ear(host, ifname) as ear:
+        config = ClientConfig(
+            chaddr=host.mac(ifname), client_id=lease.client_id or None, hostname=lease.hostname,
+            vendor_class=lease.vendor_class,
+        )
+        xid = secrets.randbits(32)
+        for request in (request_renew(config, xid, 0, held), request_reboot(config, xid, 0, lease.address.ip)):
+            ear.broadcast(request)
+            answer = ear.answer(request, ANSWER_PATIENCE)
+            if answer is not None:
+                return answer.yiaddr == lease.address.ip
+    return False

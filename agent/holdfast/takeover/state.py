@@ -54,7 +54,12 @@ class Journal:
     notes: tuple[str, ...] = field(default=())
 
     def at(self, phase: Phase) -> Journal:
+        """The same, so far."""
         return replace(self, phase=phase)
+
+    def armed(self, deadman: str) -> Journal:
+        """The same, with this dead-man."""
+        return replace(self, deadman=deadman)
 
 
 def checksum(content: bytes) -> str:

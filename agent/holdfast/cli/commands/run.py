@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import click
 
@@ -29,7 +30,10 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.runtime.
 @interface_argument(required=False, nargs=-1)
 @config_option
 @click.option("--wait", is_flag=True, help="Serve interfaces that are not there yet as soon as they are.")
-def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None:
+@click.option(
+    "--takeover", is_flag=True, help="Take IFACE over from the DHCP client that serves it, then keep its lease."
+)
+def command(interfaces: tuple[str, ...], config: str | None, wait: bool, takeover: bool) -> None:
     """Get a lease for each IFACE and keep it, in the foreground.
 
     Without IFACE: for each interface that the configuration names, or that fits its `serve`
@@ -52,7 +56,25 @@ def command(interfaces: tuple[str, ...], config: str | None, wait: bool) -> None
         raise CliError(NOT_PERMITTED, "not permitted to open packet sockets and configure interfaces; run as root "
                                       f"({' '.join(['sudo holdfast run', *given])}), or with {' and '.join(missing)}")
     options = [] if config is None else ["--config", os.path.abspath(config)]
-    os.execv(sys.executable, [*daemon(), *options, *given])  # noqa: S606
+
+    def become_agent() -> None:
+        os.execv(sys.executable, [*daemon(), *options, *given])  # noqa: S606
+
+    if takeover:
+        _take_over(given, config, become_agent)
+    become_agent()
+
+
+def _take_over(names: list[str], config: str | None, become_agent: Callable[[], None]) -> None:
+    from holdfast.cli.taking import holder, place_of, say, told  # noqa: PLC0415 - netlink's classes
+    from holdfast.takeover.host import Host  # noqa: PLC0415
+    from holdfast.takeover.perform import Takeover  # noqa: PLC0415
+
+    if len(names) != 1:
+        raise CliError(USAGE, "--takeover takes one interface, and it must be named")
+    place = place_of(names[0], config, strict=True)
+    with told():
+        Takeover(Host(), place, say).foreground(become_agent, holder)
 
 
 def daemon() -> list[str]:

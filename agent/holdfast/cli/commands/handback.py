@@ -1,0 +1,25 @@
+"""``holdfast handback``."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli.options import config_option, interface_argument
+from holdfast.cli.taking import place_of, say, told
+
+
+@click.command("handback", short_help="Give an interface back to the client that had it.")
+@interface_argument()
+@click.option("--unconfirmed", is_flag=True, help="Only when the take-over was not confirmed (what the dead-man runs).")
+@config_option
+def command(interface: str, unconfirmed: bool, config: str | None) -> None:
+    """Give IFACE back to the DHCP client that it was taken over from: its files, its lease, its start.
+
+    The address stays. Files that somebody changed since are left as they are, and named.
+    """
+    from holdfast.takeover.handback import hand_back  # noqa: PLC0415 - netlink's classes
+    from holdfast.takeover.host import Host  # noqa: PLC0415
+
+    place = place_of(interface, config, strict=False)
+    with told():
+        hand_back(Host(), place, say, unconfirmed=unconfirmed)

@@ -1,0 +1,37 @@
+"""``holdfast takeover``."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli.options import config_option, interface_argument
+from holdfast.cli.taking import holder, place_of, say, told
+
+
+@click.command("takeover", short_help="Take an interface over from another DHCP client, without a gap.")
+@interface_argument()
+@click.option("--dry-run", is_flag=True, help="Print each step and each file, and change nothing.")
+@click.option(
+    "--confirm-within", metavar="S", type=click.IntRange(10, 86400),
+    help="Wait so many seconds for `holdfast confirm IFACE`, else take all back.",
+)
+@config_option
+def command(interface: str, dry_run: bool, confirm_within: int | None, config: str | None) -> None:
+    """Take IFACE over from the DHCP client that serves it now.
+
+    The address, its routes and the client-id stay; nothing is asked anew. The lease is proven by one
+    renewal before anything is written that outlives a reboot; whatever fails is taken back by itself.
+
+    Without systemd use `holdfast run IFACE --takeover`.
+    """
+    from holdfast.takeover.describe import describe  # noqa: PLC0415 - netlink's classes
+    from holdfast.takeover.host import Host  # noqa: PLC0415
+    from holdfast.takeover.perform import Takeover  # noqa: PLC0415
+    from holdfast.takeover.plan import make  # noqa: PLC0415
+
+    place, host = place_of(interface, config, strict=True), Host()
+    with told():
+        if dry_run:
+            click.echo(describe(host, make(host, place, foreground=not host.systemd, dry=True, holder=holder)))
+        else:
+            Takeover(host, place, say).whole(confirm_within, holder)

@@ -1,0 +1,58 @@
+"""What the commands of a take-over share: who may, where, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
+from holdfast.cli.options import folders_of, interface_names, no_such_interface, read_settings
+from holdfast.settings.checks import ifname_problem
+from holdfast.settings.dirs import runtime_dir, state_dir
+from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.plan import Place
+from holdfast.wire.message import CLIENT_PORT
+
+
+def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
+    """Where the take-over happens. ``strict``: a wrong configuration ends the command; without it the way back is
+    never barred. CliError when the name is none, or we are not root."""
+    why = ifname_problem(interface)
+    if why:
+        raise CliError(NO_INTERFACE, f"{interface!r} cannot be an interface: {why}")
+    if interface not in interface_names():
+        raise CliError(NO_INTERFACE, no_such_interface(interface))
+    if os.geteuid() != 0:
+        raise CliError(NOT_PERMITTED, "only root can take an interface over and hand it back; use sudo")
+    settings = read_settings(config) if strict else folders_of(config)
+    folder = state_dir(settings.state_dir)
+    return Place(interface, settings, folder, runtime_dir(settings.runtime_dir), folder.rstrip("/") + "-dns")
+
+
+def say(text: str) -> None:
+    """One step, for a person; when nobody is there to read, that is no reason to stop."""
+    try:
+        click.echo(f"holdfast: {text}", err=True)
+    except OSError:
+        return
+
+
+def holder() -> str:
+    """Who has the client's port."""
+    from holdfast.runtime.portholder import holder_of  # noqa: PLC0415 - only when no client was found
+
+    return holder_of(CLIENT_PORT)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """TakeoverError becomes the end of the command."""
+    try:
+        yield
+    except TakeoverError as error:
+        raise CliError(FAILED, str(error)) from None
+
+

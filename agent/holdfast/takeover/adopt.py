@@ -1,0 +1,105 @@
+"""A foreign lease becomes ours: the agent's own lease file, so that it starts in BOUND and touches nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace as replaced
+from ipaddress import IPv4Interface
+from math import inf
+
+from holdfast.core.lease import Lease
+from holdfast.core.replies import duration
+from holdfast.network.plan import Address
+from holdfast.runtime.identity import read_identity
+from holdfast.runtime.ports import Remembered
+from holdfast.runtime.store import LeaseStore
+from holdfast.takeover.host import Host
+from holdfast.takeover.model import ForeignLease, TakeoverError
+from holdfast.wire import options as opt
+
+#: Who the daemon is when the package has made the user (packaging/systemd).
+USER = "holdfast"
+
+
+def to_lease(foreign: ForeignLease, held: Address, now: float) -> Lease:
+    """The lease in the core's terms. ``held`` is its address as the kernel has it, whose lifetime counts: no step
+    of the wall clock has touched it. TakeoverError when it has ended."""
+    asked = foreign.options.get(opt.LEASE_TIME)
+    lasts = duration(int.from_bytes(asked, "big") if asked is not None and len(asked) == 4 else None)
+    expires = now + held.valid if held.valid < inf else foreign.expires_at
+    if expires == inf and lasts is not None and lasts < inf:
+        expires = now + lasts  # a client that sets no lifetimes; the renewal that follows will tell
+    if expires <= now:
+        raise TakeoverError(f"the lease of {foreign.address.ip} has ended ({foreign.source}); start the client anew")
+    if expires == inf:
+        return _lease(foreign, min(foreign.started_at, now), (inf, inf, inf), inf)
+    lasts = expires - min(foreign.started_at, now) if lasts is None or lasts == inf else max(lasts, 1.0)
+    started = min(expires - lasts, now)
+    expires = started + lasts
+    shift = expires - foreign.expires_at if foreign.expires_at < inf else 0.0
+    t2 = min(max(foreign.t2_at + shift, started), expires)
+    t1 = min(max(foreign.t1_at + shift, started), t2)
+    return _lease(foreign, started, (t1, t2, expires), lasts)
+
+
+def _lease(foreign: ForeignLease, started: float, times: tuple[float, float, float], lasts: float) -> Lease:
+    options = dict(foreign.options)
+    options.setdefault(opt.SUBNET_MASK, foreign.address.netmask.packed)
+    options = {code: value for code, value in options.items() if len(value) <= 2048}
+    return Lease(foreign.address.ip, foreign.server_id, started, *times, lasts, options)
+
+
+def from_lease(lease: Lease, foreign: ForeignLease) -> ForeignLease:
+    """The agent's lease in the terms of the adapters; what the client says of itself stays as it was."""
+    mask = lease.options.get(opt.SUBNET_MASK, b"")
+    length = bin(int.from_bytes(mask, "big")).count("1") if len(mask) == 4 else foreign.address.network.prefixlen
+    return replaced(
+        foreign, address=IPv4Interface((lease.address, length)), server_id=lease.server_id or foreign.server_id,
+        started_at=lease.started_at, t1_at=lease.t1_at, t2_at=lease.t2_at, expires_at=lease.expires_at,
+        options=lease.options, source="the agent's lease file",
+    )
+
+
+def store(host: Host, state_dir: str, ifname: str, say: Callable[[int, str], None]) -> LeaseStore:
+    """The agent's own lease file."""
+    identity = read_identity(host.mac(ifname))
+    return LeaseStore(host.path(state_dir), ifname, identity, host, say)
+
+
+def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: bytes) -> None:
+    """Write ``lease`` as the agent would have, for the user that the agent runs as."""
+    file = store(host, state_dir, ifname, lambda _priority, _text: None)
+    file.client_id = client_id
+    try:
+        file.save(lease, None)
+        status = os.stat(os.path.dirname(file.path))
+        os.chown(file.path, status.st_uid, status.st_gid)
+    except OSError as error:
+        raise TakeoverError(f"the lease file {file.path} cannot be written: {error.strerror}") from None
+
+
+def prepare_folder(host: Host, state_dir: str) -> None:
+    """The state folder, the daemon's user's: left to systemd, that would give it all below as well, the journal too."""
+    real = host.path(state_dir)
+    try:
+        os.makedirs(real, mode=0o755, exist_ok=True)
+        with suppress(KeyError):
+            user = pwd.getpwnam(USER)
+            if host.systemd and os.stat(real).st_uid == 0:
+                os.chown(real, user.pw_uid, user.pw_gid)
+    except OSError as error:
+        raise TakeoverError(f"{state_dir} cannot be made: {error.strerror}; run as root") from None
+
+
+def remembered(host: Host, state_dir: str, ifname: str) -> Remembered | None:
+    """What the agent last stored, None when there is nothing of use."""
+    return store(host, state_dir, ifname, lambda _priority, _text: None).load()
+
+
+def forget(host: Host, state_dir: str, ifname: str) -> None:
+    """Remove the agent's lease file: the lease is somebody else's."""
+    with suppress(OSError):
+        store(host, state_dir, ifname, lambda _priority, _text: None).forget()

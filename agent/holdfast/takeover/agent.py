@@ -1,0 +1,115 @@
+"""Holdfast itself, as a take-over sees it: which unit serves an interface, start, ask, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+from fnmatch import fnmatchcase
+from typing import Any
+
+from holdfast.settings.model import Settings
+from holdfast.takeover.host import Host
+from holdfast.takeover.model import TakeoverError
+
+ALL = "holdfast.service"
+#: Seconds for the agent to be there after its start, and for the answer to a renewal (the agent itself gives up
+#: asking after 30 s).
+START_PATIENCE, ANSWER_PATIENCE = 20.0, 45.0
+ANSWER_LIMIT = 1 << 20
+
+
+class Agent:
+    """The agent of ``ifname``. ``unit`` is "" for one in the foreground."""
+
+    def __init__(self, host: Host, ifname: str, runtime_dir: str, unit: str) -> None:
+        self._host, self._ifname, self.unit = host, ifname, unit
+        self._runtime_dir = runtime_dir
+
+    @property
+    def serving(self) -> bool:
+        """True when an agent answers for the interface."""
+        try:
+            with self._connect(2.0):
+                return True
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        """Start the unit. One that serves others too is started anew: that leaves every interface as it is."""
+        self._host.run(["systemctl", "reset-failed", self.unit])
+        self._host.must(["systemctl", "restart", self.unit], timeout=START_PATIENCE + 10)
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        if not self._host.wait(lambda: self.serving, START_PATIENCE):
+            raise TakeoverError(f"the agent did not come up for {self._ifname} within {START_PATIENCE:.0f} s; "
+                                f"see {f'`journalctl -u {self.unit}`' if self.unit else 'what it said above'}")
+
+    def renew(self) -> str:
+        """Renew, and say how it went. TakeoverError unless the lease was renewed."""
+        try:
+            answer = self._call("Renew")
+        except (OSError, ValueError) as error:
+            raise TakeoverError(f"the agent of {self._ifname} did not say how the renewal went: {error}") from None
+        outcome = answer.get("outcome")
+        if not isinstance(outcome, dict) or outcome.get("result") != "renewed":
+            result = outcome.get("result") if isinstance(outcome, dict) else answer.get("error", "no answer")
+            raise TakeoverError(f"the renewal that was to prove the take-over failed: {str(result)[:80]}")
+        return f"renewed by {outcome.get('path')} from {outcome.get('server')}"
+
+    def stop(self) -> None:
+        """End it; the interface stays as it is. No error when there is none."""
+        if self.unit:
+            self._host.must(["systemctl", "stop", self.unit])
+            return
+        pid = self._host.text(f"{self._runtime_dir}/{self._ifname}.lock", 64).strip()
+        process = self._host.process(int(pid)) if pid.isascii() and pid.isdigit() else None
+        if process is None or not any("holdfast" in word for word in process.argv) or not self.serving:
+            return
+        try:
+            self._host.kill([process.pid], signal.SIGTERM)
+        except TakeoverError:
+            self._host.kill([process.pid], signal.SIGKILL)
+
+    def _connect(self, timeout: float) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(self._host.path(os.path.join(self._runtime_dir, f"{self._ifname}.varlink")))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _call(self, method: str) -> dict[str, Any]:
+        """The answer's parameters, with "error" when it is one. OSError, ValueError."""
+        with self._connect(ANSWER_PATIENCE) as connection:
+            question = {"method": f"io.holdfast.Agent.{method}", "parameters": {"interface": self._ifname}}
+            connection.sendall(json.dumps(question).encode() + b"\0")
+            data = bytearray()
+            while not data.endswith(b"\0"):
+                part = connection.recv(1 << 16)
+                if not part or len(data) > ANSWER_LIMIT:
+                    raise ValueError("it hung up")
+                data += part
+        answer = json.loads(data[:-1])
+        parameters = answer.get("parameters", {}) if isinstance(answer, dict) else None
+        if not isinstance(parameters, dict):
+            raise ValueError("no Varlink message")
+        return {**parameters, **({"error": answer["error"]} if "error" in answer else {})}
+
+
+def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool) -> str:
+    """The unit that shall serve ``ifname``: the one for all when it is enabled and the configuration names the
+    interface (``named``: it will), else the interface's own. "" without systemd."""
+    if not host.systemd:
+        return ""
+    configured = named or ifname in settings.interfaces or any(fnmatchcase(ifname, glob) for glob in settings.serve)
+    if configured and host.unit_enabled(ALL) == "enabled":
+        return ALL
+    if not re.fullmatch(r"[\w:.@-]+", ifname):
+        raise TakeoverError(f"{ifname!r} cannot be a part of a unit's name; rename the interface")
+    return f"holdfast@{ifname}.service"

@@ -1,0 +1,56 @@
+"""Which client serves an interface: every adapter is asked, and exactly one may say yes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from holdfast.takeover.dhclient import Dhclient
+from holdfast.takeover.dhcpcd import Dhcpcd
+from holdfast.takeover.host import Host
+from holdfast.takeover.ifcfg import Ifcfg
+from holdfast.takeover.ifupdown import Ifupdown
+from holdfast.takeover.model import Adapter, Found, TakeoverError
+from holdfast.takeover.networkd import Networkd
+from holdfast.takeover.networkmanager import NetworkManager
+from holdfast.takeover.udhcpc import Udhcpc
+
+CLIENTS: tuple[Adapter, ...] = (Dhclient(), Dhcpcd(), Udhcpc())
+ADAPTERS: tuple[Adapter, ...] = (Networkd(), NetworkManager(), Ifupdown(CLIENTS), Ifcfg(CLIENTS[0]), *CLIENTS)
+
+
+def adapter_called(name: str, adapters: Sequence[Adapter] = ADAPTERS) -> Adapter:
+    """The adapter that a journal names."""
+    for adapter in adapters:
+        if adapter.name == name:
+            return adapter
+    raise TakeoverError(f"the journal names a client that this version does not know: {name[:40]!r}")
+
+
+def look(
+    host: Host, ifname: str, adapters: Sequence[Adapter] = ADAPTERS, holder: Callable[[], str] | None = None
+) -> tuple[Adapter, Found]:
+    """The one client of ``ifname``. TakeoverError for none and for more; ``holder`` tells who has UDP port 68."""
+    everyone = [(adapter, found) for adapter in adapters if (found := adapter.find(host, ifname)) is not None]
+    clients = [(adapter, found) for adapter, found in everyone if not _covered(found, everyone)]
+    if len(clients) > 1:
+        told = "; ".join(f"{found.name} ({found.evidence})" for _, found in clients)
+        raise TakeoverError(
+            f"{len(clients)} DHCP clients serve {ifname}: {told}. Nothing was changed: end all but the one whose lease "
+            "counts, by kill -9 and for good, and try again"
+        )
+    if not clients:
+        known = ", ".join(adapter.name for adapter in adapters)
+        bound = f"; UDP port 68 is held by {holder()}" if holder is not None else ""
+        raise TakeoverError(
+            f"no DHCP client that can be taken over serves {ifname} (looked for {known}{bound}). When nothing serves "
+            f"it, `holdfast run {ifname}` needs no take-over; an address that was set by hand is to be removed first"
+        )
+    return clients[0]
+
+
+def _covered(found: Found, everyone: Sequence[tuple[Adapter, Found]]) -> bool:
+    """A client's own adapter and its manager's find the same process: the manager knows more."""
+    return found.client == found.manager and any(
+        other is not found and set(other.pids) & set(found.pids) and other.client != other.manager
+        for _, other in everyone
+    )

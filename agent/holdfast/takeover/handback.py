@@ -1,0 +1,112 @@
+"""Back to the former client, from the journal: asked for by a person, by the dead-man, or after a failure.
+
+Every step may be done twice, so a hand-back that was killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from holdfast.runtime.identity import BOOT_ID
+from holdfast.takeover import adopt, changes, deadman, linkstate
+from holdfast.takeover.agent import ALL, Agent
+from holdfast.takeover.detect import ADAPTERS, adapter_called
+from holdfast.takeover.host import Host
+from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
+from holdfast.takeover.plan import Place
+from holdfast.takeover.state import Journal, Phase
+
+Say = Callable[[str], None]
+#: Seconds for the former client to be seen again after it was started.
+CLIENT_PATIENCE = 20.0
+DNS_PATIENCE = 70.0  # its own limit is 60 s
+
+
+def hand_back(
+    host: Host, place: Place, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
+) -> None:
+    """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
+    file = JournalFile(host.path(place.state_dir), place.ifname)
+    with file.locked(host.wait):
+        journal = file.load()
+        if journal is None:
+            if unconfirmed:
+                return
+            raise TakeoverError(f"{place.ifname} was not taken over from another client: there is nobody to give it to")
+        if unconfirmed and journal.phase is Phase.CONFIRMED:
+            return
+        _check_shared(journal, place)
+        if journal.phase >= Phase.PROVEN:
+            _renew_first(host, place, journal, say)
+        go_back(host, place, journal, file, say, adapters)
+
+
+def _check_shared(journal: Journal, place: Place) -> None:
+    others = [name for name in place.settings.interfaces if name != place.ifname]
+    if journal.agent_unit == ALL and others:
+        raise TakeoverError(
+            f"{ALL} serves {place.ifname} and {', '.join(others)}; first take [interfaces.{place.ifname}] out of the "
+            f"configuration and let holdfast@{place.ifname}.service serve it"
+        )
+
+
+def _renew_first(host: Host, place: Place, journal: Journal, say: Say) -> None:
+    """So that the former client gets a whole lease, and the address lives until its own first renewal."""
+    agent = Agent(host, place.ifname, place.runtime_dir, journal.agent_unit)
+    if agent.serving:
+        try:
+            say(agent.renew())
+        except TakeoverError as error:
+            say(f"{error}; the lease is handed back as it is")
+
+
+def go_back(
+    host: Host, place: Place, journal: Journal, file: JournalFile, say: Say, adapters: Sequence[Adapter] = ADAPTERS
+) -> None:
+    """Undo what the journal says may have been done, and start the former client. TakeoverError when it cannot be
+    started: the journal stays, and the address, too."""
+    adapter = adapter_called(journal.adapter, adapters)
+    ifname, ownership, phase = journal.ifname, journal.ownership, journal.phase
+    same_boot = journal.boot_id == host.text(BOOT_ID, 128).strip()
+    lease_now = journal.lease
+    if phase >= Phase.ADOPTING:
+        lease_now = _lease_now(host, place, journal)
+        Agent(host, ifname, place.runtime_dir, journal.agent_unit).stop()
+    if phase >= Phase.CONFIRMING:
+        changes.undo(host, journal, ownership.persistent, say)
+    if phase >= Phase.OWNING:
+        changes.undo(host, journal, ownership.volatile, say)
+    # After a reboot before the confirmation, the former client was never kept from starting by itself.
+    if phase >= Phase.STOPPING and (same_boot or phase >= Phase.CONFIRMING) and adapter.find(host, ifname) is None:
+        if phase >= Phase.ADOPTING:
+            _withdraw_dns(host, place, say)
+            linkstate.put_back(host, ifname, journal.before, lease_now.address, lease_now.expires_at, say)
+        say(f"starting {journal.found.name}")
+        adapter.give_back(host, journal.found, lease_now)
+        if not host.wait(lambda: adapter.find(host, ifname) is not None, CLIENT_PATIENCE):
+            raise TakeoverError(f"{journal.found.name} was started on {ifname} and is not to be seen; look at its log. "
+                                f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
+    if phase >= Phase.ADOPTING:
+        adopt.forget(host, place.state_dir, ifname)
+    deadman.disarm(host, journal.deadman)
+    file.remove()
+    say(f"{ifname} is {journal.found.name}'s again")
+
+
+def _lease_now(host: Host, place: Place, journal: Journal) -> ForeignLease:
+    """The agent's lease when it has a valid one, else the former client's as it was read."""
+    stored = adopt.remembered(host, place.state_dir, journal.ifname)
+    if stored is None or not stored.lease.valid(host.boottime()):
+        return journal.lease
+    return adopt.from_lease(stored.lease, journal.lease)
+
+
+def _withdraw_dns(host: Host, place: Place, say: Say) -> None:
+    """The publisher of name servers puts back what was there before the agent."""
+    host.remove(f"{place.runtime_dir}/dns/{place.ifname}.json")
+    spool = f"{place.runtime_dir}/dns"
+    command = deadman.own_program("holdfast.runtime.dns", "--spool", spool, "--state-dir", place.dns_dir)
+    done = host.run(command, timeout=DNS_PATIENCE)
+    if not done.ok:
+        say(f"name servers: {done.complaint}")

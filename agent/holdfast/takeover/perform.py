@@ -1,0 +1,198 @@
+"""The take-over itself, step by step. The journal is written before each step, and whatever fails is taken back.
+
+Killed anywhere, the dead-man takes it back, or the next `holdfast takeover` does. A reboot before the confirmation
+boots the former client, because nothing that outlives it was changed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from holdfast.runtime.identity import BOOT_ID
+from holdfast.takeover import adopt, changes, deadman, linkstate
+from holdfast.takeover import plan as planning
+from holdfast.takeover.agent import Agent
+from holdfast.takeover.detect import ADAPTERS
+from holdfast.takeover.handback import go_back
+from holdfast.takeover.host import Host
+from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.model import Adapter, TakeoverError
+from holdfast.takeover.plan import Place, Plan
+from holdfast.takeover.state import Journal, Phase
+
+Say = Callable[[str], None]
+
+
+class Takeover:
+    """One take-over of ``place``. ``say`` tells a person each step."""
+
+    def __init__(self, host: Host, place: Place, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
+        self._host, self._place, self._say, self._adapters = host, place, say, adapters
+        self._file = JournalFile(host.path(place.state_dir), place.ifname)
+
+    def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
+        """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""
+        with _no_hangup(), self._locked():
+            plan = self._plan(foreground=False, holder=holder)
+            journal = self._begin(plan, confirm_within)
+            with self._taken_back_on_failure():
+                agent = self._agent(journal)
+                self._say(f"starting {plan.agent_unit}")
+                agent.start()
+                journal = self._prove(plan, journal, agent)
+                if confirm_within is None:
+                    self._confirm(journal)
+                else:
+                    self._await_confirmation(journal, confirm_within)
+
+    def foreground(self, become_agent: Callable[[], None], holder: Callable[[], str] | None = None) -> None:
+        """All of it, without systemd: this process becomes the agent (``become_agent`` does not return), and a child
+        proves and confirms, or ends it again and takes all back."""
+        with self._locked():
+            plan = self._plan(foreground=True, holder=holder)
+            journal = self._begin(plan, None)
+            child = os.fork()
+            if child:
+                become_agent()
+            status = 1
+            try:
+                os.setsid()  # what a terminal sends its foreground is for the agent
+                with self._taken_back_on_failure():
+                    self._confirm(self._prove(plan, journal, self._agent(journal)))
+                status = 0
+            except TakeoverError as error:
+                self._say(str(error))
+            finally:
+                os._exit(status)
+
+    # -- the steps -------------------------------------------------------------------------------
+
+    def _plan(self, *, foreground: bool, holder: Callable[[], str] | None) -> Plan:
+        earlier = self._file.load()
+        if earlier is not None and earlier.phase is Phase.CONFIRMED:
+            raise TakeoverError(
+                f"{self._place.ifname} was taken over from {earlier.found.name} already; `holdfast handback "
+                f"{self._place.ifname}` gives it back"
+            )
+        if earlier is not None:
+            self._say("an earlier take-over was not finished: it is taken back first")
+            go_back(self._host, self._place, earlier, self._file, self._say, self._adapters)
+        return planning.make(
+            self._host, self._place, foreground=foreground, adapters=self._adapters, holder=holder
+        )
+
+    def _begin(self, plan: Plan, confirm_within: float | None) -> Journal:
+        """From the journal to the agent's lease file; the old client is gone then."""
+        host, say = self._host, self._say
+        adopt.prepare_folder(host, self._place.state_dir)
+        ownership = plan.ownership
+        journal = Journal(
+            plan.place.ifname, plan.adapter.name, Phase.PLANNED, plan.found, plan.lease, ownership,
+            changes.record(host, (*ownership.volatile, *ownership.persistent)), plan.before, _boot_id(host),
+            plan.agent_unit, plan.agent_enabled,
+        )
+        self._save(journal)
+        with self._taken_back_on_failure():
+            journal = journal.armed(deadman.arm(host, plan.place.ifname, deadman.STEPS_TIME + (confirm_within or 0.0)))
+            say(f"{plan.found.name} holds {plan.lease.address} ({plan.lease.source})")
+            journal = self._enter(journal, Phase.OWNING)
+            changes.apply(host, journal, ownership.volatile)
+            journal = self._enter(journal, Phase.STOPPING)
+            say(f"stopping {plan.found.name} (pid {', '.join(map(str, plan.found.pids))})")
+            plan.adapter.stop(host, plan.found)
+            journal = self._enter(journal, Phase.ADOPTING)
+            assert plan.ours is not None
+            adopt.write(host, self._place.state_dir, plan.place.ifname, plan.ours, plan.lease.client_id or b"")
+        return journal
+
+    def _prove(self, plan: Plan, journal: Journal, agent: Agent) -> Journal:
+        """The agent serves the address, and its server says so."""
+        agent.wait()
+        assert plan.ours is not None
+        linkstate.adopt(self._host, plan.place.ifname, plan.spec, plan.ours)
+        self._say(agent.renew())
+        held = self._host.observe(plan.place.ifname).find(plan.spec.address)
+        if held is None:
+            raise TakeoverError(f"{plan.spec.address} is not on {plan.place.ifname} after the renewal")
+        return self._enter(journal, Phase.PROVEN)
+
+    def _await_confirmation(self, journal: Journal, seconds: float) -> None:
+        deadman.disarm(self._host, journal.deadman)
+        self._save(journal.armed(deadman.arm(self._host, journal.ifname, seconds)))
+        self._say(f"say `holdfast confirm {journal.ifname}` within {seconds:.0f} s, or {journal.found.name} gets it "
+                  "back")
+
+    def confirm(self) -> None:
+        """What `holdfast confirm` does."""
+        with _no_hangup(), self._locked():
+            journal = self._file.load()
+            if journal is None:
+                raise TakeoverError(f"no take-over of {self._place.ifname} waits to be confirmed")
+            if journal.phase is Phase.CONFIRMED:
+                self._say(f"{journal.ifname} is confirmed already")
+                return
+            if journal.phase < Phase.PROVEN:
+                raise TakeoverError(f"the take-over of {journal.ifname} did not come as far as its proof; it is taken "
+                                    f"back by `holdfast handback {journal.ifname}`")
+            with self._taken_back_on_failure():
+                if not self._agent(journal).serving:
+                    raise TakeoverError(f"no agent serves {journal.ifname}")
+                self._confirm(journal)
+
+    def _confirm(self, journal: Journal) -> None:
+        journal = self._enter(journal, Phase.CONFIRMING)
+        changes.apply(self._host, journal, journal.ownership.persistent)
+        self._enter(journal, Phase.CONFIRMED)
+        deadman.disarm(self._host, journal.deadman)
+        self._say(f"{journal.ifname} is Holdfast's; `holdfast handback {journal.ifname}` gives it back to "
+                  f"{journal.found.name}")
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def _agent(self, journal: Journal) -> Agent:
+        return Agent(self._host, journal.ifname, self._place.runtime_dir, journal.agent_unit)
+
+    def _enter(self, journal: Journal, phase: Phase) -> Journal:
+        journal = journal.at(phase)
+        self._save(journal)
+        return journal
+
+    def _save(self, journal: Journal) -> None:
+        self._file.save(journal)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._file.locked():
+            yield
+
+    @contextmanager
+    def _taken_back_on_failure(self) -> Iterator[None]:
+        """Whatever goes wrong inside, an interrupt included: back to the former client."""
+        try:
+            yield
+        except BaseException as error:
+            self._say(f"taken back, because: {str(error) or type(error).__name__}")
+            journal = self._file.load()
+            if journal is not None:
+                go_back(self._host, self._place, journal, self._file, self._say, self._adapters)
+            if isinstance(error, TakeoverError):
+                raise TakeoverError(f"{error}. All was taken back: {self._place.ifname} is served as before") from None
+            raise
+
+
+def _boot_id(host: Host) -> str:
+    return host.text(BOOT_ID, 128).strip()
+
+
+@contextmanager
+def _no_hangup() -> Iterator[None]:
+    """A terminal that goes away ends neither a take-over nor a hand-back half-way."""
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGPIPE)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,169 @@
+"""Everything about a take-over that can be known beforehand: what is there, what is to be done. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from holdfast.core.lease import Lease
+from holdfast.network.plan import Observed
+from holdfast.network.spec import NetworkSpec, spec_from_lease
+from holdfast.settings import SettingsError
+from holdfast.settings.checks import hostname as checked_hostname
+from holdfast.settings.client import client_config
+from holdfast.settings.dirs import CONFIG_DIR, CONFIG_PARTS
+from holdfast.settings.model import Settings
+from holdfast.takeover import adopt, learn, linkstate
+from holdfast.takeover.agent import Agent, unit_for
+from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
+from holdfast.takeover.host import Host
+from holdfast.takeover.model import (
+    Adapter,
+    Asks,
+    Command,
+    FileChange,
+    ForeignLease,
+    Found,
+    Ownership,
+    TakeoverError,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a take-over happens: the interface, the agent's configuration and folders. ``dns_dir``: where the
+    publisher of name servers keeps what it replaced."""
+
+    ifname: str
+    settings: Settings
+    state_dir: str
+    runtime_dir: str
+    dns_dir: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One take-over, complete. ``lease`` is the foreign one, ``ours`` the same as the agent will have it (None when
+    a part of it is yet to be learned on the wire: only in a dry run)."""
+
+    place: Place
+    adapter: Adapter
+    found: Found
+    lease: ForeignLease
+    ours: Lease | None
+    ownership: Ownership
+    before: Observed
+    agent_unit: str
+    agent_enabled: bool
+    notes: tuple[str, ...]
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the agent will make of the lease."""
+        assert self.ours is not None
+        settings = self.place.settings.interface(self.place.ifname)
+        return spec_from_lease(
+            self.ours, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
+            use_routes=settings.use_routes,
+        )
+
+
+def make(
+    host: Host, place: Place, *, foreground: bool, dry: bool = False, adapters: Sequence[Adapter] = ADAPTERS,
+    holder: Callable[[], str] | None = None,
+) -> Plan:
+    """Look, read, check. TakeoverError, and then nothing was changed. ``dry``: nobody is asked on the wire, either."""
+    ifname = place.ifname
+    host.link(ifname)
+    if Agent(host, ifname, place.runtime_dir, "").serving:
+        raise TakeoverError(f"Holdfast serves {ifname} already; see `holdfast status {ifname}`")
+    adapter, found = look(host, ifname, adapters, holder)
+    lease = adapter.read(host, found)
+    if not dry:
+        lease = _complete(host, adapter, found, lease)
+    before = linkstate.interesting(host.observe(ifname))
+    held = next((held for held in before.addresses if held.interface.ip == lease.address.ip), None)
+    if held is None:
+        raise TakeoverError(
+            f"{found.name} has a lease of {lease.address.ip} ({lease.source}), and {ifname} has no such address; "
+            "nothing was changed. See what has taken it, and start that client anew"
+        )
+    lease = replace(lease, address=held.interface)
+    ours = None if dry and lease.client_id is None else adopt.to_lease(lease, held, host.boottime())
+    notes = _check_settings(host, place, lease)
+    wanted = _wanted_settings(host, place, lease)
+    unit = "" if foreground else unit_for(host, place.settings, ifname, named=wanted is not None)
+    if not foreground:
+        _check_unit(host, unit, ifname)
+    enabled = bool(unit) and host.unit_enabled(unit) == "enabled"
+    theirs = adapter.own(host, found, lease)
+    volatile, persistent = theirs.volatile, theirs.persistent
+    if wanted is not None:
+        volatile = (wanted, *volatile)
+    if unit and not enabled:
+        persistent = (*persistent, Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)))
+    return Plan(place, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled, notes)
+
+
+def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
+    """What is not known is learned on the wire; and the server is asked whether it is there, before the client is
+    touched: most take-overs that would fail are refused here."""
+    if lease.client_id is None:
+        # A manager's adapter leaves the asking to its client's.
+        own = next((each for each in CLIENTS if each.name == found.client), adapter)
+        return learn.complete(host, adapter if isinstance(adapter, Asks) else own, found, lease)
+    if not learn.answered(host, found.ifname, lease):
+        raise TakeoverError(
+            f"no server answered a REQUEST for {lease.address.ip} on {found.ifname}, so a take-over could not be "
+            f"proven. Nothing was changed, {found.name} goes on; try again when the server is there"
+        )
+    return lease
+
+
+def _check_settings(host: Host, place: Place, lease: ForeignLease) -> tuple[str, ...]:
+    """The configuration must not ask for another client-id: that would be another lease."""
+    if lease.client_id is None:
+        return ()
+    settings, link = place.settings.interface(place.ifname), host.link(place.ifname)
+    try:
+        config = client_config(settings, link.mac, link.htype, lease.client_id)
+    except SettingsError as error:
+        raise TakeoverError(str(error)) from None
+    if (config.client_id or b"") != lease.client_id:
+        raise TakeoverError(
+            f"the configuration sets a client-id for {place.ifname} that is not the present client's "
+            f"({lease.client_id.hex(':') or 'none'}): the server would give another address. Remove client_id (or "
+            "anonymize) from the configuration; the present one is then kept"
+        )
+    return ()
+
+
+def _wanted_settings(host: Host, place: Place, lease: ForeignLease) -> FileChange | None:
+    """A configuration file with the name and the vendor class that the client sends, where ours says nothing: servers
+    choose pools and names by them. It harms nobody when it is there and Holdfast is not."""
+    settings = place.settings.interface(place.ifname)
+    lines = []
+    if lease.hostname and settings.hostname is None:
+        name = "@system" if lease.hostname == host.nodename() else lease.hostname
+        with suppress(ValueError):  # a name that no server should have taken
+            lines.append(f'hostname = "{name if name == "@system" else checked_hostname(name)}"')
+    if lease.vendor_class and settings.vendor_class is None:
+        text = lease.vendor_class.decode("ascii", "replace")
+        if text.isprintable() and not set(text) & set('"\\\ufffd'):
+            lines.append(f'vendor_class = "{text}"')
+    if not lines:
+        return None
+    path = os.path.join(CONFIG_DIR, CONFIG_PARTS, f"50-takeover-{place.ifname}.toml")
+    head = f"# Written by `holdfast takeover {place.ifname}`: what the former client told the server.\n"
+    return FileChange(path, (head + f'[interfaces."{place.ifname}"]\n' + "\n".join(lines) + "\n").encode())
+
+
+def _check_unit(host: Host, unit: str, ifname: str) -> None:
+    if not unit:
+        raise TakeoverError(f"there is no systemd to start the agent by; use `holdfast run {ifname} --takeover`")
+    if host.run(["systemctl", "cat", unit]).status != 0:
+        raise TakeoverError(
+            f"{unit} is not installed; install Holdfast's package, or use `holdfast run {ifname} --takeover`"
+        )
