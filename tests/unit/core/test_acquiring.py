@@ -1,16 +1,16 @@
-"""On the way to a lease: start, DISCOVER, REQUEST, INIT-REBOOT."""
+"""On the way to a lease: start, DISCOVER, REQUEST."""
 
 from __future__ import annotations
 
 from math import inf
 
 import pytest
-from tests.support.scene import OTHER, OURS, SERVER, START, STRANGE_SERVER, Scene, cached, of
+from tests.support.scene import OTHER, OURS, START, STRANGE_SERVER, Scene, cached, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import DropReason, NoticeCode
-from holdfast.core.lease import ServerPath
+from holdfast.core.config import DEFAULT_REQUEST_LIST
 from holdfast.core.outcome import Path, Result
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -65,103 +65,6 @@ def test_a_start_delay_that_ends_without_carrier_waits_for_it() -> None:
     scene = Scene(start_delay=True).start(carrier=False)
     scene.wait(20.0)
     assert (scene.state, scene.sent) == ("INIT", [])
-    scene.feed(ev.LinkUp())
-    assert scene.state == "SELECTING"
-
-
-# -- a remembered lease
-
-
-def test_a_valid_lease_on_the_link_is_carried_on_untouched() -> None:
-    # rule 47
-    remembered = cached(on_link=True, path=ServerPath(SERVER, hears_unicast=False))
-    scene = Scene().start(remembered)
-    assert scene.state == "BOUND"
-    assert scene.lease == remembered.lease
-    assert of(act.Configure, scene.actions) == [act.Configure(remembered.lease, None)]
-    assert not of(act.Deconfigure, scene.actions)
-    assert not scene.sent
-    scene.until_sent(2)
-    assert scene.now - remembered.lease.t1_at == pytest.approx(0.24)  # known to be deaf
-
-
-def test_a_valid_lease_off_the_link_is_asked_about() -> None:
-    # rule 2
-    scene = Scene().start(cached())
-    assert scene.state == "REBOOTING"
-    scene.ack()
-    (outcome,) = scene.outcomes
-    assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
-    assert scene.lease.verified
-
-
-def test_nobody_answers_init_reboot_and_the_lease_is_used_unverified() -> None:
-    # rule 48
-    scene = Scene().start(cached())
-    scene.until(lambda: scene.client.lease is not None)
-    assert scene.now < START + 5.0
-    assert scene.lease.address == OURS
-    assert not scene.lease.verified
-    assert [(o.result, o.purpose) for o in scene.outcomes] == [(Result.KEPT, "reboot")]
-    assert "unverified" in scene.outcomes[0].cause
-    scene.until_sent()
-    scene.ack()
-    assert (scene.state, scene.lease.verified) == ("BOUND", True)
-
-
-def test_init_reboot_may_bring_another_address() -> None:
-    scene = Scene().start(cached())
-    scene.ack(address=OTHER)
-    assert scene.lease.address == OTHER
-
-
-def test_an_ack_without_a_lease_in_rebooting_is_dropped() -> None:
-    scene = Scene().start(cached())
-    scene.ack(address=msg.BROADCAST)
-    assert scene.state == "REBOOTING"
-
-
-@pytest.mark.parametrize("on_link", [False, True])
-def test_an_ended_lease_is_only_a_hint(on_link: bool) -> None:
-    # rules 40, 50
-    scene = Scene().start(cached(left=-10.0, on_link=on_link))
-    assert scene.state == "SELECTING"
-    assert scene.last.message.requested_address == OURS
-    removed = [(a.lease.address, a.reason.value) for a in of(act.Deconfigure, scene.actions)]
-    assert removed == ([(OURS, "expired")] if on_link else [])
-
-
-def test_its_own_servers_nak_ends_a_remembered_lease() -> None:
-    scene = Scene().start(cached())
-    actions = scene.nak(more={opt.MESSAGE: b"wrong network"})
-    assert scene.state == "SELECTING"
-    assert of(act.Forget, actions)
-    assert scene.outcomes[0].cause == "NAK from 192.0.2.1 (wrong network)"
-
-
-@pytest.mark.parametrize(("server", "reason"), [(STRANGE_SERVER, "other-server"), (None, "nak-unverified")])
-def test_another_servers_nak_leaves_time_for_an_ack(server: object, reason: str) -> None:
-    # rules 28, 29
-    scene = Scene().start(cached())
-    scene.nak(server=server)
-    assert scene.state == "REBOOTING"
-    assert scene.client.snapshot().drops == {reason: 1}
-    assert NoticeCode.FOREIGN_NAK in scene.notices
-    scene.ack()
-    assert scene.state == "BOUND"
-
-
-def test_another_servers_nak_and_silence_is_a_reason_to_ask_anew() -> None:
-    scene = Scene().start(cached())
-    scene.nak(server=STRANGE_SERVER)
-    scene.until_state("SELECTING")
-    assert scene.last.message.requested_address == OURS
-
-
-def test_a_remembered_lease_that_ends_while_waiting_is_asked_for_anew() -> None:
-    scene = Scene().start(cached(left=60.0), carrier=False)
-    assert scene.state == "INIT-REBOOT"
-    scene.wait(100.0)
     scene.feed(ev.LinkUp())
     assert scene.state == "SELECTING"
 
@@ -349,3 +252,79 @@ def test_a_first_lease_counts_from_its_request_and_not_from_the_discover() -> No
     scene.until_sent()
     scene.ack()
     assert scene.lease.started_at == requested > START
+
+
+# -- IPv6-only networks (RFC 8925)
+
+ASKS_FOR_108 = (*DEFAULT_REQUEST_LIST, opt.IPV6_ONLY)
+
+
+def wants_ipv6(seconds: int) -> dict[int, bytes]:
+    return {opt.IPV6_ONLY: seconds.to_bytes(4, "big")}
+
+
+@pytest.mark.parametrize(("said", "wait"), [(0, 300.0), (299, 300.0), (1800, 1800.0), (0xFFFFFFFF, 86400.0)])
+def test_an_ipv6_only_network_is_obeyed_for_its_time_within_bounds(said: int, wait: float) -> None:
+    # rule 67
+    scene = Scene(request_list=ASKS_FOR_108).start()
+    scene.offer(more=wants_ipv6(said))
+    assert (scene.state, scene.client.lease, of(act.Configure, scene.actions)) == ("INIT", None, [])
+    (outcome,) = scene.outcomes
+    assert (outcome.result, outcome.cause) == (Result.IPV6_ONLY, f"IPv6-only network, no IPv4 for {wait:.0f} s")
+    scene.wait(wait - 1.0)
+    assert len(scene.sent) == 1
+    scene.until_sent()
+    assert scene.now == START + wait
+    scene.offer()
+    scene.ack()
+    assert scene.state == "BOUND"
+
+
+def test_an_offer_that_only_says_ipv6_needs_no_address() -> None:
+    # rule 67
+    scene = Scene(request_list=ASKS_FOR_108).start()
+    scene.offer(more=wants_ipv6(600), address=msg.BROADCAST, server=None, lease=None)
+    assert scene.state == "INIT"
+
+
+@pytest.mark.parametrize("more", [wants_ipv6(600), {opt.IPV6_ONLY: b""}])
+def test_option_108_means_nothing_when_it_was_not_asked_for_or_is_malformed(more: dict[int, bytes]) -> None:
+    # rule 67
+    scene = Scene() if more[opt.IPV6_ONLY] else Scene(request_list=ASKS_FOR_108)
+    scene.requesting(more=more).ack(more=more)
+    assert scene.state == "BOUND"
+
+
+def test_a_renewal_is_no_reason_to_give_the_address_up() -> None:
+    # rule 67
+    scene = Scene(request_list=ASKS_FOR_108).renewing()
+    scene.ack(more=wants_ipv6(600))
+    assert (scene.state, scene.lease.address) == ("BOUND", OURS)
+
+
+def test_ipv6_only_is_heard_in_a_rapid_ack_and_in_init_reboot() -> None:
+    # rule 67
+    scene = Scene(request_list=ASKS_FOR_108, rapid_commit=True).start()
+    scene.ack(more={opt.RAPID_COMMIT: b"", **wants_ipv6(600)})
+    assert scene.state == "INIT"
+    scene = Scene(request_list=ASKS_FOR_108).start(cached())
+    scene.ack(more=wants_ipv6(600))
+    assert (scene.state, len(of(act.Forget, scene.actions))) == ("INIT", 1)
+    assert scene.outcomes[-1].path is Path.BROADCAST
+
+
+def test_a_new_attachment_or_the_operator_ends_the_wait() -> None:
+    # rule 67
+    for events in ((ev.LinkDown(), ev.LinkUp()), (ev.Renew(),)):
+        scene = Scene(request_list=ASKS_FOR_108).start()
+        scene.offer(more=wants_ipv6(600))
+        scene.feed(*events)
+        assert scene.state == "SELECTING"
+
+
+def test_a_lease_in_hand_is_kept_on_an_ipv6_only_network() -> None:
+    # rule 67, promise 2
+    scene = Scene(request_list=ASKS_FOR_108).holding()
+    scene.offer(more=wants_ipv6(600))
+    assert (scene.state, scene.lease.address) == ("INIT", OURS)
+    assert scene.outcomes[-1].former_address == OURS
