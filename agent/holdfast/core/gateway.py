@@ -84,8 +84,7 @@ def stop(m: Machine) -> None:
 def on_timer(m: Machine, now: float) -> AskingWhy | None:
     """Timer GATEWAY: the next request; or, when there is none left, what the gateway was asked for in vain."""
     asking = m.asking
-    if asking is None:
-        return None
+    assert asking is not None  # whoever ends it stops the timer
     if asking.asked == len(asking.gaps):
         stop(m)
         return asking.why

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
 import pytest
-from tests.support.scene import OTHER, OURS, Scene, cached, of
+from tests.support.scene import CLAIMANT, OTHER, OURS, Scene, cached, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core import schedule
 from holdfast.core.actions import NoticeCode
 from holdfast.core.outcome import Path, Result
+from holdfast.wire import message as msg
 
 
 def test_carrier_loss_touches_nothing() -> None:
@@ -205,3 +209,119 @@ def test_a_question_slept_over_is_asked_again_at_once(situation: str) -> None:
 def test_sleep_before_anything_was_asked_is_only_told() -> None:
     scene = Scene().start(carrier=False)
     assert [type(a) for a in scene.feed(ev.TimeJumped(1.0, "suspend"))] == [act.Noticed]
+
+
+@pytest.mark.parametrize(("left", "overdue", "most"), [
+    (3600.0, False, 2.0), (20.0, False, 1.0), (1.0, False, 0.05), (3600.0, True, 0.25), (2.0, True, 0.1),
+    (float("inf"), False, 2.0),
+])
+def test_guests_that_wake_together_do_not_ask_together(left: float, overdue: bool, most: float) -> None:
+    # rule 45
+    rng = Random(1)
+    waits = [schedule.resume_wait(left, rng, overdue=overdue) for _ in range(1000)]
+    assert 0.0 <= min(waits) < 0.1 * most
+    assert 0.9 * most < max(waits) <= most
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_sleep_past_t1_the_check_is_at_once(seed: int) -> None:
+    # rule 45
+    scene = Scene(seed=seed).bound()
+    scene.now = scene.lease.t1_at + 100.0
+    scene.feed(ev.TimeJumped(1700.0, "suspend"))
+    woke = scene.now
+    scene.until_sent()
+    assert scene.now - woke <= 0.25
+
+
+def test_after_sleep_the_next_try_comes_no_later_than_it_would_have() -> None:
+    scene = Scene().start()
+    due = scene.client.next_deadline()
+    assert due is not None
+    scene.wait(due - scene.now - 0.001)
+    scene.feed(ev.TimeJumped(1.0, "suspend"))
+    scene.wait(0.002)
+    assert len(scene.sent) == 2
+
+
+# -- a restored snapshot, a copy
+
+COPY = ev.Restored(7, "the VM generation id changed")
+
+
+def twins(make: Callable[[], Scene]) -> list[list[act.Transmit]]:
+    """What two copies of one machine ask after they have found out."""
+    asked = []
+    for seed in (11, 12):
+        scene = make()
+        sent = len(scene.sent)
+        scene.feed(ev.Restored(seed, "a copy"))
+        scene.wait(3.0)
+        asked.append(scene.sent[sent:])
+    return asked
+
+
+@pytest.mark.parametrize("situation", ["SELECTING", "REQUESTING", "REBOOTING", "BOUND", "RENEWING", "REBINDING"])
+def test_copies_draw_different_numbers(situation: str) -> None:
+    # rule 11
+    make = {
+        "SELECTING": lambda: Scene().start(),
+        "REQUESTING": lambda: Scene().requesting(),
+        "REBOOTING": lambda: Scene().start(cached()),
+        "BOUND": lambda: Scene().bound(),
+        "RENEWING": lambda: Scene().renewing(),
+        "REBINDING": lambda: Scene().rebinding(),
+    }[situation]
+    before = {sent.message.xid for sent in make().sent}
+    first, second = ({sent.message.xid for sent in asked} for asked in twins(make))
+    assert first
+    assert second
+    assert not first & second
+    assert not (first | second) & before
+
+
+def test_a_copy_asks_at_once_tells_the_kernel_and_looks_for_whoever_has_its_address() -> None:
+    # rules 45, 46
+    scene = Scene().bound()
+    scene.wait(100.0)
+    actions = scene.feed(COPY)
+    assert of(act.Configure, actions) == [act.Configure(scene.lease, None)]
+    assert of(act.Probe, actions) == [act.Probe(OURS)]
+    assert (scene.state, NoticeCode.RESTORED in scene.notices) == ("RENEWING", True)
+    scene.until_sent()
+    scene.ack()
+    scene.wait(60.0)
+    assert scene.outcomes[-1].purpose == "restored"
+    assert len(of(act.Announce, scene.actions)) == 2  # as ever: of the first lease
+
+
+def test_a_copy_whose_address_somebody_else_has_gives_it_up() -> None:
+    # rule 46: how long it was away no clock knows, so its lease may have ended
+    scene = Scene().bound()
+    scene.wait(100.0)
+    scene.feed(COPY, ev.AddressConflict(OURS, CLAIMANT))
+    assert (scene.state, scene.client.lease) == ("INIT", None)
+
+
+def test_a_copy_looks_for_nobody_when_detection_is_off() -> None:
+    scene = Scene(acd="off").bound()
+    assert of(act.Probe, scene.feed(COPY)) == []
+    assert scene.state == "RENEWING"
+
+
+def test_an_answer_to_what_was_asked_before_the_copy_is_none() -> None:
+    # rule 11
+    scene = Scene().renewing()
+    answer = scene.reply(msg.ACK)
+    scene.feed(COPY)
+    scene.hear(answer)
+    assert scene.state == "RENEWING"
+    assert scene.client.snapshot().drops == {"xid": 1}
+
+
+def test_a_copy_that_waits_or_has_stopped_only_takes_note() -> None:
+    scene = Scene().start(carrier=False)
+    assert [type(a) for a in scene.feed(COPY)] == [act.Noticed]
+    scene = Scene().bound()
+    scene.feed(ev.Release())
+    assert scene.feed(COPY) == []

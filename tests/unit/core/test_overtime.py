@@ -153,6 +153,15 @@ def test_a_claim_by_somebody_else_ends_it_at_once(when: str) -> None:
         assert scene.client.lease is None
 
 
+def test_an_answer_after_the_address_has_gone_changes_nothing() -> None:
+    # rule 40
+    scene = leased()
+    scene.at(scene.lease.expires_at)
+    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    assert [type(action) for action in scene.gateway()] == [act.Watch]
+    assert scene.client.lease is None
+
+
 def test_nothing_is_held_without_a_gateway_to_ask() -> None:
     # rule 40
     scene = Scene(on_expiry="hold").bound()

@@ -131,6 +131,12 @@ HUGE = 0xFFFFFFFF
     (1000, 900, None, (900, 950), False),  # beyond the default T2, which moves
     (1000, 1000, None, (500, 875), True),
     (1000, None, 100, (100 * 4 / 7, 100), False),
+    (86400, 1, None, (10, 75600), True),  # no renewal every second, all day
+    (86400, 1, 2, (10, 17.5), True),
+    (86400, None, 3, (10, 17.5), True),
+    (86400, 10, 20, (10, 20), False),
+    (600, 1, 300, (6, 300), True),
+    (10, 1, 2, (1, 2), False),  # what is short is renewed often
     (inf, HUGE, HUGE, (inf, inf), False),
     (inf, 300, 800, (inf, inf), False),
 ])
@@ -234,3 +240,43 @@ def test_the_captive_portal_is_kept_and_not_acted_on() -> None:
     scene = Scene().bound(more={opt.CAPTIVE_PORTAL: b"https://portal.example/"})
     assert scene.lease.options[opt.CAPTIVE_PORTAL] == b"https://portal.example/"
     assert scene.lease.address != OTHER
+
+
+# -- addresses that are nobody's
+
+
+MASK_24 = {opt.SUBNET_MASK: b"\xff\xff\xff\x00"}
+
+
+@pytest.mark.parametrize(("address", "mask", "host"), [
+    ("192.0.2.100", b"\xff\xff\xff\x00", True),
+    ("192.0.2.0", b"\xff\xff\xff\x00", False),
+    ("192.0.2.255", b"\xff\xff\xff\x00", False),
+    ("192.0.2.255", b"\xff\xff\xfe\x00", True),
+    ("192.0.3.255", b"\xff\xff\xfe\x00", False),
+    ("192.0.2.3", b"\xff\xff\xff\xfc", False),
+    ("192.0.2.0", b"\xff\xff\xff\xfe", True),  # RFC 3021
+    ("192.0.2.0", b"\xff\xff\xff\xff", True),
+    ("192.0.2.0", b"\xff\x00\xff\x00", True),  # no mask
+    ("192.0.2.0", b"\xff", True),
+    ("128.0.0.0", b"\x80\x00\x00\x00", True),  # wider than any network
+])
+def test_the_ends_of_a_subnet_are_no_hosts(address: str, mask: bytes, host: bool) -> None:
+    assert replies.is_host(IPv4Address(address), {opt.SUBNET_MASK: mask}) is host
+
+
+def test_an_offer_of_a_broadcast_address_is_refused_and_another_is_waited_for() -> None:
+    scene = Scene().start()
+    scene.offer(address=IPv4Address("192.0.2.255"), more=MASK_24)
+    assert (scene.state, scene.client.snapshot().drops) == ("SELECTING", {"not-a-host": 1})
+    scene.offer(more=MASK_24)
+    assert scene.state == "REQUESTING"
+
+
+def test_an_ack_for_a_network_address_is_refused_but_never_for_the_address_in_use() -> None:
+    # promise 2: a server that changes its mask takes nothing away
+    scene = Scene().renewing()
+    scene.ack(address=IPv4Address("192.0.2.0"), more=MASK_24)
+    assert (scene.state, scene.lease.address) == ("RENEWING", OURS)
+    scene.ack(more={opt.SUBNET_MASK: b"\xff\xff\xff\xfc"})  # .100 is the network address of a /30
+    assert (scene.state, scene.lease.address) == ("BOUND", OURS)

@@ -253,6 +253,14 @@ def test_carrier_lost_ends_the_question_and_carrier_asks_it_anew() -> None:
     assert (scene.state, len(scene.asked)) == ("REBOOTING", 2)
 
 
+def test_a_remembered_lease_that_ends_in_the_middle_is_not_used() -> None:
+    # rule 40
+    scene = Scene().start(cached(left=0.5, gateway=GATEWAY))
+    scene.gateway()
+    scene.until_state("SELECTING")
+    assert not of(act.Configure, scene.actions)
+
+
 def test_an_answer_for_another_address_is_none() -> None:
     scene = Scene().start(cached(gateway=GATEWAY))
     assert scene.feed(ev.GatewaySeen(SERVER, GATEWAY.mac)) == []
