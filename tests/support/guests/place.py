@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +18,19 @@ from holdfast.lab.netns import MS_NOSUID, Namespace, mount
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ROOT / ".venv" / "images"
-RUNNING = IMAGES / "running"
 #: At most this many virtual machines at once on this machine, whoever starts them: each takes a whole core.
 SLOTS = 2
 #: The cgroup of each container is called so, and then like its working folder.
 CGROUP = "holdfast-guest."
+
+
+def _running() -> Path:
+    """Where the working folders are. The kernel puts no overlay on an overlay (as in Docker): in memory then."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    kind = subprocess.run(["stat", "-f", "-c", "%T", str(IMAGES)], capture_output=True, text=True, check=True).stdout
+    folder = Path("/dev/shm/holdfast-guests") if kind.strip() == "overlayfs" else IMAGES / "running"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def why_not() -> str | None:
@@ -69,10 +78,9 @@ class Slot:
 
 def new_folder(name: str) -> Path:
     """A working folder that is known to be ours; its owner's death is noticed by ``remove_leftovers``."""
-    RUNNING.mkdir(parents=True, exist_ok=True)
-    pid = os.getpid()
+    running, pid = _running(), os.getpid()
     for number in range(1 << 30):
-        folder = RUNNING / f"{pid}.{_started(pid)}.{name}{number}"
+        folder = running / f"{pid}.{_started(pid)}.{name}{number}"
         with suppress(FileExistsError):
             folder.mkdir()
             return folder
@@ -81,9 +89,8 @@ def new_folder(name: str) -> Path:
 
 def remove_leftovers() -> None:
     """Remove folders and cgroups whose owner is dead. Their processes and networks the kernel has ended itself."""
-    RUNNING.mkdir(parents=True, exist_ok=True)
     with locked(IMAGES / "leftovers.lock"):
-        for folder in RUNNING.iterdir():
+        for folder in _running().iterdir():
             if not _alive(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
         with Namespace("janitor") as room:
