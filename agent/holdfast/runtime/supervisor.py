@@ -212,12 +212,16 @@ class Supervisor:
 
     def _serve_control(self) -> None:
         from holdfast.runtime.control import Control, group_id  # noqa: PLC0415
+        from holdfast.runtime.unixsocket import may_give_to  # noqa: PLC0415
 
-        group = None
+        name, group = self._settings.control_group, None
         try:
-            group = group_id(self._settings.control_group)
+            group = group_id(name)
         except KeyError:
-            self._log.write(4, f"control_group: there is no group {self._settings.control_group}; root only")
+            self._log.write(4, f"control_group: there is no group {name}; root only")
+        if group is not None and not may_give_to(group):
+            group = None
+            self._log.write(4, f"control_group: we are no member of {name}; root only (SupplementaryGroups={name})")
         self._control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
         self._closers.append(self._control.close)
         for driver in self.drivers:

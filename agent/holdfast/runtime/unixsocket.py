@@ -20,6 +20,11 @@ def permitted(connection: socket.socket, group: int | None) -> bool:
     return group is not None and (gid == group or group in _peer_groups(connection))
 
 
+def may_give_to(group: int) -> bool:
+    """Whether a file of ours can be given to ``group``: root, or a member, may do that (chown(2))."""
+    return os.geteuid() == 0 or group in (os.getegid(), *os.getgroups())
+
+
 def _peer_groups(connection: socket.socket) -> tuple[int, ...]:
     try:
         data = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)

@@ -1,0 +1,98 @@
+"""The systemd units and what belongs to them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from holdfast.observe import ids
+from holdfast.runtime import identity
+from holdfast.runtime import __main__ as daemon
+
+SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
+
+
+def settings(unit: str, section: str = "Service") -> list[str]:
+    """The lines of a section that are no comments."""
+    text = (SYSTEMD / unit).read_text()
+    body = re.search(rf"^\[{section}\]\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert body is not None
+    return [line for line in body[1].splitlines() if line and not line.startswith("#")]
+
+
+def test_both_units_of_the_agent_are_the_same_but_for_the_interface() -> None:
+    one, every = settings("holdfast@.service"), settings("holdfast.service")
+    assert [line.removesuffix(" %i") for line in one] == every
+    assert settings("holdfast@.service", "Unit")[1:] == settings("holdfast.service", "Unit")[1:]
+
+
+def test_the_agent_is_a_user_with_three_capabilities() -> None:
+    lines = settings("holdfast.service")
+    assert "User=holdfast" in lines
+    for kind in ("AmbientCapabilities", "CapabilityBoundingSet"):
+        assert f"{kind}=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE" in lines
+
+
+def test_a_crash_loop_never_ends_and_a_useless_start_is_not_repeated() -> None:
+    assert "StartLimitIntervalSec=0" in settings("holdfast.service", "Unit")
+    lines = settings("holdfast.service")
+    assert "Restart=always" in lines
+    assert f"RestartPreventExitStatus={daemon.WRONG_USAGE} {daemon.ALREADY_SERVED}" in lines
+
+
+def test_the_boot_does_not_wait_for_a_lease_but_for_the_unit_that_says_so() -> None:
+    assert "Type=notify" in settings("holdfast.service")  # READY comes before a lease: tests/unit/runtime
+    assert settings("holdfast-wait-online.service", "Install") == ["WantedBy=network-online.target"]
+    for unit in ("holdfast.service", "holdfast-wait-online.service"):
+        before = " ".join(line for line in settings(unit, "Unit") if line.startswith("Before="))
+        assert {"network-online.target", "cloud-init.service", "cloud-init-network.service"} <= set(
+            before.replace("Before=", "").split()
+        )
+
+
+def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:
+    lines = settings("holdfast.service")
+    assert f"LoadCredential={identity.UUID_CREDENTIAL}:{identity.PRODUCT_UUID}" in lines
+    # Without a fallback a machine without DMI could not start the agent.
+    assert f"SetCredential={identity.UUID_CREDENTIAL}:\\x20" in lines
+
+
+def test_nothing_is_enabled_by_the_package() -> None:
+    preset = (SYSTEMD / "90-holdfast.preset").read_text().splitlines()
+    told = {line.split()[1] for line in preset if not line.startswith("#")}
+    installable = {unit.name for unit in SYSTEMD.glob("*.service") if "[Install]" in unit.read_text()}
+    assert told == installable
+    assert all(line.startswith(("disable ", "#")) for line in preset)
+
+
+def catalog() -> dict[str, str]:
+    """Identifier -> the rest of its entry."""
+    pieces = re.split(r"^-- ([0-9a-f]{32})\n", (SYSTEMD / "holdfast.catalog").read_text(), flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def kinds() -> dict[str, str]:
+    """Identifier -> name, of every kind of entry that the agent writes."""
+    single = {name: kind for name, kind in vars(ids).items() if isinstance(kind, ids.Kind)}
+    return {kind.message_id: name for name, kind in {**single, **ids.RESULTS, **ids.NOTICES}.items()}
+
+
+def test_the_catalog_explains_every_kind_of_entry_and_no_other() -> None:
+    have, want = catalog(), kinds()
+    assert {want.get(identifier, identifier) for identifier in have} == set(want.values())
+    assert len(have) == len(want)
+
+
+@pytest.mark.parametrize("identifier", catalog())
+def test_an_entry_of_the_catalog_is_whole(identifier: str) -> None:
+    head, _, body = catalog()[identifier].partition("\n\n")
+    assert [line.split(":")[0] for line in head.splitlines()] == ["Subject", "Defined-By", "Support"]
+    assert body.strip()
+    # Fields of the journal that are there: what is between "@" is filled in by journalctl.
+    assert set(re.findall(r"@([A-Z_]+)@", head + body)) <= {
+        "INTERFACE", "DHCP_STATE", "DHCP_ADDRESS", "DHCP_SERVER", "HOLDFAST_FORMER_STATE", "HOLDFAST_CAUSE",
+        "HOLDFAST_DROP_REASON", "HOLDFAST_LEASE_TIME", "HOLDFAST_PATH", "HOLDFAST_ATTEMPTS", "HOLDFAST_SECONDS_LEFT",
+        "HOLDFAST_FORMER_ADDRESS",
+    }
