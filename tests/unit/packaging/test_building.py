@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from holdfast_build import changelog, payload, sources
 
 ROOT = Path(__file__).parents[3]

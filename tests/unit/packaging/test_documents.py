@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 import pytest
-from holdfast_build import completions, configuration_file, manual
 
 from holdfast.cli import COMMANDS, command
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast_build import completions, configuration_file, manual
 
 PAGES = dict(manual.pages())
 

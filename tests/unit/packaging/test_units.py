@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.observe import ids
-from holdfast.runtime import identity
 from holdfast.runtime import __main__ as daemon
+from holdfast.runtime import identity
 
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 
