@@ -41,6 +41,7 @@ BOXES = {
 WIDTH, HEIGHT = 132, 44
 
 ENDED = "the lease ended"
+HELD = "the lease ended, its address is held"
 DECLINE = "somebody else has the address: DECLINE"
 IN_USE = ("BOUND", "RENEWING", "REBINDING")
 ASKING = ("RENEWING", "REBINDING")
@@ -75,8 +76,9 @@ EDGES = (
          ("carrier", "lost"), (168, 316)),
     Edge(REMEMBERED, ("SELECTING",), ("the remembered lease ended",), ((254, 222), (874, 222)),
          ("the remembered lease ended",), (300, 216)),
-    Edge(("REBOOTING",), ("SELECTING",), ("NAK", "NAK of another server, and no ACK"),
-         ((205, 388), (205, 348), (320, 348), (320, 240), (874, 240)), ("NAK",), (330, 256)),
+    Edge(("REBOOTING",), ("SELECTING",), ("NAK", "NAK of another server, and no ACK",
+                                           "another gateway answers: another network"),
+         ((205, 388), (205, 348), (320, 348), (320, 240), (874, 240)), ("NAK, another network",), (330, 256)),
     Edge(("REBOOTING",), ("BOUND",), ("ACK",), ((226, 418), (494, 418)), ("ACK",), (300, 412)),
     Edge(("REBOOTING",), ASKING, ("no answer: the lease is still ours",), ((160, 432), (160, 620), (396, 620)),
          ("no answer:", "the lease is still ours"), (170, 590)),
@@ -86,7 +88,7 @@ EDGES = (
          ((900, 388), (900, 330), (810, 330), (810, 150), (600, 150), (600, 112)),
          ("carrier lost, DECLINE",), (650, 144)),
     Edge(("SELECTING",), ("REQUESTING",), ("OFFER chosen",), ((930, 252), (930, 388)), ("OFFER",), (938, 304)),
-    Edge(("REQUESTING",), ("SELECTING",), ("NAK", "no answer"), ((986, 388), (986, 252)),
+    Edge(("REQUESTING",), ("SELECTING",), ("NAK", "no answer", "restored"), ((986, 388), (986, 252)),
          ("NAK,", "no answer"), (994, 324)),
     Edge(("SELECTING",), ("BOUND",), ("ACK, rapid commit",),
          ((890, 252), (890, 282), (592, 282), (592, 388)), ("ACK, rapid commit",), (650, 276)),
@@ -99,12 +101,13 @@ EDGES = (
          ((1006, 552), (1080, 552), (1080, 244), (1006, 244)), ("ended",), (1012, 546)),
     Edge(("PROBING",), ("INIT",), (DECLINE,), ((1006, 572), (1140, 572), (1140, 46), (580, 46), (580, 68)),
          ("DECLINE",), (1012, 588)),
-    Edge(IN_USE, ("SELECTING",), (ENDED,), ((768, 650), (1100, 650), (1100, 230), (1006, 230)), (ENDED,), (880, 644)),
+    Edge(IN_USE, ("SELECTING",), (ENDED, HELD), ((768, 650), (1100, 650), (1100, 230), (1006, 230)),
+         (ENDED,), (880, 644)),
     Edge(ASKING, ("SELECTING",), ("NAK",), ((744, 676), (1120, 676), (1120, 216), (1006, 216)),
          ("NAK (the lease is held)",), (880, 692)),
     Edge(IN_USE, ("INIT",), (DECLINE,), ((768, 716), (1160, 716), (1160, 26), (540, 26), (540, 68)),
          ("somebody else has the address: DECLINE",), (820, 732)),
-    Edge(("BOUND",), ASKING, ("T1", "T2", "carrier up", "resumed", "operator"), ((520, 432), (520, 560)),
+    Edge(("BOUND",), ASKING, ("T1", "T2", "carrier up", "resumed", "restored", "operator"), ((520, 432), (520, 560)),
          ("T1, carrier up,", "resumed, operator"), (512, 484), "end"),
     Edge(ASKING, ("BOUND",), ("ACK", "no answer, and T1 has not come"), ((590, 560), (590, 432)),
          ("ACK; or no answer,", "and T1 has not come"), (598, 484)),
@@ -126,7 +129,9 @@ def in_words(row: Row) -> bool:
     """True for rows that the picture says in a line of text."""
     source, target, reason = row
     waits = target == "INIT" and (source, "SELECTING", reason) in TRANSITIONS  # INIT instead of SELECTING
-    return source == target or "STOPPED" in (source, target) or waits or reason == "ACK, strict conflict detection"
+    strict = reason.endswith(", strict conflict detection") or (source == "PROBING" and target in ASKING)
+    ipv6 = reason == "the network is IPv6-only"
+    return source == target or "STOPPED" in (source, target) or waits or strict or ipv6
 
 
 def check_complete() -> None:
@@ -160,8 +165,10 @@ def picture() -> str:
         drawing.text(x, y + 5, name, "strong", "middle")
     drawing.text(160, 744, "from everywhere: stop, release;", "note", "middle")
     drawing.text(160, 760, "after a release the operator starts over", "note", "middle")
-    drawing.text(352, 760, "Without carrier, or while a wait is due, INIT takes the place of SELECTING.", "note")
-    drawing.text(352, 778, "(*) With strict conflict detection each ACK of a new address goes through PROBING.", "note")
+    drawing.text(352, 760, "Without carrier, while a wait is due, or where IPv4 is not wanted (option 108), INIT takes "
+                 "the place of SELECTING.", "note")
+    drawing.text(352, 778, "(*) With strict conflict detection each ACK of a new address, and a remembered lease that "
+                 "nobody answers for, goes through PROBING.", "note")
     return drawing.svg("The states of a Holdfast client").replace("</style>", f"{STYLE}</style>", 1)
 
 
@@ -190,7 +197,9 @@ when this page is stale, and another makes every transition happen. A change tha
 The names are those of RFC 2131, figure 5. What differs: a lease that its server has refused is *held*, still in use,
 while another is asked for; INIT-REBOOT that nobody answers goes on in RENEWING or REBINDING with the remembered lease;
 PROBING is RFC 5227's, on the way to BOUND when conflict detection is strict; STOPPED is the end of the process or a
-released lease. A row from a state to itself is the loss of a held lease, or INIT going on waiting.
+released lease. With `on_expiry = "hold"` a held lease may also be one that has ended, while its gateway answers. A row
+from a state to itself is the loss of a held lease, its being held on, a fresh start after a snapshot was restored, or
+INIT going on waiting.
 """
 
 
