@@ -46,6 +46,7 @@ def test_cables_of_containers_are_not_ours(make_bench: Callable[..., Any]) -> No
     serve(bench, "*", "hf0")
     bench.agent.start()
     bench.agent.wait_address(ADDRESS)
+    bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 10, "it can be asked")
     clients = bench.agent.command("status", "--json").stdout
     assert '"hf0"' in clients
     assert '"hf7"' not in clients

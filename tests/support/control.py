@@ -69,6 +69,9 @@ class FakeClient:
         self.online_listeners.append(callback)
         return lambda: self.online_listeners.remove(callback)
 
+    def keep_nothing(self) -> None:
+        self.keeps_nothing = True
+
     def come_online(self) -> None:
         """A lease is in use."""
         self.online = True

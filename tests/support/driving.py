@@ -114,6 +114,9 @@ class Notes:
     def noticed(self, action: act.Noticed) -> None:
         self.notices.append(action)
 
+    def keep_nothing(self) -> None:
+        self.keeps_nothing = True
+
     def line(self, priority: int, text: str) -> None:
         self.lines.append(text)
 

@@ -12,7 +12,7 @@ from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
 COMMANDS = (
     "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
-    "config", "doctor", "lab", "simulate",
+    "clean", "config", "doctor", "lab", "simulate",
 )
 
 

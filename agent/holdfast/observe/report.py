@@ -152,6 +152,10 @@ class InterfaceReporter:
         """A free line."""
         self._tell(ids.LINE._replace(priority=priority), text)
 
+    def keep_nothing(self) -> None:
+        """No history on the disk from now on; everything else goes on."""
+        self._outcomes = None
+
     def counters(self) -> dict[str, dict[str, int]]:
         """All counters: drops by reason, results, ways of the answers, notices by code."""
         return {"drops": dict(self.drops), "results": dict(self.results), "paths": dict(self.paths),

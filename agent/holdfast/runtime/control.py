@@ -41,6 +41,7 @@ class Served(Protocol):
     @property
     def awaited(self) -> bool: ...
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    def keep_nothing(self) -> None: ...
     def snapshot(self) -> Snapshot: ...
     def submit(self, event: ev.Event) -> None: ...
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
@@ -70,6 +71,7 @@ class Control:
             "Rebind": self._asking(name, ev.Rebind()),
             "Release": self._asking(name, ev.Release()),
             "WaitOnline": self._wait_online(name),
+            "KeepNothing": self._keep_nothing(name),
             "History": self._history(name),
         }
         self._served[name] = served  # told of by the other sockets even when its own fails
@@ -195,6 +197,13 @@ class Control:
 
             unsubscribe = served.when_online(on_online)
             reply.cancel = unsubscribe
+
+        return method
+
+    def _keep_nothing(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            self._find(parameters, default).keep_nothing()
+            reply.answer()
 
         return method
 

@@ -57,6 +57,10 @@ method Rebind(interface: ?string) -> (outcome: object)
 # Give the lease back and remove its address.
 method Release(interface: ?string) -> (outcome: object)
 
+# Write neither lease nor history from now on, until the agent is started again: the disk is about to be
+# copied. The lease stays in use, and is renewed.
+method KeepNothing(interface: ?string) -> ()
+
 # Answers when the interface has a lease and is configured with it, however long that takes; the caller hangs
 # up when it has waited long enough. online is false, at once, for an interface that nobody named (it fits a
 # pattern) and that has no carrier, unless insist.

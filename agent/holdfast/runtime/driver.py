@@ -71,7 +71,7 @@ class Driver:
         self._malformed = 0
         self._outcome_listeners, self._online_listeners = Listeners(), Listeners()
         self._port_told = ""
-        self._wants_port = False
+        self._wants_port = self._keeps_nothing = False
         self._refusal_told = ""
         self._mender = Mender(loop, self._restore)
 
@@ -111,6 +111,13 @@ class Driver:
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Hear it when the interface is online, perhaps more than once, until the returned function is called."""
         return self._online_listeners.add(callback)
+
+    def keep_nothing(self) -> None:
+        """From now on write neither lease nor history: the disk is about to be copied."""
+        self._keeps_nothing = True
+        self._reporter.keep_nothing()
+        if self._keeper is not None:
+            self._keeper.rest()
 
     # -- the link --------------------------------------------------------------------------------
 
@@ -153,6 +160,8 @@ class Driver:
         remembered = store.load()
         self._client, store.client_id = self._parts.client(link, remembered and remembered.client_id)
         self._keeper = Keeper(store, self._loop, self._reporter)
+        if self._keeps_nothing:
+            self._keeper.rest()
         self._performer = Performer(
             self._sockets, self._configurator, self._keeper, self._reporter, self._outcome_listeners.tell
         )

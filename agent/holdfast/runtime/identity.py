@@ -25,6 +25,10 @@ class Identity(NamedTuple):
         """What differs, for people, or None. What either side does not know is not compared."""
         if self.mac != stored.mac:
             return f"the hardware address was {stored.mac or 'unknown'}"
+        return self.differs_as_machine(stored)
+
+    def differs_as_machine(self, stored: Identity) -> str | None:
+        """As ``differs_from``, but for the link: a disk that was copied, or an image."""
         for name, mine, theirs in (
             ("machine-id", self.machine_id, stored.machine_id),
             ("product UUID", self.product_uuid, stored.product_uuid),
@@ -37,7 +41,9 @@ class Identity(NamedTuple):
 def read_identity(mac: bytes, *, machine_id: str = MACHINE_ID, product_uuid: str = PRODUCT_UUID) -> Identity:
     """The identity of this machine and of the link with hardware address ``mac``."""
     uuid = read_line(product_uuid) or _handed_over()
-    return Identity(read_line(machine_id), uuid.lower(), mac.hex(":"))
+    known = read_line(machine_id)
+    # machine-id(5): what an image has until its first boot.
+    return Identity("" if known == "uninitialized" else known, uuid.lower(), mac.hex(":"))
 
 
 def _handed_over() -> str:

@@ -19,6 +19,7 @@ class Keeper:
         self._store, self._loop, self._reporter = store, loop, reporter
         self._backoff = Backoff(1.0, 300.0)
         self._wish: Callable[[], None] | None = None
+        self._resting = False
 
     def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None) -> None:
         """Hold ``lease`` from now on."""
@@ -28,9 +29,14 @@ class Keeper:
         """Hold no lease from now on."""
         self._want(self._store.forget)
 
+    def rest(self) -> None:
+        """Write nothing any more."""
+        self._resting, self._wish = True, None
+
     def _want(self, wish: Callable[[], None]) -> None:
-        self._wish = wish
-        self.attempt()
+        if not self._resting:
+            self._wish = wish
+            self.attempt()
 
     def attempt(self) -> None:
         """Try what is outstanding; called again by a timer, and once more before the end."""

@@ -47,6 +47,9 @@ class Reporter(Protocol):
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
 
     def noticed(self, action: Noticed) -> None: ...
+    def keep_nothing(self) -> None:
+        """From now on no history on the disk."""
+
     def line(self, priority: int, text: str) -> None:
         """A free line. ``priority`` is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug."""
 

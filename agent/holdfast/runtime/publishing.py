@@ -139,7 +139,8 @@ def start_program(spool: str, state: str) -> tuple[int, int]:
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
     said = os.memfd_create("holdfast-dns", os.MFD_CLOEXEC)
     try:
-        argv = [sys.executable, "-I", "-c", _BOOT, root, "--spool", spool, "--state-dir", state]
+        alone = "-ISB" if sys.flags.no_site else "-I"  # as we were started ourselves
+        argv = [sys.executable, alone, "-c", _BOOT, root, "--spool", spool, "--state-dir", state]
         pid = os.posix_spawn(
             sys.executable, argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, said, 1),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from holdfast.network.watch import Kind, LinkWatch
 from holdfast.runtime.assembly import lock, make_parts, make_reporter
@@ -85,18 +84,3 @@ class Serving:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def rename_state(folder: str, former: str, name: str) -> None:
-    """Give the lease and the history of ``former`` to ``name``, which is the same link: its own history goes
-    on, if it has one. What cannot be moved is left: the lease is then asked for anew."""
-    from holdfast.observe.outcomes import SUFFIX as HISTORY  # noqa: PLC0415
-    from holdfast.runtime.store import SUFFIX as LEASE  # noqa: PLC0415
-
-    with suppress(OSError):
-        os.replace(os.path.join(folder, former + LEASE), os.path.join(folder, name + LEASE))
-    for suffix in (HISTORY, HISTORY + ".1"):
-        target = os.path.join(folder, name + suffix)
-        if not os.path.lexists(target):
-            with suppress(OSError):
-                os.rename(os.path.join(folder, former + suffix), target)

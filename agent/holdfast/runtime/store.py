@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 
 from holdfast.runtime.clock import Clock
@@ -66,8 +67,23 @@ class LeaseStore:
         difference = self._identity.differs_from(stored.identity)
         if difference is not None:
             self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
+            self._forget_foreign(stored)
             return None
         return Remembered(self._rebase(stored), stored.path, stored.client_id, stored.gateway)
+
+    def _forget_foreign(self, stored: Stored) -> None:
+        """A file of another link goes; with another machine's all that it left behind."""
+        from holdfast.runtime import statefiles  # noqa: PLC0415 - when a disk was copied
+
+        if self._identity.differs_as_machine(stored.identity) is None:
+            with suppress(OSError):
+                os.unlink(self.path)
+            return
+        gone = statefiles.forget_former_machine(
+            os.path.dirname(self.path), self._identity, read_line(self._boot_id_path)
+        )
+        if gone:
+            self._say(4, statefiles.told(gone))
 
     def _rebase(self, stored: Stored) -> Lease:
         """The lease with this boot's instants (rule 44: on the same boot the wall clock is not asked)."""

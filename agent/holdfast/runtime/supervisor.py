@@ -18,7 +18,7 @@ from holdfast.runtime.assembly import AlreadyServedError, make_publisher
 from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
-from holdfast.runtime.serving import Common, Serving, rename_state
+from holdfast.runtime.serving import Common, Serving
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -128,7 +128,9 @@ class Supervisor:
             return
         self._end_one(serving)
         if not gone and name not in self._serving:
-            rename_state(self._state_dir, serving.name, name)
+            from holdfast.runtime import statefiles  # noqa: PLC0415
+
+            statefiles.rename(self._state_dir, serving.name, name)
             self._start_matched(name)
         assert self._hotplug is not None
         self._hotplug.look()  # it, or another of its name, may be back already
@@ -170,6 +172,7 @@ class Supervisor:
             self.loop.use_timerfd,
             self._serve_control,
             _import_store,
+            self._forget_former_machine,
         ]
         for step in steps:
             self.loop.run_once(0.0)
@@ -186,6 +189,15 @@ class Supervisor:
             driver.time_jumped(jump)
 
     # -- warming up ------------------------------------------------------------------------------
+
+    def _forget_former_machine(self) -> None:
+        """Leases of interfaces that this machine does not have, too, tell that its disk is a copy."""
+        from holdfast.runtime import identity, statefiles  # noqa: PLC0415
+
+        boot_id = identity.read_line(identity.BOOT_ID)
+        gone = statefiles.forget_former_machine(self._state_dir, identity.read_identity(b""), boot_id)
+        if gone:
+            self._log.write(4, statefiles.told(gone))
 
     def _take_signals(self) -> None:
         from holdfast.runtime.signals import Signals  # noqa: PLC0415

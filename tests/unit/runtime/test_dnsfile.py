@@ -33,7 +33,8 @@ def test_what_is_written_is_read() -> None:
     document(dns=[1]), document(dns=["10.0.0"]), document(dns=["fe80::1"]), document(dns=["0.0.0.0"]),
     document(dns=["224.0.0.1"]), document(dns=["255.255.255.255"]), document(dns=["10.0.0.2"] * 9),
     document(dns=["10.0.0.2\nnameserver 10.6.6.6"]), document(search=["a\nnameserver 1.1.1.1"]),
-    document(search=["a b"]), document(search=["-x"]), document(search=[""]), document(search=["\ud800"]), document(search=["a" * 300]),
+    document(search=["a b"]), document(search=["-x"]),
+    document(search=[""]), document(search=["\ud800"]), document(search=["a" * 300]),
     document(search=["x"] * 17), document(search=None),
 ])
 def test_anything_else_is_refused_and_not_shown(data: bytes) -> None:  # rule 73

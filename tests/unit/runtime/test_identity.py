@@ -43,6 +43,16 @@ def test_reading(tmp_path: Path) -> None:
     assert found == Identity("c" * 32, "abcd-ef", "02:00:00:00:00:01")
 
 
+def test_an_image_before_its_first_boot_has_no_machine_id(tmp_path: Path) -> None:
+    (tmp_path / "machine-id").write_text("uninitialized\n")
+    assert read_identity(b"", machine_id=str(tmp_path / "machine-id")).machine_id == ""
+
+
+def test_another_link_is_not_another_machine() -> None:
+    assert ME.differs_as_machine(ME._replace(mac="02:00:00:00:00:02")) is None
+    assert ME.differs_as_machine(ME._replace(machine_id="b" * 32)) == "the machine-id is another"
+
+
 def test_what_cannot_be_read_is_empty(tmp_path: Path) -> None:
     assert read_line(str(tmp_path / "none")) == ""
     assert read_line(str(tmp_path)) == ""  # a folder

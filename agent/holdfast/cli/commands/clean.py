@@ -1,0 +1,109 @@
+"""``holdfast clean``: before a disk is copied, or an image made of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+
+import click
+
+from holdfast.cli.asking import agents, call
+from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
+from holdfast.cli.options import config_option, folders_of
+from holdfast.runtime import statefiles
+from holdfast.settings.dirs import runtime_dir, search_state_dirs
+from holdfast.settings.model import Settings
+
+TAKEOVER = "takeover"
+
+
+@click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
+@click.option("--state-dir", metavar="DIR", type=click.Path(),
+              help="Clean this folder alone, such as an image's var/lib/holdfast; no agent is asked.")
+@click.option("--force", is_flag=True, help="Go on although an agent runs that does not answer.")
+@config_option
+def command(state_dir: str | None, force: bool, config: str | None) -> None:
+    """Remove what belongs to this machine alone: leases with their client-ids, histories, the
+    journals of take-overs.
+
+    The network stays as it is. A running agent keeps its lease in use, and writes nothing any more
+    until it is started again. Run it as often as you like.
+    """
+    if state_dir is None:
+        settings = folders_of(config)
+        _silence(settings, force=force)
+        folders = search_state_dirs(settings.state_dir)
+    else:
+        folders = (state_dir,)
+    removed = [path for folder in folders for path in _clean(folder)]
+    for path in removed:
+        click.echo(f"removed {path}")
+    if not removed:
+        click.echo("nothing is remembered")
+
+
+def _silence(settings: Settings, *, force: bool) -> None:
+    """Running agents write nothing any more. CliError when one does not answer and would."""
+    answered = {
+        name for name, path in agents(settings).items()
+        if call(path, "KeepNothing", {"interface": name}) is not None
+    }
+    for name, pid in _served(runtime_dir(settings.runtime_dir)).items():
+        if name not in answered and not force:
+            raise CliError(FAILED, f"{name} is served by an agent (pid {pid}) that does not answer, and would write "
+                                   "its lease again: stop it, or say --force")
+
+
+def _served(folder: str) -> dict[str, str]:
+    """The interfaces that agents serve now, by their locks, with the agents' pids."""
+    served: dict[str, str] = {}
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".lock") and (pid := _holder(os.path.join(folder, name))) is not None:
+                served[name.removesuffix(".lock")] = pid
+    return served
+
+
+def _holder(path: str) -> str | None:
+    """The pid that is written in a lock that somebody holds; None when nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.read(fd, 20).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(fd)
+    return None
+
+
+def _clean(folder: str) -> list[str]:
+    """Remove our files in ``folder`` and the journals below it; which there were."""
+    try:
+        paths = [path for paths in statefiles.by_interface(folder).values() for path in paths]
+        statefiles.remove(paths)
+        return paths + _clean_journals(os.path.join(folder, TAKEOVER))
+    except FileNotFoundError:
+        return []
+    except PermissionError as error:
+        raise CliError(NOT_PERMITTED, f"not permitted to clean {error.filename}; run as root") from None
+    except OSError as error:
+        raise CliError(FAILED, f"{error.filename} cannot be removed: {error.strerror}") from None
+
+
+def _clean_journals(folder: str) -> list[str]:
+    """The folder is root's, but what it is in belongs to the agent's user: no link is followed."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
+        for name in names:
+            os.unlink(name, dir_fd=fd)
+    finally:
+        os.close(fd)
+    return [os.path.join(folder, name) for name in names]

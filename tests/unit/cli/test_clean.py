@@ -1,0 +1,103 @@
+"""clean: on a folder, beside agents that run, and beside one that does not answer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.control import ControlBench
+
+from holdfast.cli import main
+from holdfast.runtime.assembly import lock
+from holdfast.settings import dirs
+
+
+@pytest.fixture
+def run_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    with tempfile.TemporaryDirectory(prefix="hf") as folder:
+        monkeypatch.setattr(dirs, "RUNTIME_DIR", folder)
+        monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def state(tmp_path: Path, run_dir: Path) -> Path:
+    folder = tmp_path / "state"
+    (folder / "takeover").mkdir(parents=True)
+    for name in ("eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "notes.txt", "takeover/eth0.json"):
+        (folder / name).touch()
+    return folder
+
+
+def left(state: Path) -> list[str]:
+    return sorted(str(path.relative_to(state)) for path in state.rglob("*") if path.is_file())
+
+
+def test_everything_of_ours_goes_and_nothing_else(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean"]) == 0
+    assert left(state) == ["notes.txt"]
+    assert capsys.readouterr().out.splitlines() == [f"removed {state}/{name}" for name in (
+        "eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "takeover/eth0.json")]
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().out == "nothing is remembered\n"
+
+
+def test_a_running_agent_writes_nothing_any_more(state: Path, run_dir: Path) -> None:
+    with ControlBench(str(run_dir)) as bench:
+        held = lock(str(run_dir), "eth0")
+        assert held is not None
+        assert main(["clean"]) == 0
+        os.close(held)
+        assert bench.client.keeps_nothing
+    assert left(state) == ["notes.txt"]
+
+
+def test_an_agent_that_does_not_answer(state: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held = lock(str(run_dir), "eth0")
+    assert held is not None
+    assert main(["clean"]) == 1
+    assert f"eth0 is served by an agent (pid {os.getpid()}) that does not answer" in capsys.readouterr().err
+    assert "eth0.lease.json" in left(state)
+    assert main(["clean", "--force"]) == 0
+    os.close(held)
+    assert left(state) == ["notes.txt"]
+
+
+def test_an_image_s_folder_concerns_no_agent(state: Path, run_dir: Path, tmp_path: Path) -> None:
+    held = lock(str(run_dir), "eth0")
+    assert held is not None
+    image = tmp_path / "image"
+    image.mkdir()
+    (image / "ens3.lease.json").touch()
+    assert main(["clean", "--state-dir", str(image)]) == 0
+    os.close(held)
+    assert left(image) == []
+    assert "eth0.lease.json" in left(state)
+
+
+def test_a_link_in_place_of_the_journals_is_not_followed(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "config.json").touch()
+    (state / "takeover" / "eth0.json").unlink()
+    (state / "takeover").rmdir()
+    (state / "takeover").symlink_to(tmp_path / "etc")
+    assert main(["clean"]) == 1
+    assert "takeover" in capsys.readouterr().err
+    assert (tmp_path / "etc" / "config.json").exists()
+
+
+def test_who_may_not(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert main(["clean"]) == 5
+    assert "run as root" in capsys.readouterr().err
