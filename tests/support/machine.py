@@ -253,6 +253,15 @@ class Machine:
     def asked(self) -> int:
         return sum(len(probe.asked(address)) for probe in self.probes for address in probe.addresses)
 
+    def flaws(self) -> list[str]:
+        """Everything that the network noticed since ``watch``; ends the probing."""
+        missed = self.missed()
+        assert self.asked() > 20, "the probes have not asked anything"
+        found = [f"RTM_DELADDR {address}" for address in self.lost()]
+        found += [f"{missed} of {self.asked()} questions went unanswered"] if missed else []
+        found += [said.kind for said in self.tap.asked(self.since) if said.kind not in ("REQUEST", "DISCOVER")]
+        return found
+
     def lost(self) -> list[str]:
         """Every RTM_DELADDR since ``watch``, by address."""
         changes = self.monitor.changes[self._mark:]

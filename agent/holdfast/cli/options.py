@@ -34,6 +34,10 @@ config_option = click.option(
     "--config", "config", metavar="FILE", type=click.Path(),
     help="Read this file instead of /etc/holdfast/holdfast.toml and holdfast.d/*.toml.",
 )
+confirm_within_option = click.option(
+    "--confirm-within", metavar="S", type=click.IntRange(5, 86400),
+    help="Wait so many seconds for `holdfast confirm IFACE`, else take all back.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs, with all facts.")
 
 

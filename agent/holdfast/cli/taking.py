@@ -29,7 +29,10 @@ def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
         raise CliError(NOT_PERMITTED, "only root can take an interface over and hand it back; use sudo")
     settings = read_settings(config) if strict else folders_of(config)
     folder = state_dir(settings.state_dir)
-    return Place(interface, settings, folder, runtime_dir(settings.runtime_dir), folder.rstrip("/") + "-dns")
+    return Place(
+        interface, settings, folder, runtime_dir(settings.runtime_dir), folder.rstrip("/") + "-dns",
+        None if config is None else os.path.abspath(config),
+    )
 
 
 def say(text: str) -> None:

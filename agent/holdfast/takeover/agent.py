@@ -67,7 +67,7 @@ class Agent:
             return
         pid = self._host.text(f"{self._runtime_dir}/{self._ifname}.lock", 64).strip()
         process = self._host.process(int(pid)) if pid.isascii() and pid.isdigit() else None
-        if process is None or not any("holdfast" in word for word in process.argv) or not self.serving:
+        if process is None or not any("holdfast.runtime" in word for word in process.argv):
             return
         try:
             self._host.kill([process.pid], signal.SIGTERM)

@@ -38,9 +38,10 @@ def flags() -> str:
     return "-ISB" if sys.flags.no_site else "-I"
 
 
-def arm(host: Host, ifname: str, seconds: float) -> str:
-    """Hand back in ``seconds``; what ``disarm`` wants to know."""
-    command = own_program("holdfast.cli", "handback", ifname, "--unconfirmed")
+def arm(host: Host, ifname: str, seconds: float, config: str | None = None) -> str:
+    """Hand back in ``seconds``; what ``disarm`` wants to know. ``config``: the agent's, when it is not the usual."""
+    options = [] if config is None else ["--config", config]
+    command = own_program("holdfast.cli", "handback", ifname, "--unconfirmed", *options)
     if host.systemd:
         unit = f"holdfast-deadman-{ifname}"
         disarm(host, unit)
@@ -50,8 +51,9 @@ def arm(host: Host, ifname: str, seconds: float) -> str:
         ])
         return unit
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    environment |= {name: value for name, value in os.environ.items() if name.endswith("_DIRECTORY") or
-                    name.startswith("COVERAGE_")}
+    for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
     return str(host.start([sys.executable, "-I", "-S", "-c", _CHILD, f"{seconds:.0f}", *command], environment))
 
 

@@ -42,18 +42,16 @@ class Takeover:
                 agent = self._agent(journal)
                 self._say(f"starting {plan.agent_unit}")
                 agent.start()
-                journal = self._prove(plan, journal, agent)
-                if confirm_within is None:
-                    self._confirm(journal)
-                else:
-                    self._await_confirmation(journal, confirm_within)
+                self._finish(self._prove(plan, journal, agent), confirm_within)
 
-    def foreground(self, become_agent: Callable[[], None], holder: Callable[[], str] | None = None) -> None:
+    def foreground(
+        self, become_agent: Callable[[], None], confirm_within: float | None, holder: Callable[[], str] | None = None
+    ) -> None:
         """All of it, without systemd: this process becomes the agent (``become_agent`` does not return), and a child
         proves and confirms, or ends it again and takes all back."""
         with self._locked():
             plan = self._plan(foreground=True, holder=holder)
-            journal = self._begin(plan, None)
+            journal = self._begin(plan, confirm_within)
             child = os.fork()
             if child:
                 become_agent()
@@ -61,7 +59,7 @@ class Takeover:
             try:
                 os.setsid()  # what a terminal sends its foreground is for the agent
                 with self._taken_back_on_failure():
-                    self._confirm(self._prove(plan, journal, self._agent(journal)))
+                    self._finish(self._prove(plan, journal, self._agent(journal)), confirm_within)
                 status = 0
             except TakeoverError as error:
                 self._say(str(error))
@@ -96,7 +94,7 @@ class Takeover:
         )
         self._save(journal)
         with self._taken_back_on_failure():
-            journal = journal.armed(deadman.arm(host, plan.place.ifname, deadman.STEPS_TIME + (confirm_within or 0.0)))
+            journal = journal.armed(self._arm(deadman.STEPS_TIME + (confirm_within or 0.0)))
             say(f"{plan.found.name} holds {plan.lease.address} ({plan.lease.source})")
             journal = self._enter(journal, Phase.OWNING)
             changes.apply(host, journal, ownership.volatile)
@@ -119,11 +117,17 @@ class Takeover:
             raise TakeoverError(f"{plan.spec.address} is not on {plan.place.ifname} after the renewal")
         return self._enter(journal, Phase.PROVEN)
 
-    def _await_confirmation(self, journal: Journal, seconds: float) -> None:
+    def _finish(self, journal: Journal, confirm_within: float | None) -> None:
+        if confirm_within is None:
+            self._confirm(journal)
+            return
         deadman.disarm(self._host, journal.deadman)
-        self._save(journal.armed(deadman.arm(self._host, journal.ifname, seconds)))
-        self._say(f"say `holdfast confirm {journal.ifname}` within {seconds:.0f} s, or {journal.found.name} gets it "
-                  "back")
+        self._save(journal.armed(self._arm(confirm_within)))
+        self._say(f"say `holdfast confirm {journal.ifname}` within {confirm_within:.0f} s, or {journal.found.name} "
+                  "gets it back")
+
+    def _arm(self, seconds: float) -> str:
+        return deadman.arm(self._host, self._place.ifname, seconds, self._place.config)
 
     def confirm(self) -> None:
         """What `holdfast confirm` does."""

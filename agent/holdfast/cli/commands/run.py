@@ -12,6 +12,7 @@ import holdfast
 from holdfast.cli.exits import NO_INTERFACE, NOT_PERMITTED, USAGE, CliError
 from holdfast.cli.options import (
     config_option,
+    confirm_within_option,
     interface_argument,
     interface_names,
     no_such_interface,
@@ -33,7 +34,10 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.runtime.
 @click.option(
     "--takeover", is_flag=True, help="Take IFACE over from the DHCP client that serves it, then keep its lease."
 )
-def command(interfaces: tuple[str, ...], config: str | None, wait: bool, takeover: bool) -> None:
+@confirm_within_option
+def command(
+    interfaces: tuple[str, ...], config: str | None, wait: bool, takeover: bool, confirm_within: int | None
+) -> None:
     """Get a lease for each IFACE and keep it, in the foreground.
 
     Without IFACE: for each interface that the configuration names, or that fits its `serve`
@@ -42,6 +46,8 @@ def command(interfaces: tuple[str, ...], config: str | None, wait: bool, takeove
     """
     settings = read_settings(config)
     given = list(dict.fromkeys(interfaces))
+    if confirm_within is not None and not takeover:
+        raise CliError(USAGE, "--confirm-within goes with --takeover")
     if not given and not settings.interfaces and not settings.serve:
         raise CliError(USAGE, "no interface is named: say `holdfast run eth0`, or name it in "
                               f"{config or os.path.join(CONFIG_DIR, CONFIG_NAME)} as [interfaces.eth0]")
@@ -61,11 +67,13 @@ def command(interfaces: tuple[str, ...], config: str | None, wait: bool, takeove
         os.execv(sys.executable, [*daemon(), *options, *given])  # noqa: S606
 
     if takeover:
-        _take_over(given, config, become_agent)
+        _take_over(given, config, become_agent, confirm_within)
     become_agent()
 
 
-def _take_over(names: list[str], config: str | None, become_agent: Callable[[], None]) -> None:
+def _take_over(
+    names: list[str], config: str | None, become_agent: Callable[[], None], confirm_within: int | None
+) -> None:
     from holdfast.cli.taking import holder, place_of, say, told  # noqa: PLC0415 - netlink's classes
     from holdfast.takeover.host import Host  # noqa: PLC0415
     from holdfast.takeover.perform import Takeover  # noqa: PLC0415
@@ -74,7 +82,7 @@ def _take_over(names: list[str], config: str | None, become_agent: Callable[[], 
         raise CliError(USAGE, "--takeover takes one interface, and it must be named")
     place = place_of(names[0], config, strict=True)
     with told():
-        Takeover(Host(), place, say).foreground(become_agent, holder)
+        Takeover(Host(), place, say).foreground(become_agent, confirm_within, holder)
 
 
 def daemon() -> list[str]:

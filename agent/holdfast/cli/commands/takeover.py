@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli.options import config_option, interface_argument
+from holdfast.cli.options import config_option, confirm_within_option, interface_argument
 from holdfast.cli.taking import holder, place_of, say, told
 
 
 @click.command("takeover", short_help="Take an interface over from another DHCP client, without a gap.")
 @interface_argument()
 @click.option("--dry-run", is_flag=True, help="Print each step and each file, and change nothing.")
-@click.option(
-    "--confirm-within", metavar="S", type=click.IntRange(10, 86400),
-    help="Wait so many seconds for `holdfast confirm IFACE`, else take all back.",
-)
+@confirm_within_option
 @config_option
 def command(interface: str, dry_run: bool, confirm_within: int | None, config: str | None) -> None:
     """Take IFACE over from the DHCP client that serves it now.
