@@ -67,11 +67,11 @@ class _PoolDnsmasq(Dnsmasq):
         return {"dnsmasq.conf": "\n".join([*lines, *terms.extra]) + "\n"}
 
 
-class PacketLog(Witness):
-    """Every DHCP message at the guest's port, both ways, those that a fault then drops included."""
+class _Tap(Witness):
+    """Reads one port, as long as that is there, into ``wire``."""
 
-    def __init__(self, net: Net) -> None:
-        self.wire = WireLog()
+    def __init__(self, net: Net, wire: WireLog) -> None:
+        self._wire = wire
         super().__init__(net.server.run(lambda: packet_socket(PORT, ETH_P_ALL)), "packets")
 
     def _read(self) -> None:
@@ -79,7 +79,24 @@ class PacketLog(Witness):
         for port in (67, 68):
             message = parse_request(frame, at, port=port)
             if message is not None:
-                self.wire.add(message.seen)
+                self._wire.add(message.seen)
+
+
+class PacketLog:
+    """Every DHCP message at the guest's port, both ways, those that a fault then drops included."""
+
+    def __init__(self) -> None:
+        self.wire = WireLog()
+        self._taps: list[_Tap] = []
+
+    def listen(self, net: Net) -> None:
+        """The port is there, or another one is."""
+        self._taps.append(_Tap(net, self.wire))
+
+    def close(self) -> None:
+        """Stop; what was seen stays readable."""
+        for tap in self._taps:
+            tap.close()
 
     def sent(self, *kinds: str, since: float = 0.0) -> list[Seen]:
         """The guest's messages, of these kinds ("DISCOVER", "REQUEST", ...) or of all."""
@@ -110,6 +127,7 @@ class Net(Site):
         self.mac = mac
         self._virtual_machine = virtual_machine
         self._stack = ExitStack()
+        self.packets = PacketLog()
         super().__init__(f"{SERVER}/24")
         self._stack.callback(super().close)
         try:
@@ -117,7 +135,6 @@ class Net(Site):
             self.dhcp.terms, self.dhcp.mac = terms or Terms(), mac
             self._stack.callback(self.dhcp.kill)
             self.dhcp.start()
-            self.packets = PacketLog(self)
             self._stack.callback(self.packets.close)
         except BaseException:
             self.close()
@@ -135,6 +152,7 @@ class Net(Site):
         with suppress(OSError):  # a tap has no such thing until somebody opens it
             self.server.run(lambda: no_offload(PORT))
         self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
+        self.packets.listen(self)
 
     def client_mac(self) -> str:
         """The hardware address of the guest's interface."""

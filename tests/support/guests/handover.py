@@ -1,0 +1,158 @@
+"""A guest that is taken over and handed back, and the witnesses who say whether anybody noticed.
+
+Asked 20 times a second from the server: the lease's address, an address as keepalived puts it (a /32) and one more in
+the lease's own subnet. Watched in the guest's kernel: every address and route. Read on the cable: every DHCP message.
+"""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import NamedTuple
+
+from tests.support.guests.guest import Guest
+from tests.support.guests.install import install
+from tests.support.guests.net import GuestProbe, client_id
+from tests.support.guests.variants import LINK
+from tests.support.monitor import boottime
+from tests.support.site import BRIDGE
+
+from holdfast.lab.watch import NetlinkWatch
+
+VIRTUAL = "203.0.113.9"
+NEIGHBOUR = "10.77.0.200"  # outside of the server's pool
+FOREIGN_ROUTE = "198.51.100.0/24"
+UNIT = f"holdfast@{LINK}.service"
+
+
+class Measured(NamedTuple):
+    """What one command did to the network: its seconds, DHCP messages ("> REQUEST" is the guest's), probes missed."""
+
+    what: str
+    seconds: float
+    messages: tuple[str, ...]
+    missed: int
+
+    def __str__(self) -> str:
+        said = ", ".join(self.messages) or "no message"
+        return f"{self.what}: {self.seconds:.1f} s, {self.missed} probes missed, {said}"
+
+
+class Handover:
+    """``with Handover(guest) as handover``: Holdfast is in the guest, other people's addresses are on its link."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest, self.net = guest, guest.net
+        install(guest)
+        self.address = guest.wait_address()
+        self.client_id = client_id(self.net.packets.sent("REQUEST")[-1])
+        self.measured: list[Measured] = []
+        self._add_neighbours()
+        self.began = boottime()
+
+    def __enter__(self) -> Handover:
+        self.watch: NetlinkWatch = self.net.watch()
+        self.probe: GuestProbe = self.net.probe(self.address, VIRTUAL, NEIGHBOUR)
+        for address in self.probe.addresses:
+            self.guest.wait(lambda address=address: self.probe.answering(address), 10, f"{address} answers")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            print(self.guest.journal("--lines=150"))
+            print(self.guest.shell("ip addr; ip route; holdfast status --json", check=False))
+        print(*self.measured, sep="\n")
+
+    def holdfast(self, *words: str, timeout: float = 120) -> str:
+        """`holdfast WORDS` in the guest; what it prints."""
+        return self.guest.run(["holdfast", *words], timeout=timeout, check=True).stdout
+
+    def command(self, *words: str) -> str:
+        """The same, measured until two seconds after its end."""
+        began = boottime()
+        said = self.holdfast(*words)
+        ended = boottime()
+        self.guest.wait(lambda: boottime() > ended + 2, 5, "two seconds later")
+        kinds = [("> " if seen.direction == "in" else "< ") + seen.kind for seen in self.net.packets.wire.all()
+                 if seen.at >= began]
+        until = boottime() - 1  # what was asked later may still be answered
+        missed = sum(len(self.probe.missed(address, began, until)) for address in self.probe.addresses)
+        what = f"{self.guest.variant}: holdfast {words[0]}"
+        self.measured.append(Measured(what, ended - began, tuple(kinds), missed))
+        return said
+
+    def assert_nobody_noticed(self) -> None:
+        """From ``with`` to now: no address or foreign route went, no probe was missed, nobody said DISCOVER or
+        RELEASE, and the client-id was the same all the time."""
+        self.probe.finish()
+        self.watch.settle()
+        mine = {f"{self.address}/24", f"{NEIGHBOUR}/24", f"{VIRTUAL}/32"}
+        assert [event for event in self.watch.events("address-") if event.what in mine] == []
+        assert [event for event in self.watch.events("route-") if event.what.startswith(FOREIGN_ROUTE)] == []
+        assert self.watch.events("down") == []
+        for address in self.probe.addresses:
+            assert self.probe.missed(address) == [], f"{address} was away"
+        said = self.net.packets.sent(since=self.began)
+        assert {seen.kind for seen in said} <= {"REQUEST"}
+        assert {client_id(seen) for seen in said} <= {self.client_id}  # rule 8
+        assert self.guest.addresses().count(self.address) == 1
+        assert self.net.given() == self.address
+
+    def assert_holdfast_serves(self) -> None:
+        """Running, enabled, bound to the address, and its renewal is answered."""
+        guest = self.guest
+        assert guest.run(["systemctl", "is-active", UNIT]).stdout.strip() == "active"
+        assert guest.run(["systemctl", "is-enabled", UNIT]).stdout.strip() == "enabled"
+        guest.wait(self._bound, 30, "Holdfast is bound", pause=0.2)
+        before = boottime()
+        self.holdfast("renew", LINK)
+        (request,) = self.net.packets.sent("REQUEST", since=before)
+        assert client_id(request) == self.client_id  # rule 8
+        assert self.net.packets.received("ACK", since=before)
+
+    def assert_holdfast_is_gone(self) -> None:
+        """Neither running nor enabled, and nothing of a take-over is left but programs."""
+        guest = self.guest
+        assert guest.run(["systemctl", "is-active", UNIT]).stdout.strip() in {"inactive", "failed"}
+        assert guest.run(["systemctl", "is-enabled", UNIT]).stdout.strip() == "disabled"
+        assert not guest.run(["pgrep", "-f", "/usr/lib/holdfast/agent"]).stdout
+        assert guest.shell(f"find /etc -newer /etc/hostname -name '*holdfast*{LINK}*'") == ""
+        assert guest.shell("ls /var/lib/holdfast/takeover/*.json 2>/dev/null", check=False) == ""
+
+    def reboot(self) -> float:
+        """The guest boots anew, and what was on the link is gone; the instant before."""
+        self.probe.finish()
+        began = boottime()
+        self.guest.reboot()
+        return began
+
+    def assert_no_discover(self, since: float) -> None:
+        """A boot with a remembered lease asks for it: rule 47 and INIT-REBOOT, not DISCOVER."""
+        assert not self.net.packets.sent("DISCOVER", since=since)
+        assert {client_id(seen) for seen in self.net.packets.sent(since=since)} == {self.client_id}  # rule 8
+
+    def wait_renewal(self) -> None:
+        """Whoever serves now renews when T1 comes, with the same client-id, and is answered."""
+        before = boottime()
+        packets = self.net.packets
+        self.guest.wait(lambda: packets.received("ACK", since=before), 60, "the lease is renewed", pause=0.2)
+        assert {client_id(seen) for seen in packets.sent(since=before)} == {self.client_id}  # rule 8
+        assert not packets.sent("DISCOVER", since=before)
+
+    def names_work(self) -> str:
+        """The name servers that the guest's programs would ask."""
+        return self.guest.shell("cat /etc/resolv.conf; resolvectl dns 2>/dev/null || :")
+
+    def _bound(self) -> bool:
+        done = self.guest.run(["holdfast", "status", LINK, "--json"])
+        return done.returncode == 0 and self.address in done.stdout and '"BOUND"' in json.dumps(json.loads(done.stdout))
+
+    def _add_neighbours(self) -> None:
+        for command in (
+            f"ip addr add {VIRTUAL}/32 dev {LINK}", f"ip addr add {NEIGHBOUR}/24 dev {LINK}",
+            f"ip route add {FOREIGN_ROUTE} via 10.77.0.1 dev {LINK}",
+        ):
+            self.guest.shell(command)
+        self.net.on_server("ip", "route", "replace", VIRTUAL, "dev", BRIDGE)
