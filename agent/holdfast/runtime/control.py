@@ -115,6 +115,7 @@ class Control:
             "network": None if spec is None else _network(spec),
             "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
             "round_trip": None if shot.path is None else shot.path.srtt,
+            "gateway": None if shot.gateway is None else f"{shot.gateway.address} {shot.gateway.mac.hex(':')}",
             "last_outcome": None if shot.last_outcome is None else self._record(served, shot.last_outcome),
             "drops": shot.drops,
         }
@@ -131,7 +132,8 @@ class Control:
             "started": self._instant(lease.started_at),
             "renewal": self._instant(lease.t1_at),
             "rebinding": self._instant(lease.t2_at),
-            "expiry": self._instant(lease.expires_at),
+            "expiry": self._instant(lease.expires_at if lease.ended_at is None else lease.ended_at),
+            "held_until": None if lease.ended_at is None else self._instant(lease.expires_at),
         }
 
     def _instant(self, at: float) -> Mapping[str, object] | None:
@@ -154,7 +156,7 @@ class Control:
             served = self._find(parameters, default)
             if served.link is None:
                 raise VarlinkError(NAME + ".LinkMissing", interface=served.name)
-            if isinstance(event, ev.Release) and served.snapshot().lease is None:
+            if isinstance(event, ev.Release) and not _has_lease(served.snapshot()):
                 raise VarlinkError(NAME + ".NotBound", interface=served.name)
             self._ask(served, event, reply)
 
@@ -237,6 +239,11 @@ def group_id(name: str | None) -> int | None:
 def socket_path(runtime_dir: str, ifname: str) -> str:
     """Where the agent that serves ``ifname`` listens."""
     return os.path.join(runtime_dir, ifname + ".varlink")
+
+
+def _has_lease(shot: Snapshot) -> bool:
+    """There is one to give back: in use, or won or remembered and not in use yet."""
+    return shot.lease is not None or shot.state in ("INIT-REBOOT", "REBOOTING", "PROBING")
 
 
 def _network(spec: NetworkSpec) -> Mapping[str, object]:
