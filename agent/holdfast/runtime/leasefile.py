@@ -153,8 +153,9 @@ def _gateway(root: _Table) -> Gateway | None:
     if "gateway" not in root.names() or root.raw("gateway") is None:
         return None
     table = root.table("gateway")
+    text = table.text("mac")
     try:
-        mac = bytes.fromhex(table.text("mac").replace(":", ""))
+        mac = bytes.fromhex(text.replace(":", ""))
     except ValueError:
         raise LeaseFileError("mac is not hex") from None
     if len(mac) != 6:

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import threading
+from ipaddress import IPv4Address
 from math import inf
 from pathlib import Path
 from typing import Callable, Iterator
@@ -18,6 +19,7 @@ from holdfast.cli import asking, main, options
 from holdfast.cli.commands import status
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
+from holdfast.core.lease import Gateway
 from holdfast.core.outcome import Result
 from holdfast.runtime import control as room
 from holdfast.settings import dirs
@@ -94,6 +96,19 @@ def test_status_of_several_interfaces(bench: ControlBench, run: Run) -> None:
     bench.run(lambda: bench.control.add(second))
     assert run("status") == (
         0, STATUS + "\neth5: INIT, the interface is not there, no address\n  dropped  nothing\n", "")
+
+
+def test_status_of_an_address_that_is_held_beyond_its_lease(bench: ControlBench, run: Run) -> None:
+    # rule 40
+    now = LEASE.expires_at
+    held = LEASE._replace(ended_at=now - 61.0, expires_at=now - 30.0)
+    gateway = Gateway(IPv4Address("10.0.0.1"), bytes.fromhex("020000000ff1"))
+    bench.client.shot = Snapshot("SELECTING", held, None, None, {}, None, gateway)
+    shown = run("status")[1]
+    assert shown.startswith("eth0: SELECTING, 10.0.0.5/24 from 10.0.0.1, held beyond its lease\n")
+    assert "\n  held     as long as the gateway answers; now until 2023-11-14 22:13:50, in 30 s\n" in shown
+    assert "\n  expiry   2023-11-14 22:13:19, 1 s ago\n" in shown
+    assert "\n  gateway  10.0.0.1 02:00:00:00:0f:f1\n" in shown
 
 
 def test_status_of_a_lease_without_end_and_without_server(bench: ControlBench, run: Run) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.lease import Lease, ServerPath
+from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.runtime.identity import Identity
 from holdfast.runtime.leasefile import SIZE_LIMIT, LeaseFileError, Stored, parse, render
 
@@ -31,6 +31,7 @@ STORED = Stored(
     [
         STORED,
         STORED._replace(path=None, client_id=b""),
+        STORED._replace(gateway=Gateway(IPv4Address("192.0.2.254"), bytes.fromhex("020000000ff1"))),
         STORED._replace(path=ServerPath(IPv4Address("192.0.2.1"))),
         STORED._replace(lease=LEASE._replace(server_id=None, verified=False, started_at=-500.0, t1_at=-400.0,
                                              t2_at=-390.0, expires_at=-380.0)),
@@ -43,6 +44,25 @@ STORED = Stored(
 )
 def test_round_trip(stored: Stored) -> None:
     assert parse(render(stored)) == stored
+
+
+def test_a_file_from_before_gateways_were_kept_is_whole() -> None:  # rule 53
+    document = json.loads(render(STORED))
+    del document["gateway"]
+    assert parse(json.dumps(document).encode()) == STORED
+
+
+@pytest.mark.parametrize(("gateway", "why"), [
+    ([], "gateway is not an object"),
+    ({"mac": "02:00:00:00:0f:f1"}, "gateway has no address"),
+    ({"address": "0.0.0.0", "mac": "02:00:00:00:0f:f1"}, "not a host's address"),
+    ({"address": "192.0.2.254", "mac": "02:00"}, "not six bytes"),
+    ({"address": "192.0.2.254", "mac": "zz"}, "not hex"),
+    ({"address": "192.0.2.254", "mac": 1}, "mac is not a str"),
+])
+def test_a_gateway_is_believed_no_more_than_the_rest(gateway: Any, why: str) -> None:
+    with pytest.raises(LeaseFileError, match=why):
+        parse(_changed("gateway", gateway))
 
 
 def _changed(path: str, value: Any) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support.servers import wait_until
 
-from holdfast.core.actions import Transmit
+from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
 from holdfast.core.outcome import Path
 from holdfast.lab.netns import Namespace, cable
@@ -327,6 +327,42 @@ def test_claims_of_others_are_heard_while_watching(bench: Bench) -> None:
     bench.send(encode(MESSAGE))
     bench.run_until(bench.messages, "a message behind the claim")
     assert len(bench.claims) == 3
+
+
+@pytest.mark.root
+def test_the_gateway_is_asked_alone_or_everybody_is(bench: Bench) -> None:
+    # rule 49
+    bench.inside(lambda: bench.sockets.ask_gateway(AskGateway(OTHER, FOREIGN_MAC, OURS)))
+    bench.inside(lambda: bench.sockets.ask_gateway(AskGateway(OTHER, None, ANY)))
+    seen = bench.frames(0x0806)
+    for destination, source in ((FOREIGN_MAC, OURS), (BROADCAST_MAC, ANY)):
+        to, packet = next(seen)
+        assert to == destination
+        question = arp.ArpPacket(arp.REQUEST, bench.link.mac, source, bytes(6), OTHER)
+        assert arp.parse(packet) == question
+
+
+@pytest.mark.root
+def test_only_what_the_gateway_answers_us_is_its_answer(bench: Bench) -> None:
+    # rule 49
+    def shout(packet: bytes) -> None:
+        bench.wire.send(ethernet(BROADCAST_MAC, FOREIGN_MAC, 0x0806, packet))
+
+    bench.send(encode(MESSAGE))  # the gateway is the server too: its answer counts all the same
+    bench.run_until(bench.messages, "a message")
+    bench.inside(lambda: bench.sockets.watch((OURS,), OTHER))
+    shout(arp.build_announcement(FOREIGN_MAC, OTHER))  # what it tells everybody
+    shout(arp.build_request(FOREIGN_MAC, OTHER, SERVER))
+    shout(arp.build_reply(FOREIGN_MAC, OTHER, bytes.fromhex("020000000099"), SERVER))  # what it tells another
+    shout(arp.build_reply(FOREIGN_MAC, OTHER, bench.link.mac, OURS))
+    shout(arp.build_announcement(FOREIGN_MAC, OURS))
+    bench.run_until(lambda: len(bench.claims) == 2, "an answer and a claim")
+    assert bench.claims == [Claim(OTHER, FOREIGN_MAC, probe=False, gateway=True),
+                            Claim(OURS, FOREIGN_MAC, probe=False)]
+
+    bench.open()  # the link came back: still listening
+    shout(arp.build_reply(FOREIGN_MAC, OTHER, bench.link.mac, OURS))
+    bench.run_until(lambda: len(bench.claims) == 3, "a second answer")
 
 
 @pytest.mark.root

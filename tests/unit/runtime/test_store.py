@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.driving import OURS, SERVER, VirtualClock, lease_of
 
-from holdfast.core.lease import ServerPath
+from holdfast.core.lease import Gateway, ServerPath
 from holdfast.runtime.identity import Identity
 from holdfast.runtime.store import LeaseStore
 
@@ -59,6 +59,14 @@ def test_what_is_saved_is_remembered(bench: Bench) -> None:
     assert remembered is not None
     assert (remembered.lease, remembered.path, remembered.client_id) == (bench.lease, path, b"\x01me")
     assert (bench.folder / "eth0.lease.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_gateway_is_kept_with_the_lease(bench: Bench) -> None:
+    gateway = Gateway(SERVER, b"\x02\0\0\0\x0f\xf1")
+    bench.store().save(bench.lease, None, gateway)
+    remembered = bench.store().load()
+    assert remembered is not None
+    assert remembered.gateway == gateway
 
 
 @pytest.mark.parametrize("year", [365 * 86400.0, -365 * 86400.0])

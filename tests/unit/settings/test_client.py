@@ -14,6 +14,7 @@ from holdfast.core.events import Start
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings
+from holdfast.wire.options import IPV6_ONLY
 
 MAC = bytes.fromhex("525400123456")
 FROM_MAC = b"\x01" + MAC
@@ -35,6 +36,18 @@ def test_client_id_is_the_configured_one_else_the_stored_one_else_the_mac(  # ru
     configured: str | None, stored: bytes | None, wanted: bytes | None
 ) -> None:
     assert client_config(InterfaceSettings(client_id=configured), MAC, 1, stored).client_id == wanted
+
+
+def test_ipv6_only_is_asked_for_when_the_machine_can_do_without_ipv4() -> None:
+    # rule 67
+    assert IPV6_ONLY not in client_config(InterfaceSettings(), MAC).request_list
+    assert IPV6_ONLY in client_config(InterfaceSettings(ipv6_only=True), MAC).request_list
+
+
+def test_what_happens_at_the_end_of_a_lease() -> None:
+    # rule 40
+    assert client_config(InterfaceSettings(), MAC).on_expiry == "remove"
+    assert client_config(InterfaceSettings(on_expiry="hold"), MAC).on_expiry == "hold"
 
 
 def test_client_id_of_another_hardware_type() -> None:
