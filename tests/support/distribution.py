@@ -15,24 +15,27 @@ from tests.support.guests.place import ROOT, locked
 
 
 class Distribution(NamedTuple):
-    """The package, the same with a higher revision, the wheel, and the wheels that this one depends on."""
+    """The package, the same with a higher revision, the wheel, the wheels that this one depends on, and the others."""
 
     deb: Path
     newer: Path
     wheel: Path
     dependencies: tuple[Path, ...]
+    sdist: Path
+    rpm: Path
 
 
 def build(folder: Path) -> Distribution:
     """Build all of it below ``folder``, which the workers of a run share; the first that comes does it."""
     with locked(folder / "distribution.lock"):
         if not (folder / "distribution" / "done").exists():
-            for kind, revision in (("deb", "1"), ("deb", "2"), ("wheel", "1")):
+            for kind, revision in (("deb", "1"), ("deb", "2"), ("wheel", "1"), ("rpm", "1")):
                 _build(kind, revision, folder / "distribution" / (kind + revision))
             (folder / "distribution" / "done").touch()
     found = folder / "distribution"
     return Distribution(
-        _only(found / "deb1", "*.deb"), _only(found / "deb2", "*.deb"), _only(found / "wheel1", "*.whl"), _wheels()
+        _only(found / "deb1", "*.deb"), _only(found / "deb2", "*.deb"), _only(found / "wheel1", "*.whl"), _wheels(),
+        _only(found / "wheel1", "*.tar.gz"), _only(found / "rpm1", "*.rpm"),
     )
 
 
