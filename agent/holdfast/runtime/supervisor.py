@@ -173,6 +173,7 @@ class Supervisor:
             self._serve_control,
             _import_store,
             self._forget_former_machine,
+            self._watch_generation,
         ]
         for step in steps:
             self.loop.run_once(0.0)
@@ -198,6 +199,22 @@ class Supervisor:
         gone = statefiles.forget_former_machine(self._state_dir, identity.read_identity(b""), boot_id)
         if gone:
             self._log.write(4, statefiles.told(gone))
+
+    def _watch_generation(self) -> None:
+        from holdfast.runtime.generation import GenerationWatch  # noqa: PLC0415
+
+        try:
+            watch = GenerationWatch()
+        except OSError:
+            return  # a sandbox, or a kernel without uevents
+
+        def on_change(_mask: int) -> None:
+            if watch.read():
+                for driver in self.drivers:
+                    driver.restored("the VM generation id changed")
+
+        self.loop.register(watch.fileno(), on_change)
+        self._closers += [watch.close, lambda: self.loop.unregister(watch.fileno())]  # closed in reverse
 
     def _take_signals(self) -> None:
         from holdfast.runtime.signals import Signals  # noqa: PLC0415
