@@ -23,19 +23,21 @@ class Distribution(NamedTuple):
     dependencies: tuple[Path, ...]
     sdist: Path
     rpm: Path
+    newer_rpm: Path
 
 
 def build(folder: Path) -> Distribution:
     """Build all of it below ``folder``, which the workers of a run share; the first that comes does it."""
     with locked(folder / "distribution.lock"):
         if not (folder / "distribution" / "done").exists():
-            for kind, revision in (("deb", "1"), ("deb", "2"), ("wheel", "1"), ("rpm", "1")):
+            for kind, revision in (("deb", "1"), ("deb", "2"), ("wheel", "1"), ("rpm", "1"), ("rpm", "2")):
                 _build(kind, revision, folder / "distribution" / (kind + revision))
             (folder / "distribution" / "done").touch()
     found = folder / "distribution"
     return Distribution(
         _only(found / "deb1", "*.deb"), _only(found / "deb2", "*.deb"), _only(found / "wheel1", "*.whl"), _wheels(),
         _only(found / "wheel1", "*.tar.gz"), _only(found / "rpm1", "*.rpm"),
+        _only(found / "rpm2", "*.rpm"),
     )
 
 
