@@ -25,8 +25,10 @@ def covers(pattern: str, links: str) -> bool:
     """Whether ``pattern`` fits every link that ``links`` (a name or a pattern) fits; False when that is not sure."""
     if max(len(pattern), len(links)) > _LIMIT:
         return False
-    sample = "".join(_ANY if part in "*?" else part for part in _parts(links))
-    return fnmatchcase(sample, pattern)
+    # "*" once as nothing and once as more than any "?" takes: what fits both has a "*" in the same place.
+    parts = _parts(links)
+    samples = ("".join({"*": many, "?": _ANY}.get(part, part) for part in parts) for many in ("", _ANY * _LIMIT))
+    return all(fnmatchcase(sample, pattern) for sample in samples)
 
 
 def overlaps(one: str, other: str) -> bool:

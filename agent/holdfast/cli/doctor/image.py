@@ -14,14 +14,14 @@ def check(root: str) -> Iterator[Finding]:
     """Is the image at ``root`` ready to be used? Raises OSError when it cannot be looked into."""
     tree = Tree(root)
     try:
-        yield from next_boot(tree)
+        yield from next_boot(tree, booted=False)
         yield from leftovers.check_state(tree)
         yield from leftovers.check_machine_id(tree)
     finally:
         tree.close()
 
 
-def next_boot(tree: Tree) -> Iterator[Finding]:
+def next_boot(tree: Tree, *, booted: bool) -> Iterator[Finding]:
     """What is installed, and who would serve which link after the next boot."""
     yield from installed.check_package(tree)
     yield from installed.check_user(tree)
@@ -29,6 +29,6 @@ def next_boot(tree: Tree) -> Iterator[Finding]:
     yield from installed.check_units(tree)
     links = installed.served(tree)
     if links:
-        yield from check_rivals(tree, links)
+        yield from check_rivals(tree, links, booted=booted)
         yield from installed.check_wait(tree)
     yield from installed.check_cloud_init(tree)

@@ -36,7 +36,7 @@ def check() -> Iterator[Finding]:
             yield from check_client(clients[name])
             yield from check_alone(clients[name], ours)
         yield from check_missing(installed.served(tree), set(clients))
-        yield from next_boot(tree)
+        yield from next_boot(tree, booted=True)
     finally:
         tree.close()
 
@@ -90,12 +90,13 @@ def check_missing(names: list[str], served: set[str]) -> Iterator[Finding]:
     if not served and not names:
         yield Finding("agent", BAD, "no agent is running", "holdfast takeover IFACE")
     links = {name for _, name in socket.if_nameindex()}
+    names_only = {name for name in names if not set("*?[") & set(name)}
     for pattern in names:
         if not any(fnmatchcase(link, pattern) for link in served):
-            there = any(fnmatchcase(link, pattern) for link in links)
-            yield Finding("agent", BAD if there else NOTE, f"no agent serves {pattern}"
-                          + ("" if there else ", and there is no such link now"),
-                          "systemctl status 'holdfast*'" if there else "")
+            if any(fnmatchcase(link, pattern) for link in links):
+                yield Finding("agent", BAD, f"no agent serves {pattern}", "systemctl status 'holdfast*'")
+            elif pattern in names_only:
+                yield Finding("agent", NOTE, f"no agent serves {pattern}, and there is no such link now")
 
 
 def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator[Finding]:

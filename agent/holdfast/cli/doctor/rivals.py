@@ -16,17 +16,37 @@ from holdfast.cli.doctor.globs import covers, overlaps
 from holdfast.cli.doctor.tree import Tree
 
 CHECK = "second-client"
-#: What stands for the file that netplan or cloud-init write for each link at boot.
-_RENDERED = "10-netplan-"
+#: What stands for the file that netplan or cloud-init's own renderer write for each link at boot.
+_RENDERED = "10-"
 _TRUE = ("1", "yes", "true", "on")
 _FALSE = ("0", "no", "false", "off")
 
 
-def check_rivals(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
-    """All managers, for all our links."""
-    for manager in (_networkd, _network_manager, _ifupdown, _dhcpcd, _others):
+def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> Iterator[Finding]:
+    """All managers, for all our links. ``booted``: what cloud-init writes has been written already."""
+    renderer = "" if booted else cloud_init_renderer(tree)
+    yield from _networkd(tree, links, renderer)
+    yield from _ifupdown(tree, links, renderer)
+    for manager in (_network_manager, _dhcpcd, _others, _network_scripts):
         yield from manager(tree, links)
-    yield from _network_scripts(tree, links)
+
+
+def cloud_init_renderer(tree: Tree) -> str:
+    """For whom cloud-init will write the configuration at the first boot; "" without cloud-init."""
+    if not tree.is_file("/usr/bin/cloud-init"):
+        return ""
+    order = ["netplan", "eni", "sysconfig", "network-manager", "networkd"]
+    folder = "/etc/cloud/cloud.cfg.d"
+    for path in ("/etc/cloud/cloud.cfg", *(f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".cfg"))):
+        found = re.findall(r"^\s*renderers:\s*\[(.*?)\]", tree.text(path) or "", re.MULTILINE | re.DOTALL)
+        if found:
+            order = [word.strip(" '\"\n") for word in found[-1].split(",")]
+    programs = {"netplan": "netplan", "eni": "ifup", "sysconfig": "ifup", "network-manager": "nmcli"}
+    for name in order:
+        folders = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+        if name not in programs or any(tree.is_file(f"{folder}/{programs[name]}") for folder in folders):
+            return name
+    return ""
 
 
 def _verdict(name: str, links: Sequence[str], rival: Callable[[str], str | None], todo: str) -> Iterator[Finding]:
@@ -49,26 +69,33 @@ class NetworkFile(NamedTuple):
     unmanaged: bool
 
 
-def _networkd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
+def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
     unit = "systemd-networkd.service"
-    netplan = tree.is_file("/usr/sbin/netplan")
+    rendered = renderer in ("netplan", "networkd") or _netplan(tree)
     if not units.exists(tree, unit) or units.masked(tree, unit):
         return
-    if not (netplan or units.enabled(tree) & {unit, "systemd-networkd.socket"}):
+    if not (rendered or units.enabled(tree) & {unit, "systemd-networkd.socket"}):
         return
-    files = sorted([*_network_files(tree), *([NetworkFile(_RENDERED, ("*",), False, False)] if netplan else [])])
+    files = sorted([*_network_files(tree), *([NetworkFile(_RENDERED, ("*",), False, False)] if rendered else [])])
 
     def rival(link: str) -> str | None:
         for file in files:
             if file.certain and any(covers(name, link) for name in file.names):
                 return None if file.unmanaged else file.name
             if not file.unmanaged and any(overlaps(name, link) for name in file.names):
-                return "what netplan writes at boot" if file.name == _RENDERED else file.name
+                return "what netplan or cloud-init write at boot" if file.name == _RENDERED else file.name
         return None
 
     yield from _verdict("systemd-networkd", links, rival,
                         "put cloud-init/image/etc/systemd/network/05-holdfast.network there")
     yield from _networkd_wait(tree, links, files)
+
+
+def _netplan(tree: Tree) -> bool:
+    """Whether netplan has something to write for networkd; it starts networkd then."""
+    texts = [tree.text(f"/etc/netplan/{name}") or "" for name in tree.names("/etc/netplan") if name.endswith(".yaml")]
+    ours = [text for text in texts if not re.search(r"renderer:\s*NetworkManager", text)]
+    return bool(ours) and tree.is_file("/usr/sbin/netplan")
 
 
 def _network_files(tree: Tree) -> Iterator[NetworkFile]:
@@ -96,7 +123,11 @@ def _network_files(tree: Tree) -> Iterator[NetworkFile]:
 def _networkd_wait(tree: Tree, links: Sequence[str], files: Sequence[NetworkFile]) -> Iterator[Finding]:
     """networkd's own waiting fails after two minutes when no link is its own (seen with 252)."""
     unit = "systemd-networkd-wait-online.service"
-    replaced = any(key == "ExecStart" and value == "" for _, key, value in units.drop_ins(tree, unit))
+    replaced = any(
+        (key == "ExecStart" and not value)
+        or (key == "ConditionPathExists" and value.startswith("!") and tree.is_file(value[1:]))
+        for _, key, value in units.drop_ins(tree, unit)
+    )
     ours = any(file.unmanaged and covers(name, link) for file in files for name in file.names for link in links)
     if ours and unit in units.enabled(tree) and not replaced:
         yield Finding("wait-online", BAD, f"{unit} would wait two minutes for links that are not networkd's",
@@ -159,25 +190,34 @@ def _spec_name(spec: str) -> str | None:
 # --- ifupdown ----------------------------------------------------------------------------------------------------
 
 
-def _ifupdown(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
+def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
     if "networking.service" not in units.enabled(tree) or not (tree.is_file("/usr/sbin/ifup")
                                                                or tree.is_file("/sbin/ifup")):
         return
     entries = list(_stanzas(tree))
     hotplug = {name for kind, name in entries if kind == "allow-hotplug"}
-    dhcp = [name for kind, name in entries if kind == "dhcp"]
-    if tree.is_file("/usr/bin/cloud-init") and not tree.is_file("/usr/sbin/netplan"):
-        dhcp.append("*")  # cloud-init writes interfaces.d/50-cloud-init at boot
-    excluded = _excluded(tree)
+    dhcp = [name for kind, name in entries if kind == "dhcp"] + (["*"] if renderer == "eni" else [])
+    excluded, up = _excluded(tree), _marked_up(tree, "networking.service")
+
+    def kept_off(link: str, name: str) -> bool:
+        if name in hotplug:  # udev starts ifup@ with the name, and nothing is excluded then
+            return name in up and name in _marked_up(tree, f"ifup@{name}.service")
+        return link in up or any(covers(pattern, link) for pattern in excluded)
 
     def rival(link: str) -> str | None:
         for name in dhcp:
-            if overlaps(name, link) and (name in hotplug or not any(covers(pattern, link) for pattern in excluded)):
+            if overlaps(name, link) and not kept_off(link, name):
                 return "what cloud-init writes at boot" if name == "*" else f"`iface {name} inet dhcp`"
         return None
 
     yield from _verdict("ifupdown", links, rival, "put cloud-init/image/etc/systemd/system/networking.service.d/"
                         "90-holdfast.conf there, or take the link out of /etc/network/interfaces")
+
+
+def _marked_up(tree: Tree, unit: str) -> set[str]:
+    """Links that ifup is told are up already, as a take-over does it."""
+    texts = [text for _, key, text in units.drop_ins(tree, unit) if key == "ExecStartPre"]
+    return {name for text in texts for name in re.findall(r">\s*/run/network/ifstate\.([^\s'\"]+)", text)}
 
 
 def _stanzas(tree: Tree) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ def rivals(image: Image) -> list[str]:
 ])
 def test_networkd(image: Image, text: str) -> None:
     image.manager(*NETWORKD)
+    image.remove("/usr/bin/cloud-init")  # what it writes has a test of its own
     assert rivals(image) == []
     image.write("/etc/systemd/network/20-wired.network", text)
     assert rivals(image)
@@ -35,6 +36,7 @@ def test_networkd(image: Image, text: str) -> None:
 
 def test_networkd_the_first_file_wins(image: Image) -> None:
     image.manager(*NETWORKD)
+    image.remove("/usr/bin/cloud-init")  # what it writes has a test of its own
     image.drop_in("etc/systemd/network/05-holdfast.network")
     image.write("/usr/lib/systemd/network/04-early.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n")
     assert len(rivals(image)) == 1
@@ -45,6 +47,7 @@ def test_networkd_the_first_file_wins(image: Image) -> None:
 
 def test_networkd_for_other_links(image: Image) -> None:
     image.manager(*NETWORKD)
+    image.remove("/usr/bin/cloud-init")  # what it writes has a test of its own
     image.write("/etc/systemd/network/20-wifi.network", "[Match]\nName=wl*\n[Network]\nDHCP=yes\n")
     assert rivals(image) == []
 
@@ -58,9 +61,26 @@ def test_netplan_writes_at_boot(image: Image) -> None:
     assert rivals(image) == []
 
 
+def test_what_is_written_depends_on_the_renderer(image: Image) -> None:
+    image.write("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    image.write("/usr/sbin/netplan", "")
+    image.write("/etc/cloud/cloud.cfg.d/80-own.cfg", "system_info:\n  network:\n    renderers: ['eni', netplan]\n")
+    assert rivals(image) != []  # no ifupdown here
+    image.manager(*IFUPDOWN)
+    assert all("ifupdown" in line for line in rivals(image))
+    image.write("/etc/cloud/cloud.cfg.d/80-own.cfg", "system_info: {network: {renderers: [network-manager]}}\n")
+    image.remove("/usr/bin/cloud-init")
+    assert rivals(image) == []
+    image.write("/etc/netplan/00-installer.yaml", "network: {ethernets: {ens3: {dhcp4: true}}}\n")
+    assert len(rivals(image)) == 2
+    image.write("/etc/netplan/00-installer.yaml", "network:\n  renderer: NetworkManager\n")
+    assert rivals(image) == []
+
+
 def test_networkd_that_is_off_or_masked(image: Image) -> None:
     image.write("/etc/systemd/network/20-wired.network", "[Match]\nName=ens3\n[Network]\nDHCP=yes\n")
     image.write("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    image.remove("/usr/bin/cloud-init")
     assert rivals(image) == []
     image.enable("systemd-networkd.service")
     assert rivals(image) != []
@@ -70,11 +90,16 @@ def test_networkd_that_is_off_or_masked(image: Image) -> None:
 
 def test_networkd_would_wait_for_nothing(image: Image) -> None:
     image.manager(*NETWORKD)
+    image.remove("/usr/bin/cloud-init")  # what it writes has a test of its own
     image.drop_in("etc/systemd/network/05-holdfast.network")
     image.manager(WAIT)
     assert [check for check, _ in image.bad()] == ["wait-online"]
     image.drop_in(f"etc/systemd/system/{WAIT}.d/90-holdfast.conf")
     assert image.bad() == []
+    image.write(f"{SYSTEM}/{WAIT}.d/90-holdfast.conf", "[Service]\nExecStart=\nExecStart=/bin/true\n")
+    assert image.bad() == []
+    image.write(f"{SYSTEM}/{WAIT}.d/90-holdfast.conf", "[Unit]\nConditionPathExists=!/etc/none\n")
+    assert [check for check, _ in image.bad()] == ["wait-online"]
 
 
 def test_network_manager(image: Image) -> None:
@@ -121,6 +146,22 @@ def test_ifupdown_and_what_cloud_init_writes(image: Image) -> None:
     image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
     image.write("/etc/default/networking", "EXCLUDE_INTERFACES=wl*\n")  # goes before the drop-in
     assert len(rivals(image)) == 2
+
+
+def test_a_link_that_ifup_is_told_is_up(image: Image) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.remove(f"{SYSTEM}/multi-user.target.wants/holdfast.service")
+    image.enable("holdfast@ens3.service")
+    image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces.d/ens3", "auto ens3\niface ens3 inet dhcp\n")
+    assert len(rivals(image)) == 1
+    marked = "[Service]\nExecStartPre=/bin/sh -c 'echo ens3 >/run/network/ifstate.ens3 && true'\n"
+    image.write(f"{SYSTEM}/networking.service.d/50-holdfast-ens3.conf", marked)
+    assert rivals(image) == []
+    image.write("/etc/network/interfaces.d/ens3", "allow-hotplug ens3\niface ens3 inet dhcp\n")
+    assert len(rivals(image)) == 1
+    image.write(f"{SYSTEM}/ifup@ens3.service.d/50-holdfast.conf", marked)
+    assert rivals(image) == []
 
 
 def test_dhcpcd(image: Image) -> None:
