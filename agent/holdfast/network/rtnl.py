@@ -55,6 +55,7 @@ class linkmsg(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as pyroute2 na
         (4, "IFLA_MTU", "uint32"),
         (26, "IFLA_AF_SPEC", "cdata"),
         (29, "IFLA_EXT_MASK", "uint32"),
+        (44, "IFLA_EVENT", "uint32"),
         (50, "IFLA_MIN_MTU", "uint32"),
         (51, "IFLA_MAX_MTU", "uint32"),
     )

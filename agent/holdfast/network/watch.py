@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE = 16, 17, 20, 21, 25
 RTPROT_DHCP, RT_TABLE_MAIN = 16, 254
+IFLA_EVENT_NOTIFY_PEERS = 4
 
 #: Datagrams taken in one ``read``, so that a flood cannot keep the loop from its timers; what is left
 #: keeps the descriptor readable.
@@ -47,6 +48,7 @@ class Kind(str, Enum):
     APPEARED = "appeared"  # an interface of our name is there (again); ``ifindex`` may be new
     RENAMED = "renamed"  # the same interface, now ``name``
     NEW_MAC = "new-mac"
+    ANNOUNCED = "announced"  # its driver tells the neighbours where it is now: migrated, restored, or failed over
     ADDRESS_ADDED = "address-added"  # added, or its lifetimes changed; by whom is not told
     ADDRESS_REMOVED = "address-removed"
     ROUTE_REMOVED = "route-removed"  # a route of protocol dhcp over this interface
@@ -158,7 +160,10 @@ class LinkWatch:
         if self.link is None and name != self.name:
             return []
         mac = (attributes.get_attr("IFLA_ADDRESS") or b"")[:6]
-        return self._change(link.Link(name, ifindex, mac, htype, flags & 0xFFFF))
+        events = self._change(link.Link(name, ifindex, mac, htype, flags & 0xFFFF))
+        if attributes.get_attr("IFLA_EVENT") == IFLA_EVENT_NOTIFY_PEERS:
+            events.append(self._event(Kind.ANNOUNCED))
+        return events
 
     def _look(self) -> list[LinkEvent]:
         """Ask instead of being told: what changed since, judged by the interface as it is now."""

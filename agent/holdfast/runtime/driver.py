@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 LINK_RETRY = 5.0
 #: A wall clock set forward by less than this many seconds tells of no pause that a lease would feel.
 PAUSE_MIN = 5.0
+#: Seconds for which announcements of a network card belong to the one before (QEMU sends five in 1.5 s).
+ANNOUNCED_ONCE = 5.0
 
 
 class Driver:
@@ -73,6 +75,7 @@ class Driver:
         self._port_told = ""
         self._wants_port = self._keeps_nothing = False
         self._refusal_told = ""
+        self._announced_until = 0.0
         self._mender = Mender(loop, self._restore)
 
     # -- what others ask -------------------------------------------------------------------------
@@ -246,10 +249,19 @@ class Driver:
         elif kind is Kind.CARRIER_UP:
             self._mender.plan()  # setting a link down takes its routes
             self.submit(ev.LinkUp())
+        elif kind is Kind.ANNOUNCED:
+            self._on_announced()
         elif kind in (Kind.ROUTE_REMOVED, Kind.RESYNC):
             self._mender.plan()
         elif kind is Kind.ADDRESS_REMOVED and self.spec is not None and change.address == self.spec.address:
             self.submit(ev.AddressLost(self.spec.address.ip))
+
+    def _on_announced(self) -> None:
+        """A hypervisor has its guest's card announced after a migration or a restored snapshot, several times within
+        a second or two. The first is enough."""
+        if self._loop.now() >= self._announced_until:
+            self.restored("the network card announced itself, as after a migration or a restored snapshot")
+        self._announced_until = self._loop.now() + ANNOUNCED_ONCE
 
     def _restore(self) -> None:
         if self._client is None or self._client.lease is None or self.spec is None:

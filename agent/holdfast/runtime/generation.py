@@ -1,8 +1,10 @@
 """The VM generation id: how a hypervisor tells a guest that it is a restored snapshot or a copy.
 
-The kernel's vmgenid driver (drivers/virt/vmgenid.c, since Linux 6.10; the device is ACPI's VMGENCTR or the
-device tree's "microsoft,vmgenid") sends a uevent "change" with NEW_VMGENID=1. No clock tells it: all of
-them were restored too. Live migration and a pause keep the id: nothing is told then, and nothing has to be.
+Where the kernel's vmgenid driver (drivers/virt/vmgenid.c; the device is ACPI's VMGENCTR or the device tree's
+"microsoft,vmgenid") tells programs of it, it sends a uevent "change" with NEW_VMGENID=1. Not every kernel does:
+Debian's 6.1 has no such driver, and its 6.12 reseeds the random numbers and sends nothing. There the announcement
+of the network card tells it (network.watch, ANNOUNCED). No clock does: all of them were restored too. Live
+migration and a pause keep the id.
 """
 
 from __future__ import annotations

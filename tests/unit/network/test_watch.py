@@ -196,6 +196,20 @@ def test_a_link_that_went_while_messages_were_lost(watched: Watched) -> None:
     assert watched.watch.link is None
 
 
+def test_an_announcement_is_told_from_other_news() -> None:
+    """What virtio-net's driver causes when QEMU has a guest announced: linux/if_link.h, IFLA_EVENT."""
+    watch = LinkWatch("lo")
+    assert watch.link is not None
+    body = struct.pack("=BxHiII", 0, 772, watch.link.ifindex, watch.link.flags, 0)
+    body += struct.pack("=HH", 10, 1) + bytes(8) + struct.pack("=HH", 7, 3) + b"lo\0\0"
+    found = []
+    for event in (4, 5):  # IFLA_EVENT_NOTIFY_PEERS, IFLA_EVENT_IGMP_RESEND
+        whole = body + struct.pack("=HHI", 8, 44, event)
+        found += watch._events(16, struct.pack("=IHHII", 16 + len(whole), 16, 0, 0, 0) + whole)
+    watch.close()
+    assert [event.kind for event in found] == [Kind.ANNOUNCED]
+
+
 def test_a_flood_does_not_hold_the_loop() -> None:
     watch = LinkWatch("lo")
     real = watch._socket

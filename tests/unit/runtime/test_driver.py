@@ -454,6 +454,22 @@ def test_a_restored_snapshot_asks_with_fresh_numbers() -> None:
     assert "restored" in [notice.code.value for notice in host.notes.notices]
 
 
+def test_a_card_that_is_announced_after_a_migration_asks_once() -> None:
+    # rule 46
+    host = Host(lease_time=86400)
+    host.bind()
+    host.loop.run(100)
+    for _ in range(5):  # as QEMU does it
+        told(host, Kind.ANNOUNCED)
+        host.loop.run(0.3)
+    host.loop.run(60)
+    notices = [notice.code.value for notice in host.notes.notices]
+    assert notices.count("restored") == 1
+    assert (host.state, host.notes.outcomes[-1].purpose) == ("BOUND", "restored")
+    told(host, Kind.ANNOUNCED)
+    assert [notice.code.value for notice in host.notes.notices].count("restored") == 2
+
+
 def test_the_gateway_is_found_by_arp_and_kept_with_the_lease() -> None:
     # rule 49
     host = Host(lease_time=86400)

@@ -1,0 +1,205 @@
+"""The life of a virtual machine, in one: paused, suspended, set to another year, killed, unplugged, restored.
+
+QEMU, because a container has neither a clock nor a card of its own. Each test boots one guest and puts it through
+several adventures, for the boot is what takes time. ``Life`` holds the witnesses: ``ip monitor`` in the guest, probes
+and packets outside.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.guests import LINK, Qemu, Terms
+from tests.support.guests.install import install
+from tests.support.monitor import boottime
+
+from holdfast.lab.wirelog import Seen
+
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+
+#: dnsmasq's shortest lease, and a first renewal soon enough for a test.
+TERMS = Terms(lease_time=120, t1=30, t2=90)
+WITNESS = "/run/witness"
+YEAR = 366 * 86400
+
+
+class Life:
+    """A guest whose lease is watched from inside and outside from now on."""
+
+    def __init__(self, guest: Qemu) -> None:
+        self.guest = guest
+        self.net = guest.net
+        guest.shell(f"nohup ip monitor address route >{WITNESS} 2>&1 &")
+        self.address = self.net.given() or ""
+        self.probe = self.net.probe(self.address)
+
+    def deleted(self) -> list[str]:
+        """What the guest's kernel has taken away: addresses and routes of IPv4."""
+        lines = self.guest.pull(WITNESS).decode().splitlines()
+        return [line for line in lines if line.startswith("Deleted") and "inet6" not in line and "fe80" not in line]
+
+    def updates(self) -> int:
+        """How often the kernel's lifetimes of the address were written."""
+        lines = self.guest.pull(WITNESS).decode().splitlines()
+        return len([line for line in lines if self.address in line and "inet " in line])
+
+    def lifetime(self) -> int:
+        """The seconds that the guest's kernel will keep the address."""
+        entry = json.loads(self.guest.shell(f"ip -4 -j addr show dev {LINK}"))[0]["addr_info"]
+        return int(next(info["valid_life_time"] for info in entry if info["local"] == self.address))
+
+    def lease_left(self) -> float:
+        """The seconds that are left of the lease, by the last ACK on the wire."""
+        ack = self.net.packets.received("ACK")[-1]
+        assert ack.lease_time is not None
+        return ack.at + ack.lease_time - boottime()
+
+    def wait_request(self, since: float, timeout: float) -> Seen:
+        """The first REQUEST after ``since`` that is answered by an ACK."""
+        request = self.net.packets.wire.wait_for(
+            lambda seen: seen.kind == "REQUEST" and seen.direction == "in", timeout, since=since
+        )
+        self.net.packets.wire.wait_for(lambda seen: seen.kind == "ACK" and seen.xid == request.xid, 10, since=since)
+        return request
+
+    def outcomes(self, *results: str) -> list[dict[str, Any]]:
+        """Holdfast's own record."""
+        lines = self.guest.shell(f"cat /var/lib/holdfast/{LINK}.outcomes.jsonl").splitlines()
+        found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        return [outcome for outcome in found if not results or outcome["result"] in results]
+
+    def main_pid(self) -> int:
+        """The agent's process."""
+        return int(self.guest.shell(f"systemctl show --property=MainPID --value holdfast@{LINK}.service"))
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass outside, while the guest's stands still: there is nothing to wait for."""
+        end = time.monotonic() + seconds
+        self.guest.wait(lambda: time.monotonic() >= end, seconds + 10, f"{seconds:g} s are over")
+
+    def assert_unharmed(self) -> None:
+        """No address and no route has gone, the agent is bound, and the address answers."""
+        assert self.deleted() == []
+        assert self.guest.addresses() == [self.address]
+        status = json.loads(self.guest.shell(f"holdfast status {LINK} --json"))[0]
+        assert status["state"] == "BOUND", status
+        self.guest.wait(lambda: self.probe.answering(self.address), 10, "the address answers")
+
+
+@contextmanager
+def living(**options: Any) -> Iterator[Life]:
+    """A guest with Holdfast, bound."""
+    with Qemu("bare", terms=TERMS, **options) as guest:
+        guest.wait_booted()
+        install(guest)
+        guest.run(["systemctl", "start", f"holdfast@{LINK}.service"], check=True)
+        guest.wait_address()
+        life = Life(guest)
+        guest.wait(lambda: life.outcomes("acquired"), 20, "the lease is recorded")
+        yield life
+        life.probe.finish()
+        print(guest.journal("--unit", f"holdfast@{LINK}.service")[-6000:])
+
+
+def test_clocks_kills_and_cables() -> None:
+    with living() as life:
+        guest = life.guest
+        started = boottime()
+        pid = life.main_pid()
+
+        # rule 44: a year forward, two back, one forward again
+        for seconds in (YEAR, -2 * YEAR, YEAR):
+            now = int(guest.shell("date +%s"))
+            guest.run(["date", "-s", f"@{now + seconds}"], check=True)
+            guest.wait(lambda: guest.run(["holdfast", "status", LINK]).returncode == 0, 20, "it answers")
+            life.assert_unharmed()
+        assert life.main_pid() == pid
+        assert abs(life.lifetime() - life.lease_left()) <= 2.5
+        assert life.outcomes("expired", "moved", "refused") == []
+
+        # rule 52, 47: killed, and back by systemd, with nothing taken away
+        guest.run(["systemctl", "kill", "--signal=KILL", f"holdfast@{LINK}.service"], check=True)
+        killed = boottime()
+        guest.wait(lambda: life.main_pid() not in {0, pid}, 30, "systemd has started it again")
+        life.wait_request(killed, 30)
+        guest.wait(lambda: guest.run(["holdfast", "status", LINK]).returncode == 0, 30, "it answers")
+        life.assert_unharmed()
+
+        # rule 51: stopped for good, and the address stays
+        guest.run(["systemctl", "stop", f"holdfast@{LINK}.service"], check=True)
+        assert guest.addresses() == [life.address]
+        stopped = boottime()
+        guest.run(["systemctl", "start", f"holdfast@{LINK}.service"], check=True)
+        life.wait_request(stopped, 30)
+        assert life.net.packets.sent("RELEASE", "DECLINE", "DISCOVER", since=started) == []
+        life.probe.finish()
+        assert life.probe.missed(life.address) == []
+
+        # rule 61: the card's carrier goes for a while, as in a live migration to another switch
+        guest.carrier(False)
+        guest.wait(lambda: "NO-CARRIER" in guest.shell(f"ip link show {LINK}"), 10, "no carrier")
+        assert guest.addresses() == [life.address]
+        plugged = boottime()
+        guest.carrier(True)
+        life.wait_request(plugged, 10)
+        assert guest.addresses() == [life.address]
+        assert [line for line in life.deleted() if "inet " in line] == []
+
+
+def test_pauses_and_sleep() -> None:
+    with living() as life:
+        guest = life.guest
+
+        # A pause beyond T1: the guest cannot know, and renews when its own clock says so, while the lease is valid.
+        updates = life.updates()
+        guest.pause()
+        life.sleep(TERMS.t1 or 0)
+        resumed = boottime()
+        guest.resume()
+        life.wait_request(resumed, 40)
+        guest.wait(lambda: life.updates() > updates, 10, "the kernel's lifetimes are written anew")
+        life.assert_unharmed()
+
+        # The same, and then somebody (NTP, a hypervisor's agent) sets the clock: now it knows, and asks at once.
+        guest.pause()
+        life.sleep(8)
+        guest.resume()
+        resumed = boottime()
+        guest.run(["date", "-s", f"@{int(time.time()) + 1}"], check=True)
+        life.wait_request(resumed, 10)
+        life.assert_unharmed()
+
+        # rule 45, 46: suspended to RAM past T1, and past what the kernel thought to have left of the lifetime
+        asleep = (TERMS.t1 or 0) + 5
+        guest.shell("nohup sh -c 'sleep 0.5; echo mem >/sys/power/state' >/dev/null 2>&1 &")
+        guest.qmp.wait_event("SUSPEND", timeout=30)
+        life.sleep(asleep)
+        woken = boottime()
+        guest.qmp.execute("system_wakeup")
+        guest.qmp.wait_event("WAKEUP", timeout=30)
+        request = life.wait_request(woken, 20)
+        guest.wait(lambda: life.lifetime() > TERMS.lease_time - 10, 10, "the lifetime is the new lease's")
+        life.assert_unharmed()
+        print(f"asleep {asleep} s; the first REQUEST {request.at - woken:.2f} s after the wake-up call")
+        assert life.outcomes("expired", "moved") == []
+        assert life.net.packets.sent("DISCOVER", "RELEASE", "DECLINE", since=resumed) == []
+
+
+def test_a_restored_snapshot_asks_at_once(tmp_path: Path) -> None:
+    with living(newer_kernel=True) as life:
+        guest = life.guest
+        guest.save(tmp_path / "memory")
+        restored = boottime()
+        guest.restore(tmp_path / "memory", generation=uuid.uuid4())
+        request = life.wait_request(restored, 10)
+        print(f"the first REQUEST {request.at - restored:.2f} s after QEMU was started anew")
+        life.assert_unharmed()
+        assert "virtual machine fork" in guest.shell("dmesg")
+        assert life.net.packets.sent("DISCOVER", "RELEASE", "DECLINE", since=restored) == []
