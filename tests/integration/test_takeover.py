@@ -6,11 +6,11 @@ the foreground (`holdfast run IFACE --takeover`).
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,7 @@ class Old(NamedTuple):
     asks_anew: int = 0
 
 
+DHCPCD = "option domain_name_servers, domain_name\noption classless_static_routes\npersistent\n"
 CLIENTS = {
     "dhclient": Old(("dhclient", CLIENT), {}),
     "dhclient -i": Old(("dhclient", "-i", "-lf", "/var/lib/dhcp/own.leases", "-pf", "/run/own.pid", CLIENT), {}),
@@ -41,8 +42,10 @@ CLIENTS = {
         {"/etc/dhcp/own.conf": 'send dhcp-client-identifier "a guest";\nsend vendor-class-identifier "lab";\n'},
     ),
     "dhcpcd": Old(("dhcpcd", "-4", CLIENT), {}),
-    "dhcpcd, clientid": Old(("dhcpcd", "-4", CLIENT), {"/etc/dhcpcd.conf": "clientid\npersistent\n"}),
-    "dhcpcd, its own id": Old(("dhcpcd", "-4", CLIENT), {"/etc/dhcpcd.conf": "clientid a-guest\nhostname guest\n"}),
+    "dhcpcd, clientid": Old(("dhcpcd", "-4", CLIENT), {"/etc/dhcpcd.conf": "clientid\n" + DHCPCD}),
+    "dhcpcd, its own id": Old(
+        ("dhcpcd", "-4", CLIENT), {"/etc/dhcpcd.conf": "clientid a-guest\nhostname guest\n" + DHCPCD},
+    ),
     # It knows no INIT-REBOOT: docs/decisions says what that costs.
     "udhcpc": Old(("udhcpc", "-b", "-i", CLIENT), {}, asks_anew=1),
     "udhcpc -C": Old(("udhcpc", "-C", "-b", "-x", "hostname:guest", f"-i{CLIENT}"), {}, asks_anew=1),
@@ -163,7 +166,7 @@ def test_twice(make_machine: MakeMachine) -> None:
         machine.wait(lambda: machine.tap.kinds()[-1] == "ACK" and machine.tap.kinds()[-4] == "DISCOVER", 10, "bound")
         machine.wait(lambda: not machine.inside("/run/holdfast/udhcpc-hf0.first").exists(), 10, "its script was called")
     assert machine.flaws() == []
-    assert [line for line in machine.processes().values() if "udhcpc" in line] == [
+    assert [line for line in machine.processes().values() if line.startswith("udhcpc")] == [
         f"udhcpc -b -i {CLIENT} -s /run/holdfast/udhcpc-{CLIENT}.script -r {ADDRESS}"
     ]
 
@@ -259,35 +262,53 @@ def test_confirmed_in_time(make_machine: MakeMachine) -> None:
     assert machine.flaws() == []
 
 
-@pytest.mark.parametrize("phase", ["OWNING", "STOPPING", "ADOPTING", "PROVEN", "CONFIRMED"])
+#: Ends its own process, as the kernel would, when the journal has come to a phase ("!": just before it is written).
+_DYING = """
+import os, sys
+from holdfast.takeover.journal import JournalFile
+save, at = JournalFile.save, sys.argv.pop(1)
+def dying(self, journal):
+    if at == "!" + journal.phase.name:
+        os.kill(os.getpid(), 9)
+    save(self, journal)
+    if at == journal.phase.name:
+        os.kill(os.getpid(), 9)
+JournalFile.save = dying
+from holdfast.cli import main
+sys.exit(main())
+"""
+PHASES = ("PLANNED", "OWNING", "STOPPING", "ADOPTING", "PROVEN", "CONFIRMING", "CONFIRMED")
+
+
+@pytest.mark.parametrize("phase", [*PHASES, "!ADOPTING", "!PROVEN", "!CONFIRMED"])
 def test_killed_on_the_way(make_machine: MakeMachine, phase: str) -> None:
-    """SIGKILL to everything of the take-over at some step; the next hand-back, as the dead-man does it, converges."""
+    """rule 52: SIGKILL to the take-over at any step; the next hand-back, as the dead-man does it, converges."""
     machine = make_machine("dhclient")
     routes = machine.routes()
     journal = machine.inside("/var/lib/holdfast/takeover/hf0.json")
     machine.watch()
 
-    run = take(machine)
-    machine.wait(lambda: reached(journal, phase) or run.poll() is not None, 30, phase)
-    for pid, line in machine.processes().items():
-        if "holdfast" in line and "handback" not in line:
-            os.kill(pid, signal.SIGKILL)
-    machine.wait(lambda: run.poll() is not None, 10, "killed")
-    machine.holdfast("handback", CLIENT)
+    run = machine.start(sys.executable, "-c", _DYING, phase, "run", CLIENT, "--takeover",
+                        environment=machine.environment)
+    machine.wait(lambda: run.poll() is not None or dead_child(machine, run), 30, "killed")
+    if phase != "CONFIRMED" and run.poll() is None:  # the agent is left alone
+        assert machine.runs("holdfast.runtime")
+    machine.holdfast("handback", CLIENT, *(["--unconfirmed"] if phase != "CONFIRMED" else []))
 
-    machine.wait(lambda: machine.runs("dhclient", CLIENT), 10, "dhclient runs")
+    machine.wait(lambda: sum(line.startswith("dhclient") for line in machine.processes().values()) == 1, 10,
+                 "one dhclient runs, a daemon by now")
     assert sorted(machine.routes()) == sorted(routes)
     assert not machine.runs("time.sleep", "handback"), "the dead-man is gone"
+    assert not machine.runs("holdfast.runtime"), "the agent is gone"
     assert not journal.exists()
     assert machine.flaws() == []
     assert "DISCOVER" not in machine.tap.kinds(machine.since)
 
 
-def reached(journal: Path, phase: str) -> bool:
-    try:
-        return str(json.loads(journal.read_text())["phase"]) >= phase if phase == "" else phase in journal.read_text()
-    except (OSError, ValueError):
-        return False
+def dead_child(machine: Machine, run: subprocess.Popen[bytes]) -> bool:
+    """The process that proves has gone, and the agent that it came from is still there."""
+    lines = list(machine.processes().values())
+    return any("holdfast.runtime" in line for line in lines) and not any("JournalFile" in line for line in lines)
 
 
 def test_a_second_call_converges(make_machine: MakeMachine) -> None:

@@ -43,7 +43,7 @@ KINDS = {1: "DISCOVER", 2: "OFFER", 3: "REQUEST", 4: "DECLINE", 5: "ACK", 6: "NA
 class _Empty(Peer):
     """A machine on which nothing runs yet, with every client that is only unpacked laid under it."""
 
-    def argv(self, iface: str) -> tuple[list[str], list[str]]:  # noqa: ARG002
+    def argv(self, iface: str) -> tuple[list[str], list[str]]:
         programs = [find(name) for name in ("dhclient", "dhcpcd", "udhcpc")]
         roots = {str(root) for program in programs if program and (root := unpacked(program))}
         return ["/bin/sleep", "infinity"], sorted(roots)
@@ -141,7 +141,8 @@ class Machine:
         for command in ("ip addr add 198.51.100.1/24 dev far0", "ip link set far0 up",
                         f"ip route add {VIRTUAL} dev {BRIDGE}"):
             self.site.on_server(*command.split())
-        for command in (f"ip addr add {FAR}/24 dev eth0", "ip link set eth0 up", "ip route add default via 198.51.100.1"):
+        for command in (f"ip addr add {FAR}/24 dev eth0", "ip link set eth0 up",
+                        "ip route add default via 198.51.100.1"):
             self.far.output(command.split())
         self.site.server.sysctl("net/ipv4/ip_forward", 1)
 
@@ -150,7 +151,8 @@ class Machine:
     def _enter(self, command: tuple[str, ...], environment: dict[str, str] | None) -> list[str]:
         pid = self._running._init()
         words = [f"{key}={value}" for key, value in {**SURROUNDINGS, **(environment or {})}.items()]
-        return ["nsenter", f"--target={pid}", "--mount", "--uts", "--pid", "--net", "--wd=/run", "env", "-i", *words, *command]
+        enter = ["nsenter", f"--target={pid}", "--mount", "--uts", "--pid", "--net", "--wd=/run"]
+        return [*enter, "env", "-i", *words, *command]
 
     def start(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a program on the guest; what it says goes to the machine's log."""
@@ -255,8 +257,8 @@ class Machine:
 
     def flaws(self) -> list[str]:
         """Everything that the network noticed since ``watch``; ends the probing."""
+        wait_until(lambda: self.asked() > 40, 10, "the probes have asked")
         missed = self.missed()
-        assert self.asked() > 20, "the probes have not asked anything"
         found = [f"RTM_DELADDR {address}" for address in self.lost()]
         found += [f"{missed} of {self.asked()} questions went unanswered"] if missed else []
         found += [said.kind for said in self.tap.asked(self.since) if said.kind not in ("REQUEST", "DISCOVER")]

@@ -231,6 +231,8 @@ def _route_message(route: Route, ifindex: int) -> Any:
         attributes.append(("RTA_PRIORITY", route.metric))
     if route.source is not None:
         attributes.append(("RTA_PREFSRC", str(route.source)))
+    if route.mtu:
+        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", route.mtu)]}))
     # The scope counts when deleting, too: no gateway stands for any there, and "any scope" would let the
     # request for an on-link route find one through a gateway.
     scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
@@ -254,12 +256,14 @@ def _read_route(data: bytes, ifindex: int) -> Route | None:
     if message.get_attr("RTA_OIF") != ifindex or message.get_attr("RTA_VIA") is not None:
         return None
     gateway, source = message.get_attr("RTA_GATEWAY"), message.get_attr("RTA_PREFSRC")
+    metrics = message.get_attr("RTA_METRICS")
     return Route(
         destination=IPv4Network((message.get_attr("RTA_DST") or 0, message["dst_len"])),
         gateway=IPv4Address(gateway) if gateway else None,
         metric=message.get_attr("RTA_PRIORITY") or 0,
         source=IPv4Address(source) if source else None,
         protocol=message["proto"],
+        mtu=(metrics.get_attr("RTAX_MTU") or 0) if metrics is not None else 0,
     )
 
 

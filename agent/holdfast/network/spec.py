@@ -53,7 +53,8 @@ class Route:
     """One route over our interface, in table main. ``gateway`` None is on-link (scope link).
 
     ``source`` is the preferred source address; on ours it is the lease's address, and that is what
-    makes the kernel take the route away together with the address.
+    makes the kernel take the route away together with the address. ``mtu`` is the route's own, 0 for none: dhcpcd
+    sets it so, and what it left is put back with it.
     """
 
     destination: IPv4Network
@@ -61,6 +62,7 @@ class Route:
     metric: int
     source: IPv4Address | None
     protocol: int = RTPROT_DHCP
+    mtu: int = 0
 
     @property
     def onlink(self) -> bool:

@@ -163,8 +163,11 @@ def _client_id(host: Host, ifname: str) -> bytes | None:
     """Option 61 by the configuration; None for what is better heard on the wire."""
     lines = [line.split("#")[0].split() for line in host.text(CONFIGURATION).splitlines()]
     heads = [line[0] for line in lines if line]
-    # An interface's own lines, a vendor class, a name: what it sends is then heard instead of worked out.
+    # An interface's own lines, a class, a name: what it sends is then heard instead of worked out. Without
+    # "vendorclassid" it sends a class of its own, and with the bare word none.
     if {"interface", "ssid", "profile", "iaid", "ia_na", "hostname", "fqdn", "anonymous"} & set(heads):
+        return None
+    if "vendorclassid" not in heads:
         return None
     if any(line for line in lines if line and line[0] in ("clientid", "duid", "vendorclassid") and len(line) > 1):
         return None
