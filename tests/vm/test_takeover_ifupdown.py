@@ -1,74 +1,42 @@
-"""ifupdown with dhclient taken over and handed back, on a booted machine."""
+"""ifupdown taken over and handed back, on a booted machine: with dhclient, udhcpc and dhcpcd."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from tests.support.guests import SERVER, Nspawn, Terms
-from tests.support.guests.handover import Handover
-from tests.support.guests.variants import LINK
+from tests.support.guests import File, Guest
+from tests.support.guests.handover import FLOWS, Former, there_and_back
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
-#: The old client's first renewal comes soon after a hand-back.
-TERMS = Terms(lease_time=120, t1=15, t2=100)
+
+#: ifup takes the first that can be executed of dhclient, udhcpc and dhcpcd; and resolvconf is systemd-resolved's here,
+#: which does not run.
+NOT_HERE = File("", 0o644)
+#: A container's /proc/sys is read-only, and dhcpcd gives up when it cannot set its interface's.
+WRITABLE = File(
+    "[Service]\nExecStartPre=/bin/sh -c 'mount --bind /proc/sys/net /proc/sys/net && "
+    "mount -o remount,bind,rw /proc/sys/net'\n"
+)
 
 
-
-def dhclient(guest: Nspawn) -> str:
-    """Its command line, "" when none runs."""
-    return guest.run(["pgrep", "--full", "--list-full", "^[^ ]*dhclient "]).stdout
-
-
-def test_there_and_back_without_anybody_noticing() -> None:
-    with Nspawn("ifupdown", terms=TERMS) as guest:
-        assert guest.wait_booted() == "running"
-        with Handover(guest) as handover:
-            handover.command("takeover", LINK)
-            assert not dhclient(guest)
-            handover.assert_holdfast_serves()
-            guest.wait(lambda: SERVER in handover.names_work(), 10, "the name server is known")
-            guest.run(["systemctl", "restart", "networking.service"], check=True)  # ifdown -a, then ifup -a
-            assert not dhclient(guest)
-            handover.command("handback", LINK)
-            guest.wait(lambda: dhclient(guest), 20, "dhclient runs")
-            guest.wait(lambda: SERVER in handover.names_work(), 10, "the name server is known")
-            handover.wait_renewal()
-            handover.assert_nobody_noticed()
-            handover.assert_holdfast_is_gone()
+def runs(guest: Guest) -> bool:
+    """One of its clients runs."""
+    return guest.run(["pgrep", "dhclient|udhcpc|dhcpcd"]).stdout != ""
 
 
-def test_every_boot_has_one_client() -> None:
-    with Nspawn("ifupdown", terms=TERMS) as guest:
-        guest.wait_booted()
-        with Handover(guest) as handover:
-            handover.holdfast("takeover", LINK)
-        began = handover.reboot()
-        assert guest.wait_booted() == "running"
-        handover.assert_holdfast_serves()
-        assert not dhclient(guest)
-        assert guest.addresses() == [handover.address]
-        handover.assert_no_discover(since=began)
-        guest.run(["systemctl", "start", "network-online.target"], timeout=30, check=True)
-        handover.holdfast("handback", LINK)
-        handover.assert_holdfast_is_gone()
-        assert dhclient(guest)
-        handover.reboot()
-        assert guest.wait_booted() == "running"
-        assert guest.wait_address() == handover.address
-        assert dhclient(guest)
-        handover.assert_holdfast_is_gone()
+FORMER = Former("ifupdown", runs, disturb="systemctl restart networking.service")  # ifdown -a, then ifup -a
 
 
-def test_a_boot_before_the_confirmation_is_the_old_clients() -> None:
-    with Nspawn("ifupdown", terms=TERMS) as guest:
-        guest.wait_booted()
-        with Handover(guest) as handover:
-            handover.holdfast("takeover", LINK, "--confirm-within", "300")
-            assert not dhclient(guest)
-        handover.reboot()
-        assert guest.wait_booted() == "running"
-        assert guest.wait_address() == handover.address
-        assert dhclient(guest)
-        assert guest.run(["systemctl", "is-active", f"holdfast@{LINK}.service"]).stdout.strip() == "inactive"
-        handover.holdfast("takeover", LINK)  # and what the former one left is no obstacle
-        handover.assert_holdfast_serves()
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_ifupdown_with_dhclient(flow: Callable[[Former], None]) -> None:
+    flow(FORMER)
+
+
+@pytest.mark.parametrize("client", ["udhcpc", "dhcpcd"])
+def test_ifupdown_with_other_clients(client: str) -> None:
+    absent = ("dhclient", "resolvconf") if client == "udhcpc" else ("dhclient", "resolvconf", "udhcpc")
+    files = {f"/sbin/{program}": NOT_HERE for program in absent}
+    files["/etc/systemd/system/networking.service.d/10-container.conf"] = WRITABLE
+    there_and_back(FORMER._replace(files=files, discovers=client == "udhcpc"))

@@ -2,18 +2,23 @@
 
 Asked 20 times a second from the server: the lease's address, an address as keepalived puts it (a /32) and one more in
 the lease's own subnet. Watched in the guest's kernel: every address and route. Read on the cable: every DHCP message.
+
+``FLOWS`` are the stories that must go well with every former client; a ``Former`` says how they differ.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple
 
+from tests.support.guests.files import File, Link
 from tests.support.guests.guest import Guest
 from tests.support.guests.install import install
-from tests.support.guests.net import GuestProbe, client_id
-from tests.support.guests.variants import LINK
+from tests.support.guests.net import SERVER, GuestProbe, Terms, client_id
+from tests.support.guests.nspawn import Nspawn
+from tests.support.guests.variants import LINK, Variant
 from tests.support.monitor import boottime
 from tests.support.site import BRIDGE
 
@@ -23,6 +28,24 @@ VIRTUAL = "203.0.113.9"
 NEIGHBOUR = "10.77.0.200"  # outside of the server's pool
 FOREIGN_ROUTE = "198.51.100.0/24"
 UNIT = f"holdfast@{LINK}.service"
+#: The old client's first renewal comes soon after a hand-back.
+TERMS = Terms(lease_time=120, t1=15, t2=100)
+
+
+class Former(NamedTuple):
+    """A client before Holdfast. ``serves``: does it have the link now. ``disturb``: what an administrator or an upgrade
+    does to it while the link is Holdfast's, as a shell script. ``files``: beside the variant's. ``discovers``: it has
+    no way to begin but DISCOVER."""
+
+    variant: Variant
+    serves: Callable[[Guest], bool]
+    disturb: str
+    files: Mapping[str, File | Link] = {}
+    discovers: bool = False
+
+    def boot(self) -> Guest:
+        """A guest of it; use it as a context manager."""
+        return Nspawn(self.variant, terms=TERMS, files=self.files)
 
 
 class Measured(NamedTuple):
@@ -83,9 +106,9 @@ class Handover:
         self.measured.append(Measured(what, ended - began, tuple(kinds), missed))
         return said
 
-    def assert_nobody_noticed(self) -> None:
-        """From ``with`` to now: no address or foreign route went, no probe was missed, nobody said DISCOVER or
-        RELEASE, and the client-id was the same all the time."""
+    def assert_nobody_noticed(self, kinds: frozenset[str] = frozenset({"REQUEST"})) -> None:
+        """From ``with`` to now: no address or foreign route went, no probe was missed, the guest said nothing but
+        ``kinds``, and the client-id was the same all the time."""
         self.probe.finish()
         self.watch.settle()
         mine = {f"{self.address}/24", f"{NEIGHBOUR}/24", f"{VIRTUAL}/32"}
@@ -95,7 +118,7 @@ class Handover:
         for address in self.probe.addresses:
             assert self.probe.missed(address) == [], f"{address} was away"
         said = self.net.packets.sent(since=self.began)
-        assert {seen.kind for seen in said} <= {"REQUEST"}
+        assert {seen.kind for seen in said} <= kinds
         assert {client_id(seen) for seen in said} <= {self.client_id}  # rule 8
         assert self.guest.addresses().count(self.address) == 1
         assert self.net.given() == self.address
@@ -156,3 +179,80 @@ class Handover:
         ):
             self.guest.shell(command)
         self.net.on_server("ip", "route", "replace", VIRTUAL, "dev", BRIDGE)
+
+
+def there_and_back(former: Former) -> None:
+    """Nobody notices, in either direction."""
+    with former.boot() as guest:
+        assert guest.wait_booted() == "running"
+        with Handover(guest) as handover:
+            planned = handover.holdfast("takeover", LINK, "--dry-run")
+            assert handover.address in planned
+            assert former.serves(guest)
+            handover.command("takeover", LINK)
+            assert not former.serves(guest)
+            handover.assert_holdfast_serves()
+            guest.wait(lambda: SERVER in handover.names_work(), 15, "the name server is known")
+            guest.shell(former.disturb)
+            assert not former.serves(guest)
+            handover.command("handback", LINK)
+            guest.wait(lambda: former.serves(guest), 20, "the former client has the link")
+            guest.wait(lambda: SERVER in handover.names_work(), 15, "the name server is known")
+            handover.wait_renewal()
+            handover.assert_nobody_noticed(frozenset({"REQUEST", "DISCOVER"} if former.discovers else {"REQUEST"}))
+            handover.assert_holdfast_is_gone()
+
+
+def every_boot(former: Former) -> None:
+    """After the confirmation every boot is Holdfast's, after the hand-back every boot is the former client's."""
+    with former.boot() as guest:
+        guest.wait_booted()
+        with Handover(guest) as handover:
+            handover.holdfast("takeover", LINK)
+        began = handover.reboot()
+        assert guest.wait_booted() == "running"
+        handover.assert_holdfast_serves()
+        assert not former.serves(guest)
+        assert guest.addresses() == [handover.address]
+        handover.assert_no_discover(since=began)
+        guest.run(["systemctl", "start", "network-online.target"], timeout=30, check=True)  # nobody waits in vain
+        handover.holdfast("handback", LINK)
+        handover.assert_holdfast_is_gone()
+        handover.reboot()
+        assert guest.wait_booted() == "running"
+        assert guest.wait_address() == handover.address
+        guest.wait(lambda: former.serves(guest), 20, "the former client has the link")
+        handover.assert_holdfast_is_gone()
+
+
+def boot_before_the_confirmation(former: Former) -> None:
+    """A boot in between is the former client's, and no obstacle for the next try."""
+    with former.boot() as guest:
+        guest.wait_booted()
+        with Handover(guest) as handover:
+            handover.holdfast("takeover", LINK, "--confirm-within", "300")
+            assert not former.serves(guest)
+        handover.reboot()
+        assert guest.wait_booted() == "running"
+        assert guest.wait_address() == handover.address
+        guest.wait(lambda: former.serves(guest), 20, "the former client has the link")
+        assert guest.run(["systemctl", "is-active", UNIT]).stdout.strip() == "inactive"
+        handover.holdfast("takeover", LINK)
+        handover.assert_holdfast_serves()
+
+
+def nobody_confirms(former: Former) -> None:
+    """An ssh session that is lost: the dead-man hands back by itself, and nobody notices that either."""
+    with former.boot() as guest:
+        guest.wait_booted()
+        with Handover(guest) as handover:
+            handover.holdfast("takeover", LINK, "--confirm-within", "5")
+            assert not former.serves(guest)
+            guest.wait(lambda: former.serves(guest), 40, "the former client has the link", pause=0.2)
+            handover.wait_renewal()
+            assert former.serves(guest)  # it outlived the dead-man's unit
+            handover.assert_nobody_noticed()
+            handover.assert_holdfast_is_gone()
+
+
+FLOWS = (there_and_back, every_boot, boot_before_the_confirmation, nobody_confirms)
