@@ -24,6 +24,8 @@ from holdfast.takeover.plan import Place, Plan
 from holdfast.takeover.state import Journal, Phase
 
 Say = Callable[[str], None]
+#: A daemon forks twice; more is somebody who starts it again.
+STOPS_MAX = 3
 
 
 class Takeover:
@@ -100,11 +102,23 @@ class Takeover:
             changes.apply(host, journal, ownership.volatile)
             journal = self._enter(journal, Phase.STOPPING)
             say(f"stopping {plan.found.name} (pid {', '.join(map(str, plan.found.pids))})")
-            plan.adapter.stop(host, plan.found)
+            self._stop(plan)
             journal = self._enter(journal, Phase.ADOPTING)
             assert plan.ours is not None
             adopt.write(host, self._place.state_dir, plan.place.ifname, plan.ours, plan.lease.client_id or b"")
         return journal
+
+    def _stop(self, plan: Plan) -> None:
+        """Also what the client has just forked, when it was found on its way to becoming a daemon."""
+        found = plan.found
+        for _ in range(STOPS_MAX):
+            plan.adapter.stop(self._host, found)
+            left = plan.adapter.find(self._host, plan.place.ifname)
+            if left is None or set(left.pids) <= set(found.pids):
+                return
+            found = left
+        raise TakeoverError(f"{found.name} comes back as often as it is stopped ({found.evidence}): something "
+                            "restarts it. Stop that first")
 
     def _prove(self, plan: Plan, journal: Journal, agent: Agent) -> Journal:
         """The agent serves the address, and its server says so."""
