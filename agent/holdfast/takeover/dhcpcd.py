@@ -24,6 +24,7 @@ from holdfast.wire import options as opt
 CONFIGURATION = "/etc/dhcpcd.conf"
 FOLDER = "/var/lib/dhcpcd"
 DUID_FILES = (f"{FOLDER}/duid", "/etc/dhcpcd.duid")
+STOP_PATIENCE = 5.0
 #: Processes of a dhcpcd that separates privileges; the one that speaks DHCP has no such name.
 _HELPER = re.compile(r"dhcpcd: \[(privileged|network|control|BPF)")
 _MANAGER = re.compile(r"dhcpcd: \[(manager|master)\]")
@@ -49,7 +50,7 @@ class Dhcpcd:
         pids = (main.pid, *(pid for pid in group if pid != main.pid))
         found = clients.found(
             host, self.name, self.name, ifname, main, f"pid {main.pid}: {' '.join(main.argv)}", pids=pids,
-            facts={"manages": "all" if _manages(main) else ""},
+            facts={"manages": "all" if _manages(main) else "", "group": str(main.group)},
         )
         return _with_command_line(found)
 
@@ -84,7 +85,17 @@ class Dhcpcd:
         return Ownership((*owned.volatile, *raw.kernel_router_advertisements(host, found.ifname)), persistent)
 
     def stop(self, host: Host, found: Found) -> None:
+        """The whole group, and what it forked in the meantime."""
         clients.stop(host, found)
+
+        def emptied() -> bool:
+            left = [each.pid for each in host.processes()
+                    if each.comm == "dhcpcd" and str(each.group) == found.facts.get("group")]
+            host.kill(left)
+            return not left
+
+        if not host.wait(emptied, STOP_PATIENCE):
+            raise TakeoverError(f"dhcpcd on {found.ifname} still forks {STOP_PATIENCE:g} s after SIGKILL")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         write_lease(host, found.ifname, lease_now)
