@@ -46,7 +46,9 @@ class Dhcpcd:
             told = ", ".join(str(process.pid) for process in serving)
             raise TakeoverError(f"two dhcpcds serve {ifname} (pids {told}); end one of them with kill -9")
         main = serving[0]
-        group = [each.pid for each in host.processes() if each.comm == "dhcpcd" and each.group == main.group]
+        # A parent is the launcher, which waits for the daemon to be bound.
+        group = [each.pid for each in host.processes()
+                 if each.comm == "dhcpcd" and (each.group == main.group or each.pid == main.ppid)]
         pids = (main.pid, *(pid for pid in group if pid != main.pid))
         found = clients.found(
             host, self.name, self.name, ifname, main, f"pid {main.pid}: {' '.join(main.argv)}", pids=pids,
