@@ -94,11 +94,13 @@ def _lease_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
     lease = facts.lease
     to_wall = facts.wall - facts.now
     yield ("holdfast_lease_valid", "gauge", "1 while a valid lease is in use, when this was written.",
-           [({}, int(lease is not None and lease.valid(facts.now)))])
+           [({}, int(lease is not None and not lease.ended(facts.now)))])
+    yield ("holdfast_address_held", "gauge", "1 while the address of an ended lease is held (on_expiry = \"hold\").",
+           [({}, int(lease is not None and lease.ended_at is not None and lease.valid(facts.now)))])
     if lease is None:
         return
     yield ("holdfast_lease_expiry_timestamp_seconds", "gauge", "When the lease ends.",
-           [({}, lease.expires_at + to_wall)])
+           [({}, (lease.expires_at if lease.ended_at is None else lease.ended_at) + to_wall)])
     yield ("holdfast_lease_renewal_timestamp_seconds", "gauge", "T1: when its renewal is due.",
            [({}, lease.t1_at + to_wall)])
     yield ("holdfast_lease_duration_seconds", "gauge", "How long the server gave it for.",

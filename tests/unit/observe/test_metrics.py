@@ -68,6 +68,16 @@ def test_without_a_lease_nothing_is_claimed_about_it() -> None:
     assert not any("expiry" in name or "last" in name for name in samples)
 
 
+def test_an_address_that_is_held_is_no_lease() -> None:
+    # rules 40, 75
+    held = LEASE._replace(ended_at=FACTS.now - 10.0, expires_at=FACTS.now + 20.0)
+    samples = _samples(FACTS._replace(lease=held))
+    assert samples['holdfast_lease_valid{interface="eth0"}'] == "0"
+    assert samples['holdfast_address_held{interface="eth0"}'] == "1"
+    assert float(samples['holdfast_lease_expiry_timestamp_seconds{interface="eth0"}']) == FACTS.wall - 10.0
+    assert _samples(FACTS)['holdfast_address_held{interface="eth0"}'] == "0"
+
+
 def test_a_lease_without_end_and_an_outcome_without_answer() -> None:
     endless = LEASE._replace(t1_at=inf, expires_at=inf, lease_time=inf)
     samples = _samples(FACTS._replace(lease=endless, last=LAST._replace(latency=None)))
