@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests"
 TERMS = Terms(lease_time=600)
 #: A container's interface has no permanent hardware address, by which cloud-init's own choice would match.
 BY_NAME = f"version: 2\nethernets:\n  {LINK}:\n    dhcp4: true\n"
+#: pip wants HTTPS; in a namespace without names there are no certificates.
+TRUST = {"/etc/pip.conf": File("[global]\ntrusted-host = 10.77.0.1\n")}
 #: The guests' tree has no ssh, and a list of its keys that cloud-init 22.4 finds too short.
 HARMLESS = re.compile(r"SSH service 'ssh' is not installed|Invalid cloud-config provided")
 
@@ -127,7 +129,7 @@ CELLS = [
 @pytest.mark.parametrize(("name", "variant"), [*CELLS, ("user-data-package-url.yaml", "networkd")])
 def test_first_boot(name: str, variant: Variant, distribution: Distribution, tmp_path: Path) -> None:
     seed = {"user-data": snippet(name, distribution, tmp_path), "network-config": BY_NAME}
-    with Nspawn(variant, seed=seed, terms=TERMS) as guest:
+    with Nspawn(variant, seed=seed, terms=TERMS, files=TRUST) as guest:
         guest.net.serve_http(tmp_path)
         boot = FirstBoot(guest)
         events = guest.net.watch()
