@@ -24,9 +24,11 @@ from holdfast.wire import options as opt
 CONFIGURATION = "/etc/dhcpcd.conf"
 FOLDER = "/var/lib/dhcpcd"
 DUID_FILES = (f"{FOLDER}/duid", "/etc/dhcpcd.duid")
-STOP_PATIENCE = 5.0
+STOP_PATIENCE, BIND_PATIENCE = 5.0, 5.0
 #: Processes of a dhcpcd that separates privileges; the one that speaks DHCP has no such name.
-_HELPER = re.compile(r"dhcpcd: \[(privileged|network|control|BPF)")
+_HELPER = re.compile(r"dhcpcd: \[(privileged|network|control|BPF|launcher)")
+#: The one that was started, until the daemon is bound.
+_LAUNCHER = "dhcpcd: [launcher]"
 _MANAGER = re.compile(r"dhcpcd: \[(manager|master)\]")
 
 
@@ -46,9 +48,7 @@ class Dhcpcd:
             told = ", ".join(str(process.pid) for process in serving)
             raise TakeoverError(f"two dhcpcds serve {ifname} (pids {told}); end one of them with kill -9")
         main = serving[0]
-        # A parent is the launcher, which waits for the daemon to be bound.
-        group = [each.pid for each in host.processes()
-                 if each.comm == "dhcpcd" and (each.group == main.group or each.pid == main.ppid)]
+        group = [each.pid for each in host.processes() if each.comm == "dhcpcd" and each.group == main.group]
         pids = (main.pid, *(pid for pid in group if pid != main.pid))
         found = clients.found(
             host, self.name, self.name, ifname, main, f"pid {main.pid}: {' '.join(main.argv)}", pids=pids,
@@ -91,8 +91,9 @@ class Dhcpcd:
         clients.stop(host, found)
 
         def emptied() -> bool:
-            left = [each.pid for each in host.processes()
-                    if each.comm == "dhcpcd" and str(each.group) == found.facts.get("group")]
+            every = [each for each in host.processes() if each.comm == "dhcpcd"]
+            orphans = all(_launches(each) for each in every)  # one whose daemon is gone waits for ever
+            left = [each.pid for each in every if orphans or str(each.group) == found.facts.get("group")]
             host.kill(left)
             return not left
 
@@ -102,10 +103,16 @@ class Dhcpcd:
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         write_lease(host, found.ifname, lease_now)
         clients.start_again(host, found)
+        # It is a daemon when it is bound; without a server that takes longer than anybody should wait here.
+        host.wait(lambda: not any(map(_launches, host.processes())), BIND_PATIENCE)
 
 
 def _helper(process: Process) -> bool:
     return _HELPER.match(" ".join(process.argv)) is not None
+
+
+def _launches(process: Process) -> bool:
+    return " ".join(process.argv).startswith(_LAUNCHER)
 
 
 def _manages(process: Process) -> bool:
