@@ -62,7 +62,7 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
                    '[agent]\nmetrics_dir = "/run/holdfast/metrics"\ncontrol_group = "adm"\n')
         guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nSupplementaryGroups=adm\nWatchdogSec=2\n")
         guest.shell("install --directory --owner=holdfast /run/holdfast/metrics && systemctl daemon-reload && "
-                    "useradd --groups adm operator && touch /var/tmp/before")
+                    "useradd --groups adm watcher && touch /var/tmp/before")
         address = serving(guest)
         pid = guest.shell("systemctl show --value --property MainPID $1", UNIT).strip()
         told = guest.shell("cat /proc/$1/status", pid)
@@ -77,7 +77,7 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         assert hook_said(guest) == "holdfast CapEff: 0000000000003400 tmp no-etc"
         assert address in guest.shell("cat /var/lib/holdfast/told")
         assert "holdfast_lease_valid" in guest.shell("cat /run/holdfast/metrics/*.prom")
-        assert '"BOUND"' in guest.shell("runuser -u operator -- holdfast status --json")
+        assert '"BOUND"' in guest.shell("runuser -u watcher -- holdfast status --json")
         assert f'"address": "{address}"' in guest.shell("journalctl --output=json-pretty SYSLOG_IDENTIFIER=holdfast"
                                                         " | sed -n 's/DHCP_ADDRESS/address/; s/ :/:/p'")
         assert "The lease lasts 120" in guest.shell("journalctl --catalog --unit=$1", UNIT)
