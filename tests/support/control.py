@@ -52,6 +52,8 @@ class FakeClient:
         self.listeners: list[Callable[[Outcome], None]] = []
         self.on_submit: Callable[[], None] = self.record
         self.online, self.awaited = True, True
+        self.yielded, self.rival = False, None
+        self.yield_error: OSError | None = None
         self.online_listeners: list[Callable[[], None]] = []
 
     def snapshot(self) -> Snapshot:
@@ -68,6 +70,11 @@ class FakeClient:
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
         self.online_listeners.append(callback)
         return lambda: self.online_listeners.remove(callback)
+
+    def yield_interface(self, yielded: bool) -> None:
+        if self.yield_error is not None:
+            raise self.yield_error
+        self.yielded = yielded
 
     def keep_nothing(self) -> None:
         self.keeps_nothing = True

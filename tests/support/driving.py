@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+import weakref
 from collections.abc import Callable, Hashable
 from ipaddress import IPv4Address
 from math import inf
@@ -24,6 +26,7 @@ from holdfast.runtime.configuring import Tools
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.ports import Parts, Remembered
 from holdfast.runtime.sockets import Batch, Listener
+from holdfast.runtime.yielding import YieldFile
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
@@ -113,6 +116,9 @@ class Notes:
 
     def noticed(self, action: act.Noticed) -> None:
         self.notices.append(action)
+
+    def fight(self, rival: str, losses: int, seconds: float) -> None:
+        self.lines.append(f"fight with {rival}: {losses} times")
 
     def keep_nothing(self) -> None:
         self.keeps_nothing = True
@@ -256,6 +262,8 @@ class Host:
         self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
         self.addresses_on_link: set[IPv4Address] = set()
+        self._folder = tempfile.TemporaryDirectory(prefix="hf-host")
+        weakref.finalize(self, self._folder.cleanup)
         self.driver = Driver("eth0", self.loop, self.notes, self._parts())
 
     def _parts(self) -> Parts:
@@ -269,6 +277,8 @@ class Host:
             client=self._make_client,
             tools=Tools(spec_from_lease, self._make_kernel, lambda: self.resolver),
             port_holder=lambda: "dhclient (pid 42)",
+            rivals=lambda: "dhclient (pid 42)",
+            yield_file=YieldFile(self._folder.name, "eth0"),
         )
 
     def find(self, name: str) -> Link:

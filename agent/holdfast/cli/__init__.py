@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from keyword import iskeyword
 
 import click
 
@@ -12,7 +13,7 @@ from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
 COMMANDS = (
     "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
-    "clean", "config", "doctor", "lab", "simulate",
+    "yield", "clean", "config", "doctor", "lab", "simulate",
 )
 
 
@@ -21,7 +22,8 @@ _HELP_INSTEAD: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "N
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are ``holdfast.cli.commands.<name>.command``, a hyphen being an underscore there."""
+    """A group whose commands are ``holdfast.cli.commands.<name>.command``, a hyphen being an
+    underscore there, and ``yield`` ``yield_``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order of use, not of the alphabet."""
@@ -31,7 +33,8 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"holdfast.cli.commands.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_") + ("_" if iskeyword(cmd_name) else "")
+        module = importlib.import_module(f"holdfast.cli.commands.{name}")
         command: click.Command = module.command
         return command
 

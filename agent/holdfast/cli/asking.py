@@ -93,6 +93,8 @@ def _result(message: object, path: str) -> dict[str, Any]:
         raise CliError(NO_AGENT, f"the agent at {path} does not serve {name}")
     if short == "NotBound":
         raise CliError(FAILED, f"{name} has no lease to release")
+    if short == "CannotRemember":
+        raise CliError(FAILED, f"{name}: that cannot be remembered ({parameters.get('reason')}); nothing was changed")
     if short == "LinkMissing":
         raise CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
     if short == "NoOutcome":

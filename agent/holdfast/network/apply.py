@@ -7,6 +7,7 @@ be added, nothing is removed; the error is told, and trying again does the rest.
 from __future__ import annotations
 
 import errno
+from math import inf
 from typing import Protocol
 
 from holdfast.network import KernelError
@@ -22,6 +23,7 @@ from holdfast.network.plan import (
     plan,
     plan_adoption,
     plan_removal,
+    wanted_address,
 )
 from holdfast.network.spec import NetworkSpec, Route
 
@@ -63,6 +65,15 @@ def apply(port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: flo
     if absent:
         raise KernelError(f"read back after applying, not there: {', '.join(absent)}")
     return tuple(notices)
+
+
+def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
+    """Move the address's lifetimes; see ``Kernel.refresh``. One without an end is an administrator's own."""
+    observed = port.observe()
+    held = observed.find(spec.address)
+    if held is not None and held.valid < inf:
+        port.perform(PutAddress(wanted_address(observed, spec, now)))
+    return held is not None
 
 
 def remove(port: Port, spec: NetworkSpec) -> None:

@@ -68,6 +68,11 @@ class FakeKernel:
         self.applied.append(desired)
         return notices
 
+    def refresh(self, spec: NetworkSpec, now: float) -> bool:
+        """As ``Kernel.refresh``."""
+        self.tick(now)
+        return applying.refresh(self, spec, now)
+
     def remove(self, spec: NetworkSpec) -> None:
         """As ``Kernel.remove``."""
         applying.remove(self, spec)

@@ -61,6 +61,11 @@ class Kernel:
         a route is not there; then nothing of the former lease was removed. The link must be up."""
         return applying.apply(self, desired, former, now)
 
+    def refresh(self, spec: NetworkSpec, now: float) -> bool:
+        """Give the spec's address the lease's lifetimes, if it is there and has an end; nothing else is touched.
+        False when it is not there. Raises KernelError."""
+        return applying.refresh(self, spec, now)
+
     def remove(self, spec: NetworkSpec) -> None:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already."""
         applying.remove(self, spec)

@@ -51,6 +51,7 @@ NOTICES: dict[str, Kind] = {
     "conflict-ignored": Kind("34ebbb0e7e867a7000e22abc93a665a9", 4),
     "offer-reserved": Kind("6647fc890d61b446304656d6dcef63ca", 5),
     "time-jumped": Kind("e53f6acf30438b65031c177336af0742", 5),
+    "fight": Kind("2eb5e89ff72d411f934597dedd0000cc", 3),
     "auto-configure": Kind("90665b829bc1d3565e7584bcb9bbfb19", 5),
     "gateway-changed": Kind("8ee10562412249d18839046e19cd05b7", 5),
     "other-network": Kind("6253c88c0cad4bf28d909235b4167689", 4),

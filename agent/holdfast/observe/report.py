@@ -148,6 +148,15 @@ class InterfaceReporter:
         text = f"{code.replace('-', ' ').replace('nak', 'NAK')}: {action.detail}"
         self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
 
+    def fight(self, rival: str, losses: int, seconds: float) -> None:
+        """Another program and we undo each other's work; told when it begins."""
+        _count(self.notices, "fight")
+        text = (f"fight: another program ({rival}) and this one undo each other's work: {losses} times within "
+                f"{seconds:.0f} s; what it takes is put back ever more slowly; stop it, or leave the interface to it "
+                f"with `holdfast yield {self.ifname}`")
+        self._tell(ids.NOTICES["fight"], text, {"HOLDFAST_NOTICE": "fight", "HOLDFAST_RIVAL": rival})
+        self._write_metrics()
+
     def line(self, priority: int, text: str) -> None:
         """A free line."""
         self._tell(ids.LINE._replace(priority=priority), text)

@@ -18,6 +18,7 @@ from holdfast.runtime.configuring import Tools
 from holdfast.runtime.ports import Parts
 from holdfast.runtime.sockets import LinkSockets, Listener
 from holdfast.runtime.store import LeaseStore
+from holdfast.runtime.yielding import YieldFile
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.wire.message import CLIENT_PORT
@@ -60,6 +61,8 @@ def make_parts(
             lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver
         ),
         port_holder=_port_holder,
+        rivals=_rivals,
+        yield_file=YieldFile(state_dir, name),
     )
 
 
@@ -119,6 +122,12 @@ def _port_holder() -> str:
     from holdfast.runtime.portholder import holder_of  # noqa: PLC0415
 
     return holder_of(CLIENT_PORT)
+
+
+def _rivals() -> str:
+    from holdfast.runtime.portholder import others_of  # noqa: PLC0415
+
+    return others_of(CLIENT_PORT)
 
 
 def make_reporter(name: str, settings: Settings, state_dir: str, log: Log) -> InterfaceReporter:

@@ -43,6 +43,7 @@ class Configurator:
         self._kernel: Kernel | None = None
         self._link: Link | None = None
         self.spec: NetworkSpec | None = None
+        self.yielded = False  # the interface is somebody else's: only an address of ours that is there is kept alive
         self._told: tuple[str, ...] = ()
         self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
@@ -77,6 +78,8 @@ class Configurator:
     def configure(self, lease: Lease, former: Lease | None) -> str | None:
         """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
         desired = self._tools.spec(lease)
+        if self.yielded:
+            return self._refresh(desired)
         before = self.spec
         if before is None and former is not None:
             before = self._tools.spec(former)
@@ -88,6 +91,15 @@ class Configurator:
     def restore(self) -> str | None:
         """Apply once more what is configured: something else removed a part of it. As ``configure``."""
         return None if self.spec is None else self._apply(self.spec, None)
+
+    def _refresh(self, desired: NetworkSpec) -> str | None:
+        """The lifetimes of the address, if it is there; it would end with the former lease otherwise."""
+        try:
+            there = self._need_kernel().refresh(desired, self._loop.now())
+        except (KernelError, OSError) as error:
+            return str(error)
+        self.spec = desired if there else None
+        return None
 
     def _apply(self, desired: NetworkSpec, former: NetworkSpec | None) -> str | None:
         try:

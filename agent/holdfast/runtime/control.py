@@ -41,7 +41,12 @@ class Served(Protocol):
     @property
     def awaited(self) -> bool: ...
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    @property
+    def yielded(self) -> bool: ...
+    @property
+    def rival(self) -> str | None: ...
     def keep_nothing(self) -> None: ...
+    def yield_interface(self, yielded: bool) -> None: ...
     def snapshot(self) -> Snapshot: ...
     def submit(self, event: ev.Event) -> None: ...
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
@@ -72,6 +77,7 @@ class Control:
             "Release": self._asking(name, ev.Release()),
             "WaitOnline": self._wait_online(name),
             "KeepNothing": self._keep_nothing(name),
+            "Yield": self._yield(name),
             "History": self._history(name),
         }
         self._served[name] = served  # told of by the other sockets even when its own fails
@@ -111,6 +117,8 @@ class Control:
             "state": shot.state,
             "present": served.link is not None,
             "online": served.online,
+            "yielded": served.yielded,
+            "rival": served.rival,
             "lease": self._lease(shot),
             "network": None if spec is None else _network(spec),
             "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
@@ -186,9 +194,7 @@ class Control:
 
     def _wait_online(self, default: str) -> Callable[[Parameters, Reply], None]:
         def method(parameters: Parameters, reply: Reply) -> None:
-            served, insist = self._find(parameters, default), parameters.get("insist")
-            if not isinstance(insist, (bool, type(None))):
-                raise VarlinkError(SERVICE + ".InvalidParameter", parameter="insist")
+            served, insist = self._find(parameters, default), _flag(parameters, "insist")
             if served.online or not (served.awaited or insist):
                 reply.answer(online=served.online)
                 return
@@ -199,6 +205,18 @@ class Control:
 
             unsubscribe = served.when_online(on_online)
             reply.cancel = unsubscribe
+
+        return method
+
+    def _yield(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served, back = self._find(parameters, default), _flag(parameters, "back")
+            try:
+                served.yield_interface(not back)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise VarlinkError(NAME + ".CannotRemember", interface=served.name, reason=reason) from None
+            reply.answer()
 
         return method
 
@@ -264,6 +282,13 @@ def _text(parameters: Parameters, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
     return value
+
+
+def _flag(parameters: Parameters, name: str) -> bool:
+    value = parameters.get(name)
+    if not isinstance(value, (bool, type(None))):
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return bool(value)
 
 
 def _number(parameters: Parameters, name: str) -> float | None:

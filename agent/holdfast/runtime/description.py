@@ -33,13 +33,16 @@ type Network (
   notices: []string
 )
 
-# state is RFC 2131's. online: there is a lease, and the interface is configured with it. hears_unicast is null
+# state is RFC 2131's. online: there is a lease, and the interface is configured with it. yielded: the lease is
+# kept, and nothing is put back on the interface. rival: who keeps undoing what is put there. hears_unicast is null
 # until a renewal has shown it. An outcome is one line of the history. drops are counters by reason.
 type Client (
   interface: string,
   state: string,
   present: bool,
   online: bool,
+  yielded: bool,
+  rival: ?string,
   lease: ?Lease,
   network: ?Network,
   hears_unicast: ?bool,
@@ -57,6 +60,10 @@ method Rebind(interface: ?string) -> (outcome: object)
 # Give the lease back and remove its address.
 method Release(interface: ?string) -> (outcome: object)
 
+# Leave the interface to its administrator: the lease is kept and renewed, and nothing is put back. It stays so
+# over restarts and boots, until back.
+method Yield(interface: ?string, back: ?bool) -> ()
+
 # Write neither lease nor history from now on, until the agent is started again: the disk is about to be
 # copied. The lease stays in use, and is renewed.
 method KeepNothing(interface: ?string) -> ()
@@ -72,6 +79,7 @@ method History(interface: ?string, since: ?float, limit: ?int) -> (outcomes: []o
 error NoSuchInterface (interface: string)
 error NotBound (interface: string)
 error LinkMissing (interface: string)
+error CannotRemember (interface: string, reason: string)
 error NoOutcome (interface: string, seconds: float)
 error HistoryUnreadable (interface: string, reason: string)
 """

@@ -25,9 +25,9 @@ from holdfast.core.outcome import Path
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.configuring import Configurator
+from holdfast.runtime.defending import Defence
 from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.listeners import Listeners
-from holdfast.runtime.mending import Mender
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.sockets import Batch, Listener
 from holdfast.settings import SettingsError
@@ -76,7 +76,9 @@ class Driver:
         self._wants_port = self._keeps_nothing = False
         self._refusal_told = ""
         self._announced_until = 0.0
-        self._mender = Mender(loop, self._restore)
+        self._defence = Defence(
+            loop, reporter, self._configurator, self.submit, parts.rivals, lambda: self.snapshot().lease is not None
+        )
 
     # -- what others ask -------------------------------------------------------------------------
 
@@ -105,7 +107,38 @@ class Driver:
     @property
     def awaited(self) -> bool:
         """Whether a machine that boots should wait until this interface is online."""
-        return self._awaited()
+        return self._awaited() and not self.yielded
+
+    @property
+    def yielded(self) -> bool:
+        """Whether the interface is its administrator's now: the lease is kept, and nothing is put back."""
+        return self._configurator.yielded
+
+    @property
+    def rival(self) -> str | None:
+        """While another program undoes what we do: which, as far as it can be known."""
+        return self._defence.rival
+
+    def yield_interface(self, yielded: bool) -> None:
+        """Leave the interface to its administrator, now and in lives to come, or take it back. OSError when that
+        cannot be remembered; then nothing is different."""
+        self._parts.yield_file.set(yielded)
+        if yielded == self.yielded:
+            return
+        self._configurator.yielded = yielded
+        self._tell_yielded()
+        self._defence.stop()
+        lease = self.snapshot().lease
+        if not yielded and lease is not None and self._link is not None:
+            error = self._configurator.configure(lease, None)
+            self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
+
+    def _tell_yielded(self) -> None:
+        if self.yielded:
+            self._reporter.line(5, "yielded: the lease is kept, and nothing is put back on the interface until "
+                                   f"`holdfast yield --back {self.name}`")
+        else:
+            self._reporter.line(5, "taken back: what the lease says is put on the interface")
 
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
         """Hear of every outcome from now on, until the returned function is called."""
@@ -127,6 +160,9 @@ class Driver:
     def begin(self, *, insist: bool = False) -> None:
         """Serve the interface, or say that it is waited for. LinkError or OSError when we may not; ``insist``:
         tell of those, and try again."""
+        if self._parts.yield_file.is_set():
+            self._configurator.yielded = True
+            self._tell_yielded()
         if insist:
             self._look_for_link()
             return
@@ -246,15 +282,12 @@ class Driver:
             self._look_for_link()
         elif kind is Kind.CARRIER_DOWN:
             self.submit(ev.LinkDown())
-        elif kind is Kind.CARRIER_UP:
-            self._mender.plan()  # setting a link down takes its routes
-            self.submit(ev.LinkUp())
         elif kind is Kind.ANNOUNCED:
             self._on_announced()
-        elif kind in (Kind.ROUTE_REMOVED, Kind.RESYNC):
-            self._mender.plan()
-        elif kind is Kind.ADDRESS_REMOVED and self.spec is not None and change.address == self.spec.address:
-            self.submit(ev.AddressLost(self.spec.address.ip))
+        else:
+            self._defence.changed(change)
+            if kind is Kind.CARRIER_UP:
+                self.submit(ev.LinkUp())
 
     def _on_announced(self) -> None:
         """A hypervisor has its guest's card announced after a migration or a restored snapshot, several times within
@@ -262,13 +295,6 @@ class Driver:
         if self._loop.now() >= self._announced_until:
             self.restored("the network card announced itself, as after a migration or a restored snapshot")
         self._announced_until = self._loop.now() + ANNOUNCED_ONCE
-
-    def _restore(self) -> None:
-        if self._client is None or self._client.lease is None or self.spec is None:
-            return
-        error = self._configurator.restore()
-        if error is not None:
-            self.submit(ev.ApplyFailed(error))
 
     # -- what comes in ---------------------------------------------------------------------------
 
@@ -353,7 +379,7 @@ class Driver:
         self.submit(ev.Stop())
         if self._keeper is not None:
             self._keeper.close()
-        self._mender.cancel()
+        self._defence.stop()
         for what in ("client", "link"):
             self._loop.set_timer((self, what), None, self._on_deadline)
         self._sockets.close()

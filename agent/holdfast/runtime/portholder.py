@@ -1,4 +1,4 @@
-"""Which process has UDP port 68? Asked only when binding it failed (rule 54)."""
+"""Which process has UDP port 68? Asked when binding it failed (rule 54), and when somebody undoes our work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 #: Bounds of the search: enough for a big host, and still well under a second.
 _MAX_PROCESSES = 4096
 _MAX_DESCRIPTORS = 1024
+#: Programs named as possible rivals.
+_MAX_NAMED = 3
 
 
 def holder_of(port: int, proc: str = "/proc") -> str:
@@ -19,6 +21,34 @@ def holder_of(port: int, proc: str = "/proc") -> str:
         if _has_descriptor(f"{proc}/{pid}/fd", wanted):
             return f"{_name(f'{proc}/{pid}/comm')} (pid {pid})"
     return f"a process that could not be found (socket inode {min(inodes)})"
+
+
+def others_of(port: int, proc: str = "/proc") -> str:
+    """The other programs that can speak DHCP as a client: with a UDP socket on ``port``, or with a packet socket
+    for IPv4 or for everything. An ordinary user sees his own alone."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port, proc) | _packet_inodes(proc)}
+    named = []
+    for pid in _processes(proc) if wanted else []:
+        if _has_descriptor(f"{proc}/{pid}/fd", wanted):
+            named.append(f"{_name(f'{proc}/{pid}/comm')} (pid {pid})")
+            if len(named) == _MAX_NAMED:
+                break
+    return ", ".join(named) or "which one is not known"
+
+
+def _packet_inodes(proc: str) -> set[str]:
+    """Inodes of packet sockets in this network namespace (proc(5): net/packet): sk, RefCnt, Type, Proto (hex),
+    Iface, R, Rmem, User, Inode."""
+    found: set[str] = set()
+    try:
+        with open(f"{proc}/net/packet", encoding="ascii", errors="replace") as table:
+            for line in table:
+                fields = line.split()
+                if len(fields) > 8 and fields[3] in ("0003", "0800"):
+                    found.add(fields[8])
+    except OSError:
+        pass
+    return found
 
 
 def _inodes(port: int, proc: str) -> set[str]:

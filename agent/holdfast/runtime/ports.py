@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.network.spec import NetworkSpec
     from holdfast.runtime.configuring import Tools
     from holdfast.runtime.sockets import Listener
+    from holdfast.runtime.yielding import YieldFile
 
 
 class Remembered(NamedTuple):
@@ -47,6 +48,9 @@ class Reporter(Protocol):
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
 
     def noticed(self, action: Noticed) -> None: ...
+    def fight(self, rival: str, losses: int, seconds: float) -> None:
+        """Another program, perhaps ``rival``, has taken off so many times what we had put on the interface."""
+
     def keep_nothing(self) -> None:
         """From now on no history on the disk."""
 
@@ -61,6 +65,9 @@ class Kernel(Protocol):
 
     def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
         """The answer says what could not be had and is not worth failing for."""
+
+    def refresh(self, spec: NetworkSpec, now: float) -> bool:
+        """Only the lifetimes of the address; False when it is not there."""
 
     def remove(self, spec: NetworkSpec) -> None: ...
     def close(self) -> None: ...
@@ -127,3 +134,5 @@ class Parts(NamedTuple):
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
     tools: Tools
     port_holder: Callable[[], str]
+    rivals: Callable[[], str]
+    yield_file: YieldFile

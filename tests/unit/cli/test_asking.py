@@ -286,3 +286,18 @@ def test_an_outcome_of_another_version(bench: ControlBench) -> None:
 
 def test_the_agent_is_asked_as_whoever_we_are(bench: ControlBench) -> None:
     assert os.stat(bench.path).st_uid == os.geteuid()
+
+
+def test_yield_is_said_and_shown(bench: ControlBench, run: Run) -> None:
+    assert run("yield", "eth0") == (0, "eth0: yielded, until `holdfast yield --back eth0`\n", "")
+    bench.client.rival = "dhclient (pid 42)"
+    shown = run("status", "eth0")[1]
+    assert shown.startswith("eth0: BOUND (yielded), 10.0.0.5/24")
+    assert "nothing is put back on the interface until `holdfast yield --back eth0`" in shown
+    assert "another program undoes what is put on the interface: dhclient (pid 42)" in shown
+    assert run("yield", "eth0", "--back") == (0, "eth0: taken back\n", "")
+    assert not bench.client.yielded
+    bench.client.yield_error = OSError(30, "Read-only file system")
+    code, _, told = run("yield", "eth0")
+    assert (code, told) == (1, "holdfast: eth0: that cannot be remembered (Read-only file system); "
+                               "nothing was changed\n")

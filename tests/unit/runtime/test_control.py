@@ -78,7 +78,7 @@ def test_status(agent: Any) -> None:
     outcome = client.pop("last_outcome")
     assert (outcome["result"], outcome["time"], outcome["xid"]) == ("renewed", "2023-11-14T22:13:19.010Z", "0x00000007")
     assert client == {
-        "interface": "eth0", "state": "BOUND", "present": True, "online": True,
+        "interface": "eth0", "state": "BOUND", "present": True, "online": True, "yielded": False,
         "hears_unicast": False, "round_trip": 0.25,
         "drops": {"xid": 3},
         "lease": {
@@ -102,7 +102,8 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, a
     bench.run(lambda: bench.control.add(second))
     first, other = agent.Status()["clients"]
     assert set(first["lease"]) == {"address", "verified", "started"}
-    assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "drops": {}}
+    assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "yielded": False,
+                     "drops": {}}
 
 
 @pytest.mark.parametrize(("method", "event"), [("Renew", ev.Renew()), ("Rebind", ev.Rebind()),
@@ -523,3 +524,28 @@ def test_groups_by_name_and_number() -> None:
     assert (group_id(None), group_id("42"), group_id("root")) == (None, 42, 0)
     with pytest.raises(KeyError):
         group_id("no-such-group")
+
+
+def test_yield_and_back(bench: ControlBench, agent: Any) -> None:
+    agent.Yield()
+    assert bench.client.yielded
+    assert agent.Status("eth0")["clients"][0]["yielded"] is True
+    agent.Yield(back=True)
+    assert not bench.client.yielded
+    bench.client.yield_error = OSError(errno.EROFS, "Read-only file system")
+    with pytest.raises(varlink.VarlinkError) as caught:
+        agent.Yield()
+    assert caught.value.parameters()["reason"] == "Read-only file system"
+
+
+def test_keep_nothing(bench: ControlBench, agent: Any) -> None:
+    agent.KeepNothing()
+    assert bench.client.keeps_nothing
+
+
+@pytest.mark.parametrize(("method", "parameters"), [("WaitOnline", {"insist": 1}), ("Yield", {"back": "yes"})])
+def test_flags_are_true_or_false(bench: ControlBench, method: str, parameters: dict[str, Any]) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(bench.path)
+        answer = _ask(connection, {"method": f"{room.NAME}.{method}", "parameters": parameters})
+    assert answer["error"] == "org.varlink.service.InvalidParameter"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.runtime import portholder
-from holdfast.runtime.portholder import holder_of
+from holdfast.runtime.portholder import holder_of, others_of
 
 _TABLE = """\
    sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -45,6 +45,34 @@ def test_a_process_without_a_name(proc: Path) -> None:
 def test_a_process_that_cannot_be_seen(proc: Path) -> None:
     (proc / "42" / "fd" / "5").unlink()
     assert holder_of(68, str(proc)) == "a process that could not be found (socket inode 4711)"
+
+
+_PACKET = """\
+sk               RefCnt Type Proto  Iface R Rmem   User   Inode
+0000000000000000 3      3    0003   2     1 0      0      4713
+0000000000000000 3      3    0806   2     1 0      0      4714
+nonsense
+"""
+
+
+def test_those_who_can_speak_dhcp_are_named(proc: Path) -> None:
+    (proc / "net" / "packet").write_text(_PACKET)
+    for pid, name, inode in (("44", "udhcpc", 4713), ("45", "arping", 4714)):
+        (proc / pid / "fd").mkdir(parents=True)
+        (proc / pid / "comm").write_text(name + "\n")
+        (proc / pid / "fd" / "3").symlink_to(f"socket:[{inode}]")
+    assert set(others_of(68, str(proc)).split(", ")) == {"dhclient (pid 42)", "udhcpc (pid 44)"}
+    for number in range(50, 60):
+        (proc / str(number) / "fd").mkdir(parents=True)
+        (proc / str(number) / "fd" / "3").symlink_to("socket:[4713]")
+    assert len(others_of(68, str(proc)).split(", ")) == 3
+
+
+def test_those_who_cannot_be_seen_are_not_known(proc: Path) -> None:
+    (proc / "42" / "fd" / "5").unlink()
+    assert others_of(68, str(proc)) == "which one is not known"
+    (proc / "net" / "udp").unlink()
+    assert others_of(68, str(proc)) == "which one is not known"
 
 
 def test_no_socket_on_the_port(proc: Path, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def _headline(client: Facts) -> str:
     state, lease, network = client["state"], client.get("lease"), client.get("network")
     if not client.get("present", True):
         state += ", the interface is not there"
+    if client.get("yielded"):
+        state += " (yielded)"
     if lease is None:
         return f"{state}, no address"
     address = network["address"] if network else lease["address"]
@@ -98,6 +100,10 @@ def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
 
 
 def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
+    if client.get("yielded"):
+        yield "yielded", f"nothing is put back on the interface until `holdfast yield --back {client['interface']}`"
+    if client.get("rival") is not None:
+        yield "fight", f"another program undoes what is put on the interface: {client['rival']}"
     last = client.get("last_outcome")
     if last is not None:
         yield "last", f"{in_words(last)} ({local_time(last['time'])})"

@@ -1,0 +1,107 @@
+"""Others change what is ours: put back, fought over, or given up (rule 60)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.bench import ADDRESS, boottime
+from tests.support.servers import Service
+
+pytestmark = pytest.mark.root
+
+LONG = Service(lease_time=600, t1=300, t2=500)
+SHORT = Service(lease_time=20, t1=2, t2=6)
+
+#: Another client: it has a packet socket and wants the interface empty.
+RIVAL = """
+import socket, subprocess, sys, time
+held = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+while True:
+    subprocess.call(["ip", "addr", "flush", "dev", "hf0"])
+    time.sleep(0.05)
+"""
+
+
+def test_a_route_deleted_by_another_program_is_back_within_a_second(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench("dhcpd", LONG)
+    bench.acquire()
+    before = bench.routes()
+    [default] = [route for route in before if route.startswith("default")]
+    bench.site.on_client("ip", "route", "del", *default.split())
+    gone_at = boottime()
+    bench.agent.wait(lambda: bench.routes() == before, 5, "the route is back")
+    assert boottime() - gone_at < 1.0
+    assert bench.monitor.lost_addresses(ADDRESS) == []
+
+
+def test_two_programs_that_fight(make_bench: Callable[..., Any]) -> None:
+    """Noticed and told once, with the other's name; ever more slowly; over when the other stops."""
+    bench = make_bench("dhcpd", LONG)
+    bench.acquire()
+    metrics = bench.folder / "metrics"
+    metrics.mkdir()
+    rival = bench.site.client.popen([sys.executable, "-c", RIVAL], stdin=subprocess.DEVNULL)
+    try:
+        bench.agent.wait(lambda: "fight:" in bench.agent.said(), 30, "the fight is told")
+        since = boottime()
+        status = bench.agent.status()
+        assert f"(pid {rival.pid})" in status["rival"]
+        bench.agent.wait(lambda: boottime() - since > 10, 20, "ten seconds of fight")
+        restored = [change for change in bench.lifetimes() if change.at > since]
+        assert 1 <= len(restored) <= 6
+    finally:
+        rival.kill()
+        rival.wait()
+    bench.agent.wait_address(ADDRESS, timeout=40)
+    bench.agent.wait(lambda: any(r.startswith("default") for r in bench.routes()), 40, "the routes are back")
+    said = bench.agent.said()
+    assert said.count("fight:") == 1
+    assert "holdfast yield hf0" in said
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
+
+
+def test_an_administrator_who_means_it(make_bench: Callable[..., Any]) -> None:
+    """yield: the address stays away over renewals and a restart; --back: it is there within a second."""
+    bench = make_bench("dhcpd", SHORT)
+    bench.acquire()
+    before = bench.routes()
+    assert bench.agent.command("yield", "hf0").returncode == 0
+    bench.site.on_client("ip", "addr", "del", f"{ADDRESS}/24", "dev", "hf0")
+    done = len(bench.agent.results("renewed"))
+    bench.agent.wait_result("renewed", count=done + 2)
+    assert bench.agent.addresses() == []
+    assert "yielded" in bench.agent.command("status", "hf0").stdout
+    assert bench.agent.status()["online"] is False
+
+    bench.agent.terminate()
+    bench.agent.start()
+    done = len(bench.agent.results("renewed"))
+    bench.agent.wait_result("renewed", count=done + 2)
+    assert bench.agent.addresses() == []
+    assert bench.agent.command("wait-online", "--timeout", "0.5").returncode == 1
+
+    said_at = boottime()
+    assert bench.agent.command("yield", "--back", "hf0").returncode == 0
+    bench.agent.wait_address(ADDRESS, timeout=3)
+    assert bench.lifetimes()[-1].at - said_at < 2.0  # the command itself takes a part of it
+    bench.agent.wait(lambda: bench.routes() == before, 3, "the routes are back")
+    assert list(Path(bench.agent.state).glob("*.yield")) == []
+
+
+def test_a_yielded_address_that_is_left_lives_on(make_bench: Callable[..., Any]) -> None:
+    """Nobody took it away: it must not end with the lease that was in use when it was yielded."""
+    bench = make_bench("dhcpd", SHORT)
+    bench.acquire()
+    [default] = [route for route in bench.routes() if route.startswith("default")]
+    assert bench.agent.command("yield", "hf0").returncode == 0
+    bench.site.on_client("ip", "route", "del", *default.split())
+    bench.held_from = bench.monitor.mark()
+    since = boottime()
+    bench.agent.wait(lambda: boottime() - since > 22, 30, "longer than one lease")
+    assert default not in bench.routes()
+    bench.assert_held()
