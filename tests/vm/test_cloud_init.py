@@ -6,18 +6,14 @@ and has anybody noticed? The texts are those of cloud-init/; only values on line
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.support.distribution import Distribution, apt_repository, python_index, sha256
-from tests.support.guests import LINK, File, Guest, GuestProbe, Nspawn, Qemu, Terms, Variant, client_id, tree
-from tests.support.guests.variants import variant_files
-from tests.support.userdata import FOLDER, OpenStack, edited
+from tests.support.distribution import Distribution
+from tests.support.firstboot import BY_NAME, TRUST, FirstBoot, snippet
+from tests.support.guests import LINK, Nspawn, Terms, Variant, tree
+from tests.support.userdata import FOLDER, edited
 
 from holdfast.lab.netns import MS_BIND, Namespace, mount
 
@@ -25,12 +21,6 @@ pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests"
 
 #: T1 is far away: what a test sees of DHCP is the take-over's and its own doing.
 TERMS = Terms(lease_time=600)
-#: A container's interface has no permanent hardware address, by which cloud-init's own choice would match.
-BY_NAME = f"version: 2\nethernets:\n  {LINK}:\n    dhcp4: true\n"
-#: pip wants HTTPS; in a namespace without names there are no certificates.
-TRUST = {"/etc/pip.conf": File("[global]\ntrusted-host = 10.77.0.1\n")}
-#: The guests' tree has no ssh, and a list of its keys that cloud-init 22.4 finds too short.
-HARMLESS = re.compile(r"SSH service 'ssh' is not installed|Invalid cloud-config provided")
 
 
 # --- every file, without a guest ---------------------------------------------------------------------------------
@@ -38,85 +28,10 @@ HARMLESS = re.compile(r"SSH service 'ssh' is not installed|Invalid cloud-config 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.yaml")))
 def test_the_real_schema(name: str) -> None:
-    root = tree().root
-    with Namespace("schema", private_files=False) as space:
-        space.run(lambda: mount(str(FOLDER), str(root / "mnt"), None, MS_BIND))
-        done = space.popen(
-            ["chroot", str(root), "cloud-init", "schema", "--config-file", f"/mnt/{name}"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        said, _ = done.communicate(timeout=60)
-    assert done.returncode == 0, said
-    assert "Valid cloud-config" in said
+    assert "Valid cloud-config" in in_the_tree(f"cloud-init schema --config-file {name}", FOLDER)
 
 
-# --- what every first boot is asked ------------------------------------------------------------------------------
-
-
-class FirstBoot:
-    """A guest whose cloud-init has been told to install Holdfast. ``address``: what the former client brought."""
-
-    def __init__(self, guest: Guest) -> None:
-        self.guest, self.net = guest, guest.net
-        self.address = guest.wait_address(120)
-        self.probe: GuestProbe = guest.net.probe(self.address)
-        guest.wait(lambda: self.probe.answering(self.address), 30, f"{self.address} answers")
-
-    def status(self) -> Mapping[str, Any]:
-        """What the agent says about the link."""
-        said = self.guest.run(["holdfast", "status", "--json", LINK], check=True).stdout
-        client: Mapping[str, Any] = json.loads(said)[0]
-        return client
-
-    def assert_taken_over(self) -> None:
-        """cloud-init has ended without a complaint, and Holdfast has the interface, address and client-id."""
-        said = self.guest.wait_cloud_init(240)
-        output = self.guest.shell("cat /var/log/cloud-init-output.log", check=False)
-        assert "status: done" in said, f"{said}\n{output[-4000:]}"
-        log = self.guest.pull("/var/log/cloud-init.log").decode()
-        wrong = [line for line in log.splitlines() if re.search(r"\[(WARNING|ERROR|CRITICAL)\]|Traceback", line)]
-        assert [line for line in wrong if not HARMLESS.search(line)] == []
-        assert "Valid cloud-config" in self.guest.run(["cloud-init", "schema", "--system"], check=True).stdout
-        assert f"Holdfast serves {LINK} now" in output
-        self.assert_serves()
-        enabled = self.guest.run(["systemctl", "is-enabled", f"holdfast@{LINK}.service"]).stdout.strip()
-        assert enabled == "enabled"
-
-    def assert_serves(self) -> None:
-        """Holdfast holds the address that there was, alone, and one renewal works."""
-        client = self.status()
-        assert client["state"] == "BOUND"
-        assert client["lease"]["address"].partition("/")[0] == self.address
-        assert self.guest.addresses() == [self.address]
-        renewed = self.guest.run(["holdfast", "renew", LINK], check=True)
-        assert "renewed" in renewed.stdout
-        requests = self.net.packets.sent("REQUEST")
-        assert client_id(requests[-1]) == client_id(requests[-2])
-        doctor = self.guest.run(["holdfast", "doctor"])
-        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
-
-    def assert_no_gap(self) -> None:
-        """Not one of 20 probes a second was missed, from the moment that the address was there."""
-        self.probe.finish()
-        assert self.probe.missed(self.address) == []
-
-
-def package_url(guest: Guest, distribution: Distribution) -> str:
-    """Serve the package; its URL."""
-    return guest.net.serve_http(distribution.deb.parent) + distribution.deb.name
-
-
-def snippet(name: str, distribution: Distribution, folder: Path) -> str:
-    """One of our files, with the addresses of the guest's own network. What it fetches is put into ``folder``."""
-    server = "http://10.77.0.1"
-    if name == "user-data-apt.yaml":
-        apt_repository(folder, distribution.deb)
-        return edited(name, f"deb [trusted=yes] {server} ./", None)
-    if name == "user-data-pip.yaml":
-        python_index(folder, distribution.wheel, *distribution.dependencies)
-        return edited(name, f"{server}/simple", f"holdfast=={distribution.wheel.name.split('-')[1]}")
-    (folder / distribution.deb.name).write_bytes(distribution.deb.read_bytes())
-    return edited(name, f"{server}/{distribution.deb.name}", sha256(distribution.deb))
+# --- first boots -------------------------------------------------------------------------------------------------
 
 
 CELLS = [
@@ -137,3 +52,83 @@ def test_first_boot(name: str, variant: Variant, distribution: Distribution, tmp
         boot.assert_no_gap()
         assert events.events("address-") == []
         assert len(guest.net.packets.sent("DISCOVER")) == 1, "a take-over asks nothing anew"
+
+
+def test_beside_user_data_of_ones_own(distribution: Distribution, tmp_path: Path) -> None:
+    """The variant for merging, made one with another's user-data by the command that it names."""
+    own = tmp_path / "YOURS"
+    own.write_text("#cloud-config\nwrite_files:\n  - {path: /etc/own, content: 'yes'}\nruncmd:\n  - touch /run/own\n")
+    merged = tmp_path / "user-data-merge.yaml"
+    merged.write_text(snippet("user-data-merge.yaml", distribution, tmp_path))
+    command = next(line for line in merged.read_text().splitlines() if "make-mime" in line).lstrip("# ")
+    seed = {"user-data": in_the_tree(command.partition(" >")[0], tmp_path), "network-config": BY_NAME}
+    with Nspawn("netplan", seed=seed, terms=TERMS) as guest:
+        guest.net.serve_http(tmp_path)
+        boot = FirstBoot(guest)
+        boot.assert_taken_over()
+        boot.assert_no_gap()
+        assert guest.pull("/etc/own") == b"yes"
+        guest.run(["test", "-e", "/run/own"], check=True)
+
+
+@pytest.mark.parametrize(("name", "own"), [("vendor-data.yaml", "{}"), ("vendor-data.sh", "runcmd: [touch /run/own]")])
+def test_vendor_data(name: str, own: str, distribution: Distribution, tmp_path: Path) -> None:
+    """Of the cloud's operator; the script is run whatever the user's own user-data says."""
+    vendor = snippet(name, distribution, tmp_path)
+    seed = {"user-data": f"#cloud-config\n{own}\n", "vendor-data": vendor, "network-config": BY_NAME}
+    with Nspawn("networkd", seed=seed, terms=TERMS) as guest:
+        guest.net.serve_http(tmp_path)
+        boot = FirstBoot(guest)
+        boot.assert_taken_over()
+        boot.assert_no_gap()
+        assert (guest.run(["test", "-e", "/run/own"]).returncode == 0) == ("own" in own)
+
+
+def in_the_tree(command: str, folder: Path) -> str:
+    """What a command prints that is run in a folder, with the guests' programs."""
+    root = tree().root
+    with Namespace("tree", private_files=False) as space:
+        space.run(lambda: mount(str(folder), str(root / "mnt"), None, MS_BIND))
+        words = ["chroot", str(root), "sh", "-c", f"cd /mnt && {command}"]
+        done = space.popen(words, stdout=subprocess.PIPE, text=True)
+        said, _ = done.communicate(timeout=60)
+    assert done.returncode == 0, said
+    return str(said)
+
+
+# --- when it goes wrong ------------------------------------------------------------------------------------------
+
+
+def assert_failed(boot: FirstBoot, *words: str) -> None:
+    """cloud-init and its log say it, and the former client has the interface as before."""
+    said = boot.guest.wait_cloud_init(240)
+    assert "status: error" in said
+    output = boot.guest.pull("/var/log/cloud-init-output.log").decode()
+    (line,) = [line for line in output.splitlines() if "holdfast-setup: FAILED: " in line]
+    assert all(word in line for word in words), line
+    assert boot.guest.run(["systemctl", "is-active", f"holdfast@{LINK}.service"]).stdout.strip() != "active"
+    assert boot.guest.addresses() == [boot.address]
+    assert "configured" in boot.guest.run(["networkctl", "status", LINK]).stdout
+    boot.assert_no_gap()
+
+
+def test_another_package_than_the_one_meant(distribution: Distribution, tmp_path: Path) -> None:
+    (tmp_path / "other.deb").write_bytes(b"!<arch>")
+    seed = {"user-data": edited("user-data-package-url.yaml", "http://10.77.0.1/other.deb", "0" * 64),
+            "network-config": BY_NAME}
+    with Nspawn("netplan", seed=seed, terms=TERMS) as guest:
+        guest.net.serve_http(tmp_path)
+        boot = FirstBoot(guest)
+        assert_failed(boot, "other.deb has SHA-256", "nothing was changed")
+        assert guest.run(["which", "holdfast"]).returncode != 0
+
+
+def test_a_take_over_that_no_server_confirms(distribution: Distribution, tmp_path: Path) -> None:
+    """The lease is proven by a renewal before anything lasts; without an answer all is taken back."""
+    seed = {"user-data": snippet("user-data-package-url.yaml", distribution, tmp_path), "network-config": BY_NAME}
+    with Nspawn("netplan", seed=seed, terms=TERMS) as guest:
+        boot = FirstBoot(guest)
+        guest.net.drop_all()
+        guest.net.serve_http(tmp_path)  # only now: the package comes after the server has gone silent
+        assert_failed(boot, f"did not take {LINK} over")
+        assert guest.run(["systemctl", "is-enabled", f"holdfast@{LINK}.service"]).stdout.strip() != "enabled"

@@ -1,0 +1,81 @@
+"""A guest whose cloud-init has been told to install Holdfast and to take its interface over."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.distribution import Distribution, apt_repository, python_index, sha256
+from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
+from tests.support.userdata import edited
+
+#: A container's interface has no permanent hardware address, by which cloud-init's own choice would match.
+BY_NAME = f"version: 2\nethernets:\n  {LINK}:\n    dhcp4: true\n"
+#: pip wants HTTPS; in a namespace without names there are no certificates.
+TRUST = {"/etc/pip.conf": File("[global]\ntrusted-host = 10.77.0.1\n")}
+#: The guests' tree has no ssh, and a list of its keys that cloud-init 22.4 finds too short.
+HARMLESS = re.compile(r"SSH service 'ssh' is not installed|Invalid cloud-config provided")
+
+
+class FirstBoot:
+    """A guest whose cloud-init has been told to install Holdfast. ``address``: what the former client brought."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest, self.net = guest, guest.net
+        self.address = guest.wait_address(120)
+        self.probe: GuestProbe = guest.net.probe(self.address)
+        guest.wait(lambda: self.probe.answering(self.address), 30, f"{self.address} answers")
+
+    def status(self) -> Mapping[str, Any]:
+        """What the agent says about the link."""
+        said = self.guest.run(["holdfast", "status", "--json", LINK], check=True).stdout
+        client: Mapping[str, Any] = json.loads(said)[0]
+        return client
+
+    def assert_taken_over(self) -> None:
+        """cloud-init has ended without a complaint, and Holdfast has the interface, address and client-id."""
+        said = self.guest.wait_cloud_init(240)
+        output = self.guest.shell("cat /var/log/cloud-init-output.log", check=False)
+        assert "status: done" in said, f"{said}\n{output[-4000:]}"
+        log = self.guest.pull("/var/log/cloud-init.log").decode()
+        wrong = [line for line in log.splitlines() if re.search(r"\[(WARNING|ERROR|CRITICAL)\]|Traceback", line)]
+        assert [line for line in wrong if not HARMLESS.search(line)] == []
+        assert "Valid cloud-config" in self.guest.run(["cloud-init", "schema", "--system"], check=True).stdout
+        assert f"Holdfast serves {LINK} now" in output
+        self.assert_serves()
+        enabled = self.guest.run(["systemctl", "is-enabled", f"holdfast@{LINK}.service"]).stdout.strip()
+        assert enabled == "enabled"
+
+    def assert_serves(self) -> None:
+        """Holdfast holds the address that there was, alone, and one renewal works."""
+        client = self.status()
+        assert client["state"] == "BOUND"
+        assert client["lease"]["address"].partition("/")[0] == self.address
+        assert self.guest.addresses() == [self.address]
+        renewed = self.guest.run(["holdfast", "renew", LINK], check=True)
+        assert "renewed" in renewed.stdout
+        requests = self.net.packets.sent("REQUEST")
+        assert client_id(requests[-1]) == client_id(requests[-2])
+        doctor = self.guest.run(["holdfast", "doctor"])
+        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+    def assert_no_gap(self) -> None:
+        """Not one of 20 probes a second was missed, from the moment that the address was there."""
+        self.probe.finish()
+        assert self.probe.missed(self.address) == []
+
+
+def snippet(name: str, distribution: Distribution, folder: Path) -> str:
+    """One of our files, with the addresses of the guest's own network. What it fetches is put into ``folder``."""
+    server = "http://10.77.0.1"
+    if name == "user-data-apt.yaml":
+        apt_repository(folder, distribution.deb)
+        return edited(name, f"deb [trusted=yes] {server} ./", None)
+    if name == "user-data-pip.yaml":
+        python_index(folder, distribution.wheel, *distribution.dependencies)
+        return edited(name, f"{server}/simple", f"holdfast=={distribution.wheel.name.split('-')[1]}")
+    (folder / distribution.deb.name).write_bytes(distribution.deb.read_bytes())
+    return edited(name, f"{server}/{distribution.deb.name}", sha256(distribution.deb))
