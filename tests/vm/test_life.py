@@ -25,7 +25,7 @@ from holdfast.lab.wirelog import Seen
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
 #: dnsmasq's shortest lease, and a first renewal soon enough for a test.
-TERMS = Terms(lease_time=120, t1=30, t2=90)
+TERMS = Terms(lease_time=120, t1=12, t2=60)
 WITNESS = "/run/witness"
 YEAR = 366 * 86400
 

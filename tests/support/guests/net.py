@@ -131,6 +131,8 @@ class Net(Site):
         super().__init__(f"{SERVER}/24")
         self._stack.callback(super().close)
         try:
+            # A bridge takes the lowest address of its ports, if not told: a new plug would be another gateway.
+            self.on_server("ip", "link", "set", BRIDGE, "address", "02:00:00:00:77:01")
             self.dhcp = _PoolDnsmasq(self.server, BRIDGE, folder, Service())
             self.dhcp.terms, self.dhcp.mac = terms or Terms(), mac
             self._stack.callback(self.dhcp.kill)
