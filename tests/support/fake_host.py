@@ -38,10 +38,10 @@ class FakeHost(Host):
 
     def add_process(
         self, pid: int, *argv: str, ppid: int = 1, group: int = 0, unit: str = "",
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None, comm: str = "",
     ) -> None:
         """A process of the machine, with what /proc tells of it."""
-        self.put(f"/proc/{pid}/stat", f"{pid} ({argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} {group or pid} 1 0")
+        self.put(f"/proc/{pid}/stat", f"{pid} ({comm or argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} {group or pid} 1 0")
         self.put(f"/proc/{pid}/cmdline", "\0".join(argv) + "\0")
         self.put(f"/proc/{pid}/environ", "".join(f"{k}={v}\0" for k, v in (environment or {}).items()))
         self.put(f"/proc/{pid}/cgroup", f"0::/system.slice/{unit}\n" if unit else "0::/\n")
@@ -88,7 +88,7 @@ class FakeHost(Host):
                 self.remove_process(pid)
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        return condition()
+        return any(condition() for _ in range(3))
 
     def interfaces(self) -> list[str]:
         return ["lo", *self.links]

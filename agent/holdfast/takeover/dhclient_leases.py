@@ -112,7 +112,7 @@ def _block(body: list[str], declared: Mapping[str, int]) -> Block:
             name, _, value = value.strip().partition(" ")
             code = _code(name, declared)
             if code is not None:
-                options[code] = _value(code, value.strip())
+                options[code] = _value(name, code, value.strip())
         else:
             values[name] = value.strip()
     for name in ("interface", "fixed-address", "expire"):
@@ -254,7 +254,9 @@ def _code(name: str, declared: Mapping[str, int]) -> int | None:
     return _CODES.get(name)
 
 
-def _value(code: int, text: str) -> bytes:
+def _value(name: str, code: int, text: str) -> bytes:
+    if name.startswith("unknown-"):  # hexadecimal also where it looks like a number
+        return _must(octets(text))
     if code == 119:
         return _read_names(text)
     if code in _KNOWN:
