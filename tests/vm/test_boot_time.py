@@ -1,0 +1,23 @@
+"""A boot with Holdfast beside boots of the same image with dhclient and networkd; ./dev boot-time prints them."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import pytest
+from tests.support.guests.boot_time import compare, table
+
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+
+
+def test_a_boot_is_not_held_up() -> None:
+    results = compare(3, virtual_machine=False)
+    print(table(results))
+    for boots in results.values():
+        assert all(isfinite(value) for boot in boots for value in boot)
+    for mine, theirs in zip(results["holdfast"], results["dhclient"], strict=True):
+        # Python's start and a sandbox cost a few tenths of a second; a busy machine makes them more for everybody.
+        assert mine.configured <= 3 * theirs.configured + 0.5
+        assert mine.online <= 3 * theirs.online + 0.5
+    for mine, theirs in zip(results["holdfast"], results["networkd"], strict=True):
+        assert mine.online <= theirs.online + 0.5
