@@ -117,8 +117,9 @@ def test_killed_in_the_middle_of_a_move(make_bench: Any) -> None:
         bench.agent.start()
 
         bench.agent.wait(lambda latter=latter: bench.agent.addresses() == [latter], 20, f"{latter} alone")
-        gained = bench.monitor.given_addresses(latter, mark)
-        lost = bench.monitor.lost_addresses(former, mark)
+        gone = lambda former=former, mark=mark: bench.monitor.lost_addresses(former, mark)  # noqa: E731
+        bench.agent.wait(gone, 5, f"the monitor has seen {former} go")
+        gained, lost = bench.monitor.given_addresses(latter, mark), gone()
         assert len(lost) == 1
         assert gained[0].at < lost[0].at  # rules 52, 57
         assert bench.monitor.lost_addresses(latter, mark) == []
