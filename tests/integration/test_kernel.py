@@ -244,11 +244,14 @@ def test_another_mask_for_the_same_address(machine: Machine) -> None:  # rule 57
 
 
 @pytest.mark.parametrize("promote", [0, 1])
+@pytest.mark.parametrize("everywhere", [0, 1])
 @pytest.mark.parametrize("settable", [True, False])
 def test_a_neighbour_s_address_survives_the_move(
-    machine: Machine, promote: int, settable: bool, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, promote: int, everywhere: int, settable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # rule 58
-    """keepalived's VIP is a secondary of our primary: the kernel would remove it with ours."""
+    """keepalived's VIP is a secondary of our primary: the kernel would remove it with ours, unless
+    promote_secondaries is on for the link or (which we cannot see) for all."""
+    machine.client.sysctl("net/ipv4/conf/all/promote_secondaries", everywhere)
     machine.client.sysctl("net/ipv4/conf/eth0/promote_secondaries", promote)
     if not settable:
         def refuse() -> None:

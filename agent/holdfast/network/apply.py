@@ -36,12 +36,14 @@ class Port(Protocol):
     def perform(self, op: Op) -> None: ...
 
 
-def apply(port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+def apply(
+    port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+) -> tuple[str, ...]:
     """Make it so; see ``Kernel.apply``."""
     observed, notices = _observe_promoting(port)
     refused: list[Route] = []
     failures: list[KernelError] = []
-    for op in plan(observed, desired, former, now):
+    for op in plan(observed, desired, former, now, keep=keep):
         if failures and isinstance(op, (DeleteRoute, DeleteAddress)):
             break
         try:

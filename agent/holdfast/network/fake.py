@@ -61,10 +61,12 @@ class FakeKernel:
 
     # -- what Kernel offers ----------------------------------------------------------------------
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+    def apply(
+        self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+    ) -> tuple[str, ...]:
         """As ``Kernel.apply``."""
         self.tick(now)
-        notices = applying.apply(self, desired, former, now)
+        notices = applying.apply(self, desired, former, now, keep=keep)
         self.applied.append(desired)
         return notices
 
@@ -72,6 +74,15 @@ class FakeKernel:
         """As ``Kernel.refresh``."""
         self.tick(now)
         return applying.refresh(self, spec, now)
+
+    def present_mtu(self) -> int:
+        """As ``Kernel.present_mtu``."""
+        return self.mtu
+
+    def put_mtu_back(self, ours: int, former: int) -> None:
+        """As ``Kernel.put_mtu_back``."""
+        if self.mtu == ours:
+            self.perform(SetMtu(former))
 
     def remove(self, spec: NetworkSpec) -> None:
         """As ``Kernel.remove``."""

@@ -54,17 +54,29 @@ class Kernel:
         self.ifindex = ifindex
         self._netlink = NetlinkSocket()
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+    def apply(
+        self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+    ) -> tuple[str, ...]:
         """Make the interface look like ``desired``; idempotent. ``former`` is what was configured before,
-        if that is another lease. Answers with what could not be had and is not worth failing for (an MTU
-        beyond the link's, a nonsensical route). Raises KernelError when, having read back, the address or
-        a route is not there; then nothing of the former lease was removed. The link must be up."""
-        return applying.apply(self, desired, former, now)
+        if that is another lease. ``keep``: an address whose lifetimes agree to the second is not touched, so that
+        nothing happens at all when everything is there. Answers with what could not be had and is not worth
+        failing for (an MTU beyond the link's, a nonsensical route). Raises KernelError when, having read back,
+        the address or a route is not there; then nothing of the former lease was removed. The link must be up."""
+        return applying.apply(self, desired, former, now, keep=keep)
 
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Give the spec's address the lease's lifetimes, if it is there and has an end; nothing else is touched.
         False when it is not there. Raises KernelError."""
         return applying.refresh(self, spec, now)
+
+    def present_mtu(self) -> int:
+        """The link's MTU now. Raises KernelError."""
+        return self._link()[0]
+
+    def put_mtu_back(self, ours: int, former: int) -> None:
+        """Set the MTU to ``former`` where it still is ``ours``. Raises KernelError."""
+        if self.present_mtu() == ours:
+            self.perform(SetMtu(former))
 
     def remove(self, spec: NetworkSpec) -> None:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already."""

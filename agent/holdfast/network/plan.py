@@ -116,11 +116,14 @@ class DeleteRoute:
 Op = Union[SetMtu, PutAddress, DeleteAddress, AddRoute, DeleteRoute]
 
 
-def plan(observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> list[Op]:
+def plan(
+    observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+) -> list[Op]:
     """What to do, in order: the new address, the routes, and only then what is no longer wanted.
 
-    The same address again is one PutAddress (rule 56). ``now`` is CLOCK_BOOTTIME seconds. Raises
-    KernelError when the lease has ended: an ended lease is not configured (promise 3).
+    The same address again is one PutAddress (rule 56); none with ``keep`` and lifetimes that agree. ``now`` is
+    CLOCK_BOOTTIME seconds. Raises KernelError when the lease has ended: an ended lease is not configured
+    (promise 3).
     """
     put = wanted_address(observed, desired, now)
     stale = _stale_addresses(observed, desired, former)
@@ -131,7 +134,8 @@ def plan(observed: Observed, desired: NetworkSpec, former: NetworkSpec | None, n
     ops: list[Op] = []
     if desired.mtu is not None and desired.mtu != observed.mtu:
         ops.append(SetMtu(desired.mtu))
-    ops.append(PutAddress(put))
+    if not (keep and _agrees(observed.find(desired.address), put)):
+        ops.append(PutAddress(put))
     ops += [AddRoute(route) for route in routes if route not in observed.routes]
     ops += [DeleteRoute(r) for r in observed.routes if _ours(r, sources) and r not in routes]
     return ops + _removals(_after_put(observed.addresses, put), stale, observed.promotes)
@@ -177,6 +181,15 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     if present is None:
         present = Address(desired.address, desired.broadcast, metric=desired.metric)
     return replace(present, flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
+
+
+def _agrees(held: Address | None, wanted: Address) -> bool:
+    """Nothing about ``held`` has to change. The kernel tells what is left of a lifetime in whole seconds, rounded
+    up as ours are: one that was set for this lease is told as what we would set now, or a second more."""
+    if held is None or held.mark != wanted.mark:
+        return False
+    pairs = ((held.valid, wanted.valid), (held.preferred, wanted.preferred))
+    return all(ours == theirs or 0 <= theirs - ours <= 1 for theirs, ours in pairs)
 
 
 def wanted_routes(

@@ -15,6 +15,7 @@ from holdfast.network import link as links
 from holdfast.network.link import Link
 from holdfast.runtime.clock import Clock
 from holdfast.runtime.configuring import Tools
+from holdfast.runtime.formermtu import FormerMtu
 from holdfast.runtime.ports import Parts
 from holdfast.runtime.sockets import LinkSockets, Listener
 from holdfast.runtime.store import LeaseStore
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 
 def make_parts(
-    name: str, settings: InterfaceSettings, state_dir: str, loop: Loop, clock: Clock, reporter: Reporter,
-    resolver: Callable[[], Resolver],
+    name: str, settings: InterfaceSettings, state_dir: str, runtime_dir: str, loop: Loop, clock: Clock,
+    reporter: Reporter, resolver: Callable[[], Resolver],
 ) -> Parts:
     """What the driver of interface ``name`` works with on a real system."""
 
@@ -58,7 +59,8 @@ def make_parts(
         store=store,
         client=client,
         tools=Tools(
-            lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver
+            lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver,
+            FormerMtu(os.path.join(runtime_dir, name + ".mtu")),
         ),
         port_holder=_port_holder,
         rivals=_rivals,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.network import KernelError
+from holdfast.runtime.formermtu import FormerMtu
 from holdfast.runtime.retry import Backoff
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -31,8 +32,10 @@ class Tools:
         spec: Callable[[Lease], NetworkSpec],
         kernel: Callable[[int], Kernel],
         resolver: Callable[[], Resolver | None],
+        former_mtu: FormerMtu | None = None,
     ) -> None:
         self.spec, self.kernel, self.resolver = spec, kernel, resolver
+        self.former_mtu = former_mtu or FormerMtu()
 
 
 class Configurator:
@@ -62,6 +65,8 @@ class Configurator:
     def detach(self) -> None:
         """The link is gone, and all that was on it."""
         if self._link is not None and self.spec is not None:
+            if self.spec.mtu is not None:
+                self._tools.former_mtu.forget()
             self.spec = None
             self._publish()
         self.close()
@@ -83,14 +88,15 @@ class Configurator:
         before = self.spec
         if before is None and former is not None:
             before = self._tools.spec(former)
-        error = self._apply(desired, before)
+        # A lease of an earlier life that is all there is carried on with without a single change (rule 47).
+        error = self._apply(desired, before, keep=self.spec is None)
         if error is None:
             self._plan_publish()
         return error
 
     def restore(self) -> str | None:
         """Apply once more what is configured: something else removed a part of it. As ``configure``."""
-        return None if self.spec is None else self._apply(self.spec, None)
+        return None if self.spec is None else self._apply(self.spec, None, keep=True)
 
     def _refresh(self, desired: NetworkSpec) -> str | None:
         """The lifetimes of the address, if it is there; it would end with the former lease otherwise."""
@@ -101,9 +107,10 @@ class Configurator:
         self.spec = desired if there else None
         return None
 
-    def _apply(self, desired: NetworkSpec, former: NetworkSpec | None) -> str | None:
+    def _apply(self, desired: NetworkSpec, former: NetworkSpec | None, *, keep: bool) -> str | None:
         try:
-            refused = self._need_kernel().apply(desired, former, self._loop.now())
+            self._note_mtu(desired)
+            refused = self._need_kernel().apply(desired, former, self._loop.now(), keep=keep)
         except (KernelError, OSError) as error:
             self._tried = [*_without(self._tried, desired), desired][-TRIED_MAX:]
             return str(error)
@@ -113,6 +120,25 @@ class Configurator:
         self._tell((*desired.notices, *refused))
         self._remove()
         return None
+
+    def _note_mtu(self, desired: NetworkSpec) -> None:
+        """What the link has before we change it, in this life or an earlier one of this boot."""
+        former = self._tools.former_mtu
+        if desired.mtu is not None and former.get() is None:
+            present = self._need_kernel().present_mtu()
+            if present != desired.mtu:
+                former.keep(present)
+
+    def _put_mtu_back(self, ended: NetworkSpec) -> None:
+        """The lease's MTU goes with the lease, unless somebody has set another since."""
+        former = self._tools.former_mtu.get()
+        if ended.mtu is None or former is None or self.yielded:
+            return
+        try:
+            self._need_kernel().put_mtu_back(ended.mtu, former)
+        except (KernelError, OSError) as error:
+            self._reporter.line(4, f"{error}: the link keeps {ended.mtu}")
+        self._tools.former_mtu.forget()
 
     def _need_kernel(self) -> Kernel:
         if self._link is None:
@@ -140,6 +166,7 @@ class Configurator:
             try:
                 if self.spec is None:
                     self._need_kernel().remove(ended)
+                    self._put_mtu_back(ended)
                 else:  # removing takes all that has our mark, and what is in use now has it too
                     self._need_kernel().apply(self.spec, ended, self._loop.now())
             except (KernelError, OSError) as error:

@@ -63,12 +63,16 @@ class Reporter(Protocol):
 class Kernel(Protocol):
     """One interface's addresses and routes (network/kernel.py). Errors are KernelError (an Exception)."""
 
-    def apply(self, desired: NetworkSpec, former: NetworkSpec | None, now: float) -> tuple[str, ...]:
+    def apply(
+        self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+    ) -> tuple[str, ...]:
         """The answer says what could not be had and is not worth failing for."""
 
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Only the lifetimes of the address; False when it is not there."""
 
+    def present_mtu(self) -> int: ...
+    def put_mtu_back(self, ours: int, former: int) -> None: ...
     def remove(self, spec: NetworkSpec) -> None: ...
     def close(self) -> None: ...
 

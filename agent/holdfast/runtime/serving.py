@@ -47,8 +47,8 @@ class Serving:
             raise
         self.reporter = make_reporter(name, common.settings, common.state_dir, common.log)
         parts = make_parts(
-            name, common.settings.interface(name), common.state_dir, common.loop, common.clock, self.reporter,
-            common.resolver,
+            name, common.settings.interface(name), common.state_dir, common.runtime_dir, common.loop, common.clock,
+            self.reporter, common.resolver,
         )
         self.driver = Driver(name, common.loop, self.reporter, parts, self._awaited)
 

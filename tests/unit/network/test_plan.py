@@ -92,6 +92,24 @@ def test_a_renewal_is_one_address_update(until: float) -> None:  # rule 56
     assert (put.address.valid, put.address.preferred) == (until, until)
 
 
+@pytest.mark.parametrize(("held", "mark", "touched"), [
+    (100.0, MARK, False), (101.0, MARK, False), (99.0, MARK, True), (102.0, MARK, True), (inf, MARK, True),
+    (100.0, 0, True),  # another client put it there: it is to be ours
+])
+def test_what_is_all_there_is_not_touched_when_it_may_be_kept(held: float, mark: int, touched: bool) -> None:  # rule 47
+    [ours] = APPLIED.addresses
+    observed = replace(APPLIED, addresses=(replace(ours, valid=held, preferred=held, mark=mark),))
+    desired = make_spec(until=1099.5)
+    assert bool(plan(observed, desired, None, 1000.0, keep=True)) is touched
+    assert plan(observed, desired, None, 1000.0) != []
+
+
+def test_an_endless_lease_may_be_kept_too() -> None:  # rules 32, 47
+    [ours] = APPLIED.addresses
+    observed = replace(APPLIED, addresses=(replace(ours, valid=inf, preferred=inf, mark=MARK),))
+    assert plan(observed, make_spec(until=inf), None, 1000.0, keep=True) == []
+
+
 def test_a_renewal_with_another_mtu_and_router_touches_just_those() -> None:  # rule 56
     options = {**PLAIN, opt.ROUTER: packed("10.0.0.2"), opt.INTERFACE_MTU: b"\x05\x78"}
     assert say(plan(APPLIED, make_spec(options=options), make_spec(), 0)) == [

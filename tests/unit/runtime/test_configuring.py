@@ -163,3 +163,44 @@ def test_a_resolver_may_be_absent(bench: Bench) -> None:
     configurator.close()
     assert bench.kernel.closed
     assert bench.addresses == [OURS]
+
+
+# -- the MTU (rule 62) ---------------------------------------------------------------------------
+
+
+def _smaller(lease: Lease) -> Lease:
+    return lease._replace(options={**lease.options, 26: (1400).to_bytes(2, "big")})
+
+
+def test_the_mtu_goes_with_the_lease(bench: Bench) -> None:
+    lease = _smaller(bench.lease)
+    bench.configurator.configure(lease, None)
+    bench.configurator.configure(lease, None)
+    assert bench.kernel.mtu == 1400
+    bench.configurator.deconfigure(lease)
+    assert bench.kernel.mtu == 1500
+
+
+def test_an_mtu_that_somebody_set_since_is_his(bench: Bench) -> None:
+    lease = _smaller(bench.lease)
+    bench.configurator.configure(lease, None)
+    bench.kernel.mtu = 1300
+    bench.configurator.deconfigure(lease)
+    assert bench.kernel.mtu == 1300
+
+
+def test_an_mtu_that_was_there_before_stays(bench: Bench) -> None:
+    lease = _smaller(bench.lease)
+    bench.kernel.mtu = 1400
+    bench.configurator.configure(lease, None)
+    bench.configurator.deconfigure(lease)
+    assert bench.kernel.mtu == 1400
+
+
+def test_an_mtu_that_cannot_be_put_back_is_told(bench: Bench) -> None:
+    lease = _smaller(bench.lease)
+    bench.configurator.configure(lease, None)
+    bench.kernel.max_mtu = 1450
+    bench.configurator.deconfigure(lease)
+    assert bench.addresses == []
+    assert bench.notes.said("the link keeps 1400") == 1

@@ -147,8 +147,8 @@ def test_real_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     clock = VirtualClock()
     supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
     try:
-        parts = make_parts("eth0", settings.interface("eth0"), str(tmp_path), supervisor.loop, clock, reporter,
-                           supervisor._resolver)
+        parts = make_parts("eth0", settings.interface("eth0"), str(tmp_path), str(tmp_path), supervisor.loop, clock,
+                           reporter, supervisor._resolver)
         assert parts.tools.resolver() is None
         assert "namespace" in parts.port_holder() or "pid" in parts.port_holder() or "found" in parts.port_holder()
         assert supervisor._resolver() is supervisor._resolver()
