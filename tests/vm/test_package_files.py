@@ -103,4 +103,5 @@ def test_tools_can_read_what_is_meant_for_them(distribution: Distribution) -> No
     tool(["sh", "-c", "dpkg-deb --extract *.deb root && journalctl --update-catalog --root=/build/root && "
           "apparmor_parser --skip-kernel-load --skip-cache root/etc/apparmor.d/usr.lib.holdfast.agent && "
           "systemd-analyze verify --man=no --recursive-errors=no --root=/build/root holdfast.service && "
-          "systemd-sysusers --root=/build/root --dry-run /build/root/usr/lib/sysusers.d/holdfast.conf"], distribution.deb)
+          "systemd-sysusers --root=/build/root --dry-run /build/root/usr/lib/sysusers.d/holdfast.conf"],
+         distribution.deb)
