@@ -195,7 +195,10 @@ class Takeover:
             self._say(f"taken back, because: {str(error) or type(error).__name__}")
             journal = self._file.load()
             if journal is not None:
-                go_back(self._host, self._place, journal, self._file, self._say, self._adapters)
+                try:
+                    go_back(self._host, self._place, journal, self._file, self._say, self._adapters)
+                except TakeoverError as other:
+                    raise TakeoverError(f"{error}. Not all could be taken back: {other}") from None
             if isinstance(error, TakeoverError):
                 raise TakeoverError(f"{error}. All was taken back: {self._place.ifname} is served as before") from None
             raise
