@@ -8,6 +8,8 @@ import pytest
 from tests.support.bench import ADDRESS, OTHER, boottime
 from tests.support.servers import Service
 
+from holdfast.lab.netns import Namespace
+
 pytestmark = pytest.mark.root
 
 VIP = "198.51.100.7"
@@ -185,6 +187,24 @@ def test_interface_renamed(make_bench: Any) -> None:
     done = len(bench.agent.outcomes())
     bench.agent.wait(lambda: _leased(bench.agent.outcomes()[done:]), 30, "a lease verified again")
     bench.agent.wait_address(ADDRESS)
+
+
+def test_to_another_namespace_and_back(make_bench: Any) -> None:
+    """Named, moved away and back: waited for, and the same lease is taken up again, without a DISCOVER (rule 63)."""
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
+    bench.acquire()
+    away = Namespace("away")
+    try:
+        bench.site.on_client("ip", "link", "set", "hf0", "netns", away.path)
+        bench.agent.wait(lambda: "is gone" in bench.agent.said(), 10, "it is told")
+        assert bench.agent.status()["present"] is False
+        away.output(["ip", "link", "set", "hf0", "netns", bench.site.client.path])
+        bench.agent.wait_address(ADDRESS, timeout=10)
+        bench.agent.wait(lambda: bench.agent.status()["online"], 10, "it is served again")
+        assert any(route.startswith("default") for route in bench.routes())
+    finally:
+        away.close()
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
 
 
 def _leased(outcomes: list[dict[str, Any]]) -> bool:

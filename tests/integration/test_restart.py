@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -225,3 +226,17 @@ def test_no_server_after_a_reboot(make_bench: Any) -> None:
     done = len(bench.agent.results("renewed", "acquired"))
     bench.agent.wait_result("renewed", "acquired", count=done + 1, timeout=30)
     bench.assert_held()
+
+
+def test_slept_while_it_was_not_running(make_bench: Any) -> None:
+    """Started in a time namespace whose CLOCK_BOOTTIME is past T1: the time counts, and the renewal is at once."""
+    bench = make_bench("dhcpd", Service(lease_time=600, t1=300, t2=500))
+    bench.acquire()
+    bench.agent.terminate()
+    daemon = [sys.executable, "-m", "holdfast.runtime"]
+    bench.agent.start(launcher=["unshare", "--time", "--boottime", "400", "--fork", "--kill-child", *daemon])
+    outcome = bench.agent.wait_result("renewed", timeout=10)
+    assert outcome["purpose"] == "t1"  # rule 45
+    assert 150 < outcome["seconds_left"] < 200
+    bench.assert_held()
+    bench.agent.kill()  # unshare passes no signals on, and takes the daemon along when it is killed

@@ -142,3 +142,14 @@ def test_started_as_a_user_after_root(make_bench: Callable[..., Any], tmp_path: 
     bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "bound again")
     assert json.loads((bench.agent.state / "hf0.lease.json").read_text())["lease"]["address"] == ADDRESS
     bench.assert_held()
+
+
+def test_a_control_group_that_the_user_is_not_in(make_bench: Callable[..., Any], tmp_path: Path) -> None:
+    """Told; root is answered all the same."""
+    bench = make_bench("dnsmasq")
+    bench.agent.config.write_text('[agent]\nlog_level = "debug"\ncontrol_group = "61235"\n')
+    bench.server.start()
+    start(bench, tmp_path)
+    bench.agent.wait_address(ADDRESS)
+    bench.agent.wait(lambda: bench.agent.status().get("online"), 10, "root is answered")
+    assert "control_group: we are no member of 61235; root only" in bench.agent.said()
