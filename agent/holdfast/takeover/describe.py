@@ -7,7 +7,7 @@ from math import inf
 
 from holdfast.core.lease import Lease
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found
 from holdfast.takeover.plan import Plan
 from holdfast.wire import options as opt
 
@@ -27,7 +27,7 @@ def describe(host: Host, plan: Plan) -> str:
         f"write the journal {plan.place.state_dir}/takeover/{ifname}.json",
         "arm the dead-man: everything is taken back by itself unless the take-over is confirmed",
         *_changes(host, plan.ownership.volatile),
-        f"stop {found.client} by SIGKILL: pid {', '.join(map(str, found.pids))}",
+        _stop(found),
         f"write the lease file {plan.place.state_dir}/{ifname}.lease.json",
         start,
         "renew the lease once, to prove it; else everything is taken back",
@@ -37,6 +37,13 @@ def describe(host: Host, plan: Plan) -> str:
     lines += ["", "Nothing was changed. A take-over would:"]
     lines += [f"{number:>4}. {step}" for number, step in enumerate(steps, 1)]
     return "\n".join(lines)
+
+
+def _stop(found: Found) -> str:
+    """Managers of more than one interface are not killed: their adapters say in ``facts`` what they do."""
+    if "lets_go_by" in found.facts:
+        return f"make {found.manager} let go of {found.ifname}: {found.facts['lets_go_by']}"
+    return f"stop {found.client} by SIGKILL: pid {', '.join(map(str, found.pids))}"
 
 
 def _lease_rows(lease: ForeignLease, ours: Lease | None, now: float) -> list[tuple[str, str]]:
@@ -53,7 +60,7 @@ def _lease_rows(lease: ForeignLease, ours: Lease | None, now: float) -> list[tup
     if lease.vendor_class:
         rows.append(("vendor class", lease.vendor_class.decode("ascii", "backslashreplace")))
     if lease.hostname:
-        rows.append(("host name", lease.hostname.encode("ascii", "backslashreplace").decode()))
+        rows.append(("host name", lease.hostname))
     for code, value in sorted(lease.options.items()):
         rows.append((f"option {code}", f"{value.hex()}  {opt.NAMES.get(code, '')}".rstrip()))
     return rows

@@ -117,7 +117,7 @@ def _from_json(data: bytes, ifname: str) -> Journal:
     if len(data) > SIZE_LIMIT:
         raise ValueError(f"larger than {SIZE_LIMIT} bytes")
     root = _table(json.loads(data))
-    if root["version"] != VERSION:
+    if _number(root["version"], 1 << 31) != VERSION:
         raise ValueError(f"version {root['version']!r}, and this program writes {VERSION}")
     if root["ifname"] != ifname or ifname_problem(ifname):
         raise ValueError("it is another interface's")

@@ -1,0 +1,119 @@
+"""Holdfast as a take-over sees it: which unit, what it answers, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.fake_host import FakeHost
+
+from holdfast.settings.model import InterfaceSettings, Settings
+from holdfast.takeover.agent import Agent, unit_for
+from holdfast.takeover.host import Completed
+from holdfast.takeover.model import TakeoverError
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path)
+
+
+@contextmanager
+def answering(host: FakeHost, *answers: bytes) -> Iterator[list[bytes]]:
+    """An agent's control socket that gives these answers, one to each connection that asks."""
+    asked: list[bytes] = []
+    path = host.path("/run/holdfast/eth0.varlink")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            left = list(answers)
+            while left:
+                connection, _ = listener.accept()
+                with connection:
+                    question = connection.recv(4096)
+                    if question:
+                        asked.append(question)
+                        connection.sendall(left.pop(0))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield asked
+        thread.join(5)
+
+
+def outcome(**facts: str) -> bytes:
+    return json.dumps({"parameters": {"outcome": facts}}).encode() + b"\0"
+
+
+def test_renew(host: FakeHost) -> None:
+    agent = Agent(host, "eth0", "/run/holdfast", "")
+    assert not agent.serving
+    with answering(host, outcome(result="renewed", path="unicast", server="192.0.2.1")) as asked:
+        assert agent.serving
+        agent.wait()
+        assert agent.renew() == "renewed by unicast from 192.0.2.1"
+    assert json.loads(asked[0][:-1]) == {"method": "io.holdfast.Agent.Renew", "parameters": {"interface": "eth0"}}
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    (outcome(result="kept"), "failed: kept"),
+    (outcome(result="moved"), "failed: moved"),
+    (b'{"error": "io.holdfast.Agent.NoOutcome", "parameters": {}}\0', "failed: io.holdfast.Agent.NoOutcome"),
+    (b'{"parameters": {"outcome": 7}}\0', "failed: no answer"),
+    (b"[]\0", "did not say how"), (b'{"parameters": 7}\0', "did not say how"), (b"\xff\0", "did not say how"),
+    (b"{", "it hung up"),
+])
+def test_renewals_that_prove_nothing(host: FakeHost, answer: bytes, words: str) -> None:
+    with answering(host, answer), pytest.raises(TakeoverError, match=words):
+        Agent(host, "eth0", "/run/holdfast", "").renew()
+
+
+def test_nobody(host: FakeHost) -> None:
+    with pytest.raises(TakeoverError, match="did not say how the renewal went"):
+        Agent(host, "eth0", "/run/holdfast", "").renew()
+    with pytest.raises(TakeoverError, match=r"did not come up .* `journalctl -u holdfast@eth0.service`"):
+        Agent(host, "eth0", "/run/holdfast", "holdfast@eth0.service").wait()
+
+
+def test_stop(host: FakeHost) -> None:
+    agent = Agent(host, "eth0", "/run/holdfast", "")
+    agent.stop()
+    host.put("/run/holdfast/eth0.lock", "77\n")
+    agent.stop()
+    host.add_process(77, "vi", "eth0")  # the number is another's by now
+    agent.stop()
+    assert host.killed == []
+    host.add_process(77, "python3", "-I", "-m", "holdfast.runtime", "eth0")
+    agent.stop()
+    assert host.killed == [(77, 15)]
+    Agent(host, "eth0", "/run/holdfast", "holdfast@eth0.service").stop()
+    assert host.ran == [("systemctl", "stop", "holdfast@eth0.service")]
+
+
+def test_unit(host: FakeHost) -> None:
+    named = Settings(interfaces={"eth0": InterfaceSettings()})
+    assert unit_for(host, named, "eth0", named=False) == "", "without systemd"
+    host.boot_systemd()
+    host.answers["systemctl is-enabled holdfast.service"] = Completed(0, "enabled\n", "")
+    assert unit_for(host, named, "eth0", named=False) == "holdfast.service"
+    assert unit_for(host, Settings(serve=("et*",)), "eth0", named=False) == "holdfast.service"
+    assert unit_for(host, Settings(), "eth0", named=True) == "holdfast.service"
+    assert unit_for(host, Settings(), "eth0", named=False) == "holdfast@eth0.service"
+    host.answers["systemctl is-enabled holdfast.service"] = Completed(1, "disabled\n", "")
+    assert unit_for(host, named, "eth0", named=True) == "holdfast@eth0.service"
+    with pytest.raises(TakeoverError, match="rename the interface"):
+        unit_for(host, named, "a b", named=True)
+
+
+def test_start(host: FakeHost) -> None:
+    Agent(host, "eth0", "/run/holdfast", "holdfast@eth0.service").start()
+    assert host.ran[-1] == ("systemctl", "restart", "holdfast@eth0.service")

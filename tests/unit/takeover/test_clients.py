@@ -1,0 +1,68 @@
+"""What the adapters of clients share: units, stopping, starting as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.fake_host import FakeHost
+
+from holdfast.takeover import clients
+from holdfast.takeover.host import Completed
+from holdfast.takeover.model import Found, TakeoverError
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path)
+
+
+def found(host: FakeHost) -> Found:
+    process = host.process(50)
+    assert process is not None
+    return clients.found(host, "udhcpc", "udhcpc", "eth0", process, "it runs")
+
+
+def test_a_unit_of_its_own(host: FakeHost) -> None:
+    host.add_process(50, "udhcpc", unit="udhcpc@eth0.service")
+    assert found(host).unit == "", "without systemd"
+    host.boot_systemd()
+    host.answers["systemctl show --property=MainPID --value udhcpc@eth0.service"] = Completed(0, "50\n", "")
+    assert found(host).unit == "udhcpc@eth0.service"
+    host.answers["systemctl show --property=MainPID --value udhcpc@eth0.service"] = Completed(0, "1\n", "")
+    assert found(host).unit == "", "it only happens to live there"
+    host.add_process(50, "udhcpc", unit="session-3.scope")
+    assert found(host).unit == ""
+
+
+def test_a_unit_is_kept_from_starting_it(host: FakeHost) -> None:
+    host.boot_systemd()
+    host.add_process(50, "udhcpc", unit="u.service")
+    host.answers |= {"systemctl show": Completed(0, "50", ""), "systemctl is-enabled": Completed(0, "enabled", "")}
+    owned = clients.unit_ownership(host, found(host))
+    assert len(owned.volatile) == 3
+    assert len(owned.persistent) == 1
+    host.answers["systemctl is-enabled"] = Completed(0, "static", "")
+    assert clients.unit_ownership(host, found(host)).persistent == ()
+
+
+def test_stop_only_what_still_is_that_client(host: FakeHost) -> None:
+    host.add_process(50, "udhcpc")
+    client = found(host)
+    host.add_process(50, "postgres")
+    clients.stop(host, client)
+    assert host.killed == []
+
+
+def test_start_again(host: FakeHost) -> None:
+    host.add_process(50, "udhcpc", "-i", "eth0", environment={"A": "1"})
+    client = found(host)
+    clients.start_again(host, client, ["-b"])
+    assert host.started == [(("udhcpc", "-i", "eth0", "-b"), {"A": "1"})]
+    host.boot_systemd()
+    clients.start_again(host, client)
+    argv = host.started[-1][0]
+    assert argv[0] == "/usr/sbin/systemd-run"
+    assert argv[argv.index("--") + 1:] == ("/usr/sbin/udhcpc", "-i", "eth0"), "not /bin/busybox -i eth0"
+    with pytest.raises(TakeoverError, match="start it by hand"):
+        clients.start_again(host, Found("udhcpc", "udhcpc", "eth0", (), ""))
