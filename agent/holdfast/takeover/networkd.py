@@ -61,7 +61,7 @@ class Networkd:
             client=self.name, manager="netplan" if "netplan" in os.path.basename(network) else self.name,
             ifname=ifname, pids=(process.pid,), unit=UNIT, argv=process.argv,
             evidence=f"{UNIT} manages {ifname} with {network or 'no file'}; its lease is {path}",
-            facts={"network_file": network},
+            facts={"network_file": network, "lets_go_by": f"systemctl restart {UNIT}"},
         )
 
     def read(self, host: Host, found: Found) -> ForeignLease:

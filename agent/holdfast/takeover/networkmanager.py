@@ -62,7 +62,8 @@ class NetworkManager:
             client=self.name if client is None else "dhclient", manager=self.name, ifname=ifname, pids=pids, unit=UNIT,
             argv=manager.argv,
             evidence=f"{UNIT}: connection {device.get('GENERAL.CONNECTION', uuid)!r} ({uuid}) is active on {ifname}",
-            facts={"uuid": uuid, "kind": device.get("GENERAL.TYPE", "")},
+            facts={"uuid": uuid, "kind": device.get("GENERAL.TYPE", ""),
+                   "lets_go_by": f"nmcli device set {ifname} managed no"},
         )
 
     def read(self, host: Host, found: Found) -> ForeignLease:

@@ -60,7 +60,7 @@ def test_it_is_found_with_its_file(host: FakeHost) -> None:
     found = find(host)
     assert (found.name, found.pids, found.unit) == ("systemd-networkd under netplan", (32,), "systemd-networkd.service")
     assert NETWORK in found.evidence
-    assert dict(found.facts) == {"network_file": NETWORK}
+    assert found.facts["network_file"] == NETWORK
 
 
 def test_it_is_not_found_where_it_holds_no_lease(host: FakeHost) -> None:
@@ -220,3 +220,7 @@ def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
     host.remove("/run/systemd/netif/leases/2")
     with pytest.raises(TakeoverError, match=r"no lease for 10\.77\.0\.80"):
         Networkd().give_back(host, found, lease)
+
+
+def test_the_plan_says_how_it_lets_go(host: FakeHost) -> None:
+    assert find(host).facts["lets_go_by"] == "systemctl restart systemd-networkd.service"

@@ -67,7 +67,7 @@ def test_it_is_found_with_its_connection(host: FakeHost) -> None:
     found = find(host)
     assert (found.name, found.pids) == ("NetworkManager", (37,))
     assert "'my: own'" in found.evidence
-    assert dict(found.facts) == {"uuid": UUID, "kind": "ethernet"}
+    assert (found.facts["uuid"], found.facts["kind"]) == (UUID, "ethernet")
 
 
 def test_it_is_found_by_the_process_that_speaks_dhcp(host: FakeHost) -> None:
