@@ -1,8 +1,4 @@
-"""The machine as a take-over sees it: files below a root, processes, units, commands.
-
-``root`` is "/" on a real system; tests give a folder that looks like one. Files of others are hostile when read:
-bounded, regular files only.
-"""
+"""The machine as a take-over sees it: files below a root, processes, units, commands, the interface."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,10 +15,9 @@ from dataclasses import dataclass
 from holdfast.network import link as links
 from holdfast.network.link import Link
 from holdfast.network.plan import Observed, Op
+from holdfast.takeover.files import Files
 from holdfast.takeover.model import TakeoverError
 
-#: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
-READ_LIMIT = 1 << 20
 COMMAND_TIMEOUT = 30.0
 
 
@@ -64,93 +58,17 @@ class Completed:
         return lines[-1].strip()[:200] if lines else f"exit status {self.status}"
 
 
-class Host:
+class Host(Files):
     """Looks and acts. Raises TakeoverError only."""
-
-    def __init__(self, root: str = "/") -> None:
-        self.root = root
-
-    # -- files -----------------------------------------------------------------------------------
-
-    def path(self, path: str) -> str:
-        """Where ``path`` (absolute) really is."""
-        return os.path.join(self.root, path.lstrip("/"))
-
-    def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
-        """The whole file, None when it is not there. A file beyond ``limit``, or no file, is an error."""
-        try:
-            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise TakeoverError(f"{path} is not a regular file")
-            try:
-                data = file.read(limit + 1)
-            except OSError as error:
-                raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
-        if len(data) > limit:
-            raise TakeoverError(f"{path} is larger than {limit} bytes")
-        return data
-
-    def text(self, path: str, limit: int = READ_LIMIT) -> str:
-        """The file as text, "" when it is not there."""
-        return (self.read(path, limit) or b"").decode("utf-8", "replace")
-
-    def exists(self, path: str) -> bool:
-        return os.path.lexists(self.path(path))
-
-    def stat(self, path: str) -> os.stat_result | None:
-        """None when it is not there."""
-        try:
-            return os.stat(self.path(path))
-        except OSError:
-            return None
-
-    def listdir(self, path: str) -> list[str]:
-        """Sorted names, empty when it is no folder."""
-        try:
-            return sorted(os.listdir(self.path(path)))
-        except OSError:
-            return []
-
-    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """The file wholly or not at all; its folder is made when it is missing."""
-        from holdfast.runtime import atomic  # noqa: PLC0415 - the one way to write files here
-
-        real = self.path(path)
-        try:
-            os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-            atomic.write(real, content, mode)
-        except OSError as error:
-            raise TakeoverError(f"{path} cannot be written: {error.strerror}") from None
-
-    def set_time(self, path: str, unix: float) -> None:
-        """Give the file a time of change."""
-        try:
-            os.utime(self.path(path), (unix, unix))
-        except OSError as error:
-            raise TakeoverError(f"the time of {path} cannot be set: {error.strerror}") from None
-
-    def remove(self, path: str) -> None:
-        """No error when it is not there."""
-        try:
-            os.unlink(self.path(path))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise TakeoverError(f"{path} cannot be removed: {error.strerror}") from None
 
     # -- processes -------------------------------------------------------------------------------
 
     def processes(self) -> list[Process]:
         """The processes of our network namespace, by pid; kernel threads have no argv and are left out."""
-        ours = self._link("/proc/self/ns/net")
+        ours = self.readlink("/proc/self/ns/net")
         found = []
         for name in self.listdir("/proc"):
-            if name.isascii() and name.isdigit() and self._link(f"/proc/{name}/ns/net") == ours:
+            if name.isascii() and name.isdigit() and self.readlink(f"/proc/{name}/ns/net") == ours:
                 process = self.process(int(name))
                 if process is not None:
                     found.append(process)
@@ -176,11 +94,11 @@ class Host:
         return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
     def cwd(self, pid: int) -> str:
-        return self._link(f"/proc/{pid}/cwd") or "/"
+        return self.readlink(f"/proc/{pid}/cwd") or "/"
 
     def executable(self, pid: int) -> str:
         """The file that ``pid`` runs, "" when that cannot be told or it was replaced meanwhile."""
-        path = self._link(f"/proc/{pid}/exe")
+        path = self.readlink(f"/proc/{pid}/exe")
         return "" if path.endswith(" (deleted)") else path
 
     def unit_of(self, pid: int) -> str:
@@ -217,12 +135,6 @@ class Host:
                 return False
             time.sleep(0.05)
         return True
-
-    def _link(self, path: str) -> str:
-        try:
-            return os.readlink(self.path(path))
-        except OSError:
-            return ""
 
     # -- commands and units ----------------------------------------------------------------------
 

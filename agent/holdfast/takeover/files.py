@@ -1,0 +1,98 @@
+"""Files below a root: "/" on a real system, a folder that looks like one in tests.
+
+Files of others are hostile when read: bounded, regular files only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from holdfast.runtime import atomic
+from holdfast.takeover.model import TakeoverError
+
+#: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
+READ_LIMIT = 1 << 20
+
+
+class Files:
+    """Reads and writes. Raises TakeoverError only."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
+
+    def path(self, path: str) -> str:
+        """Where ``path`` (absolute) really is."""
+        return os.path.join(self.root, path.lstrip("/"))
+
+    def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
+        """The whole file, None when it is not there. A file beyond ``limit``, or no file, is an error."""
+        try:
+            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise TakeoverError(f"{path} is not a regular file")
+            try:
+                data = file.read(limit + 1)
+            except OSError as error:
+                raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
+        if len(data) > limit:
+            raise TakeoverError(f"{path} is larger than {limit} bytes")
+        return data
+
+    def text(self, path: str, limit: int = READ_LIMIT) -> str:
+        """The file as text, "" when it is not there."""
+        return (self.read(path, limit) or b"").decode("utf-8", "replace")
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self.path(path))
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """None when it is not there."""
+        try:
+            return os.stat(self.path(path))
+        except OSError:
+            return None
+
+    def listdir(self, path: str) -> list[str]:
+        """Sorted names, empty when it is no folder."""
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except OSError:
+            return []
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """The file wholly or not at all; its folder is made when it is missing."""
+        real = self.path(path)
+        try:
+            os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
+            atomic.write(real, content, mode)
+        except OSError as error:
+            raise TakeoverError(f"{path} cannot be written: {error.strerror}") from None
+
+    def set_time(self, path: str, unix: float) -> None:
+        """Give the file a time of change."""
+        try:
+            os.utime(self.path(path), (unix, unix))
+        except OSError as error:
+            raise TakeoverError(f"the time of {path} cannot be set: {error.strerror}") from None
+
+    def remove(self, path: str) -> None:
+        """No error when it is not there."""
+        try:
+            os.unlink(self.path(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise TakeoverError(f"{path} cannot be removed: {error.strerror}") from None
+
+    def readlink(self, path: str) -> str:
+        """Where a link points to, "" when it is none."""
+        try:
+            return os.readlink(self.path(path))
+        except OSError:
+            return ""
