@@ -36,7 +36,12 @@ def describe(host: Host, plan: Plan) -> str:
     ]
     lines += ["", "Nothing was changed. A take-over would:"]
     lines += [f"{number:>4}. {step}" for number, step in enumerate(steps, 1)]
-    return "\n".join(lines)
+    return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    """Names and contents come from others: nothing of them may speak to the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _stop(found: Found) -> str:
