@@ -15,6 +15,7 @@ SHORT = Service(lease_time=11, t1=3, t2=6)
 
 def test_nobody_answers_until_the_end(make_bench: Any) -> None:
     """Kept to the last second, gone within one more, and asked for again until it is back (rules 40, 41)."""
+    # rules 40, 41
     bench = make_bench("dhcpd", SHORT)
     bench.acquire()
     bench.site.drop_all()

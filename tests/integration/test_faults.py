@@ -24,6 +24,7 @@ sys.stdin.read()
 
 def test_port_68_is_taken(make_bench: Any) -> None:
     """Another process has port 68: it is named, and leases go on by packet socket (rule 54)."""
+    # rule 54
     bench = make_bench("dhcpd", SHORT)
     holder = bench.site.client.popen(
         [sys.executable, "-c", _HOLD_PORT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -52,6 +53,7 @@ def test_routes_that_refuse(make_bench: Any) -> None:
 
 def test_packets_too_big_for_the_link(make_bench: Any) -> None:
     """A link that takes nothing bigger than 200 bytes (EMSGSIZE): recorded, retried, renewed later (rule 55)."""
+    # rule 55
     bench = make_bench("dhcpd", SHORT)
     bench.acquire()
     bench.site.drop_unicast()
@@ -102,6 +104,7 @@ def test_link_down_under_the_daemon(make_bench: Any) -> None:
 
 def test_netlink_refuses_renewals(make_bench: Any) -> None:
     """The kernel refuses to move the lifetime: told, retried, and renewals go on meanwhile (rule 59)."""
+    # rule 59
     bench = make_bench("dhcpd", SHORT)
     broken = bench.folder / "netlink-is-broken"
     bench.server.start()
@@ -125,6 +128,7 @@ def test_netlink_refuses_renewals(make_bench: Any) -> None:
 
 def test_netlink_refuses_the_first_lease(make_bench: Any) -> None:
     """The kernel refuses the first address: told, retried, and it comes when the kernel will (rule 59)."""
+    # rule 59
     bench = make_bench("dhcpd", SHORT)
     broken = bench.folder / "netlink-is-broken"
     broken.touch()

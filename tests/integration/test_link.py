@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ NEIGHBOUR = "10.77.0.200"
 
 def test_no_server_at_first(make_bench: Any) -> None:
     """DISCOVERs go on until a server is there (rule 41)."""
+    # rule 41
     bench = make_bench("dhcpd")
     bench.site.drop_all()  # counts them
     bench.agent.start()
@@ -48,6 +50,7 @@ def test_no_carrier_at_first(make_bench: Any) -> None:
 
 def test_no_interface_at_first(make_bench: Any) -> None:
     """Named, but not there yet: waited for (rule 63)."""
+    # rule 63
     bench = make_bench("dhcpd")
     bench.site.unplug()
     bench.server.start()
@@ -61,6 +64,7 @@ def test_no_interface_at_first(make_bench: Any) -> None:
 
 def test_carrier_flap(make_bench: Any) -> None:
     """Carrier goes: the address stays. It comes back: the lease is verified within a second (rule 61)."""
+    # rule 61
     bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
     bench.acquire()
 
@@ -79,6 +83,7 @@ def test_carrier_flap(make_bench: Any) -> None:
 
 def test_carrier_up_and_silence(make_bench: Any) -> None:
     """After a carrier flap nobody answers: no reason to drop a valid lease (rule 61)."""
+    # rule 61
     bench = make_bench("dhcpd", Service(lease_time=60, t1=4, t2=8))
     bench.acquire()
     bench.site.drop_all()
@@ -96,6 +101,7 @@ def test_carrier_up_and_silence(make_bench: Any) -> None:
 
 def test_foreign_things_are_untouched(make_bench: Any) -> None:
     """Addresses and routes of others live through start, renewal, move, stop and release (rule 58)."""
+    # rule 58
     bench = make_bench("dnsmasq")
     client = bench.site.on_client
     client("ip", "addr", "add", f"{VIP}/32", "dev", "hf0")
@@ -136,6 +142,7 @@ def test_foreign_things_are_untouched(make_bench: Any) -> None:
 
 def test_address_deleted_by_someone_else(make_bench: Any) -> None:
     """Our address is deleted while the lease is valid: it is back within a second (rule 60)."""
+    # rule 60
     bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
     bench.acquire()
     before = bench.routes()
@@ -152,6 +159,7 @@ def test_address_deleted_by_someone_else(make_bench: Any) -> None:
 
 def test_interface_removed_and_created_again(make_bench: Any) -> None:
     """The interface goes and comes, with its own MAC and with another: picked up again (rule 63)."""
+    # rule 63
     bench = make_bench("dnsmasq")
     bench.acquire()
     mac = bench.site.client_mac()
@@ -173,6 +181,7 @@ def test_interface_removed_and_created_again(make_bench: Any) -> None:
 
 def test_interface_renamed(make_bench: Any) -> None:
     """Renamed away and back: waited for, and picked up again (rule 63)."""
+    # rule 63
     bench = make_bench("dnsmasq")
     bench.acquire()
 
@@ -187,6 +196,50 @@ def test_interface_renamed(make_bench: Any) -> None:
     done = len(bench.agent.outcomes())
     bench.agent.wait(lambda: _leased(bench.agent.outcomes()[done:]), 30, "a lease verified again")
     bench.agent.wait_address(ADDRESS)
+
+
+def test_interface_moved_to_another_namespace(make_bench: Any) -> None:
+    """Taken away into another network namespace, and given back: told, waited for, picked up again (rule 63)."""
+    # rule 63
+    bench = make_bench("dnsmasq")
+    bench.acquire()
+
+    bench.site.on_client("ip", "link", "set", "hf0", "netns", bench.site.server.path)
+    bench.agent.wait(lambda: "hf0 is gone" in bench.agent.said(), 5, "it is told")
+    assert bench.agent.running
+    assert not bench.agent.status()["present"]
+    bench.site.on_server("ip", "link", "set", "hf0", "netns", bench.site.client.path)
+    bench.site.on_client("ip", "link", "set", "hf0", "up")
+
+    bench.agent.wait_address(ADDRESS, timeout=20)
+    done = len(bench.agent.outcomes())
+    bench.agent.wait(lambda: _leased(bench.agent.outcomes()[done:]), 30, "the lease is renewed again")
+
+
+def test_a_connection_lives_until_its_address_goes(make_bench: Any) -> None:
+    """A move to another address breaks no connection on the old one before that is removed (rule 57)."""
+    # rule 57
+    bench = make_bench("dnsmasq")
+    bench.acquire(ADDRESS, OTHER)
+    listener = bench.site.server.run(lambda: socket.create_server(("10.77.0.1", 5757)))
+    ours = bench.site.client.run(lambda: socket.create_connection(("10.77.0.1", 5757), 5, (ADDRESS, 0)))
+    theirs, _ = listener.accept()
+    with listener, ours, theirs:
+        theirs.settimeout(0.5)
+        bench.server.reconfigure(Service(pool=OTHER))
+        echoed_at = 0.0
+        while not (gone := bench.monitor.lost_addresses(ADDRESS)):
+            asked_at = boottime()
+            try:
+                ours.sendall(b"?")
+                if theirs.recv(1) == b"?":
+                    echoed_at = asked_at
+            except OSError:
+                break
+    bench.agent.wait(lambda: bench.monitor.lost_addresses(ADDRESS), 20, "the old address has gone")
+    [gone] = bench.monitor.lost_addresses(ADDRESS)
+    assert echoed_at > gone.at - 0.1
+    bench.assert_moved()
 
 
 def test_to_another_namespace_and_back(make_bench: Any) -> None:
