@@ -23,7 +23,8 @@ HOOK = """\
 #!/bin/sh
 cat >/var/lib/holdfast/told
 { id -un; grep CapEff /proc/self/status; touch /tmp/written && echo tmp; touch /etc/written || echo no-etc; } \\
-    >/var/lib/holdfast/could 2>/dev/null
+    >/var/lib/holdfast/could.new 2>/dev/null
+mv /var/lib/holdfast/could.new /var/lib/holdfast/could
 """
 
 
@@ -61,8 +62,7 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         guest.push("/etc/holdfast/holdfast.d/50-test.toml",
                    '[agent]\nmetrics_dir = "/run/holdfast/metrics"\ncontrol_group = "adm"\n')
         guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nSupplementaryGroups=adm\nWatchdogSec=2\n")
-        guest.shell("install --directory --owner=holdfast /run/holdfast/metrics && systemctl daemon-reload && "
-                    "useradd --groups adm watcher && touch /var/tmp/before")
+        guest.shell("systemctl daemon-reload && useradd --groups adm watcher && touch /var/tmp/before")
         address = serving(guest)
         pid = guest.shell("systemctl show --value --property MainPID $1", UNIT).strip()
         told = guest.shell("cat /proc/$1/status", pid)
@@ -131,6 +131,10 @@ def test_an_upgrade_is_not_noticed(distribution: Distribution) -> None:
         assert events.events("address-") == events.events("route-") == []
         assert probe.missed(address) == []
         assert len(guest.net.packets.sent("DISCOVER")) == packets
+        # What the distribution does when its python3 becomes another one.
+        guest.shell("find /usr/lib/holdfast -name __pycache__ -exec rm -r {} + && "
+                    "/usr/share/python3/runtime.d/holdfast.rtupdate rtupdate python3.10 python3.11")
+        assert guest.shell("ls /usr/lib/holdfast/site/holdfast/__pycache__") != ""
         # A unit that did not run is not started by an upgrade.
         guest.run(["systemctl", "stop", UNIT], check=True)
         guest.run(["apt-get", "install", "--yes", "--reinstall", f"/root/{distribution.newer.name}"], check=True)

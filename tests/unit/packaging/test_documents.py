@@ -12,6 +12,7 @@ import click
 import pytest
 
 from holdfast.cli import COMMANDS, command
+from holdfast.observe import ids, metrics
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, INTERFACE
@@ -86,3 +87,17 @@ def test_completions_ask_the_program() -> None:
 def test_pages_can_be_compressed_to_the_same_bytes() -> None:
     page = PAGES["holdfast.1"].encode()
     assert gzip.compress(page, 9, mtime=0) == gzip.compress(page, 9, mtime=0)
+
+
+def test_alerts_speak_of_metrics_that_there_are() -> None:
+    packaging = Path(__file__).parents[3] / "packaging"
+    rules = (packaging / "monitoring" / "holdfast.rules.yml").read_text()
+    expressions = re.findall(r"expr: (.+)", rules)
+    written = Path(metrics.__file__).read_text()
+    for name in re.findall(r"\bholdfast_\w+", " ".join(expressions)):
+        assert f'"{name}"' in written
+    for code in re.findall(r'code="([a-z-]+)"', " ".join(expressions)):
+        assert code in ids.NOTICES
+    for results in re.findall(r'result=~"([a-z|]+)"', " ".join(expressions)):
+        assert set(results.split("|")) <= set(ids.RESULTS)
+    assert {rules.count(word) for word in ("- alert:", "expr:", "summary:", "severity:")} == {len(expressions)}
