@@ -44,6 +44,14 @@ class Defence:
         self._losses: list[float] = []
         self.rival: str | None = None  # while two programs undo each other's work: who the other one may be
 
+    def give_way(self, yielded: bool, name: str) -> None:
+        """From now on the interface is its administrator's, or ours again."""
+        self._configurator.yielded = yielded
+        self.stop()
+        self._reporter.line(5, "yielded: the lease is kept, and nothing is put back on the interface until "
+                               f"`holdfast yield --back {name}`" if yielded else
+                               "taken back: what the lease says is put on the interface")
+
     def changed(self, change: LinkEvent) -> None:
         """Something happened to the interface that we serve."""
         spec = self._configurator.spec

@@ -3,10 +3,9 @@
 Theory of operation
 -------------------
 ``begin`` looks for the interface, or waits for it. Everything that comes in (packets, netlink, timers,
-the operator, the clocks) ends in ``submit``, which feeds the core one event at a time; what an action
-brings about at once (a send that fails, a configuration that took) waits its turn behind the rest of
-that action's list. Every error of the machine becomes an event, a record and a retry; only an error of
-this program gets out (rules 55, 59).
+the operator, the clocks) ends in ``submit``, which feeds the core one event at a time (``feeding.py``).
+Every error of the machine becomes an event, a record and a retry; only an error of this program gets out
+(rules 55, 59).
 
 The link may go and come back: ``LinkWatch`` follows it by its index through renames, and by its name
 when it was removed. A link with another hardware address is another client with another identity.
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import deque
 from collections.abc import Callable
 
 from holdfast.core import events as ev
@@ -26,6 +24,7 @@ from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.configuring import Configurator
 from holdfast.runtime.defending import Defence
+from holdfast.runtime.feeding import Feed
 from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.listeners import Listeners
 from holdfast.runtime.performing import Performer, describe
@@ -34,8 +33,6 @@ from holdfast.settings import SettingsError
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.actions import Action
-    from holdfast.core.client import Client
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
@@ -65,11 +62,8 @@ class Driver:
         self._configurator = Configurator(parts.tools, loop, reporter)
         self._link: Link | None = None
         self._served: Link | None = None  # the link that the client was made for
-        self._client: Client | None = None
+        self._feed = Feed(loop, self._on_fed)
         self._keeper: Keeper | None = None
-        self._performer: Performer | None = None
-        self._events: deque[ev.Event] = deque()
-        self._busy = False
         self._malformed = 0
         self._outcome_listeners, self._online_listeners = Listeners(), Listeners()
         self._port_told = ""
@@ -94,9 +88,9 @@ class Driver:
 
     def snapshot(self) -> Snapshot:
         """The core's state. Its drops include what was no DHCP message at all, as "malformed"."""
-        if self._client is None:
+        if self._feed.client is None:
             return Snapshot("INIT", None, None, None, {}, None)
-        shot = self._client.snapshot()
+        shot = self._feed.client.snapshot()
         return shot._replace(drops={**shot.drops, "malformed": self._malformed}) if self._malformed else shot
 
     @property
@@ -123,22 +117,10 @@ class Driver:
         """Leave the interface to its administrator, now and in lives to come, or take it back. OSError when that
         cannot be remembered; then nothing is different."""
         self._parts.yield_file.set(yielded)
-        if yielded == self.yielded:
-            return
-        self._configurator.yielded = yielded
-        self._tell_yielded()
-        self._defence.stop()
-        lease = self.snapshot().lease
-        if not yielded and lease is not None and self._link is not None:
-            error = self._configurator.configure(lease, None)
-            self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
-
-    def _tell_yielded(self) -> None:
-        if self.yielded:
-            self._reporter.line(5, "yielded: the lease is kept, and nothing is put back on the interface until "
-                                   f"`holdfast yield --back {self.name}`")
-        else:
-            self._reporter.line(5, "taken back: what the lease says is put on the interface")
+        if yielded != self.yielded:
+            self._defence.give_way(yielded, self.name)
+            if not yielded:
+                self._configure_again()
 
     def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
         """Hear of every outcome from now on, until the returned function is called."""
@@ -161,8 +143,7 @@ class Driver:
         """Serve the interface, or say that it is waited for. LinkError or OSError when we may not; ``insist``:
         tell of those, and try again."""
         if self._parts.yield_file.is_set():
-            self._configurator.yielded = True
-            self._tell_yielded()
+            self._defence.give_way(True, self.name)
         if insist:
             self._look_for_link()
             return
@@ -184,26 +165,26 @@ class Driver:
         self._configurator.attach(link)
         if self._wants_port:
             self.hold_port()
-        if self._client is None or self._served is None or self._served.mac != link.mac:
+        if self._feed.client is None or self._served is None or self._served.mac != link.mac:
             self._start_client(link)
         else:
             self._resume_client(link)
 
     def _start_client(self, link: Link) -> None:
-        if self._client is not None:
+        if self._feed.client is not None:
             self.submit(ev.Stop())
         if self._keeper is not None:
             self._keeper.close()
         self._malformed = 0
         store = self._parts.store(link)
         remembered = store.load()
-        self._client, store.client_id = self._parts.client(link, remembered and remembered.client_id)
+        client, store.client_id = self._parts.client(link, remembered and remembered.client_id)
         self._keeper = Keeper(store, self._loop, self._reporter)
         if self._keeps_nothing:
             self._keeper.rest()
-        self._performer = Performer(
+        self._feed.start(client, Performer(
             self._sockets, self._configurator, self._keeper, self._reporter, self._outcome_listeners.tell
-        )
+        ))
         self._served = link
         cached = None
         if remembered is not None and remembered.client_id == store.client_id:
@@ -215,13 +196,17 @@ class Driver:
 
     def _resume_client(self, link: Link) -> None:
         """The same link is there again, without what was on it."""
-        assert self._client is not None
-        lease = self._client.lease
-        if lease is not None and self.spec is None and lease.valid(self._loop.now()):
-            error = self._configurator.configure(lease, None)
-            self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
+        if self.spec is None:
+            self._configure_again()
         if link.carrier:
             self.submit(ev.LinkUp())
+
+    def _configure_again(self) -> None:
+        """Put on the interface what the lease says, if there is one."""
+        lease = self.snapshot().lease
+        if lease is not None and self._link is not None and lease.valid(self._loop.now()):
+            error = self._configurator.configure(lease, None)
+            self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
 
     def _lose_link(self, why: str) -> None:
         if self._link is None:
@@ -254,7 +239,7 @@ class Driver:
             self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
         else:
             self._refusal_told = ""
-            self._reporter.line(5, f"{self.name} is here again" if self._client else f"{self.name} is here")
+            self._reporter.line(5, f"{self.name} is here again" if self._feed.client else f"{self.name} is here")
 
     def links_changed(self, changes: list[LinkEvent]) -> None:
         """What netlink told, in order."""
@@ -330,35 +315,12 @@ class Driver:
         self.submit(ev.Restored(int.from_bytes(os.urandom(16), "big"), cause))
 
     def submit(self, event: ev.Event) -> None:
-        """Feed the core and perform what it asks; events that come up meanwhile wait their turn."""
-        self._events.append(event)
-        if not self._busy:
-            self._work([])
+        """Feed the core one event, now or when it has dealt with those before."""
+        self._feed.submit(event)
 
-    def _on_deadline(self) -> None:
-        if self._client is not None:
-            self._work(self._client.handle_timer(self._loop.now()))
-
-    def _work(self, actions: list[Action]) -> None:
-        """Perform ``actions`` and whatever follows from them, until nothing is left to do."""
-        if self._client is None or self._performer is None:
-            self._events.clear()
-            return
-        self._busy = True
-        try:
-            while actions or self._events:
-                for action in actions:
-                    event = self._performer.perform(action, self._client.lease)
-                    if event is not None:
-                        self._events.append(event)
-                actions = []
-                if self._events:
-                    actions = self._client.handle(self._events.popleft(), self._loop.now())
-        finally:
-            self._busy = False
+    def _on_fed(self) -> None:
         if self.online:
             self._online_listeners.tell()
-        self._loop.set_timer((self, "client"), self._client.next_deadline(), self._on_deadline)
 
     # -- after the first packet, and the end -----------------------------------------------------
 
@@ -380,7 +342,7 @@ class Driver:
         if self._keeper is not None:
             self._keeper.close()
         self._defence.stop()
-        for what in ("client", "link"):
-            self._loop.set_timer((self, what), None, self._on_deadline)
+        self._feed.stop()
+        self._loop.set_timer((self, "link"), None, self._look_for_link)
         self._sockets.close()
         self._configurator.close()

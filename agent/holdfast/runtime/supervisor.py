@@ -19,23 +19,16 @@ from holdfast.runtime.clock import Clock, Jump, SystemClock
 from holdfast.runtime.driver import Driver
 from holdfast.runtime.loop import Loop
 from holdfast.runtime.serving import Common, Serving
+from holdfast.runtime.telling import Telling
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.outcome import Outcome
     from holdfast.observe.log import Log
     from holdfast.runtime.control import Control
-    from holdfast.runtime.hooks import Hooks
     from holdfast.runtime.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
     from holdfast.runtime.publishing import Publisher
-    from holdfast.runtime.systemd import Notifier
     from holdfast.settings.model import Settings
-
-#: Where hooks are when the configuration does not say.
-HOOKS_DIR = "/etc/holdfast/hooks.d"
-#: Results after which nothing about the interface is different.
-UNTOLD_TO_HOOKS = ("kept", "refused", "stopped")
 
 
 class Supervisor:
@@ -55,9 +48,8 @@ class Supervisor:
         self._refusals: dict[str, str] = {}
         self._hotplug: Hotplug | None = None
         self._closers: list[Callable[[], None]] = []
-        self._notifier: Notifier | None = None
+        self._telling = Telling(self._common, self._status)
         self._control: Control | None = None
-        self._hooks: Hooks | None = None
         self._publisher: Publisher | None = None
 
     def _resolver(self) -> Resolver:
@@ -101,7 +93,7 @@ class Supervisor:
         self._serving[name] = serving
         self.loop.register(serving.watch.fileno(), lambda _mask: self._on_link(serving))
         driver = serving.driver
-        driver.subscribe(lambda outcome: self._on_outcome(driver, outcome))
+        driver.subscribe(lambda outcome: self._telling.outcome(driver, outcome))
         driver.begin(insist=matched)
         if self._control is not None:
             self._settle(self._control, driver)
@@ -119,7 +111,7 @@ class Supervisor:
         if moved and serving.matched:
             # In the next round of the loop, which may be in the middle of this one's descriptors.
             self.loop.set_timer((self, serving.name), self.loop.now(), lambda: self._follow(serving))
-        self._plan_status()
+        self._telling.plan_status()
 
     def _follow(self, serving: Serving) -> None:
         """A link that nobody named is gone, or has another name: it is served by that one from now on."""
@@ -140,7 +132,7 @@ class Supervisor:
         if self._control is not None:
             self._control.remove(serving.name)
         serving.end()
-        self._plan_status()
+        self._telling.plan_status()
 
     def _on_newcomer(self, name: str, ifindex: int) -> bool:
         from holdfast.runtime.hotplug import MAX_SERVED  # noqa: PLC0415
@@ -160,7 +152,7 @@ class Supervisor:
             if self._refusals.get(name) != text:
                 self._refusals = {name: text, **dict(list(self._refusals.items())[:15])}
                 self._log.write(3, text)
-        self._plan_status()
+        self._telling.plan_status()
 
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them."""
@@ -168,7 +160,7 @@ class Supervisor:
             self._take_signals,
             _import_kernel,
             *(driver.hold_port for driver in self.drivers),
-            self._notify_systemd,
+            self._telling.notify_systemd,
             self.loop.use_timerfd,
             self._serve_control,
             _import_store,
@@ -225,20 +217,6 @@ class Supervisor:
     def _on_hangup(self) -> None:
         self._log.write(5, "SIGHUP changes nothing; restart to read the configuration: the address stays")
 
-    def _notify_systemd(self) -> None:
-        from holdfast.runtime.systemd import Notifier  # noqa: PLC0415
-
-        self._notifier = Notifier()
-        self._notifier.ready()
-        self._tell_status()
-        self._feed_watchdog()
-
-    def _feed_watchdog(self) -> None:
-        if self._notifier is not None and self._notifier.watchdog_interval is not None:
-            self._notifier.alive()
-            self.loop.set_timer((self, "watchdog"), self.loop.now() + self._notifier.watchdog_interval,
-                                self._feed_watchdog)
-
     def _serve_control(self) -> None:
         from holdfast.runtime.control import Control, group_id  # noqa: PLC0415
         from holdfast.runtime.unixsocket import may_give_to  # noqa: PLC0415
@@ -256,37 +234,11 @@ class Supervisor:
         for driver in self.drivers:
             self._settle(self._control, driver)
 
-    # -- outcomes --------------------------------------------------------------------------------
-
-    def _on_outcome(self, driver: Driver, outcome: Outcome) -> None:
-        self._plan_status()
-        folder = self._settings.hooks_dir or HOOKS_DIR
-        if outcome.result.value not in UNTOLD_TO_HOOKS and os.path.isdir(folder):
-            # In the next round of the loop: the interface then is what the outcome led to.
-            self.loop.set_timer(
-                (self, driver, outcome.started_at), self.loop.now(), lambda: self._run_hooks(folder, driver, outcome)
-            )
-
-    def _plan_status(self) -> None:
-        self.loop.set_timer((self, "status"), self.loop.now(), self._tell_status)
-
-    def _run_hooks(self, folder: str, driver: Driver, outcome: Outcome) -> None:
-        from holdfast.runtime import hooks  # noqa: PLC0415 - subprocess costs 8 ms
-
-        if self._hooks is None:
-            self._hooks = hooks.Hooks(folder, self.loop, self._log.write)
-        self._hooks.fire(hooks.describe(
-            driver.name, outcome, driver.spec, now=self._clock.boottime(), wall=self._clock.wall()
-        ))
-
-    def _tell_status(self) -> None:
-        if self._notifier is not None and self._notifier.present:
-            waiting = f"no interface fits {', '.join(self._patterns)} yet"
-            self._notifier.status("; ".join(map(_status, self.drivers)) or waiting)
+    def _status(self) -> str:
+        return "; ".join(map(_status, self.drivers)) or f"no interface fits {', '.join(self._patterns)} yet"
 
     def _reap(self) -> None:
-        if self._hooks is not None:
-            self._hooks.reap()
+        self._telling.reap()
         if self._publisher is not None:
             self._publisher.reap()
 
@@ -294,16 +246,14 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop, keeping every address and lease; then close everything."""
-        if self._notifier is not None:
-            self._notifier.stopping()
+        self._telling.stopping()
         if self._hotplug is not None:
             self._hotplug.close()
         for serving in self._serving.values():
             serving.end()
         for close in reversed(self._closers):
             close()
-        if self._hooks is not None:
-            self._hooks.close()
+        self._telling.close()
         if self._publisher is not None:
             self._publisher.close()
         self.loop.close()
