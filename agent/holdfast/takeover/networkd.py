@@ -2,12 +2,13 @@
 
 Facts, each tried with systemd 252:
 - ``systemctl restart`` ends networkd with SIGUSR2 (RestartKillSignal), which leaves every link as it is; a link whose
-  file says Unmanaged= is then left alone. ``systemctl stop`` and ``networkctl reload`` take addresses away, those of
-  others included.
+  file says Unmanaged= is then left alone. ``systemctl stop`` takes the leased address away, and ``networkctl reload``
+  everything from links whose files have changed.
 - Of all .network files that match a link the first by name counts, whatever folder it is in; so netplan and
   cloud-init may write theirs as often as they like.
-- With KeepConfiguration=dhcp it begins with INIT-REBOOT for the address that it finds on the link, and takes
-  nothing away; without it, with DISCOVER.
+- When it starts, it takes all addresses and routes off the links that it manages, other programs' too, and begins
+  with DISCOVER. (In a container, where there is no udev, it takes nothing.) With KeepConfiguration=yes it takes nothing
+  and begins with INIT-REBOOT for the address that it finds; the address has no lifetime then.
 - systemd-networkd-wait-online never ends well when no link is managed.
 
 The lease: /run/systemd/netif/leases/<index>, one KEY=VALUE a line, without a date; networkd deletes it when it lets
@@ -61,7 +62,7 @@ class Networkd:
             client=self.name, manager="netplan" if "netplan" in os.path.basename(network) else self.name,
             ifname=ifname, pids=(process.pid,), unit=UNIT, argv=process.argv,
             evidence=f"{UNIT} manages {ifname} with {network or 'no file'}; its lease is {path}",
-            facts={"network_file": network, "lets_go_by": f"systemctl restart {UNIT}"},
+            facts={"network_file": network, "lets_go_by": _lets_go_by(host, index)},
         )
 
     def read(self, host: Host, found: Found) -> ForeignLease:
@@ -113,24 +114,23 @@ class Networkd:
         return Ownership(tuple(volatile), tuple(persistent))
 
     def stop(self, host: Host, found: Found) -> None:
-        """Start networkd anew: it leaves all links as they are, and this one for good."""
-        host.remove(_keep_file(found))  # of a former hand-back
+        """Start networkd anew: it lets go of this link, and the others keep what they have."""
+        index = host.ifindex(found.ifname)
+        others = _other_files(host, index)
+        if found.facts["network_file"] not in others:
+            host.remove(_keep_file(found.facts["network_file"]))  # of a former hand-back
+        _keep(host, others)
         host.must(["systemctl", "restart", UNIT])
-        state = f"/run/systemd/netif/links/{host.ifindex(found.ifname)}"
+        state = f"/run/systemd/netif/links/{index}"
         if not host.wait(lambda: _variables(host.text(state)).get("ADMIN_STATE") == "unmanaged", 10.0):
             raise TakeoverError(f"{found.ifname}: networkd still manages it; is there a .network file before ours?")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        """Start networkd anew with KeepConfiguration=dhcp, until the next boot: it asks for the address that is there,
-        by REQUEST. The file stays, because networkd drops all addresses of a link when its files have changed
-        and somebody reloads."""
-        host.write(_keep_file(found), (
-            f"# For {found.ifname}, handed back by Holdfast: networkd keeps the address that it finds.\n"
-            "[Network]\nKeepConfiguration=dhcp\n"
-        ).encode())
+        """Start networkd anew, so that it asks for the address that is there and takes nothing away."""
+        index = host.ifindex(found.ifname)
+        _keep(host, {found.facts["network_file"], *_other_files(host, index)})
         host.must(["systemctl", "restart", UNIT])
-        path = f"/run/systemd/netif/leases/{host.ifindex(found.ifname)}"
-        address = str(lease_now.address.ip)
+        path, address = f"/run/systemd/netif/leases/{index}", str(lease_now.address.ip)
         if not host.wait(lambda: _variables(host.text(path)).get("ADDRESS") == address, LEASE_TIMEOUT):
             raise TakeoverError(
                 f"{found.ifname}: networkd has no lease for {address} after {LEASE_TIMEOUT:g} s; "
@@ -214,13 +214,26 @@ def _file_name(ifname: str, network: str) -> str:
     raise TakeoverError(f"{ifname}: its file {network} comes before any name of ours; rename it to 10-{network} first")
 
 
+def _other_files(host: Host, index: int) -> set[str]:
+    """The .network files of the links that networkd manages beside this one."""
+    states = (
+        _variables(host.text(f"/run/systemd/netif/links/{name}"))
+        for name in host.listdir("/run/systemd/netif/links") if name != str(index)
+    )
+    return {state.get("NETWORK_FILE", "") for state in states if state.get("ADMIN_STATE") not in (None, "unmanaged")}
+
+
+def _lets_go_by(host: Host, index: int) -> str:
+    """For people."""
+    others = ", ".join(sorted(filter(None, _other_files(host, index))))
+    kept = f", with KeepConfiguration=yes until the next boot for {others}" if others else ""
+    return f"systemctl restart {UNIT}{kept}"
+
+
 def _wait_online(host: Host, ifname: str, ours: str) -> list[Change]:
     """networkd's own wait for the network is left out while no link is managed; Holdfast has one, too."""
-    index = host.ifindex(ifname)
-    for name in host.listdir("/run/systemd/netif/links"):
-        state = _variables(host.text(f"/run/systemd/netif/links/{name}"))
-        if name != str(index) and state.get("ADMIN_STATE") not in (None, "unmanaged"):
-            return []
+    if _other_files(host, host.ifindex(ifname)):
+        return []
     drop_in = f"/etc/systemd/system/{WAIT_ONLINE}.d/50-holdfast-{ifname}.conf"
     content = (
         f"# No link is left for networkd to wait for. `holdfast handback {ifname}` removes this file.\n"
@@ -229,6 +242,16 @@ def _wait_online(host: Host, ifname: str, ours: str) -> list[Change]:
     return [FileChange(drop_in, content.encode())]  # read at the next boot, so nothing needs to be loaded now
 
 
-def _keep_file(found: Found) -> str:
-    """The drop-in of a hand-back; in /run, so that it is gone after a boot."""
-    return f"/run/systemd/network/{os.path.basename(found.facts['network_file'])}.d/90-holdfast-{found.ifname}.conf"
+def _keep(host: Host, networks: set[str]) -> None:
+    """Let networkd keep what is on the links of these files when it starts. Until the next boot, and not shorter:
+    networkd would take everything off a link whose files have changed when somebody reloads."""
+    for network in sorted(filter(None, networks)):
+        host.write(_keep_file(network), (
+            b"# Holdfast has started networkd anew: it keeps what it finds on the link.\n"
+            b"[Network]\nKeepConfiguration=yes\n"
+        ))
+
+
+def _keep_file(network: str) -> str:
+    """A drop-in for a .network file; in /run, so that it is gone after a boot."""
+    return f"/run/systemd/network/{os.path.basename(network)}.d/90-holdfast.conf"

@@ -205,8 +205,8 @@ def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
     found = find(host)
     lease = Networkd().read(host, found)
     Networkd().give_back(host, found, lease)
-    drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast-eth0.conf"
-    assert "KeepConfiguration=dhcp" in host.text(drop_in)
+    drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
+    assert "KeepConfiguration=yes" in host.text(drop_in)
     assert host.ran == [("systemctl", "restart", "systemd-networkd.service")]
     host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
     host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
@@ -220,6 +220,27 @@ def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
     host.remove("/run/systemd/netif/leases/2")
     with pytest.raises(TakeoverError, match=r"no lease for 10\.77\.0\.80"):
         Networkd().give_back(host, found, lease)
+
+
+def test_other_links_keep_what_they_have(host: FakeHost) -> None:
+    other = "/etc/systemd/network/20-other.network"
+    drop_in = "/run/systemd/network/20-other.network.d/90-holdfast.conf"
+    host.put("/run/systemd/netif/links/3", LINK.replace(NETWORK, other))
+    found = find(host)
+    assert other in found.facts["lets_go_by"]
+
+    def restart(argv: object) -> Completed:
+        assert "KeepConfiguration=yes" in host.text(drop_in)
+        host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
+        return Completed(0, "", "")
+
+    host.answers["systemctl restart systemd-networkd.service"] = restart
+    lease = Networkd().read(host, found)
+    Networkd().stop(host, found)
+    assert host.exists(drop_in)
+    host.remove(drop_in)
+    Networkd().give_back(host, found, lease)
+    assert host.exists(drop_in)
 
 
 def test_the_plan_says_how_it_lets_go(host: FakeHost) -> None:
