@@ -164,10 +164,10 @@ def test_twice(make_machine: MakeMachine) -> None:
         machine.holdfast("handback", CLIENT)
         machine.wait(lambda: machine.runs("udhcpc"), 10, "udhcpc runs")
         machine.wait(lambda: machine.tap.kinds()[-1] == "ACK" and machine.tap.kinds()[-4] == "DISCOVER", 10, "bound")
-        machine.wait(lambda: not machine.inside("/run/holdfast/udhcpc-hf0.first").exists(), 10, "its script was called")
+        machine.wait(lambda: not machine.inside("/var/lib/holdfast-takeover/udhcpc-hf0.first").exists(), 10, "its script was called")
     assert machine.flaws() == []
     assert [line for line in machine.processes().values() if line.startswith("udhcpc")] == [
-        f"udhcpc -b -i {CLIENT} -s /run/holdfast/udhcpc-{CLIENT}.script -r {ADDRESS}"
+        f"udhcpc -b -i {CLIENT} -s /var/lib/holdfast-takeover/udhcpc-{CLIENT}.script -r {ADDRESS}"
     ]
 
 

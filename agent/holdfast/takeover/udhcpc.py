@@ -23,6 +23,9 @@ _VALUED = "ipsrVFxOtTA"
 _LONG = {"interface": "i", "pidfile": "p", "script": "s", "request": "r", "vendorclass": "V", "fqdn": "F",
          "retries": "t", "timeout": "T", "tryagain": "A"}
 DEFAULT_SCRIPTS = ("/etc/udhcpc/default.script", "/usr/share/udhcpc/default.script")
+#: Root executes what is here as long as that udhcpc runs, so it is no folder of the agent's user; and /run, where it
+#: would go otherwise, is mounted noexec by Debian's initramfs.
+FOLDER = "/var/lib/holdfast-takeover"
 #: Calls the client's own script for everything but the "deconfig" before the first lease.
 _QUIET = """\
 #!/bin/sh
@@ -83,8 +86,7 @@ def start_quietly(host: Host, found: Found, lease: ForeignLease) -> None:
     script = option(found.argv, "s") or next(
         (path for path in DEFAULT_SCRIPTS if host.exists(path)), DEFAULT_SCRIPTS[0]
     )
-    folder = "/run/holdfast"
-    quiet, flag = f"{folder}/udhcpc-{found.ifname}.script", f"{folder}/udhcpc-{found.ifname}.first"
+    quiet, flag = f"{FOLDER}/udhcpc-{found.ifname}.script", f"{FOLDER}/udhcpc-{found.ifname}.first"
     if "'" in script + quiet:
         raise TakeoverError(f"{script!r} cannot be called from a script; start udhcpc by hand")
     host.write(flag, b"")
@@ -100,7 +102,7 @@ def _is(process: Process) -> bool:
 def plain(argv: Sequence[str]) -> tuple[str, ...]:
     """The command line without what an earlier hand-back added."""
     words = list(argv)
-    if "/run/holdfast/udhcpc-" in option(argv, "s"):
+    if f"{FOLDER}/udhcpc-" in option(argv, "s"):
         words = words[:-4]
     return tuple(words)
 

@@ -63,12 +63,13 @@ def test_give_back_passes_the_first_deconfig_by(host: FakeHost, tmp_path: Path) 
     lease = Udhcpc().read(host, found)
     Udhcpc().give_back(host, found, lease)
 
-    quiet = "/run/holdfast/udhcpc-eth0.script"
+    quiet = "/var/lib/holdfast-takeover/udhcpc-eth0.script"
+    assert not quiet.startswith(("/run/holdfast/", "/var/lib/holdfast/")), "root runs it: not in the agent's folders"
     assert host.started[0][0] == (*found.argv, "-s", quiet, "-r", "192.0.2.9")
     assert udhcpc.plain(host.started[0][0]) == found.argv
     # The script names its files as the guest has them; here they are below a folder.
     script = Path(host.path(quiet))
-    script.write_text(script.read_text().replace("/run/holdfast", host.path("/run/holdfast")))
+    script.write_text(script.read_text().replace(udhcpc.FOLDER, host.path(udhcpc.FOLDER)))
     for reason in ("deconfig", "bound", "deconfig", "renew"):
         subprocess.run([str(script), reason], check=True)
     assert called.read_text().split() == ["bound", "deconfig", "renew"]
