@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -88,14 +89,24 @@ def new_folder(name: str) -> Path:
 
 
 def remove_leftovers() -> None:
-    """Remove folders and cgroups whose owner is dead. Their processes and networks the kernel has ended itself."""
+    """Remove folders and cgroups whose owner is dead. Their processes and networks the kernel has ended itself, save
+    dnsmasq, which gives the signal up together with its privileges."""
     with locked(IMAGES / "leftovers.lock"):
         for folder in _running().iterdir():
             if not _alive(folder.name):
+                _end_processes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         with Namespace("janitor") as room:
             room.run(mount_cgroups)
             room.run(_remove_dead_cgroups)
+
+
+def _end_processes(folder: Path) -> None:
+    """End the programs whose command line names the working folder of a dead owner."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{folder}/".encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def mount_cgroups() -> None:
