@@ -17,7 +17,7 @@ MACHINE_ID = "f" * 32
 ANOTHER_MACHINE = f"mount -t tmpfs none /mnt && echo {MACHINE_ID} > /mnt/id && mount --bind /mnt/id /etc/machine-id"
 
 
-def test_the_copy_starts_clean(make_bench: Callable[..., Any]) -> None:
+def test_the_copy_starts_clean(make_bench: Callable[..., Any]) -> None:  # rule 49
     """Another machine-id: no question about the former lease, nothing of its history; and that is told."""
     bench = make_bench("dhcpd")
     bench.agent.config.write_text('[agent]\nlog_level = "debug"\n[interfaces.hf0]\nclient_id = "01:aa:bb"\n')

@@ -27,7 +27,7 @@ while True:
 """
 
 
-def test_a_route_deleted_by_another_program_is_back_within_a_second(make_bench: Callable[..., Any]) -> None:
+def test_a_route_deleted_by_another_program_is_back_within_a_second(make_bench: Callable[..., Any]) -> None:  # rule 60
     bench = make_bench("dhcpd", LONG)
     bench.acquire()
     before = bench.routes()
@@ -39,7 +39,7 @@ def test_a_route_deleted_by_another_program_is_back_within_a_second(make_bench: 
     assert bench.monitor.lost_addresses(ADDRESS) == []
 
 
-def test_two_programs_that_fight(make_bench: Callable[..., Any]) -> None:
+def test_two_programs_that_fight(make_bench: Callable[..., Any]) -> None:  # rule 60
     """Noticed and told once, with the other's name; ever more slowly; over when the other stops."""
     bench = make_bench("dhcpd", LONG)
     bench.acquire()
@@ -65,7 +65,7 @@ def test_two_programs_that_fight(make_bench: Callable[..., Any]) -> None:
     assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
 
 
-def test_an_administrator_who_means_it(make_bench: Callable[..., Any]) -> None:
+def test_an_administrator_who_means_it(make_bench: Callable[..., Any]) -> None:  # rule 60
     """yield: the address stays away over renewals and a restart; --back: it is there within a second."""
     bench = make_bench("dhcpd", SHORT)
     bench.acquire()

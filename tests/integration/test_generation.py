@@ -13,7 +13,7 @@ from tests.support.uevents import VMGENID, from_kernel, from_process
 pytestmark = pytest.mark.root
 
 
-def test_a_restored_snapshot_asks_at_once(make_bench: Callable[..., Any]) -> None:
+def test_a_restored_snapshot_asks_at_once(make_bench: Callable[..., Any]) -> None:  # rule 46
     """rule 46: within a second or two, long before T1; kernel lifetimes are written again."""
     bench = make_bench("dhcpd", Service(lease_time=600, t1=300, t2=500))
     bench.acquire()

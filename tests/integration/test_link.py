@@ -242,7 +242,7 @@ def test_a_connection_lives_until_its_address_goes(make_bench: Any) -> None:
     bench.assert_moved()
 
 
-def test_to_another_namespace_and_back(make_bench: Any) -> None:
+def test_to_another_namespace_and_back(make_bench: Any) -> None:  # rule 63
     """Named, moved away and back: waited for, and the same lease is taken up again, without a DISCOVER (rule 63)."""
     bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
     bench.acquire()

@@ -23,7 +23,7 @@ def serve(bench: Any, *patterns: str, more: str = "") -> None:
     bench.agent.interfaces = []
 
 
-def test_a_boot_without_any_link(make_bench: Callable[..., Any]) -> None:
+def test_a_boot_without_any_link(make_bench: Callable[..., Any]) -> None:  # rule 63
     """The agent is there before the network card: ready at once, and serving the card when it comes (rule 63)."""
     bench = make_bench("dnsmasq")
     bench.server.start()
@@ -60,7 +60,7 @@ def test_cables_of_containers_are_not_ours(make_bench: Callable[..., Any]) -> No
     bench.agent.wait(lambda: bench.agent.command("status").returncode == 3, 10, "nothing is served")
 
 
-def test_a_late_name(make_bench: Callable[..., Any]) -> None:
+def test_a_late_name(make_bench: Callable[..., Any]) -> None:  # rule 63
     """Renamed while it is served: it goes on under the new name with the same lease, and nothing happens to
     its address (rule 63)."""
     bench = make_bench("dnsmasq")
@@ -86,7 +86,7 @@ def test_a_late_name(make_bench: Callable[..., Any]) -> None:
     assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
 
 
-def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None:
+def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None:  # rule 63
     """Moved away: ended. Moved back: the remembered lease is asked for, and it is the same address (rule 63)."""
     bench = make_bench("dnsmasq")
     serve(bench, "hf*")

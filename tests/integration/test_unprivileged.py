@@ -104,7 +104,7 @@ def test_the_usual_life(make_bench: Callable[..., Any], tmp_path: Path) -> None:
     assert "not permitted" not in bench.agent.said()
 
 
-def test_a_move_with_a_neighbour_in_the_subnet(make_bench: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_move_with_a_neighbour_in_the_subnet(make_bench: Callable[..., Any], tmp_path: Path) -> None:  # rules 57, 58
     """rules 57, 58: the rights are enough for a move, and for leaving others' addresses alone."""
     bench = make_bench("dnsmasq")
     bench.server.start()
@@ -120,7 +120,7 @@ def test_a_move_with_a_neighbour_in_the_subnet(make_bench: Callable[..., Any], t
     bench.assert_moved()
 
 
-def test_a_port_that_somebody_else_has(make_bench: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_port_that_somebody_else_has(make_bench: Callable[..., Any], tmp_path: Path) -> None:  # rule 54
     """rule 54, as far as a user may know: renewals work, and that the port is taken is told."""
     bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
     code = "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 68)); sys.stdin.read()"

@@ -28,7 +28,7 @@ def restart(bench: Any, *, kill: bool = False) -> None:
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
-def test_no_event_on_the_interface(make_bench: Callable[..., Any], kill: bool) -> None:
+def test_no_event_on_the_interface(make_bench: Callable[..., Any], kill: bool) -> None:  # rules 47, 51, 52
     """rule 47, and more: not one message of the kernel about link, address or route, twice; nobody is asked."""
     bench = make_bench("dhcpd", LONG)
     bench.acquire()
@@ -65,7 +65,7 @@ def test_from_the_first_version_of_the_lease_file(make_bench: Callable[..., Any]
     bench.assert_held()
 
 
-def test_the_mtu_of_before_is_put_back_on_release(make_bench: Callable[..., Any]) -> None:
+def test_the_mtu_of_before_is_put_back_on_release(make_bench: Callable[..., Any]) -> None:  # rule 62
     """rule 62: set by the lease, known over a restart of the agent, put back with the lease's end; no link flap."""
     bench = make_bench("dnsmasq", Service(mtu=1400))
     assert "mtu 1500" in bench.site.on_client("ip", "link", "show", "hf0")

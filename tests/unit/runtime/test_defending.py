@@ -38,7 +38,7 @@ def delete_routes(host: Host) -> None:
 # -- fights (rule 60) ----------------------------------------------------------------------------
 
 
-def test_three_times_is_an_accident(host: Host) -> None:
+def test_three_times_is_an_accident(host: Host) -> None:  # rule 60
     for _ in range(FIGHT_COUNT - 1):
         delete_address(host)
         host.loop.run(1)
