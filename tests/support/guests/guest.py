@@ -132,10 +132,10 @@ class Guest(ABC):
         self.run(["sh", "-c", script, "sh", path, f"{mode:o}"], stdin=data, check=True)
 
     def push_tree(self, source: Path, target: str) -> None:
-        """Copy the content of a folder into ``target``, without byte-code."""
+        """Copy the content of a folder into ``target``; everything becomes root's."""
         archive = self.folder / "push.tar"
         with tarfile.open(archive, "w") as tar:
-            tar.add(source, ".", filter=lambda entry: None if "__pycache__" in entry.name else _of_root(entry))
+            tar.add(source, ".", filter=_of_root)
         self.run(["mkdir", "-p", target], check=True)
         self.run(["tar", "-xf", "-", "-C", target], stdin=archive.read_bytes(), check=True)
         archive.unlink()
