@@ -132,6 +132,9 @@ def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
     elif isinstance(state, (Renewing, Rebinding)):
         m.update(state._replace(renewal=state.renewal._replace(rounds=(), rungs=(), side=None)))
         m.timers.stop(Timer.RETRANSMIT)
+    elif isinstance(state, Probing):
+        conflict.forget_probes(m)  # silence then is not silence now
+        conflict.start_probing(m, state.lease.address, now)
     _look_around(m, "restored", "restored", now)
 
 

@@ -303,6 +303,18 @@ def test_a_copy_whose_address_somebody_else_has_gives_it_up() -> None:
     assert (scene.state, scene.client.lease) == ("INIT", None)
 
 
+def test_a_copy_that_was_probing_begins_to_probe_anew() -> None:
+    # rule 71
+    scene = Scene(acd="strict").requesting()
+    scene.ack()
+    scene.wait(3.0)
+    began = scene.now
+    scene.feed(COPY)
+    scene.until_state("BOUND")
+    assert scene.now - began >= 4.0
+    assert [a.address for a in of(act.Probe, scene.actions)][-3:] == [OURS] * 3
+
+
 def test_a_copy_looks_for_nobody_when_detection_is_off() -> None:
     scene = Scene(acd="off").bound()
     assert of(act.Probe, scene.feed(COPY)) == []
