@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from tests.support.bench import ADDRESS, OTHER, Bench
+from tests.support.bench import ADDRESS, OTHER, Bench, boottime
 from tests.support.servers import Service
 from tests.support.site import BRIDGE
 
@@ -129,3 +129,27 @@ def test_one_daemon_for_two_interfaces(make_bench: Any) -> None:
     told = json.loads(bench.agent.command("status", "--json").stdout)
     assert {(client["interface"], client["state"]) for client in told} == {("hf0", "BOUND"), ("hf1", "BOUND")}
     assert bench.agent.terminate() == 0
+
+
+def test_a_resolver_that_takes_its_time(make_bench: Any) -> None:
+    """A resolvconf whose hooks take seconds holds up nobody: the agent answers and renews meanwhile."""
+    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    slow = bench.folder / "resolvconf"
+    slow.write_text(f"#!/bin/sh\ncat > {bench.folder}/names\nsleep 4\n: > {bench.folder}/done\n")
+    slow.chmod(0o755)
+    bench.server.start()
+    bench.agent.start(mounts=(
+        "mkdir -p /run/sbin/upper /run/sbin/work && mount -t overlay overlay -o "
+        "lowerdir=/usr/sbin,upperdir=/run/sbin/upper,workdir=/run/sbin/work /usr/sbin && "
+        f"cp {slow} /usr/sbin/resolvconf"
+    ))
+    bench.agent.wait_address(ADDRESS)
+    names, done = bench.folder / "names", bench.folder / "done"
+    bench.agent.wait(names.exists, 10, "resolvconf was called")
+    since = boottime()
+    assert bench.agent.status()["online"]
+    bench.agent.wait_result("renewed")
+    assert not done.exists(), f"it was waited for ({boottime() - since:.1f} s)"
+    bench.agent.wait(done.exists, 10, "it ends in its own time")
+    assert "nameserver 10.77.0.1" in names.read_text()
+    assert "name servers" not in bench.agent.said()

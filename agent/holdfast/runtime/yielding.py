@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from holdfast.runtime import atomic
-
 
 class YieldFile:
     """``<state>/IFACE.yield``: while it is there, the interface is its administrator's."""
@@ -19,6 +17,8 @@ class YieldFile:
 
     def set(self, yielded: bool) -> None:
         """Remember it. OSError; then it is as it was."""
+        from holdfast.runtime import atomic  # noqa: PLC0415 - rarely, and long after the first DISCOVER
+
         if yielded:
             atomic.write(self._path, b"holdfast yield --back ends it\n", 0o644)
         elif self.is_set():
