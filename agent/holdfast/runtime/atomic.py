@@ -11,7 +11,9 @@ def write(path: str, data: bytes, mode: int = 0o600) -> None:
     then ``path`` is as it was, and the temporary file is gone."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")  # one name: a crash leaves one file, overwritten next time
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    # Always a new file: root writes into folders of the agent's user, where a link or a FIFO could wait for it.
+    remove(temporary)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         try:
             os.fchmod(fd, mode)  # whatever the umask of the shell that started us, or the draft of a crash

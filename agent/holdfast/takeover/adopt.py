@@ -76,7 +76,8 @@ def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: byte
     try:
         file.save(lease, None)
         status = os.stat(os.path.dirname(file.path))
-        os.chown(file.path, status.st_uid, status.st_gid)
+        # The folder is that user's, who could put a link there meanwhile: no other file is given away.
+        os.chown(file.path, status.st_uid, status.st_gid, follow_symlinks=False)
     except OSError as error:
         raise TakeoverError(f"the lease file {file.path} cannot be written: {error.strerror}") from None
 

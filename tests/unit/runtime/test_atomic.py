@@ -71,12 +71,19 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "file").read_bytes() == b"12345"
 
 
-def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe"])
+def test_whatever_waits_under_the_temporary_name_is_not_written_into(tmp_path: Path, kind: str) -> None:
+    victim, draft = tmp_path / "victim", tmp_path / ".file.tmp"
     victim.write_bytes(b"precious")
-    (tmp_path / ".file.tmp").symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic links"):
-        atomic.write(str(tmp_path / "file"), b"x")
+    if kind == "link":
+        draft.symlink_to(victim)
+    elif kind == "hard link":
+        draft.hardlink_to(victim)
+    else:
+        os.mkfifo(draft)
+    atomic.write(str(tmp_path / "file"), b"x")
+    assert (tmp_path / "file").read_bytes() == b"x"
+    assert not (tmp_path / "file").is_symlink()
     assert victim.read_bytes() == b"precious"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
 from holdfast.network.plan import Address
+from holdfast.runtime.store import LeaseStore
 from holdfast.takeover import adopt
 from holdfast.takeover.model import TakeoverError
 
@@ -76,6 +79,26 @@ def test_stored_and_remembered(tmp_path: Path) -> None:
     adopt.forget(host, "/var/lib/holdfast", "eth0")
     adopt.forget(host, "/var/lib/holdfast", "eth0")
     assert adopt.remembered(host, "/var/lib/holdfast", "eth0") is None
+
+
+@pytest.mark.root
+def test_no_other_file_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state folder is the agent's user's: a link that is put there between two steps leads root nowhere."""
+    host, secret = FakeHost(tmp_path), tmp_path / "shadow"
+    secret.write_text("root's own")
+    adopt.prepare_folder(host, "/var/lib/holdfast")
+    folder = Path(host.path("/var/lib/holdfast"))
+    os.chown(folder, 65534, 65534)
+    save = LeaseStore.save
+
+    def save_and_swap(self: LeaseStore, *words: Any) -> None:
+        save(self, *words)
+        os.unlink(self.path)
+        os.symlink(secret, self.path)
+
+    monkeypatch.setattr(LeaseStore, "save", save_and_swap)
+    adopt.write(host, "/var/lib/holdfast", "eth0", adopt.to_lease(foreign_lease(NOW), HELD, NOW), b"")
+    assert secret.stat().st_uid == os.geteuid()
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
