@@ -173,6 +173,25 @@ def test_removal_hands_back_and_a_purge_leaves_nothing(distribution: Distributio
         assert guest.shell("find /etc /usr /var/lib /run -xdev -name '*holdfast*' -not -path '/run/systemd/*'") == ""
 
 
+def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribution) -> None:
+    with Nspawn("bare", terms=TERMS) as guest:
+        guest.wait_booted()
+        install(guest, distribution.deb)
+        serving(guest)
+        journal = f"/var/lib/holdfast/takeover/{LINK}.json"
+        guest.shell("umask 077 && mkdir -p $(dirname $1) && echo nonsense >$1", journal)
+        refused = guest.run(["apt-get", "remove", "--yes", "holdfast"], timeout=120)
+        assert refused.returncode != 0
+        assert f"holdfast: {LINK} could not be handed back" in refused.stdout + refused.stderr
+        assert guest.shell("dpkg-query --show --showformat='${Status}' holdfast").split()[-1] == "installed"
+        assert bound(guest)
+        assert guest.shell("ls /usr/lib/holdfast/site/holdfast/__pycache__") != ""
+        guest.shell("rm -r /var/lib/holdfast/takeover")
+        done = guest.run(["apt-get", "remove", "--yes", "holdfast"], timeout=120, check=True)
+        assert f"holdfast@{LINK}.service has ended; its addresses stay" in done.stdout
+        assert guest.addresses() != []
+
+
 def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Distribution) -> None:
     seed = {"user-data": "#cloud-config\n{}\n", "network-config": "version: 1\nconfig: []\n"}
     with Nspawn("bare", terms=TERMS, seed=seed) as guest:
