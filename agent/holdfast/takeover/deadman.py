@@ -23,7 +23,8 @@ while (left := until - time.clock_gettime(time.CLOCK_BOOTTIME)) > 0:
     time.sleep(min(left, 10.0))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from {} import main; sys.exit(main())"
+#: No semicolons: systemd writes them into a transient unit's file in a way that it does not read at a daemon-reload.
+_BOOT = "import sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom {} import main\nsys.exit(main())"
 
 
 def own_program(module: str, *words: str) -> list[str]:
