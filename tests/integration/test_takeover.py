@@ -164,7 +164,8 @@ def test_twice(make_machine: MakeMachine) -> None:
         machine.holdfast("handback", CLIENT)
         machine.wait(lambda: machine.runs("udhcpc"), 10, "udhcpc runs")
         machine.wait(lambda: machine.tap.kinds()[-1] == "ACK" and machine.tap.kinds()[-4] == "DISCOVER", 10, "bound")
-        machine.wait(lambda: not machine.inside("/var/lib/holdfast-takeover/udhcpc-hf0.first").exists(), 10, "its script was called")
+        flag = machine.inside("/var/lib/holdfast-takeover/udhcpc-hf0.first")
+        machine.wait(lambda flag=flag: not flag.exists(), 10, "its script was called")
     assert machine.flaws() == []
     assert [line for line in machine.processes().values() if line.startswith("udhcpc")] == [
         f"udhcpc -b -i {CLIENT} -s /var/lib/holdfast-takeover/udhcpc-{CLIENT}.script -r {ADDRESS}"

@@ -79,10 +79,7 @@ class Udhcpc:
 
 
 def start_quietly(host: Host, found: Found, lease: ForeignLease) -> None:
-    """Start it so that nothing is taken from the interface. With a unit that is the unit's business."""
-    if found.unit:
-        clients.start_again(host, found)
-        return
+    """Start it so that nothing is taken from the interface."""
     script = option(found.argv, "s") or next(
         (path for path in DEFAULT_SCRIPTS if host.exists(path)), DEFAULT_SCRIPTS[0]
     )
@@ -92,7 +89,22 @@ def start_quietly(host: Host, found: Found, lease: ForeignLease) -> None:
     host.write(flag, b"")
     host.write(quiet, _QUIET.format(flag=flag, script=script).encode(), 0o755)
     # Of an option that is there twice the last counts.
-    clients.start_again(host, replace(found, argv=plain(found.argv)), ["-s", quiet, "-r", str(lease.address.ip)])
+    extra = ["-s", quiet, "-r", str(lease.address.ip)]
+    found = replace(found, argv=plain(found.argv))
+    if found.unit:  # its command line, until the next boot
+        program = host.which(found.argv[0]) or found.argv[0]
+        line = " ".join(_unit_word(word) for word in (program, *found.argv[1:], *extra))
+        content = f"[Service]\nExecStart=\nExecStart={line}\n"
+        host.write(f"/run/systemd/system/{found.unit}.d/60-holdfast-quiet.conf", content.encode())
+        host.must(clients.RELOAD)
+    clients.start_again(host, found, extra)
+
+
+def _unit_word(word: str) -> str:
+    """A word of ExecStart= (systemd.service(5)): quoted, and nothing in it expanded."""
+    for plain_text, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
+        word = word.replace(plain_text, escaped)
+    return f'"{word}"'
 
 
 def _is(process: Process) -> bool:

@@ -81,7 +81,7 @@ def test_a_wrong_configuration_does_not_bar_the_way_back(
 
 def test_in_the_foreground(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(running, "missing_capabilities", lambda: [])
+    monkeypatch.setattr(running, "missing_capabilities", list)
     monkeypatch.setattr(os, "execv", lambda _, argv: asked.append(argv[-1]))
 
     def take(self: perform.Takeover, become_agent: Any, within: float | None, holder: Any) -> None:

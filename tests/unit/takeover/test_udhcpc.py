@@ -11,6 +11,7 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.network.plan import Address, Observed
 from holdfast.takeover import udhcpc
+from holdfast.takeover.host import Completed
 from holdfast.takeover.model import TakeoverError
 from holdfast.takeover.udhcpc import Udhcpc
 
@@ -90,3 +91,20 @@ def test_ask_and_stop(host: FakeHost) -> None:
     Udhcpc().ask_renewal(host, found)
     Udhcpc().stop(host, found)
     assert host.killed == [(9, 10), (9, 9)]
+
+
+def test_a_unit_starts_it_quietly_too(host: FakeHost) -> None:
+    host.boot_systemd()
+    host.answers |= {"systemctl show": Completed(0, "9", "")}
+    host.add_process(9, "udhcpc", "-f", "-x", 'hostname:"a$b%c"', unit="udhcpc.service")
+    found = Udhcpc().find(host, "eth0")
+    assert found is not None
+    assert found.unit == "udhcpc.service"
+    Udhcpc().give_back(host, found, Udhcpc().read(host, found))
+    line = host.text("/run/systemd/system/udhcpc.service.d/60-holdfast-quiet.conf").splitlines()[-1]
+    assert line == (
+        'ExecStart="/usr/sbin/udhcpc" "-f" "-x" "hostname:\\"a$$b%%c\\"" '
+        '"-s" "/var/lib/holdfast-takeover/udhcpc-eth0.script" "-r" "192.0.2.9"'
+    )
+    assert host.ran[-1] == ("systemctl", "start", "--no-block", "udhcpc.service")
+    assert host.started == []
