@@ -23,8 +23,12 @@ while (left := until - time.clock_gettime(time.CLOCK_BOOTTIME)) > 0:
     time.sleep(min(left, 10.0))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-#: No semicolons: systemd writes them into a transient unit's file in a way that it does not read at a daemon-reload.
-_BOOT = "import sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom {} import main\nsys.exit(main())"
+#: One line, for messages; no semicolons, because systemd writes them into a transient unit's file in a way that it does
+#: not read at a daemon-reload.
+_BOOT = (
+    "(s := __import__('sys')).path.insert(0, s.argv.pop(1)) or "
+    "s.exit(__import__('importlib').import_module('{}').main())"
+)
 
 
 def own_program(module: str, *words: str) -> list[str]:
