@@ -51,6 +51,8 @@ class OpenStack:
         network = {"id": "net0", "type": "ipv4_dhcp", "link": "tap0", "network_id": "net0"}
         self.files: Mapping[str, bytes] = {
             "/openstack": b"2018-08-27\nlatest\n",
+            "/latest/meta-data": b"instance-id",  # the EC2 flavour, which cloud-init asks too
+            "/latest/meta-data/instance-id": b"i-00000001",
             "/openstack/2018-08-27/meta_data.json": json.dumps(
                 {"uuid": f"00000000-0000-0000-0000-{net.mac.replace(':', '')}", "name": name, "hostname": name}
             ).encode(),
