@@ -19,7 +19,6 @@ from holdfast.runtime.telling import Telling
 from holdfast.settings.model import Settings
 
 
-
 class Idle:
     """As much of a driver as a hook is told of."""
 
