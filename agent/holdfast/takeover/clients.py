@@ -11,6 +11,8 @@ from holdfast.takeover.model import Change, Command, FileChange, Found, Ownershi
 RELOAD = ("systemctl", "daemon-reload")
 #: Kept for hand-back: the environment of a daemon is small; what is larger is not needed to start one.
 ENVIRONMENT_LIMIT = 64
+#: Seconds in which a client that is there twice may be one that forks: to call its script, to become a daemon.
+FORK_PATIENCE = 1.0
 
 
 def found(

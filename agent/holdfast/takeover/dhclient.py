@@ -67,11 +67,16 @@ def arguments(argv: Sequence[str]) -> Arguments:
 
 def find_process(host: Host, ifname: str) -> Process | None:
     """The dhclient that keeps ``ifname``'s IPv4 lease. Two of them are an error."""
-    serving = [
-        process for process in host.processes()
-        if "dhclient" in (process.program, process.comm) and _serves(host, process, ifname)
-    ]
-    # One that makes itself a daemon is there twice for a moment.
+
+    def look() -> list[Process]:
+        return [
+            process for process in host.processes()
+            if "dhclient" in (process.program, process.comm) and _serves(host, process, ifname)
+        ]
+
+    host.wait(lambda: len(look()) < 2, clients.FORK_PATIENCE)
+    serving = look()
+    # One that was started waits for its daemon to be bound.
     serving = [process for process in serving if process.pid not in {other.ppid for other in serving}]
     if len(serving) > 1:
         told = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in serving)
@@ -228,5 +233,7 @@ class Dhclient:
         clients.stop(host, found)
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        write_lease(host, found, lease_now)
-        clients.start_again(host, found)
+        try:
+            write_lease(host, found, lease_now)
+        finally:  # a full disk: better with the lease that it remembers than not at all
+            clients.start_again(host, found)

@@ -42,7 +42,12 @@ class Udhcpc:
     name = "udhcpc"
 
     def find(self, host: Host, ifname: str) -> Found | None:
-        serving = [process for process in host.processes() if _is(process) and interface(process.argv) == ifname]
+
+        def look() -> list[Process]:
+            return [process for process in host.processes() if _is(process) and interface(process.argv) == ifname]
+
+        host.wait(lambda: len(look()) < 2, clients.FORK_PATIENCE)
+        serving = look()
         if not serving:
             return None
         if len(serving) > 1:

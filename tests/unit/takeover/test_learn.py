@@ -13,6 +13,8 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, OldClient, foreign_lease
 
+from holdfast.lab.netns import cable
+from holdfast.runtime.onlink import settle_carrier
 from holdfast.takeover import learn
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, TakeoverError
@@ -140,12 +142,11 @@ def test_asking_the_server(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> N
 @pytest.mark.root
 def test_on_a_wire() -> None:
     """A real interface: what is ours and fits is heard, sent or received; all else is passed over."""
-    from holdfast.lab.netns import cable
-
     with cable() as (client, server):
         host = Host()
         mac = client.run(lambda: host.mac("eth0"))
         ours = REQUEST._replace(chaddr=mac)
+        client.run(lambda: settle_carrier("eth0"))  # what is sent before is lost
         ear = client.run(lambda: learn.Ear(host, "eth0"))
         packets = client.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
         with ear, packets:
