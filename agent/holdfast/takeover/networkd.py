@@ -38,6 +38,8 @@ _OTHER_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Bridge", "BridgeVLA
 _OTHER_KEYS = ("Address", "Gateway", "Bridge", "Bond", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN",
                "Tunnel", "Xfrm", "BatmanAdvanced", "DHCPServer", "IPMasquerade", "DHCPPrefixDelegation",
                "IPv6SendRA", "MACAddress", "MTUBytes")
+#: systemd's first version with KeepConfiguration=.
+FIRST_VERSION = 243
 #: Seconds for networkd to have its lease again. INIT-REBOOT is asked at once; 30 s allow for six tries.
 LEASE_TIMEOUT = 30.0
 
@@ -100,6 +102,7 @@ class Networkd:
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
         network = found.facts.get("network_file", "")
+        _refuse_old_version(host, found.ifname)
         _refuse_other_settings(host, found.ifname, network)
         raw.refuse_dhcpv6(host, found.ifname, "networkd")
         name = _file_name(found.ifname, os.path.basename(network))
@@ -189,6 +192,16 @@ def _hostname(host: Host, settings: Mapping[tuple[str, str], str]) -> str | None
     if settings.get(("DHCPv4", "SendHostname"), "yes").lower() in ("no", "false", "0", "off"):
         return None
     return settings.get(("DHCPv4", "Hostname")) or raw.machine_name(host)
+
+
+def _refuse_old_version(host: Host, ifname: str) -> None:
+    """TakeoverError when networkd could not be kept from taking addresses away when it starts."""
+    words = host.run(["networkctl", "--version"]).stdout.split()  # systemd 252 (252.39-1) ...
+    if len(words) > 1 and words[1].isdigit() and int(words[1]) < FIRST_VERSION:
+        raise TakeoverError(
+            f"{ifname}: networkd {words[1]} knows no KeepConfiguration= (systemd {FIRST_VERSION} does): "
+            "its start would take addresses away"
+        )
 
 
 def _refuse_other_settings(host: Host, ifname: str, network: str) -> None:

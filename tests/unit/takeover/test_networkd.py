@@ -222,6 +222,18 @@ def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
         Networkd().give_back(host, found, lease)
 
 
+@pytest.mark.parametrize(("version", "refused"), [("239 (239-82.el8)", True), ("252 (252.39)", False), ("", False)])
+def test_a_networkd_that_cannot_keep_anything_is_refused(host: FakeHost, version: str, refused: bool) -> None:
+    host.answers["networkctl --version"] = Completed(0, f"systemd {version}\n+PAM +AUDIT\n", "")
+    found = find(host)
+    lease = Networkd().read(host, found)
+    if refused:
+        with pytest.raises(TakeoverError, match="KeepConfiguration"):
+            Networkd().own(host, found, lease)
+    else:
+        assert Networkd().own(host, found, lease).persistent
+
+
 def test_other_links_keep_what_they_have(host: FakeHost) -> None:
     other = "/etc/systemd/network/20-other.network"
     drop_in = "/run/systemd/network/20-other.network.d/90-holdfast.conf"
