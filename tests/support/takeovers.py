@@ -155,6 +155,7 @@ def furnish(host: FakeHost) -> None:
     """The machine before anything."""
     host.put("/proc/sys/kernel/random/boot_id", "a-boot\n")
     host.put(OWN_FILE, "mine = yes\n", 0o640)
+    host.put("/usr/sbin/oldclient", "a program", 0o755)
     host.add_process(100, "oldclient", "eth0", environment={"HOME": "/root"})
 
 

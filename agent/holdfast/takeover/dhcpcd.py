@@ -101,8 +101,10 @@ class Dhcpcd:
             raise TakeoverError(f"dhcpcd on {found.ifname} still forks {STOP_PATIENCE:g} s after SIGKILL")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        write_lease(host, found.ifname, lease_now)
-        clients.start_again(host, found)
+        try:
+            write_lease(host, found.ifname, lease_now)
+        finally:  # a full disk: better with the lease that it remembers than not at all
+            clients.start_again(host, found)
         # It is a daemon when it is bound; without a server that takes longer than anybody should wait here.
         host.wait(lambda: not any(map(_launches, host.processes())), BIND_PATIENCE)
 

@@ -6,6 +6,9 @@ Every step may be done twice, so a hand-back that was killed is finished by the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
+from typing import NoReturn
 
 from holdfast.runtime.identity import BOOT_ID
 from holdfast.takeover import adopt, changes, deadman, linkstate
@@ -37,6 +40,7 @@ def hand_back(
         if unconfirmed and journal.phase is Phase.CONFIRMED:
             return
         _check_shared(journal, place)
+        _check_client(host, journal)
         if journal.phase >= Phase.PROVEN:
             _renew_first(host, place, journal, say)
         go_back(host, place, journal, file, say, adapters)
@@ -48,6 +52,17 @@ def _check_shared(journal: Journal, place: Place) -> None:
         raise TakeoverError(
             f"{ALL} serves {place.ifname} and {', '.join(others)}; first take [interfaces.{place.ifname}] out of the "
             f"configuration and let holdfast@{place.ifname}.service serve it"
+        )
+
+
+def _check_client(host: Host, journal: Journal) -> None:
+    """Ending the agent for a client that cannot be started would leave the lease to nobody."""
+    found = journal.found
+    program = found.facts.get("program") or (found.argv[0] if found.argv else "")
+    there = host.exists(program) if program.startswith("/") else not program or host.which(program) is not None
+    if not there:
+        raise TakeoverError(
+            f"{found.name} cannot be started: {program} is not there any more. Nothing was changed; install it again"
         )
 
 
@@ -70,9 +85,10 @@ def go_back(
     ifname, ownership, phase = journal.ifname, journal.ownership, journal.phase
     same_boot = journal.boot_id == host.text(BOOT_ID, 128).strip()
     lease_now = journal.lease
+    agent = Agent(host, ifname, place.runtime_dir, journal.agent_unit)
     if phase >= Phase.ADOPTING:
-        lease_now = _lease_now(host, place, journal)
-        Agent(host, ifname, place.runtime_dir, journal.agent_unit).stop()
+        lease_now = _lease_now(host, place, journal, same_boot=same_boot)
+        agent.stop()
     if phase >= Phase.CONFIRMING:
         changes.undo(host, journal, ownership.persistent, say)
     if phase >= Phase.OWNING:
@@ -83,7 +99,10 @@ def go_back(
             _withdraw_dns(host, place, say)
             linkstate.put_back(host, ifname, journal.before, lease_now.address, lease_now.expires_at, say)
         say(f"starting {journal.found.name}")
-        adapter.give_back(host, journal.found, lease_now)
+        try:
+            adapter.give_back(host, journal.found, lease_now)
+        except TakeoverError as error:
+            _nobody_else(host, adapter, agent, journal, error)
         if not host.wait(lambda: adapter.find(host, ifname) is not None, CLIENT_PATIENCE):
             raise TakeoverError(f"{journal.found.name} was started on {ifname} and is not to be seen; look at its log. "
                                 f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
@@ -94,11 +113,32 @@ def go_back(
     say(f"{ifname} is {journal.found.name}'s again")
 
 
-def _lease_now(host: Host, place: Place, journal: Journal) -> ForeignLease:
-    """The agent's lease when it has a valid one, else the former client's as it was read."""
+def _nobody_else(host: Host, adapter: Adapter, agent: Agent, journal: Journal, error: TakeoverError) -> NoReturn:
+    """Raise ``error``, because the former client could not be started as it should; the agent serves on when that
+    client does not run at all: a lease that nobody renews ends."""
+    again = f"`holdfast handback {journal.ifname}` tries again"
+    if adapter.find(host, journal.ifname) is not None:
+        raise TakeoverError(f"{error}. {journal.found.name} runs nevertheless; {again}") from None
+    if not agent.unit or journal.phase < Phase.ADOPTING:
+        raise TakeoverError(f"{error}. Nobody serves {journal.ifname} now; {again}") from None
+    try:
+        agent.start()
+    except TakeoverError as other:
+        raise TakeoverError(f"{error}. {other}. Nobody serves {journal.ifname} now; {again}") from None
+    raise TakeoverError(f"{error}. Until the next boot Holdfast serves {journal.ifname} on; {again}") from None
+
+
+def _lease_now(host: Host, place: Place, journal: Journal, *, same_boot: bool) -> ForeignLease:
+    """The agent's lease when it has a valid one, else the former client's as it was read; that has ended when it is
+    of another boot, whose instants mean nothing in this one."""
     stored = adopt.remembered(host, place.state_dir, journal.ifname)
     if stored is None or not stored.lease.valid(host.boottime()):
-        return journal.lease
+        lease = journal.lease
+        ago = 0.0 if same_boot or lease.expires_at == inf else host.boottime() - lease.expires_at
+        return replace(
+            lease, started_at=lease.started_at + ago, t1_at=lease.t1_at + ago, t2_at=lease.t2_at + ago,
+            expires_at=lease.expires_at + ago,
+        )
     return adopt.from_lease(stored.lease, journal.lease)
 
 

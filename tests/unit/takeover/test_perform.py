@@ -9,13 +9,13 @@ import pytest
 from tests.support import takeovers
 from tests.support.takeovers import AGENT_FILE, OWN_FILE, RUN_FILE, FakeAgent, Killed, Mortal, OldClient, place
 
-from holdfast.network.plan import AddRoute, DeleteRoute, Observed
+from holdfast.network.plan import AddRoute, DeleteRoute, Observed, PutAddress
 from holdfast.network.spec import Route
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.takeover import handback, journal, learn, perform, plan
+from holdfast.takeover import clients, handback, journal, learn, perform, plan
 from holdfast.takeover.handback import hand_back
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.model import ForeignLease, Found, TakeoverError
 from holdfast.takeover.perform import Takeover
 
 ADAPTERS = (OldClient(),)
@@ -280,3 +280,59 @@ def test_a_client_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TakeoverError, match="something restarts it"):
         take(host)
     assert not host.exists("/var/lib/holdfast/takeover/eth0.json")
+
+
+def test_a_former_client_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its package went meanwhile: refused before anything is done, and the agent serves on."""
+    host = machine(tmp_path, monkeypatch)
+    (tmp_path / "proc/100/exe").symlink_to("/usr/sbin/oldclient")
+    take(host)
+    host.remove("/usr/sbin/oldclient")
+    before = outside(host)
+    with pytest.raises(TakeoverError, match=r"oldclient is not there any more\. Nothing was changed; install"):
+        hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert outside(host) == before
+    assert host.exists(AGENT_FILE)
+    host.put("/usr/sbin/oldclient", "a program", 0o755)
+    hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert OldClient().find(host, "eth0") is not None
+
+
+def test_a_former_client_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that nobody renews ends: the agent is started again, and the next hand-back does it all."""
+    host = machine(tmp_path, monkeypatch)
+    before = outside(host)
+    take(host)
+    with monkeypatch.context() as patch:
+        patch.setattr(OldClient, "give_back", full_disk)
+        with pytest.raises(TakeoverError, match=r"No space left.*Holdfast serves eth0 on"):
+            hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert host.exists(AGENT_FILE)
+    assert host.exists("/var/lib/holdfast/takeover/eth0.json")
+    assert host.exists("/var/lib/holdfast/eth0.lease.json")
+    hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert_as_before(host, before)
+
+
+def full_disk(*_: object) -> None:
+    raise TakeoverError("/var/lib/old/lease cannot be written: No space left on device")
+
+
+def test_a_lease_of_another_boot_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 3: instants of the journal's boot are none of this one, which would make an old lease a long one."""
+    host = machine(tmp_path, monkeypatch)
+    host.now = 900_000.0
+    take(host)
+    host.remove("/var/lib/holdfast/eth0.lease.json")
+    host.put("/proc/sys/kernel/random/boot_id", "another-boot\n")
+    host.now = 500.0
+    given: list[ForeignLease] = []
+
+    def give_back(_: OldClient, host: Mortal, found: Found, lease: ForeignLease) -> None:
+        given.append(lease)
+        clients.start_again(host, found)
+
+    monkeypatch.setattr(OldClient, "give_back", give_back)
+    hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert (given[0].started_at, given[0].expires_at) == (host.now - 3600, host.now)
+    assert not [op for op in host.performed if isinstance(op, PutAddress)], "it lives as long as it did"
