@@ -204,9 +204,9 @@ class Promises:
             # The kernel may refuse a renewal, and then does not know of it yet.
             ends_at = max(configured, lease.expires_at) if lease is not None and in_use else configured
             assert now <= ends_at + 1.0, f"promise 3: {address} is used {now - ends_at:.1f} s after its lease"
-        if lease is not None and lease.ended_at is not None:  # rule 40
+        if lease is not None and lease.ended_at is not None and self.state != "STOPPED":  # rule 40
             assert self.config.on_expiry == "hold", f"promise 3: {lease.address} is held, and nobody asked for that"
             held_to = self.may_hold_until(lease.ended_at) + SLACK
             assert now <= held_to, f"promise 3: {lease.address} is held and the gateway silent"
-        assert lease is None or now < lease.expires_at or self.state == "STOPPED"
+        assert lease is None or now < lease.expires_at + SLACK or self.state == "STOPPED"
         assert not self.begun or self.state in RENEWING or self.state == "PROBING", "promise 6: no outcome"
