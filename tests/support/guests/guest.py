@@ -148,13 +148,13 @@ class Guest(ABC):
         """Changes with every boot."""
         return self.pull("/proc/sys/kernel/random/boot_id").decode().strip()
 
-    def wait_booted(self, timeout: float = 150) -> str:
+    def wait_booted(self, timeout: float = 300) -> str:
         """Wait for systemd's last job; "running", or "degraded" when a unit has failed."""
         state = ""
 
         def done() -> bool:
             nonlocal state
-            state = self.run(["systemctl", "is-system-running"], timeout=20).stdout.strip()
+            state = self.run(["systemctl", "is-system-running"], timeout=60).stdout.strip()
             return state in {"running", "degraded"}
 
         self.wait(done, timeout, "systemd has booted", pause=0.2)

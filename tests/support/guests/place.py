@@ -61,8 +61,9 @@ class Slot:
         folder = IMAGES / "slots"
         folder.mkdir(parents=True, exist_ok=True)
         self._files = [(folder / str(number)).open("w") for number in range(SLOTS)]
-        while not any(self._try(file.fileno()) for file in self._files):
-            time.sleep(0.1)
+        with locked(folder / "queue"):  # first come, first served
+            while not any(self._try(file.fileno()) for file in self._files):
+                time.sleep(0.1)
 
     def _try(self, file: int) -> bool:
         try:

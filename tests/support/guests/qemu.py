@@ -116,7 +116,7 @@ class Qemu(Guest):
     ) -> Completed:
         """Over the channel; waits for the channel itself, in the first seconds of a boot."""
         assert self._channel is not None, "it is off"
-        if not self._channel.ready.wait(120):
+        if not self._channel.ready.wait(300):
             raise GuestError(f"nobody reads commands in the guest\n{self.last_words()}")
         reply = self._channel.ask(argv, stdin, timeout)
         if reply is None or reply["code"] is None:
