@@ -33,8 +33,12 @@ class JournalFile:
     def locked(self, wait: Callable[[Callable[[], bool], float], bool] | None = None) -> Iterator[None]:
         """Nobody else changes the interface meanwhile. ``wait(condition, seconds)`` as ``Host.wait``: without it
         another one is an error at once."""
-        self._make_folder()
-        fd = os.open(os.path.join(self.folder, f"{self.ifname}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = f"{self.ifname}.lock"
+        with self._made_folder() as folder:
+            try:
+                fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            except OSError as error:
+                raise TakeoverError(f"{self.folder}/{lock} cannot be written: {error.strerror}") from None
         try:
             if not (_lock(fd) or (wait is not None and wait(lambda: _lock(fd), LOCK_PATIENCE))):
                 raise TakeoverError(f"another holdfast takeover, confirm or handback of {self.ifname} is at work")
@@ -44,11 +48,12 @@ class JournalFile:
 
     def save(self, journal: Journal) -> None:
         """Write it, durably."""
-        self._make_folder()
-        try:
-            atomic.write(self.path, journaltext.render(journal), 0o600)
-        except OSError as error:
-            raise TakeoverError(f"{self.path} cannot be written: {error.strerror}") from None
+        with self._made_folder() as folder:
+            try:
+                path = os.path.join(f"/proc/self/fd/{folder}", os.path.basename(self.path))
+                atomic.write(path, journaltext.render(journal), 0o600)
+            except OSError as error:
+                raise TakeoverError(f"{self.path} cannot be written: {error.strerror}") from None
 
     def load(self) -> Journal | None:
         """The journal, None when there is none. TakeoverError for one that cannot be believed."""
@@ -87,12 +92,20 @@ class JournalFile:
             return
         atomic.sync_folder(self.folder)
 
-    def _make_folder(self) -> None:
+    @contextmanager
+    def _made_folder(self) -> Iterator[int]:
+        """The folder, open: what it is in is the agent's user's, who could rename it and put a link in its place
+        between a look at it and a write into it."""
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise TakeoverError(f"{self.folder} cannot be made: {error.strerror}; run as root") from None
-        _must_be_roots(os.lstat(self.folder), self.folder)
+        try:
+            _must_be_roots(os.fstat(folder), self.folder)
+            yield folder
+        finally:
+            os.close(folder)
 
 
 def _lock(fd: int) -> bool:

@@ -17,6 +17,7 @@ from tests.support.takeovers import foreign_lease
 
 from holdfast.network.plan import Address, Observed
 from holdfast.network.spec import Route
+from holdfast.runtime import atomic
 from holdfast.takeover import journaltext
 from holdfast.takeover.journal import JournalFile
 from holdfast.takeover.journaltext import JournalError
@@ -155,3 +156,33 @@ def test_one_at_a_time(file: JournalFile, tmp_path: Path) -> None:
             pass
     with other.locked():
         pass
+
+
+def test_a_lock_that_cannot_be_made(file: JournalFile) -> None:
+    """A full or read-only disk is a line, not a traceback."""
+    file.save(JOURNAL)
+    os.mkdir(os.path.join(file.folder, "eth0.lock"))
+    with pytest.raises(TakeoverError, match=r"eth0\.lock cannot be written: Is a directory"), file.locked():
+        pass
+
+
+def test_a_folder_that_is_replaced_meanwhile(
+    file: JournalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is in belongs to the agent's user: a link that takes its place leads root nowhere."""
+    file.save(JOURNAL)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    real = atomic.write
+
+    def swapped(path: str, data: bytes, mode: int) -> None:
+        os.rename(file.folder, tmp_path / "away")
+        os.symlink(elsewhere, file.folder)
+        real(path, data, mode)
+
+    monkeypatch.setattr(atomic, "write", swapped)
+    file.save(JOURNAL.at(Phase.CONFIRMED))
+    assert os.listdir(elsewhere) == []
+    with pytest.raises(TakeoverError), file.locked():
+        pass
+    assert os.listdir(elsewhere) == []
