@@ -1,0 +1,157 @@
+"""Holdfast in an image: baked by each of our recipes, looked at by the doctor, booted, copied."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.support.distribution import Distribution, sha256
+from tests.support.firstboot import BY_NAME
+from tests.support.guests import ROOT, Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.images import ImageRoot
+from tests.support.userdata import edit, readme_blocks
+
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+
+RECIPES = ROOT / "packaging" / "image"
+ELEMENT = RECIPES / "dib" / "holdfast"
+TERMS = Terms(lease_time=600)
+SEED = {"user-data": "#cloud-config\n{}\n", "network-config": BY_NAME}
+#: What diskimage-builder's own element for Debian brings into the chroot, in one line.
+INSTALL_PACKAGES = '#!/bin/sh\nDEBIAN_FRONTEND=noninteractive exec apt-get --yes --no-install-recommends install "$@"\n'
+
+
+def bake_as_the_readme_says(image: ImageRoot, distribution: Distribution) -> None:
+    """The first block of the section "Install"."""
+    image.bring(distribution.deb, f"/var/tmp/{distribution.deb.name}")
+    block = edit(readme_blocks("Install")[0], f"apt-get install -y ./{distribution.deb.name}")
+    done = image.run(["sh", "-e", "-c", f"cd /var/tmp\n{block}"])
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    image.run(["rm", f"/var/tmp/{distribution.deb.name}"])
+
+
+def assert_ready(image: ImageRoot) -> None:
+    """The doctor of this working tree has nothing to say."""
+    status, said = image.doctor()
+    assert status == 0, said
+    assert "BAD" not in said
+
+
+@pytest.mark.parametrize("variant", ["netplan", "networkd", "ifupdown", "networkmanager"])
+def test_a_baked_image(variant: Variant, distribution: Distribution, tmp_path: Path) -> None:
+    with ImageRoot(variant, seed=SEED) as image:
+        assert image.doctor()[0] == 1
+        bake_as_the_readme_says(image, distribution)
+        assert_ready(image)
+        disk = image.disk()
+        with Nspawn(variant, terms=TERMS, disk=disk) as guest:
+            assert guest.wait_booted() == "running", guest.shell("systemctl --failed; systemctl list-jobs")
+            address = guest.wait_address()
+            assert "status: done" in guest.wait_cloud_init()
+            assert_first(guest)
+            sent = guest.net.packets.sent()
+            assert [seen.kind for seen in sent] == ["DISCOVER", "REQUEST"], "one client, and it asked once"
+            assert guest.run(["holdfast", "doctor"]).returncode == 0
+            guest.reboot()
+            assert guest.wait_booted() == "running"
+            assert guest.wait_address() == address
+            assert {client_id(seen) for seen in guest.net.packets.sent()} == {client_id(sent[0])}
+            guest.shell("cloud-init clean --logs --machine-id")
+            guest.power_off()
+            (tmp_path / "disk").mkdir()
+            copy = guest.keep_disk(tmp_path / "disk")
+        with Nspawn(variant, terms=TERMS, disk=copy) as other:
+            other.wait_address()
+            assert other.net.packets.sent()[0].kind == "DISCOVER", "nothing of the first one is remembered"
+    shutil.rmtree(tmp_path / "disk")
+
+
+def assert_first(guest: Nspawn | Qemu) -> None:
+    """The agent was there before the network, the address before cloud-init's network stage, and the network was
+    online: instants of systemd's own."""
+
+    def at(unit: str, what: str = "ActiveEnterTimestampMonotonic") -> int:
+        return int(guest.run(["systemctl", "show", "--value", f"--property={what}", unit]).stdout)
+
+    assert 0 < at("holdfast.service") <= at("network.target")
+    assert 0 < at("holdfast-wait-online.service") <= at("cloud-init.service", "ExecMainStartTimestampMonotonic")
+    assert at("holdfast-wait-online.service") <= at("network-online.target")
+
+
+def test_baked_in_a_virtual_machine_as_packer_does(distribution: Distribution, tmp_path: Path) -> None:
+    """The provisioner's script in a booted guest; then a machine from its disk, with another MAC and machine-id."""
+    with Qemu("bare", terms=TERMS) as guest:
+        for source in (distribution.deb, RECIPES / "bake.sh", RECIPES / "packer" / "holdfast.sh"):
+            guest.push(f"/var/tmp/{source.name}", source.read_bytes())
+        guest.run(["mv", "/var/tmp/holdfast.sh", "/root/script.sh"], check=True)
+        guest.run(["sh", "/root/script.sh"], check=True, timeout=180)
+        guest.run(["rm", "/etc/cloud/cloud-init.disabled"], check=True)
+        assert guest.addresses() == [], "nothing was started"
+        guest.power_off()
+        (tmp_path / "disk").mkdir()
+        disk = guest.keep_disk(tmp_path / "disk")
+    with Qemu("bare", terms=TERMS, disk=disk) as copy:
+        assert copy.wait_address(120)
+        assert copy.wait_booted() == "running", copy.shell("systemctl --failed; systemctl list-jobs")
+        assert_first(copy)
+        assert copy.run(["holdfast", "doctor"]).returncode == 0
+        assert copy.pull("/etc/machine-id").decode().strip() != guest.machine_id
+    shutil.rmtree(tmp_path / "disk")
+
+
+# --- the other recipes, in a chroot ------------------------------------------------------------------------------
+
+
+def test_the_element_of_diskimage_builder(distribution: Distribution, tmp_path: Path) -> None:
+    """Its scripts in their phases and places, as disk-image-create calls them."""
+    hooks = {"TMP_HOOKS_PATH": str(tmp_path), "DIB_HOLDFAST_PACKAGE": str(distribution.deb)}
+    with ImageRoot("netplan", seed=SEED) as image:
+        script = str(ELEMENT / "extra-data.d" / "50-holdfast")
+        wrong = image.outside([script], env={**hooks, "DIB_HOLDFAST_SHA256": "0" * 64})
+        assert wrong.returncode != 0
+        done = image.outside([script], env={**hooks, "DIB_HOLDFAST_SHA256": sha256(distribution.deb)})
+        assert done.returncode == 0, done.stderr.decode()
+        image.bring(tmp_path, "/tmp/in_target.d")
+        image.bring(ELEMENT, "/tmp/in_target.d")
+        (tmp_path / "install-packages").write_text(INSTALL_PACKAGES)
+        (tmp_path / "install-packages").chmod(0o755)
+        image.bring(tmp_path / "install-packages", "/usr/local/bin/install-packages")
+        for script in ("install.d/50-holdfast", "post-install.d/50-holdfast", "finalise.d/90-holdfast"):
+            done = image.run([f"/tmp/in_target.d/{script}"], env=hooks)
+            assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+        assert b"holdfast.service enabled, for en* eth*" in done.stdout
+        assert_ready(image)
+
+
+def test_the_script_of_mkosi(distribution: Distribution) -> None:
+    with ImageRoot("networkd", seed=SEED) as image:
+        image.bring(distribution.deb, f"/var/tmp/{distribution.deb.name}")
+        image.bring(RECIPES / "bake.sh", "/var/tmp/bake.sh")
+        image.bring(RECIPES / "mkosi" / "mkosi.postinst", "/root/mkosi.postinst")
+        done = image.run(["/root/mkosi.postinst", "final"])
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+        assert_ready(image)
+
+
+def test_the_doctor_tells_what_a_template_must_not_have(distribution: Distribution) -> None:
+    """Of an image made from a guest that ran, and not cleaned."""
+    with ImageRoot("networkmanager", seed=SEED) as image:
+        bake_as_the_readme_says(image, distribution)
+        image.run(["sh", "-c", "echo '{}' >/var/lib/holdfast/ens3.lease.json; echo 0123456789abcdef0123456789abcdef "
+                               ">/etc/machine-id; rm /etc/NetworkManager/conf.d/90-holdfast.conf"])
+        status, said = image.doctor()
+        bad = {line.split()[1] for line in said.splitlines() if line.startswith("BAD")}
+        assert status == 1
+        assert bad == {"lease", "machine-id", "second-client"}
+        image.run(["holdfast", "clean"])
+        assert "ens3.lease.json" not in image.doctor()[1]
+
+
+def test_links_of_an_image_do_not_lead_out_of_it(distribution: Distribution, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("0123456789abcdef0123456789abcdef\n")
+    with ImageRoot("networkd", seed=SEED) as image:
+        bake_as_the_readme_says(image, distribution)
+        for target in (f"{tmp_path}/outside", f"{'../' * 30}{tmp_path}/outside"):
+            image.run(["ln", "-sf", target, "/etc/machine-id"])
+            assert_ready(image)  # there is no such file in the image
