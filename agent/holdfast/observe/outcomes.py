@@ -203,9 +203,9 @@ def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
 
     if not os.path.exists(path):
         return
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_at_once) as file:
         # Twice the limit: whatever somebody put there, the agent answers `History` from it.
-        lines = file.read(2 * SIZE_LIMIT).split(b"\n")
+        lines = (file.read(2 * SIZE_LIMIT) or b"").split(b"\n")
     for line in reversed(lines):
         try:
             record = json.loads(line) if 0 < len(line) <= LINE_LIMIT else None
@@ -213,6 +213,11 @@ def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(record, dict) and _has_texts(record, "time", "result"):
             yield record
+
+
+def _at_once(path: str, flags: int) -> int:
+    """The folder is the agent's user's: a pipe that is put there must not keep root's commands waiting."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _has_texts(record: dict[str, Any], *keys: str) -> bool:

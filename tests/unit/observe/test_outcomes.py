@@ -150,6 +150,15 @@ def test_a_history_that_cannot_be_read_says_so(tmp_path: File) -> None:
         read_history(str(tmp_path), "eth0")
 
 
+def test_a_pipe_keeps_nobody_waiting(tmp_path: File) -> None:
+    """The state folder is the agent's user's, and root reads it: with and without a writer at the other end."""
+    os.mkfifo(outcomes.history_path(str(tmp_path), "eth0"))
+    assert read_history(str(tmp_path), "eth0") == []
+    writer = os.open(outcomes.history_path(str(tmp_path), "eth0"), os.O_RDWR)
+    assert read_history(str(tmp_path), "eth0") == []
+    os.close(writer)
+
+
 def test_what_cannot_be_written_waits_and_the_oldest_goes_first(tmp_path: File) -> None:
     folder = tmp_path / "state"
     journal = OutcomeJournal(str(folder), "eth0")

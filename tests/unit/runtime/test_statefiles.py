@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,13 @@ def test_a_copied_disk_is_cleaned_where_it_is_noticed(tmp_path: Path, stored: Id
     assert names(tmp_path) == []
     assert "is not used" in said[0]
     assert "another machine's" in said[1]
+
+
+def test_pipes_keep_nobody_waiting(tmp_path: Path) -> None:
+    """They are no leases; and no histories of this boot either, so they go with what a former machine left."""
+    save(tmp_path, "eth0", OTHER)
+    for name in ("eth1.lease.json", "eth1.outcomes.jsonl"):
+        os.mkfifo(tmp_path / name)
+    writer = os.open(tmp_path / "eth1.lease.json", os.O_RDWR)
+    assert statefiles.forget_former_machine(str(tmp_path), ME, NOW) == ["eth0", "eth1"]
+    os.close(writer)
