@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.takeover.host import Host, Process
 from holdfast.takeover.model import Change, Command, FileChange, Found, Ownership, TakeoverError
@@ -11,8 +11,10 @@ from holdfast.takeover.model import Change, Command, FileChange, Found, Ownershi
 RELOAD = ("systemctl", "daemon-reload")
 #: Kept for hand-back: the environment of a daemon is small; what is larger is not needed to start one.
 ENVIRONMENT_LIMIT = 64
+#: What a client has that was started without anything, or that is gone before it was asked: its script needs this.
+BARE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 #: Seconds in which a client that is there twice may be one that forks: to call its script, to become a daemon.
-FORK_PATIENCE = 1.0
+FORK_PATIENCE = 5.0
 
 
 def found(
@@ -20,12 +22,32 @@ def found(
     pids: Sequence[int] = (), facts: Mapping[str, str] | None = None,
 ) -> Found:
     """The description of ``process``; ``pids`` when there are more than its own."""
-    environment = dict(list(host.environment(process.pid).items())[:ENVIRONMENT_LIMIT])
+    environment = dict(list(host.environment(process.pid).items())[:ENVIRONMENT_LIMIT]) or BARE
     return Found(
         client, manager, ifname, tuple(pids) or (process.pid,), evidence, process.argv, environment,
         host.cwd(process.pid), own_unit(host, process.pid),
         {"program": host.executable(process.pid), **(facts or {})},
     )
+
+
+def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:
+    """What ``look`` finds, a parent before its children: a client that forks, to call its script or to become a
+    daemon, is one. Two without a common parent for longer than a moment are two, and both are first."""
+
+    def roots() -> list[Process]:
+        found = look()
+        pids = {process.pid for process in found}
+        return [process for process in found if process.ppid not in pids]
+
+    host.wait(lambda: len(roots()) < 2, FORK_PATIENCE)
+    first = roots()
+    return [*first, *(process for process in look() if process not in first)]
+
+
+def unrelated(processes: Sequence[Process]) -> bool:
+    """True when they are more than one family."""
+    pids = {process.pid for process in processes}
+    return len([process for process in processes if process.ppid not in pids]) > 1
 
 
 def own_unit(host: Host, pid: int) -> str:

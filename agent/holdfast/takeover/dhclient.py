@@ -65,8 +65,8 @@ def arguments(argv: Sequence[str]) -> Arguments:
     return Arguments(values, frozenset(flags), tuple(words))
 
 
-def find_process(host: Host, ifname: str) -> Process | None:
-    """The dhclient that keeps ``ifname``'s IPv4 lease. Two of them are an error."""
+def find_processes(host: Host, ifname: str) -> list[Process]:
+    """The dhclient that keeps ``ifname``'s IPv4 lease, first, and what it has forked. Two of them are an error."""
 
     def look() -> list[Process]:
         return [
@@ -74,14 +74,11 @@ def find_process(host: Host, ifname: str) -> Process | None:
             if "dhclient" in (process.program, process.comm) and _serves(host, process, ifname)
         ]
 
-    host.wait(lambda: len(look()) < 2, clients.FORK_PATIENCE)
-    serving = look()
-    # One that was started waits for its daemon to be bound.
-    serving = [process for process in serving if process.pid not in {other.ppid for other in serving}]
-    if len(serving) > 1:
+    serving = clients.family(host, look)
+    if clients.unrelated(serving):
         told = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in serving)
         raise TakeoverError(f"two dhclients serve {ifname}: {told}; end one of them (kill -9, never -r or -x)")
-    return serving[0] if serving else None
+    return serving
 
 
 def _serves(host: Host, process: Process, ifname: str) -> bool:
@@ -214,11 +211,12 @@ class Dhclient:
     name = "dhclient"
 
     def find(self, host: Host, ifname: str) -> Found | None:
-        process = find_process(host, ifname)
-        if process is None:
+        serving = find_processes(host, ifname)
+        if not serving:
             return None
-        evidence = f"pid {process.pid}: {' '.join(process.argv)}"
-        return clients.found(host, self.name, self.name, ifname, process, evidence)
+        evidence = f"pid {serving[0].pid}: {' '.join(serving[0].argv)}"
+        pids = [process.pid for process in serving]
+        return clients.found(host, self.name, self.name, ifname, serving[0], evidence, pids=pids)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         process = host.process(found.pids[0])

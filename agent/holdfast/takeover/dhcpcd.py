@@ -38,13 +38,18 @@ class Dhcpcd:
     name = "dhcpcd"
 
     def find(self, host: Host, ifname: str) -> Found | None:
-        mine = [process for process in host.processes() if process.comm == "dhcpcd" and not _helper(process)]
-        serving = [process for process in mine if _names(process, ifname)]
-        if not serving:
-            serving = [process for process in mine if _manages(process) and lease_path(host, ifname) is not None]
+
+        def look() -> list[Process]:
+            mine = [process for process in host.processes() if process.comm == "dhcpcd" and not _helper(process)]
+            named = [process for process in mine if _names(process, ifname)]
+            if named or lease_path(host, ifname) is None:
+                return named
+            return [process for process in mine if _manages(process)]
+
+        serving = clients.family(host, look)  # its processes have their names a moment after they are there
         if not serving:
             return None
-        if len(serving) > 1:
+        if clients.unrelated(serving):
             told = ", ".join(str(process.pid) for process in serving)
             raise TakeoverError(f"two dhcpcds serve {ifname} (pids {told}); end one of them with kill -9")
         main = serving[0]
@@ -141,7 +146,7 @@ def _with_command_line(found: Found) -> Found:
     from dataclasses import replace  # noqa: PLC0415 - once
 
     # The environment was overwritten with the title, too.
-    return replace(found, argv=tuple(argv), environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, cwd="/")
+    return replace(found, argv=tuple(argv), environment=clients.BARE, cwd="/")
 
 
 def lease_path(host: Host, ifname: str) -> str | None:

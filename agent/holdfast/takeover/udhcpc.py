@@ -46,15 +46,15 @@ class Udhcpc:
         def look() -> list[Process]:
             return [process for process in host.processes() if _is(process) and interface(process.argv) == ifname]
 
-        host.wait(lambda: len(look()) < 2, clients.FORK_PATIENCE)
-        serving = look()
+        serving = clients.family(host, look)
         if not serving:
             return None
-        if len(serving) > 1:
+        if clients.unrelated(serving):
             told = ", ".join(str(process.pid) for process in serving)
             raise TakeoverError(f"two udhcpcs serve {ifname} (pids {told}); end one of them with kill -9")
         evidence = f"pid {serving[0].pid}: {' '.join(serving[0].argv)}"
-        return clients.found(host, self.name, self.name, ifname, serving[0], evidence)
+        pids = [process.pid for process in serving]
+        return clients.found(host, self.name, self.name, ifname, serving[0], evidence, pids=pids)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """The address only; the rest is to be learned."""

@@ -110,7 +110,7 @@ def test_refusals(host: FakeHost) -> None:
     host.add_process(301, "dhclient", "eth0", ppid=300)  # on its way to becoming a daemon
     found = Dhclient().find(host, "eth0")
     assert found is not None
-    assert found.pids == (301,)
+    assert found.pids == (300, 301)
     host.put("/var/lib/dhcp/dhclient.leases", "lease {")
     with pytest.raises(TakeoverError, match="has no lease of eth0 that can be read"):
         Dhclient().read(host, found)
