@@ -37,7 +37,7 @@ def install(guest: Guest, package: Path) -> None:
 def serving(guest: Guest, unit: str = UNIT) -> str:
     """Start ``unit`` and wait for its address."""
     guest.run(["systemctl", "start", unit], check=True)
-    return guest.wait_address(20)
+    return guest.wait_address(60)
 
 
 def score(guest: Guest, unit: str) -> float:
@@ -61,7 +61,7 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         guest.push("/etc/holdfast/hooks.d/50-show", HOOK, mode=0o755)
         guest.push("/etc/holdfast/holdfast.d/50-test.toml",
                    '[agent]\nmetrics_dir = "/run/holdfast/metrics"\ncontrol_group = "adm"\n')
-        guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nSupplementaryGroups=adm\nWatchdogSec=2\n")
+        guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nSupplementaryGroups=adm\nWatchdogSec=6\n")
         guest.shell("systemctl daemon-reload && useradd --groups adm watcher && touch /var/tmp/before")
         address = serving(guest)
         pid = guest.shell("systemctl show --value --property MainPID $1", UNIT).strip()
@@ -71,9 +71,9 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         assert status["Uid"] == guest.shell("id -u holdfast").strip() != "0"
         assert status["NoNewPrivs"] == "1"
 
-        guest.wait(lambda: guest.net.packets.received("ACK")[1:], 20, "T1 came, and the lease was renewed")
-        guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 10, "the name server is known")
-        guest.wait(lambda: hook_said(guest).endswith("no-etc"), 10, "the hook was run")
+        guest.wait(lambda: guest.net.packets.received("ACK")[1:], 60, "T1 came, and the lease was renewed")
+        guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 30, "the name server is known")
+        guest.wait(lambda: hook_said(guest).endswith("no-etc"), 30, "the hook was run")
         assert hook_said(guest) == "holdfast CapEff: 0000000000003400 tmp no-etc"
         assert address in guest.shell("cat /var/lib/holdfast/told")
         assert "holdfast_lease_valid" in guest.shell("cat /run/holdfast/metrics/*.prom")
@@ -83,11 +83,11 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         assert "The lease lasts 120" in guest.shell("journalctl --catalog --unit=$1", UNIT)
 
         guest.run(["systemctl", "kill", "--signal=KILL", UNIT], check=True)  # rule 52
-        guest.wait(lambda: bound(guest) and main_pid(guest) not in ("0", pid), 20, "systemd has started it again")
+        guest.wait(lambda: bound(guest) and main_pid(guest) not in ("0", pid), 60, "systemd has started it again")
         guest.run(["systemctl", "restart", UNIT], check=True)  # rule 47, rule 51
         guest.run(["systemctl", "stop", UNIT], check=True)
         assert guest.addresses() == [address]
-        assert "watchdog" not in guest.journal("--unit", UNIT).lower()  # it was fed, every second, for ten
+        assert "watchdog" not in guest.journal("--unit", UNIT).lower()  # it was fed
         assert events.events("address-") == []
         assert guest.shell("find /usr /boot -newer /var/tmp/before -not -path '*/__pycache__*'") == ""
         assert guest.shell("find /usr -name __pycache__ -newer /var/tmp/before") == ""
@@ -120,10 +120,10 @@ def test_an_upgrade_is_not_noticed(distribution: Distribution) -> None:
         address = serving(guest)
         before = main_pid(guest)
         events, probe = guest.net.watch(), guest.net.probe(address)
-        guest.wait(lambda: probe.answering(address), 10, "the address answers")
+        guest.wait(lambda: probe.answering(address), 30, "the address answers")
         packets = len(guest.net.packets.sent("DISCOVER"))
         install(guest, distribution.newer)
-        guest.wait(lambda: bound(guest), 10, "the new one is bound")
+        guest.wait(lambda: bound(guest), 30, "the new one is bound")
         assert "0.1.0-2" in guest.shell("dpkg-query --show holdfast").replace(sources.version(), "0.1.0")
         assert main_pid(guest) not in ("0", before)  # the new code runs
         probe.finish()
@@ -167,7 +167,7 @@ def test_removal_hands_back_and_a_purge_leaves_nothing(distribution: Distributio
             install(guest, distribution.newer)
             handover.assert_holdfast_serves()
             guest.run(["apt-get", "purge", "--yes", "holdfast"], timeout=120, check=True)
-            guest.wait(lambda: guest.run(["pgrep", "--full", "^[^ ]*dhclient "]).stdout, 20, "dhclient runs")
+            guest.wait(lambda: guest.run(["pgrep", "--full", "^[^ ]*dhclient "]).stdout, 60, "dhclient runs")
             handover.wait_renewal()
             handover.assert_nobody_noticed()
         assert guest.shell("find /etc /usr /var/lib /run -xdev -name '*holdfast*' -not -path '/run/systemd/*'") == ""
@@ -210,13 +210,13 @@ def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Dis
         assert online <= instant(guest, "network-online.target", active)
         assert "ordering cycle" not in guest.journal("--boot")
         # D-Bus was not there yet when the lease came; systemd-resolved is told nevertheless.
-        guest.wait(lambda: SERVER in guest.shell(f"resolvectl dns {LINK} || :"), 20, "systemd-resolved was told")
+        guest.wait(lambda: SERVER in guest.shell(f"resolvectl dns {LINK} || :"), 60, "systemd-resolved was told")
 
         guest.shell("systemctl disable holdfast-wait-online.service")
         guest.net.drop_all()
-        guest.shell("rm /var/lib/holdfast/*.json")
+        guest.shell("systemctl stop holdfast.service && rm /var/lib/holdfast/*.json")
         guest.reboot()
-        assert guest.wait_booted(60) == "running"  # without a server: the boot waits for nobody
+        assert guest.wait_booted() == "running"  # without a server: the boot waits for nobody
         assert guest.addresses() == []
         guest.net.heal()
         assert guest.wait_address(90)
@@ -238,11 +238,11 @@ def test_the_rpm_comes_stays_and_goes(distribution: Distribution) -> None:
         assert guest.shell("find /usr/lib/holdfast/site/holdfast -name '*.cpython-311.pyc' | wc -l").strip() != "0"
         address = serving(guest)
         before = main_pid(guest)
-        guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 10, "the name server is known")
+        guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 30, "the name server is known")
         assert score(guest, UNIT) <= 2.0
         events = guest.net.watch()
         rpm_says(guest, "--upgrade", f"/root/{distribution.newer_rpm.name}")
-        guest.wait(lambda: bound(guest), 10, "the new one is bound")
+        guest.wait(lambda: bound(guest), 30, "the new one is bound")
         assert main_pid(guest) not in ("0", before)
         rpm_says(guest, "--erase", "holdfast")
         assert main_pid(guest) == "0"
@@ -262,9 +262,9 @@ def test_apparmor_confines_it_and_is_not_felt(distribution: Distribution) -> Non
         serving(guest)
         uuid = guest.shell("cat /sys/class/dmi/id/product_uuid").strip().lower()
         guest.wait(lambda: guest.net.packets.received("ACK")[1:], 30, "the lease was renewed")
-        guest.wait(lambda: hook_said(guest).endswith("no-etc"), 10, "the hook was run")
+        guest.wait(lambda: hook_said(guest).endswith("no-etc"), 30, "the hook was run")
         guest.run(["systemctl", "restart", UNIT], check=True)
-        guest.wait(lambda: bound(guest), 20, "it goes on")
+        guest.wait(lambda: bound(guest), 60, "it goes on")
         assert guest.shell("cat /proc/$1/attr/current", main_pid(guest)).strip() == "holdfast (enforce)"
         assert "DENIED" not in guest.shell("dmesg")
         # What only root can read has been handed over.
