@@ -24,7 +24,7 @@ def test_there_are_four() -> None:
 def test_by_user_data(distribution: Distribution, tmp_path: Path) -> None:
     with Nspawn("bare", terms=TERMS) as elsewhere:  # from where the package can be fetched, as at a user's desk
         url = elsewhere.net.serve_http(distribution.deb.parent) + distribution.deb.name
-        block = edit(readme_blocks("Install")[1], f"url={url}")
+        block = edit(readme_blocks("Install")[1], url)
         elsewhere.shell("ip address add 10.77.0.9/24 dev ens3; ip link set ens3 up")
         elsewhere.push_tree(ROOT / "cloud-init", "/work/cloud-init")
         elsewhere.shell(f"cd /work\n{block}")
@@ -60,9 +60,8 @@ def test_by_hand(distribution: Distribution, tmp_path: Path) -> None:
         boot = FirstBoot(guest)
         wheel = distribution.wheel.name
         guest.push(f"/root/{wheel}", distribution.wheel.read_bytes())
-        *before, last = edit(
-            readme_blocks("Install")[3], f"sudo /opt/holdfast/bin/pip install ./{wheel}", f"sudo holdfast run {LINK} --takeover"
-        ).splitlines()
+        pip_line, run_line = f"sudo /opt/holdfast/bin/pip install ./{wheel}", f"sudo holdfast run {LINK} --takeover"
+        *before, last = edit(readme_blocks("Install")[3], pip_line, run_line).splitlines()
         guest.shell("cd /root\nset -e\n" + "\n".join(before), timeout=120)
         guest.shell('systemd-run --quiet --unit=terminal sh -c "$1"', last)
         guest.wait(lambda: serves(guest, boot.address), 60, "Holdfast serves the link")
