@@ -113,14 +113,16 @@ class Life:
         return self.guest.shell(f"systemctl show --value --property=MainPID holdfast@{LINK}.service").strip()
 
 
-def openstack(mac_guest: Guest) -> Mapping[str, Any]:
+def openstack(guest: Guest) -> Mapping[str, Any]:
     """Facts of cloud-init's instance."""
-    facts: Mapping[str, Any] = json.loads(mac_guest.pull("/run/cloud-init/instance-data.json"))
+    facts: Mapping[str, Any] = json.loads(guest.pull("/run/cloud-init/instance-data.json"))
     return facts
 
 
 def first_boot_as_in_openstack(guest: Guest, cloud: OpenStack) -> FirstBoot:
     """cloud-init's own client had the address first: the metadata was asked for from it, before the network was up."""
+    # cloud-init takes its own client's address away again; from its network stage on the manager's is there.
+    guest.wait(lambda: guest.run(["systemctl", "is-active", "cloud-init.service"]).stdout == "active\n", 240, "network")
     boot = FirstBoot(guest)
     boot.assert_taken_over()
     boot.assert_no_gap()
