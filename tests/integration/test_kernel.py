@@ -18,7 +18,7 @@ from tests.support.servers import wait_until
 from holdfast.lab.netns import Namespace, connect
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
-from holdfast.network.plan import MARK
+from holdfast.network.plan import MARK, plan_adoption
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
 
@@ -354,7 +354,8 @@ def test_adopting_from_dhclient(machine: Machine) -> None:  # rules 56, 58
                "route add default via 10.0.0.1", "route add 198.51.100.0/24 via 10.0.0.77")
     before = machine.mark()
     machine.apply(machine.spec())
-    machine.kernel.adopt(machine.spec())
+    for op in plan_adoption(machine.kernel.observe(), machine.spec()):
+        machine.kernel.perform(op)
     story = kinds(machine.changes(before))
     assert "DELADDR 10.0.0.5" not in story
     assert story.index("NEWROUTE 0.0.0.0/0") < story.index("DELROUTE 0.0.0.0/0")

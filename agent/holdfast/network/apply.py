@@ -21,7 +21,6 @@ from holdfast.network.plan import (
     SetMtu,
     missing,
     plan,
-    plan_adoption,
     plan_removal,
     wanted_address,
 )
@@ -84,13 +83,6 @@ def remove(port: Port, spec: NetworkSpec) -> None:
     _perform_all(port, plan_removal(observed, spec))
     if port.observe().find(spec.address) is not None:
         raise KernelError(f"read back after removing, still there: address {spec.address}")
-
-
-def adopt(port: Port, spec: NetworkSpec) -> None:
-    """Remove a former client's duplicates of our routes; see ``Kernel.adopt``."""
-    observed = port.observe()
-    if not [route for route in spec.routes if route not in observed.routes]:
-        _perform_all(port, plan_adoption(observed, spec))
 
 
 def _perform_all(port: Port, ops: list[Op]) -> None:

@@ -89,10 +89,6 @@ class FakeKernel:
         applying.remove(self, spec)
         self.removed.append(spec)
 
-    def adopt(self, spec: NetworkSpec) -> None:
-        """As ``Kernel.adopt``."""
-        applying.adopt(self, spec)
-
     def close(self) -> None:
         """As ``Kernel.close``."""
         self.closed = True

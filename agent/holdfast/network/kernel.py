@@ -82,11 +82,6 @@ class Kernel:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already."""
         applying.remove(self, spec)
 
-    def adopt(self, spec: NetworkSpec) -> None:
-        """After taking over from a client that leaves unmarked routes behind (dhclient, udhcpc), and after
-        ``apply``: remove its duplicates of our routes."""
-        applying.adopt(self, spec)
-
     def close(self) -> None:
         """Close the netlink socket; the interface stays as it is."""
         self._netlink.close()

@@ -10,8 +10,7 @@ from tests.support.leases import PLAIN, classless, make_spec
 
 from holdfast.network import KernelError
 from holdfast.network.fake import FakeKernel
-from holdfast.network.plan import MARK, RTPROT_BOOT, Address, DeleteAddress, DeleteRoute, PutAddress
-from holdfast.network.spec import Route
+from holdfast.network.plan import MARK, Address, DeleteAddress, DeleteRoute, PutAddress
 from holdfast.wire import options as opt
 
 OLD, NEW = make_spec("10.0.0.5"), make_spec("10.0.0.9")
@@ -128,17 +127,6 @@ def test_a_removal_is_read_back(kernel: FakeKernel) -> None:
     kernel.on_change = lambda: setattr(kernel, "addresses", (Address(OLD.address, mark=MARK),))
     with pytest.raises(KernelError, match=r"still there: address 10\.0\.0\.5/24"):
         kernel.remove(OLD)
-
-
-def test_another_s_route_is_not_adopted_before_ours_is_there(kernel: FakeKernel) -> None:
-    theirs = Route(OLD.routes[0].destination, OLD.routes[0].gateway, 0, None, RTPROT_BOOT)
-    ours = kernel.routes
-    kernel.routes = (theirs,)
-    kernel.adopt(OLD)
-    assert kernel.routes == (theirs,)
-    kernel.routes = (*ours, theirs)
-    kernel.adopt(OLD)
-    assert kernel.routes == ours
 
 
 def test_time_passes_in_the_fake(kernel: FakeKernel) -> None:  # rule 40
