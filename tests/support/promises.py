@@ -155,12 +155,14 @@ class Promises:
         assert outcome.ended_at == now
         assert outcome.started_at <= now
         assert outcome.latency is None or outcome.latency >= 0.0
+        if outcome.purpose == "hold":
+            return  # of an address, not of a renewal: one may be under way in PROBING
         if not self.begun:  # promise 6: one outcome, not two
-            alone = outcome.purpose in ("acquire", "reboot", "hold") or outcome.result is Result.RELEASED
+            alone = outcome.purpose in ("acquire", "reboot") or outcome.result is Result.RELEASED
             expired = outcome.result in (Result.EXPIRED, Result.HELD) and self.state == "BOUND"  # it slept through T1
             assert alone or expired, f"an outcome of no renewal: {outcome}"
         self.begun, self.awaiting = False, None
-        if outcome.result in (Result.EXPIRED, Result.HELD) and outcome.purpose != "hold":
+        if outcome.result in (Result.EXPIRED, Result.HELD):
             self._judge_last_minute(outcome, now)
 
     def _judge_last_minute(self, outcome: Outcome, now: float) -> None:
