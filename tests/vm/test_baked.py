@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.distribution import Distribution, sha256
 from tests.support.firstboot import BY_NAME
-from tests.support.guests import ROOT, Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.guests import ROOT, Guest, Nspawn, Qemu, Terms, Variant, client_id
 from tests.support.images import ImageRoot
 from tests.support.userdata import edit, readme_blocks
 
@@ -67,7 +67,7 @@ def test_a_baked_image(variant: Variant, distribution: Distribution, tmp_path: P
     shutil.rmtree(tmp_path / "disk")
 
 
-def assert_first(guest: Nspawn | Qemu) -> None:
+def assert_first(guest: Guest) -> None:
     """The agent was there before the network, the address before cloud-init's network stage, and the network was
     online: instants of systemd's own."""
 

@@ -52,9 +52,7 @@ class Life:
         began = boottime()
         probe = self.net.probe(self.address)
         for _ in range(2):
-            at = boottime()
-            seen = self.net.packets.wire.wait_for(lambda seen, at=at: seen.at > at and seen.broadcast_renewal, 30)
-            self.net.packets.wire.wait_for(lambda reply, seen=seen: reply.kind == "ACK" and reply.xid == seen.xid, 5)
+            self._renewal_by_broadcast(boottime())
         probe.finish()
         assert probe.missed(self.address, began) == []
         assert self.net.packets.sent("DISCOVER", since=began) == []
@@ -65,6 +63,11 @@ class Life:
         self.net.heal()
         self.net.change_terms(**TERMS._asdict())
         self.guest.run(["holdfast", "renew", LINK], check=True)
+
+    def _renewal_by_broadcast(self, since: float) -> None:
+        wire = self.net.packets.wire
+        asked = wire.wait_for(lambda seen: seen.at > since and seen.broadcast_renewal, 30)
+        wire.wait_for(lambda seen: seen.kind == "ACK" and seen.xid == asked.xid, 5)
 
     def reboot(self, *, server: bool = True) -> None:
         """The same address, also when no server answers; nobody else asks for one."""

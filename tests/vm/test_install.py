@@ -26,9 +26,9 @@ def test_by_user_data(distribution: Distribution, tmp_path: Path) -> None:
         url = elsewhere.net.serve_http(distribution.deb.parent) + distribution.deb.name
         block = edit(readme_blocks("Install")[1], url)
         elsewhere.shell("ip address add 10.77.0.9/24 dev ens3; ip link set ens3 up")
-        elsewhere.push_tree(ROOT / "cloud-init", "/work/cloud-init")
-        elsewhere.shell(f"cd /work\n{block}")
-        user_data = elsewhere.pull("/work/user-data").decode()
+        elsewhere.push_tree(ROOT / "cloud-init", "/root/cloud-init")
+        elsewhere.shell(f"cd /root\n{block}")
+        user_data = elsewhere.pull("/root/user-data").decode()
     with Nspawn("netplan", terms=TERMS, seed={"user-data": user_data, "network-config": BY_NAME}) as guest:
         guest.net.serve_http(distribution.deb.parent)
         boot = FirstBoot(guest)
