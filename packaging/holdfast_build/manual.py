@@ -28,6 +28,7 @@ FILES = (
     ("/etc/holdfast/hooks.d", "programs that are run after a change, with JSON on their standard input"),
     ("/var/lib/holdfast/IFACE.lease.json", "the lease"),
     ("/var/lib/holdfast/IFACE.outcomes.jsonl", "the history"),
+    ("/var/lib/holdfast-takeover/IFACE.json", "the journal of a take-over, which hand-back needs"),
     ("/run/holdfast/IFACE.varlink", "the control socket, Varlink interface io.holdfast.Agent"),
 )
 

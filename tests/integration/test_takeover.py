@@ -148,7 +148,7 @@ def test_there_and_back(make_machine: MakeMachine, client: str) -> None:
     assert {message.message.options.get(60) for message in machine.tap.asked()} == classes
     assert foreign(machine) == before
     assert sorted(machine.routes()) == sorted(routes)
-    assert not machine.inside("/var/lib/holdfast/takeover/hf0.json").exists()
+    assert not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists()
     print(f"MEASURED {client}: {machine.missed()} of {machine.asked()} probes missed; taken over in {took:.2f} s with "
           f"{between} messages, handed back in {took_back:.2f} s with {len(machine.tap.asked(back_at))}")
 
@@ -220,7 +220,7 @@ def test_server_gone_in_the_middle(make_machine: MakeMachine, client: str) -> No
     assert "because: the renewal that was to prove the take-over failed" in said(machine)
     assert machine.runs(client)
     assert sorted(machine.routes()) == sorted(routes)
-    assert not machine.inside("/var/lib/holdfast/takeover/hf0.json").exists()
+    assert not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists()
     assert machine.flaws() == []
 
 
@@ -233,7 +233,7 @@ def test_not_confirmed_in_time(make_machine: MakeMachine) -> None:
     taken(machine, run, "say `holdfast confirm hf0` within 5 s")
     assert not machine.runs("dhclient")
     machine.wait(lambda: machine.runs("dhclient", CLIENT) and run.poll() is not None, 30, "dhclient runs again")
-    machine.wait(lambda: not machine.inside("/var/lib/holdfast/takeover/hf0.json").exists(), 20, "all is over")
+    machine.wait(lambda: not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists(), 20, "all is over")
 
     assert machine.flaws() == []
     assert "DISCOVER" not in machine.tap.kinds(machine.since)
@@ -286,7 +286,7 @@ def test_killed_on_the_way(make_machine: MakeMachine, phase: str) -> None:
     """rule 52: SIGKILL to the take-over at any step; the next hand-back, as the dead-man does it, converges."""
     machine = make_machine("dhclient")
     routes = machine.routes()
-    journal = machine.inside("/var/lib/holdfast/takeover/hf0.json")
+    journal = machine.inside("/var/lib/holdfast-takeover/hf0.json")
     machine.watch()
 
     run = machine.start(sys.executable, "-c", _DYING, phase, "run", CLIENT, "--takeover",

@@ -161,6 +161,9 @@ def furnish(host: FakeHost) -> None:
 
 def place(settings: Settings | None = None) -> Place:
     """Where Holdfast has its things."""
-    return Place("eth0", settings or Settings(), "/var/lib/holdfast", "/run/holdfast", "/var/lib/holdfast-dns")
+    return Place(
+        "eth0", settings or Settings(), "/var/lib/holdfast", "/run/holdfast", "/var/lib/holdfast-dns",
+        "/var/lib/holdfast-takeover",
+    )
 
 

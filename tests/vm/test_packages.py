@@ -178,7 +178,7 @@ def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribut
         guest.wait_booted()
         install(guest, distribution.deb)
         serving(guest)
-        journal = f"/var/lib/holdfast/takeover/{LINK}.json"
+        journal = f"/var/lib/holdfast-takeover/{LINK}.json"
         guest.shell("umask 077 && mkdir -p $(dirname $1) && echo nonsense >$1", journal)
         refused = guest.run(["apt-get", "remove", "--yes", "holdfast"], timeout=120)
         assert refused.returncode != 0
@@ -186,7 +186,7 @@ def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribut
         assert guest.shell("dpkg-query --show --showformat='${Status}' holdfast").split()[-1] == "installed"
         assert bound(guest)
         assert guest.shell("ls /usr/lib/holdfast/site/holdfast/__pycache__") != ""
-        guest.shell("rm -r /var/lib/holdfast/takeover")
+        guest.shell("rm -r /var/lib/holdfast-takeover")
         done = guest.run(["apt-get", "remove", "--yes", "holdfast"], timeout=120, check=True)
         assert f"holdfast@{LINK}.service has ended; its addresses stay" in done.stdout
         assert guest.addresses() != []

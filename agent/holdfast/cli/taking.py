@@ -11,7 +11,7 @@ import click
 from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import folders_of, interface_names, no_such_interface, read_settings
 from holdfast.settings.checks import ifname_problem
-from holdfast.settings.dirs import runtime_dir, state_dir
+from holdfast.settings.dirs import dns_dir, runtime_dir, state_dir, takeover_dir
 from holdfast.takeover.model import TakeoverError
 from holdfast.takeover.plan import Place
 from holdfast.wire.message import CLIENT_PORT
@@ -30,7 +30,7 @@ def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
     settings = read_settings(config) if strict else folders_of(config)
     folder = state_dir(settings.state_dir)
     return Place(
-        interface, settings, folder, runtime_dir(settings.runtime_dir), folder.rstrip("/") + "-dns",
+        interface, settings, folder, runtime_dir(settings.runtime_dir), dns_dir(folder), takeover_dir(folder),
         None if config is None else os.path.abspath(config),
     )
 

@@ -21,6 +21,7 @@ from holdfast.runtime.sockets import LinkSockets, Listener
 from holdfast.runtime.store import LeaseStore
 from holdfast.runtime.yielding import YieldFile
 from holdfast.settings.client import client_config
+from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
@@ -115,7 +116,7 @@ def make_publisher(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[
     """One for all interfaces, because there is one /etc/resolv.conf."""
     from holdfast.runtime import publishing  # noqa: PLC0415 - when there is a lease
 
-    spool, state = os.path.join(runtime_dir, "dns"), state_dir.rstrip("/") + "-dns"
+    spool, state = os.path.join(runtime_dir, "dns"), dns_dir(state_dir)
     start = partial(publishing.start_program, spool, state) if os.geteuid() == 0 else None
     return publishing.Publisher(spool, loop, say, start)
 

@@ -17,8 +17,10 @@ from collections.abc import Sequence
 CONFIG_DIR = "/etc/holdfast"
 STATE_DIR = "/var/lib/holdfast"
 RUNTIME_DIR = "/run/holdfast"
-#: What the publisher of name servers keeps; root's alone, unlike the daemon's folders.
+#: Root's alone, unlike the daemon's folders: what the publisher of name servers keeps, and the journals of take-overs.
+#: Beside the state folder and not in it: whoever owns a folder can rename what is in it.
 DNS_STATE_DIR = "/var/lib/holdfast-dns"
+TAKEOVER_DIR = "/var/lib/holdfast-takeover"
 
 #: The main file and the folder of additions beside it.
 CONFIG_NAME = "holdfast.toml"
@@ -28,6 +30,16 @@ CONFIG_PARTS = "holdfast.d"
 def state_dir(configured: str | None = None) -> str:
     """The folder for leases and histories; not created here."""
     return configured or _from_systemd("STATE_DIRECTORY") or _default("state")
+
+
+def dns_dir(state: str) -> str:
+    """DNS_STATE_DIR, or what stands for it when the state folder is another."""
+    return state.rstrip("/") + "-dns"
+
+
+def takeover_dir(state: str) -> str:
+    """TAKEOVER_DIR, or what stands for it when the state folder is another."""
+    return state.rstrip("/") + "-takeover"
 
 
 def runtime_dir(configured: str | None = None) -> str:

@@ -83,7 +83,7 @@ def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: byte
 
 
 def prepare_folder(host: Host, state_dir: str) -> None:
-    """The state folder, the daemon's user's: left to systemd, that would give it all below as well, the journal too."""
+    """The state folder, the daemon's user's, before the daemon's first start."""
     real = host.path(state_dir)
     try:
         os.makedirs(real, mode=0o755, exist_ok=True)

@@ -24,7 +24,7 @@ def describe(host: Host, plan: Plan) -> str:
     steps: list[str] = [
         *([f"make {found.client} renew once, and hear on the wire what it sends (a dry run does not)"] if learning
           else ["ask the server once whether it confirms the lease (a dry run does not)"]),
-        f"write the journal {plan.place.state_dir}/takeover/{ifname}.json",
+        f"write the journal {plan.place.takeover_dir}/{ifname}.json",
         "arm the dead-man: everything is taken back by itself unless the take-over is confirmed",
         *_changes(host, plan.ownership.volatile),
         _stop(found),

@@ -30,7 +30,7 @@ def hand_back(
     host: Host, place: Place, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
 ) -> None:
     """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
-    file = JournalFile(host.path(place.state_dir), place.ifname)
+    file = JournalFile(host.path(place.takeover_dir), place.ifname)
     with file.locked(host.wait):
         journal = file.load()
         if journal is None:

@@ -1,7 +1,8 @@
 """The journal of a take-over on disk: all that is needed to go back, written before anything is done.
 
-``<state folder>/takeover/IFACE.json``: root's, mode 0600, in a folder that is root's with mode 0700. It holds command
-lines that root will run, so it is believed only when nobody else can have written it, and every value is checked.
+``/var/lib/holdfast-takeover/IFACE.json``: root's, mode 0600, in a folder that is root's with mode 0700, beside the
+daemon's and not in it, because the daemon's user could rename what is in its own. It holds command lines that root
+will run, so it is believed only when nobody else can have written it, and every value is checked.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ LOCK_PATIENCE = 60.0
 class JournalFile:
     """Where the journal of one interface is."""
 
-    def __init__(self, state_dir: str, ifname: str) -> None:
-        self.folder = os.path.join(state_dir, "takeover")
+    def __init__(self, folder: str, ifname: str) -> None:
+        self.folder = folder
         self.path = os.path.join(self.folder, f"{ifname}.json")
         self.ifname = ifname
 
@@ -94,8 +95,8 @@ class JournalFile:
 
     @contextmanager
     def _made_folder(self) -> Iterator[int]:
-        """The folder, open: what it is in is the agent's user's, who could rename it and put a link in its place
-        between a look at it and a write into it."""
+        """The folder, open: what it is in is root's by default, but with another state folder somebody else's, who
+        could put a link in its place between a look at it and a write into it."""
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -33,7 +33,7 @@ class Takeover:
 
     def __init__(self, host: Host, place: Place, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
         self._host, self._place, self._say, self._adapters = host, place, say, adapters
-        self._file = JournalFile(host.path(place.state_dir), place.ifname)
+        self._file = JournalFile(host.path(place.takeover_dir), place.ifname)
 
     def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
         """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""

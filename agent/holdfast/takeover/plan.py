@@ -34,13 +34,15 @@ from holdfast.takeover.model import (
 @dataclass(frozen=True)
 class Place:
     """Where a take-over happens: the interface, the agent's configuration and folders. ``dns_dir``: where the
-    publisher of name servers keeps what it replaced. ``config``: the file that was named instead of the usual ones."""
+    publisher of name servers keeps what it replaced; ``takeover_dir``: where the journal is. ``config``: the file that
+    was named instead of the usual ones."""
 
     ifname: str
     settings: Settings
     state_dir: str
     runtime_dir: str
     dns_dir: str
+    takeover_dir: str
     config: str | None = None
 
 

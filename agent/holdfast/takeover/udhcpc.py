@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
+from holdfast.settings.dirs import TAKEOVER_DIR
 from holdfast.takeover import clients
 from holdfast.takeover.host import Host, Process
 from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
@@ -25,7 +26,7 @@ _LONG = {"interface": "i", "pidfile": "p", "script": "s", "request": "r", "vendo
 DEFAULT_SCRIPTS = ("/etc/udhcpc/default.script", "/usr/share/udhcpc/default.script")
 #: Root executes what is here as long as that udhcpc runs, so it is no folder of the agent's user; and /run, where it
 #: would go otherwise, is mounted noexec by Debian's initramfs.
-FOLDER = "/var/lib/holdfast-takeover"
+FOLDER = TAKEOVER_DIR
 #: Calls the client's own script for everything but the "deconfig" before the first lease.
 _QUIET = """\
 #!/bin/sh

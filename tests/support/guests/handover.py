@@ -154,7 +154,7 @@ class Handover:
         assert guest.run(["systemctl", "is-enabled", UNIT]).stdout.strip() == "disabled"
         assert not guest.run(["pgrep", "-f", "/usr/lib/holdfast/agent"]).stdout
         assert guest.shell(f"find /etc -newer /etc/hostname -name '*holdfast*{LINK}*'") == ""
-        assert guest.shell("ls /var/lib/holdfast/takeover/*.json 2>/dev/null", check=False) == ""
+        assert guest.shell("ls /var/lib/holdfast-takeover/*.json 2>/dev/null", check=False) == ""
 
     def reboot(self) -> float:
         """The guest boots anew, and what was on the link is gone; the instant before."""

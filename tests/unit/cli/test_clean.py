@@ -29,9 +29,12 @@ def run_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def state(tmp_path: Path, run_dir: Path) -> Path:
     folder = tmp_path / "state"
-    (folder / "takeover").mkdir(parents=True)
-    for name in ("eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "notes.txt", "takeover/eth0.json"):
+    folder.mkdir()
+    (tmp_path / "state-takeover").mkdir()
+    for name in ("eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "notes.txt"):
         (folder / name).touch()
+    for name in ("eth0.json", "eth0.lock", "udhcpc-eth0.script"):
+        (tmp_path / "state-takeover" / name).touch()
     return folder
 
 
@@ -42,8 +45,9 @@ def left(state: Path) -> list[str]:
 def test_everything_of_ours_goes_and_nothing_else(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean"]) == 0
     assert left(state) == ["notes.txt"]
-    assert capsys.readouterr().out.splitlines() == [f"removed {state}/{name}" for name in (
-        "eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "takeover/eth0.json")]
+    assert os.listdir(f"{state}-takeover") == ["udhcpc-eth0.script"]  # a client that was handed back runs it
+    assert capsys.readouterr().out.splitlines() == [f"removed {state}{name}" for name in (
+        "/eth0.lease.json", "/eth0.outcomes.jsonl", "/eth1.yield", "-takeover/eth0.json", "-takeover/eth0.lock")]
     assert main(["clean"]) == 0
     assert capsys.readouterr().out == "nothing is remembered\n"
 
@@ -75,9 +79,11 @@ def test_an_image_s_folder_concerns_no_agent(state: Path, run_dir: Path, tmp_pat
     image = tmp_path / "image"
     image.mkdir()
     (image / "ens3.lease.json").touch()
+    (tmp_path / "image-takeover").mkdir()
+    (tmp_path / "image-takeover" / "ens3.json").touch()
     assert main(["clean", "--state-dir", str(image)]) == 0
     os.close(held)
-    assert left(image) == []
+    assert left(image) == left(tmp_path / "image-takeover") == []
     assert "eth0.lease.json" in left(state)
 
 
@@ -86,9 +92,8 @@ def test_a_link_in_place_of_the_journals_is_not_followed(
 ) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "config.json").touch()
-    (state / "takeover" / "eth0.json").unlink()
-    (state / "takeover").rmdir()
-    (state / "takeover").symlink_to(tmp_path / "etc")
+    (tmp_path / "state-takeover").rename(tmp_path / "away")
+    (tmp_path / "state-takeover").symlink_to(tmp_path / "etc")
     assert main(["clean"]) == 1
     assert "takeover" in capsys.readouterr().err
     assert (tmp_path / "etc" / "config.json").exists()

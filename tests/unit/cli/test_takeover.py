@@ -47,8 +47,10 @@ def test_what_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     (first, none), (second, within), confirmed, (_, unconfirmed) = asked
     assert (first.ifname, first.state_dir, first.dns_dir) == ("lo", str(tmp_path / "state"), f"{tmp_path}/state-dns")
+    assert first.takeover_dir == f"{tmp_path}/state-takeover"
     assert (none, within, confirmed, unconfirmed) == (None, 60, "lo", True)
     assert (second.state_dir, second.config) == (f"{tmp_path}/other", str(config))
+    assert second.takeover_dir == f"{tmp_path}/other-takeover"
     assert main(["takeover", "lo", "--confirm-within", "1"]) == 2
 
 

@@ -25,6 +25,8 @@ def _as(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
 def test_root_uses_the_system_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     _as(monkeypatch, 0)
     assert (dirs.state_dir(), dirs.runtime_dir()) == ("/var/lib/holdfast", "/run/holdfast")
+    assert (dirs.dns_dir(dirs.state_dir()), dirs.takeover_dir("/x/state/")) == (dirs.DNS_STATE_DIR, "/x/state-takeover")
+    assert dirs.takeover_dir(dirs.state_dir()) == dirs.TAKEOVER_DIR
 
 
 def test_the_constants_are_the_site_folders_of_platformdirs(monkeypatch: pytest.MonkeyPatch) -> None:

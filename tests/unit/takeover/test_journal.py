@@ -47,7 +47,7 @@ TEXT = json.loads(journaltext.render(JOURNAL))
 
 @pytest.fixture
 def file(tmp_path: Path) -> JournalFile:
-    return JournalFile(str(tmp_path), "eth0")
+    return JournalFile(str(tmp_path / "takeover"), "eth0")
 
 
 @pytest.mark.parametrize("journal", [
@@ -146,13 +146,13 @@ def test_a_fifo_is_no_journal(file: JournalFile) -> None:
 
 
 def test_one_at_a_time(file: JournalFile, tmp_path: Path) -> None:
-    other = JournalFile(str(tmp_path), "eth0")
+    other = JournalFile(str(tmp_path / "takeover"), "eth0")
     with file.locked():
         with pytest.raises(TakeoverError, match="another holdfast takeover"), other.locked():
             pass
         with pytest.raises(TakeoverError, match="another holdfast takeover"), other.locked(lambda lock, _: lock()):
             pass
-        with JournalFile(str(tmp_path), "eth1").locked():
+        with JournalFile(str(tmp_path / "takeover"), "eth1").locked():
             pass
     with other.locked():
         pass
@@ -169,7 +169,7 @@ def test_a_lock_that_cannot_be_made(file: JournalFile) -> None:
 def test_a_folder_that_is_replaced_meanwhile(
     file: JournalFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it is in belongs to the agent's user: a link that takes its place leads root nowhere."""
+    """What it is in may be somebody's: a link that takes its place leads root nowhere."""
     file.save(JOURNAL)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -20,7 +20,7 @@ from holdfast.takeover.perform import Takeover
 
 ADAPTERS = (OldClient(),)
 #: Left behind for whoever looks: a lock, and the take-over's own folder.
-LEFT = ("var/lib/holdfast/", "var/lib/old/lease", "proc/", "run/systemd")
+LEFT = ("var/lib/holdfast/", "var/lib/holdfast-takeover/", "var/lib/old/lease", "proc/", "run/systemd")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def assert_as_before(host: Mortal, before: dict[str, bytes]) -> None:
     assert OldClient().find(host, "eth0") is not None, "the old client runs"
     assert outside(host) == before
     assert not host.exists(AGENT_FILE)
-    assert not host.exists("/var/lib/holdfast/takeover/eth0.json")
+    assert not host.exists("/var/lib/holdfast-takeover/eth0.json")
     assert not host.exists("/var/lib/holdfast/eth0.lease.json")
 
 
@@ -107,11 +107,11 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with pytest.raises(Killed):
                 take(host)
             host = machine(folder, monkeypatch, new=False)
-            if mend == "again" and '"CONFIRMED"' not in host.text("/var/lib/holdfast/takeover/eth0.json"):
+            if mend == "again" and '"CONFIRMED"' not in host.text("/var/lib/holdfast-takeover/eth0.json"):
                 take(host)
                 assert host.exists(AGENT_FILE), dies_at
             hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS) \
-                if host.exists("/var/lib/holdfast/takeover/eth0.json") else None
+                if host.exists("/var/lib/holdfast-takeover/eth0.json") else None
             assert_as_before(host, before)
 
 
@@ -217,7 +217,7 @@ def test_after_a_reboot_before_the_confirmation(tmp_path: Path, monkeypatch: pyt
     started = len(host.started)
     hand_back(host, place(), lambda _: None, unconfirmed=True, adapters=ADAPTERS)
     assert len(host.started) == started
-    assert not host.exists("/var/lib/holdfast/takeover/eth0.json")
+    assert not host.exists("/var/lib/holdfast-takeover/eth0.json")
 
 
 def test_duplicates_of_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ def test_a_client_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(OldClient, "stop", stubborn)
     with pytest.raises(TakeoverError, match="something restarts it"):
         take(host)
-    assert not host.exists("/var/lib/holdfast/takeover/eth0.json")
+    assert not host.exists("/var/lib/holdfast-takeover/eth0.json")
 
 
 def test_a_former_client_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_a_former_client_that_cannot_be_started(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(TakeoverError, match=r"No space left.*Holdfast serves eth0 on"):
             hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
     assert host.exists(AGENT_FILE)
-    assert host.exists("/var/lib/holdfast/takeover/eth0.json")
+    assert host.exists("/var/lib/holdfast-takeover/eth0.json")
     assert host.exists("/var/lib/holdfast/eth0.lease.json")
     hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
     assert_as_before(host, before)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -12,15 +13,14 @@ from holdfast.cli.asking import agents, call
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, folders_of
 from holdfast.runtime import statefiles
-from holdfast.settings.dirs import runtime_dir, search_state_dirs
+from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
-
-TAKEOVER = "takeover"
 
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
 @click.option("--state-dir", metavar="DIR", type=click.Path(),
-              help="Clean this folder alone, such as an image's var/lib/holdfast; no agent is asked.")
+              help="Clean this folder alone, such as an image's var/lib/holdfast, and that of take-overs beside it; no "
+                   "agent is asked.")
 @click.option("--force", is_flag=True, help="Go on although an agent runs that does not answer.")
 @config_option
 def command(state_dir: str | None, force: bool, config: str | None) -> None:
@@ -36,7 +36,7 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
         folders = search_state_dirs(settings.state_dir)
     else:
         folders = (state_dir,)
-    removed = [path for folder in folders for path in _clean(folder)]
+    removed = [path for folder in folders for path in (*_clean(folder), *_clean_journals(takeover_dir(folder)))]
     for path in removed:
         click.echo(f"removed {path}")
     if not removed:
@@ -81,29 +81,37 @@ def _holder(path: str) -> str | None:
 
 
 def _clean(folder: str) -> list[str]:
-    """Remove our files in ``folder`` and the journals below it; which there were."""
-    try:
+    """Remove our files in ``folder``; which there were."""
+    with _told():
         paths = [path for paths in statefiles.by_interface(folder).values() for path in paths]
         statefiles.remove(paths)
-        return paths + _clean_journals(os.path.join(folder, TAKEOVER))
+        return paths
+    return []
+
+
+def _clean_journals(folder: str) -> list[str]:
+    """The journals of take-overs, not what a client that was handed back may run. What the folder is in may be
+    somebody's, with another state folder: no link is followed."""
+    with _told():
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
+            for name in names:
+                os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
+        return [os.path.join(folder, name) for name in names]
+    return []
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """No folder is nothing to clean; any other error ends the command."""
+    try:
+        yield
     except FileNotFoundError:
-        return []
+        return
     except PermissionError as error:
         raise CliError(NOT_PERMITTED, f"not permitted to clean {error.filename}; run as root") from None
     except OSError as error:
         raise CliError(FAILED, f"{error.filename} cannot be removed: {error.strerror}") from None
-
-
-def _clean_journals(folder: str) -> list[str]:
-    """The folder is root's, but what it is in belongs to the agent's user: no link is followed."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
-        for name in names:
-            os.unlink(name, dir_fd=fd)
-    finally:
-        os.close(fd)
-    return [os.path.join(folder, name) for name in names]

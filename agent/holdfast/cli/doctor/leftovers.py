@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from holdfast.cli.doctor.finding import BAD, OK, Finding
 from holdfast.cli.doctor.tree import Tree
-from holdfast.settings.dirs import STATE_DIR
+from holdfast.settings.dirs import STATE_DIR, TAKEOVER_DIR
 
 MACHINE_ID = "/etc/machine-id"
 CLEAN = "holdfast clean, as `cloud-init clean` does"
@@ -16,16 +16,16 @@ def check_state(tree: Tree) -> Iterator[Finding]:
     """No lease and history, and no journal of a take-over."""
     names = tree.names(STATE_DIR)
     leases = [name for name in names if ".lease.json" in name]
-    others = [name for name in names if name not in leases and name != "takeover"]
+    others = [name for name in names if name not in leases]
     if leases:
         yield Finding("lease", BAD, f"{STATE_DIR}/{leases[0]}: a machine made from this would use it too", CLEAN)
     else:
         yield Finding("lease", OK, "there is none")
     if others:
         yield Finding("identity", BAD, f"{STATE_DIR}/{others[0]}: left by another machine", CLEAN)
-    journals = tree.names(f"{STATE_DIR}/takeover")
+    journals = [name for name in tree.names(TAKEOVER_DIR) if name.endswith(".json")]
     if journals:
-        yield Finding("identity", BAD, f"{STATE_DIR}/takeover/{journals[0]}: a take-over of another machine", CLEAN)
+        yield Finding("identity", BAD, f"{TAKEOVER_DIR}/{journals[0]}: a take-over of another machine", CLEAN)
     if not others and not journals:
         yield Finding("identity", OK, "there is none")
 

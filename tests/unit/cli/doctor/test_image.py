@@ -81,7 +81,7 @@ def test_a_fixed_client_id(image: Image) -> None:
 
 @pytest.mark.parametrize(("path", "check"), [
     ("/var/lib/holdfast/eth0.lease.json", "lease"), ("/var/lib/holdfast/eth0.lease.json.bad", "lease"),
-    ("/var/lib/holdfast/eth0.outcomes.jsonl", "identity"), ("/var/lib/holdfast/takeover/eth0.json", "identity"),
+    ("/var/lib/holdfast/eth0.outcomes.jsonl", "identity"), ("/var/lib/holdfast-takeover/eth0.json", "identity"),
 ])
 def test_what_another_machine_left(image: Image, path: str, check: str) -> None:
     image.write(path, "{}")
