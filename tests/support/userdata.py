@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import threading
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -45,7 +46,7 @@ def readme_blocks(title: str) -> list[str]:
 class OpenStack:
     """A metadata service on the server's side of a guest's network: a context manager."""
 
-    def __init__(self, net: Net, user_data: str, *, name: str = "guest") -> None:
+    def __init__(self, net: Net, user_data: str, *, product_uuid: uuid.UUID, name: str = "guest") -> None:
         self._net = net
         link = {"id": "tap0", "type": "phy", "ethernet_mac_address": net.mac, "mtu": None}
         network = {"id": "net0", "type": "ipv4_dhcp", "link": "tap0", "network_id": "net0"}
@@ -54,7 +55,7 @@ class OpenStack:
             "/latest/meta-data": b"instance-id",  # the EC2 flavour, which cloud-init asks too
             "/latest/meta-data/instance-id": b"i-00000001",
             "/openstack/2018-08-27/meta_data.json": json.dumps(
-                {"uuid": f"00000000-0000-0000-0000-{net.mac.replace(':', '')}", "name": name, "hostname": name}
+                {"uuid": str(product_uuid), "name": name, "hostname": name}  # as in the firmware: known at later boots
             ).encode(),
             "/openstack/2018-08-27/user_data": user_data.encode(),
             "/openstack/2018-08-27/vendor_data.json": b"{}",
