@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RESOLV_CONF = "/etc/resolv.conf"
 #: ``dns.LATER``, not imported: it would bring json along.
 TRY_AGAIN = 75
+#: Seconds, many times what the program takes to end after its last look at the folder. See ``_remind``.
+REMIND_AFTER = 5.0
 #: Bytes of what the program said that are passed on.
 SAID_LIMIT = 4096
 
@@ -82,12 +84,21 @@ class Publisher:
         """Start the program, or once more when it has ended."""
         self._loop.set_timer((self, "again"), None, self._run)
         self._again = self._running is not None
+        if self._start is None:
+            self._loop.set_timer((self, "again"), self._loop.now() + REMIND_AFTER, self._remind)
         if self._start is None or self._running is not None:
             return
         try:
             self._running = self._start()
         except OSError as error:
             self._failed(f"name servers cannot be published: {error.strerror}")
+
+    def _remind(self) -> None:
+        """systemd does not watch the folder while the program runs (systemd.path(5): PathChanged= is an event, not a
+        state), so what was written between its last look and its end would be lost; by now that run has ended, and a
+        later one has seen it."""
+        with suppress(OSError):  # the folder has gone, and what it wanted with it
+            os.utime(self._folder)
 
     def reap(self) -> None:
         """To be called after SIGCHLD: take note of the program's end."""

@@ -174,6 +174,28 @@ def test_another_user_only_writes(tmp_path: Path) -> None:
     bench.publisher.close()
 
 
+def test_what_systemd_did_not_see_it_is_told_again(tmp_path: Path) -> None:
+    """A path unit does not watch while its service runs."""
+    bench = Bench(tmp_path, root=False)
+
+    def reminded(seconds: float) -> bool:
+        os.utime(bench.spool, (1, 1))
+        bench.loop.run(seconds)
+        return bench.spool.stat().st_mtime != 1
+
+    bench.publish()
+    assert [reminded(4.0), reminded(2.0), reminded(100.0)] == [False, True, False]
+    bench.publisher.withdraw("eth0", 2)
+    assert reminded(6.0)
+    bench.publish()
+    (bench.spool / "eth0.json").unlink()
+    bench.spool.rmdir()
+    bench.loop.run(6.0)
+    bench.publish(replace(SPEC, search=()))
+    bench.publisher.close()
+    assert not reminded(100.0)
+
+
 def test_the_real_program_finds_its_way(tmp_path: Path) -> None:
     pid, said = publishing.start_program(str(tmp_path / "dns"), str(tmp_path / "state"))
     _, status = os.waitpid(pid, 0)
