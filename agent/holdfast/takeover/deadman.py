@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from holdfast.takeover.host import Host
+from holdfast.takeover.host import Host, Process
 
 #: Seconds for all that comes before the proof; each step is bounded, and together they stay below it.
 STEPS_TIME = 120.0
@@ -43,13 +43,14 @@ def flags() -> str:
     return "-ISB" if sys.flags.no_site else "-I"
 
 
-def arm(host: Host, ifname: str, seconds: float, config: str | None = None) -> str:
-    """Hand back in ``seconds``; what ``disarm`` wants to know. ``config``: the agent's, when it is not the usual."""
+def arm(host: Host, ifname: str, seconds: float, config: str | None = None, *, beside: str = "") -> str:
+    """Hand back in ``seconds``; what was armed, for ``beside`` and ``disarm``. ``config``: the agent's, when it is not
+    the usual. ``beside``: one that stays armed; every other one is disarmed."""
     options = [] if config is None else ["--config", config]
-    command = own_program("holdfast.cli", "handback", ifname, "--unconfirmed", *options)
+    command = own_program("holdfast.cli", *_words(ifname), *options)
+    disarm(host, ifname, beside)
     if host.systemd:
-        unit = f"holdfast-deadman-{ifname}"
-        disarm(host, unit)
+        unit = next(unit for unit in _units(ifname) if unit != beside)
         host.must([
             "systemd-run", f"--on-active={seconds:.0f}", f"--unit={unit}", "--timer-property=AccuracySec=1s",
             "--collect", "--quiet", f"--description=Hand {ifname} back unless the take-over is confirmed", *command,
@@ -62,11 +63,28 @@ def arm(host: Host, ifname: str, seconds: float, config: str | None = None) -> s
     return str(host.start([sys.executable, "-I", "-S", "-c", _CHILD, f"{seconds:.0f}", *command], environment))
 
 
-def disarm(host: Host, armed: str) -> None:
-    """No error when it is gone. A hand-back that has begun is let be: it may be us."""
-    if armed.isdigit():
-        process = host.process(int(armed))
-        if process is not None and _CHILD in process.argv:
-            host.kill([process.pid], signal.SIGKILL)
-    elif armed:
-        host.run(["systemctl", "stop", f"{armed}.timer"])
+def disarm(host: Host, ifname: str, keep: str = "") -> None:
+    """Whatever is armed for ``ifname`` but ``keep``, also by a take-over that was killed before it wrote that down. A
+    hand-back that has begun is let be: it may be us."""
+    if host.systemd:
+        for unit in _units(ifname):
+            if unit != keep:
+                host.run(["systemctl", "stop", f"{unit}.timer"])
+        return
+    pids = [each.pid for each in host.processes() if _is(each, ifname) and str(each.pid) != keep]
+    if pids:
+        host.kill(pids, signal.SIGKILL)
+
+
+def _units(ifname: str) -> tuple[str, str]:
+    """Two, so that one can be armed before the other is disarmed."""
+    return f"holdfast-deadman-{ifname}", f"holdfast-unconfirmed-{ifname}"
+
+
+def _words(ifname: str) -> tuple[str, str, str]:
+    return "handback", ifname, "--unconfirmed"
+
+
+def _is(process: Process, ifname: str) -> bool:
+    words = process.argv
+    return _CHILD in words and any(words[at:at + 3] == _words(ifname) for at in range(len(words)))

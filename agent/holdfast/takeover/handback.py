@@ -108,7 +108,7 @@ def go_back(
                                 f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
     if phase >= Phase.ADOPTING:
         adopt.forget(host, place.state_dir, ifname)
-    deadman.disarm(host, journal.deadman)
+    deadman.disarm(host, ifname)
     file.remove()
     say(f"{ifname} is {journal.found.name}'s again")
 

@@ -135,13 +135,15 @@ class Takeover:
         if confirm_within is None:
             self._confirm(journal)
             return
-        deadman.disarm(self._host, journal.deadman)
-        self._save(journal.armed(self._arm(confirm_within)))
+        # The one for the steps is kept until the one for the confirmation is armed.
+        journal = journal.armed(self._arm(confirm_within, beside=journal.deadman))
+        self._save(journal)
+        deadman.disarm(self._host, journal.ifname, keep=journal.deadman)
         self._say(f"say `holdfast confirm {journal.ifname}` within {confirm_within:.0f} s, or {journal.found.name} "
                   "gets it back")
 
-    def _arm(self, seconds: float) -> str:
-        return deadman.arm(self._host, self._place.ifname, seconds, self._place.config)
+    def _arm(self, seconds: float, beside: str = "") -> str:
+        return deadman.arm(self._host, self._place.ifname, seconds, self._place.config, beside=beside)
 
     def confirm(self) -> None:
         """What `holdfast confirm` does."""
@@ -164,7 +166,7 @@ class Takeover:
         journal = self._enter(journal, Phase.CONFIRMING)
         changes.apply(self._host, journal, journal.ownership.persistent)
         self._enter(journal, Phase.CONFIRMED)
-        deadman.disarm(self._host, journal.deadman)
+        deadman.disarm(self._host, journal.ifname)
         self._say(f"{journal.ifname} is Holdfast's; `holdfast handback {journal.ifname}` gives it back to "
                   f"{journal.found.name}")
 

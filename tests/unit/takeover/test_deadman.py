@@ -18,12 +18,19 @@ def test_with_systemd(tmp_path: Path) -> None:
     host.boot_systemd()
     armed = deadman.arm(host, "eth0", 90.0, "/etc/own.toml")
     assert armed == "holdfast-deadman-eth0"
-    assert host.ran[0] == ("systemctl", "stop", "holdfast-deadman-eth0.timer"), "an earlier one goes first"
-    command = host.ran[1]
+    stops = [("systemctl", "stop", f"holdfast-{name}-eth0.timer") for name in ("deadman", "unconfirmed")]
+    assert host.ran[:2] == stops, "earlier ones go first"
+    command = host.ran[2]
     assert command[:3] == ("systemd-run", "--on-active=90", "--unit=holdfast-deadman-eth0")
     assert command[-5:] == ("handback", "eth0", "--unconfirmed", "--config", "/etc/own.toml")
-    deadman.disarm(host, armed)
-    assert host.ran[-1] == ("systemctl", "stop", "holdfast-deadman-eth0.timer")
+    second = deadman.arm(host, "eth0", 30.0, beside=armed)
+    assert second == "holdfast-unconfirmed-eth0"
+    assert stops[0] not in host.ran[3:]
+    assert deadman.arm(host, "eth0", 30.0, beside=second) == armed
+    deadman.disarm(host, "eth0", keep=second)
+    assert host.ran[-1] == stops[0]
+    deadman.disarm(host, "eth0")
+    assert host.ran[-2:] == stops
 
 
 def test_without_systemd(tmp_path: Path) -> None:
@@ -32,13 +39,16 @@ def test_without_systemd(tmp_path: Path) -> None:
     process = host.process(int(armed))
     assert process is not None
     assert process.argv[-3:] == ("handback", "eth0", "--unconfirmed")
-    deadman.disarm(host, "4711")
-    deadman.disarm(host, "")
-    host.add_process(4712, "another")
-    deadman.disarm(host, "4712")
+    host.add_process(4712, "another", "handback", "eth0", "--unconfirmed")  # one that has begun
+    deadman.disarm(host, "eth1")
+    deadman.disarm(host, "eth0", keep=armed)
     assert host.killed == []
-    deadman.disarm(host, armed)
+    second = deadman.arm(host, "eth0", 30.0, beside=armed)
+    assert host.killed == []
+    deadman.disarm(host, "eth0", keep=second)
     assert host.killed == [(int(armed), 9)]
+    deadman.disarm(host, "eth0")
+    assert host.killed[1:] == [(int(second), 9)]
 
 
 def test_it_comes(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert stored["lease"]["verified"] is True
     assert stored["path"] is None
     assert told[-1] == "eth0 is Holdfast's; `holdfast handback eth0` gives it back to oldclient"
-    assert host.ran[-1] == ("systemctl", "stop", "holdfast-deadman-eth0.timer")
+    assert armed(host) == set()
 
     hand_back(host, place(), told.append, unconfirmed=False, adapters=ADAPTERS)
     assert_as_before(host, before)
@@ -87,6 +87,32 @@ def test_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for command in (("oldctl", "enable"), ("oldctl", "on"), ("systemctl", "disable", "holdfast@eth0.service")):
         assert command in host.ran
     assert told[-1] == "eth0 is oldclient's again"
+
+
+def armed(host: Mortal) -> set[str]:
+    """The dead-men's timers that were started and not stopped."""
+    timers: set[str] = set()
+    for words in host.ran:
+        if words[0] == "systemd-run":
+            timers.add(words[2].removeprefix("--unit="))
+        elif words[:2] == ("systemctl", "stop"):
+            timers.discard(words[2].removesuffix(".timer"))
+    return timers
+
+
+def test_killed_anywhere_there_is_a_dead_man(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the time for the steps becomes the time for the confirmation."""
+    for dies_at in range(1, 60):
+        host = machine(tmp_path / str(dies_at), monkeypatch, dies_at)
+        try:
+            take(host, confirm_within=300)
+        except Killed:
+            journal = host.text("/var/lib/holdfast-takeover/eth0.json")
+            assert armed(host) or '"PLANNED"' in journal or not journal, dies_at
+            continue
+        assert armed(host) == {"holdfast-unconfirmed-eth0"}
+        return
+    raise AssertionError("it never comes to its end")
 
 
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
