@@ -144,9 +144,10 @@ MACHINE_SETTINGS = {
 
 def test_a_whole_life_in_a_virtual_machine(distribution: Distribution, tmp_path: Path) -> None:
     user_data = snippet("user-data-package-url.yaml", distribution, tmp_path)
-    with OpenStackGuest("netplan", seed={}, terms=TERMS, files=MACHINE_SETTINGS) as guest:
+    machine = OpenStackGuest("netplan", seed={}, terms=TERMS, files=MACHINE_SETTINGS)
+    with machine as guest:
         guest.net.serve_http(tmp_path)
-        with OpenStack(guest.net, user_data, product_uuid=guest.product_uuid) as cloud:
+        with OpenStack(guest.net, user_data, product_uuid=machine.product_uuid) as cloud:
             life = Life(first_boot_as_in_openstack(guest, cloud))
             life.deaf_to_unicast()
             life.reboot()
@@ -163,9 +164,10 @@ def test_the_first_boots_in_a_virtual_machine(
     name: str, variant: Variant, distribution: Distribution, tmp_path: Path
 ) -> None:
     user_data = snippet(name, distribution, tmp_path)
-    with OpenStackGuest(variant, seed={}, terms=TERMS, files=MACHINE_SETTINGS) as guest:
+    machine = OpenStackGuest(variant, seed={}, terms=TERMS, files=MACHINE_SETTINGS)
+    with machine as guest:
         guest.net.serve_http(tmp_path)
-        with OpenStack(guest.net, user_data, product_uuid=guest.product_uuid) as cloud:
+        with OpenStack(guest.net, user_data, product_uuid=machine.product_uuid) as cloud:
             Life(first_boot_as_in_openstack(guest, cloud)).reboot()
 
 
