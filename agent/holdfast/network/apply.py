@@ -77,9 +77,12 @@ def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
     return held is not None
 
 
-def remove(port: Port, spec: NetworkSpec) -> None:
+def remove(port: Port, spec: NetworkSpec, *, yielded: bool = False) -> None:
     """Take it away; see ``Kernel.remove``. Goes on after an error, and raises the first."""
     observed, _ = _observe_promoting(port)
+    held = observed.find(spec.address)
+    if yielded and held is not None and held.valid == inf and spec.valid_until < inf:
+        return  # made permanent by the administrator: see refresh
     _perform_all(port, plan_removal(observed, spec))
     if port.observe().find(spec.address) is not None:
         raise KernelError(f"read back after removing, still there: address {spec.address}")

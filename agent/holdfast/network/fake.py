@@ -84,9 +84,9 @@ class FakeKernel:
         if self.mtu == ours:
             self.perform(SetMtu(former))
 
-    def remove(self, spec: NetworkSpec) -> None:
+    def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
         """As ``Kernel.remove``."""
-        applying.remove(self, spec)
+        applying.remove(self, spec, yielded=yielded)
         self.removed.append(spec)
 
     def close(self) -> None:

@@ -78,9 +78,10 @@ class Kernel:
         if self.present_mtu() == ours:
             self.perform(SetMtu(former))
 
-    def remove(self, spec: NetworkSpec) -> None:
-        """Remove the spec's address and routes, and nothing else; no error when they are gone already."""
-        applying.remove(self, spec)
+    def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
+        """Remove the spec's address and routes, and nothing else; no error when they are gone already. ``yielded``:
+        the interface is an administrator's, so an address without an end is his unless the lease has none either."""
+        applying.remove(self, spec, yielded=yielded)
 
     def close(self) -> None:
         """Close the netlink socket; the interface stays as it is."""

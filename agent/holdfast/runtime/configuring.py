@@ -165,7 +165,7 @@ class Configurator:
             ended = self._leftovers[0]
             try:
                 if self.spec is None:
-                    self._need_kernel().remove(ended)
+                    self._need_kernel().remove(ended, yielded=self.yielded)
                     self._put_mtu_back(ended)
                 else:  # removing takes all that has our mark, and what is in use now has it too
                     self._need_kernel().apply(self.spec, ended, self._loop.now())

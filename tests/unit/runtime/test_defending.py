@@ -141,6 +141,18 @@ def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
     assert host.addresses == []
 
 
+def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(host: Host) -> None:
+    """It is the administrator's, and with it the routes that he has by way of it (rule 58)."""
+    host.driver.yield_interface(True)
+    [held] = host.kernel.addresses
+    routes = host.kernel.routes
+    host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
+    host.silent = True
+    host.loop.run(90000)
+    assert host.driver.snapshot().lease is None
+    assert (host.addresses, host.kernel.routes) == ([OURS], routes)
+
+
 def test_it_is_remembered() -> None:
     host = Host()
     host.driver.yield_interface(True)
