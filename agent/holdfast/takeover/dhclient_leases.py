@@ -16,6 +16,10 @@ from math import inf
 from holdfast.takeover.model import TakeoverError
 
 NEVER = "never"
+#: Mask, lease time, server: a block is none without them when it has them spoiled. Other options are left out then.
+NEEDED = (1, 51, 54)
+#: Unix seconds; the last instant of the year 9999.
+LAST = 253_402_300_799
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BLANKS = re.compile(r"\s+")
 #: A quoted text, a comment, a mark, anything else; a stray quotation mark is a token of its own.
@@ -57,7 +61,8 @@ def default_duid(text: str) -> bytes | None:
 
 def declared_options(configuration: str) -> dict[str, int]:
     """``option NAME code N = ...`` of a configuration: name -> number."""
-    return {name: int(code) for name, code in re.findall(r"\boption\s+([\w.-]+)\s+code\s+(\d{1,3})\s*=", configuration)}
+    found = re.findall(r"\boption\s+([\w.-]+)\s+code\s+(\d{1,3})\s*=", configuration)
+    return {name: int(code) for name, code in found if 0 < int(code) < 255}
 
 
 def statements(text: str) -> Iterator[str]:
@@ -112,7 +117,11 @@ def _block(body: list[str], declared: Mapping[str, int]) -> Block:
             name, _, value = value.strip().partition(" ")
             code = _code(name, declared)
             if code is not None:
-                options[code] = _value(name, code, value.strip())
+                try:
+                    options[code] = _value(name, code, value.strip())
+                except (ValueError, OverflowError):
+                    if code in NEEDED:
+                        raise
         else:
             values[name] = value.strip()
     for name in ("interface", "fixed-address", "expire"):
@@ -134,7 +143,9 @@ def _instant(text: str) -> float:
         return inf
     words = text.split()
     if words[:1] == ["epoch"]:
-        return float(int(words[1]))
+        if 0 <= int(words[1]) <= LAST:
+            return float(int(words[1]))
+        raise ValueError(text)
     year, month, day = (int(part) for part in words[1].split("/"))
     hour, minute, second = (int(part) for part in words[2].split(":"))
     if not (1970 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31):
@@ -216,6 +227,10 @@ def _write_octets(value: bytes) -> str:
     return ",".join(str(octet) for octet in value)
 
 
+def _write_hex(value: bytes) -> str:
+    return value.hex(":")
+
+
 #: number -> (name, text to octets, octets to text), for what dhclient prints in a form of its own.
 _ADDRESSES = (_read_addresses, _write_addresses)
 _TEXT = (lambda text: _must(octets(text)), _quoted)
@@ -256,12 +271,12 @@ def _code(name: str, declared: Mapping[str, int]) -> int | None:
 
 def _value(name: str, code: int, text: str) -> bytes:
     if name.startswith("unknown-"):  # hexadecimal also where it looks like a number
-        return _must(octets(text))
-    if code == 119:
-        return _read_names(text)
-    if code in _KNOWN:
-        return _KNOWN[code][1][0](text)
-    return _read_octets(text)
+        value = _must(octets(text))
+    elif code == 119:
+        value = _read_names(text)
+    else:
+        value = _KNOWN[code][1][0](text) if code in _KNOWN else _read_octets(text)
+    return _must(value or None)  # dhclient reads no option without a value
 
 
 def render(block: Block, declared: Mapping[str, int]) -> str:
@@ -273,11 +288,13 @@ def render(block: Block, declared: Mapping[str, int]) -> str:
     for code, value in sorted(block.options.items()):
         if code in _KNOWN:
             name, (_, write) = _KNOWN[code]
-            lines.append(f"option {name} {write(value)}")
         elif code in named:
-            lines.append(f"option {named[code]} {_write_octets(value)}")
-        elif code != 119 and value:  # the search list comes with the next ACK
-            lines.append(f"option unknown-{code} {value.hex(':')}")
+            name, write = named[code], _write_octets
+        else:
+            name, write = f"unknown-{code}", _write_hex
+        text = write(value) if value and code != 119 else ""  # the search list comes with the next ACK
+        if text:
+            lines.append(f"option {name} {text}")
     for name, unix in (("renew", block.renew), ("rebind", block.rebind), ("expire", block.expire)):
         lines.append(f"{name} {_date(unix)}")
     return "lease {\n" + "".join(f"  {line};\n" for line in lines) + "}\n"

@@ -76,11 +76,12 @@ def test_times(text: str, expected: float) -> None:
     'lease { interface "eth0"; fixed-addr',
     'lease { interface "eth0"; fixed-address 10.0.0.300; expire never; }',
     'lease { interface "eth0"; fixed-address 10.0.0.3; expire 0 2026/13/45 99:99:99; }',
-    'lease { interface "eth0"; fixed-address 10.0.0.3; expire never; option routers none; }',
+    'lease { interface "eth0"; fixed-address 10.0.0.3; expire never; option subnet-mask none; }',
+    'lease { interface "eth0"; fixed-address 10.0.0.3; expire never; option dhcp-server-identifier ; }',
+    'lease { interface "eth0"; fixed-address 10.0.0.3; expire never; option dhcp-lease-time -99999999999; }',
     'lease { fixed-address 10.0.0.3; expire never; }',
     'lease { interface "eth0"; expire never; }',
-    'lease { interface "eth0"; fixed-address 10.0.0.3; expire epoch 99999999999999999999999999; option interface-mtu'
-    ' 70000; }',
+    'lease { interface "eth0"; fixed-address 10.0.0.3; expire epoch 99999999999999999999999999; }',
     '"', "{{{{", "}}}}", "lease {", "\0\0\0",
 ])
 def test_a_broken_block_is_passed_over(broken: str) -> None:
@@ -91,11 +92,32 @@ def test_a_broken_block_is_passed_over(broken: str) -> None:
     assert leases.last_lease(broken, "eth0", DECLARED) is None
 
 
+@pytest.mark.parametrize("option", [
+    "routers none", "routers", "interface-mtu 70000", "domain-search x", "unknown-245 zz", 'unknown-245 ""',
+    "mine true", "time-offset 1.5",
+])
+def test_an_option_that_is_no_value_is_left_out(option: str) -> None:
+    """The newest lease counts, whatever else is in it."""
+    options = f'option {option}; option domain-name "x"'
+    newest = f'lease {{ interface "eth0"; fixed-address 10.77.0.51; {options}; expire never; }}'
+    block = leases.last_lease(LEASE + newest, "eth0", {**DECLARED, "mine": 224})
+    assert block is not None
+    assert (str(block.address), block.options) == ("10.77.0.51", {15: b"x"})
+
+
+def test_options_without_a_value_are_not_written() -> None:
+    empty = dict.fromkeys((3, 12, 26, 121, 245), b"")
+    block = leases.Block("eth0", IPv4Address("10.0.0.9"), {**empty, 6: b"\x0a", 54: b"\x0a\0\0\x01"}, inf, inf, inf)
+    text = leases.render(block, DECLARED)
+    assert [line for line in text.splitlines() if "option" in line] == ["  option dhcp-server-identifier 10.0.0.1;"]
+
+
 def test_duid_and_configuration() -> None:
     assert leases.default_duid(r'default-duid "\000\001\000\001*\"\\x";' + LEASE) == b'\0\1\0\1*"\\x'
     assert leases.default_duid("default-duid 00:01:ff;") == b"\0\1\xff"
     assert leases.default_duid(LEASE) is None
     assert DECLARED == {"rfc3442-classless-static-routes": 121}
+    assert leases.declared_options("option a code 0 = text; option b code 255 = text; option c code 999 = text;") == {}
     conf = '# send host-name "no";\nsend host-name "a # b"; interface "eth0" { send dhcp-client-identifier 1:2; }'
     assert list(leases.statements(conf)) == ['send host-name "a # b"']
     assert leases.sections(conf, 'interface "eth0"') == ["send dhcp-client-identifier 1:2"]
