@@ -108,9 +108,14 @@ def _user_dir(kind: str) -> str:
     import platformdirs  # noqa: PLC0415
 
     folders = platformdirs.PlatformDirs("holdfast", appauthor=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer versions warn when XDG_RUNTIME_DIR is unset
-        return str(getattr(folders, f"user_{kind}_dir"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer versions warn when XDG_RUNTIME_DIR is unset
+            return str(getattr(folders, f"user_{kind}_dir"))
+    except OSError:
+        # Without a session platformdirs looks for a folder for temporary files, and where all is read-only, as early
+        # at boot, there is none. This is where a session's would be (pam_systemd(8)).
+        return f"/run/user/{os.geteuid()}/holdfast"
 
 
 def _is_root() -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 from tests.support.interpreter import unmeasured
 
@@ -32,8 +33,6 @@ def test_root_uses_the_system_folders(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_constants_are_the_site_folders_of_platformdirs(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_CONFIG_DIRS", "XDG_DATA_DIRS"):
         monkeypatch.delenv(name, raising=False)
-    import platformdirs
-
     folders = platformdirs.PlatformDirs("holdfast", appauthor=False)
     # site_runtime_dir came with 3.10, site_state_dir with 4.9.
     assert getattr(folders, "site_runtime_dir", dirs.RUNTIME_DIR) == dirs.RUNTIME_DIR
@@ -67,6 +66,16 @@ def test_a_user_without_a_session_has_a_runtime_folder_and_no_warning(monkeypatc
     _as(monkeypatch, 1000)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert dirs.runtime_dir().endswith("/holdfast")
+
+
+def test_a_user_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `holdfast wait-online` of another user early at boot: the system's agent is still found."""
+    def read_only(_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    _as(monkeypatch, 1000)
+    monkeypatch.setattr(type(platformdirs.PlatformDirs()), "user_runtime_dir", property(read_only))
+    assert dirs.search_runtime_dirs() == ("/run/user/1000/holdfast", "/run/holdfast")
 
 
 def test_files_are_the_main_one_and_the_parts_in_name_order(tmp_path: Path) -> None:
