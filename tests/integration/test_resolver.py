@@ -137,7 +137,7 @@ def test_on_a_machine_of_systemd_resolved(program: str, tmp_path: Path) -> None:
         connect(client, "eth0", peer, "eth0")
         client.run(_own_users)
         ifindex = client.run(lambda: socket.if_nametoindex("eth0"))
-        resolver = Resolver(ladder(str(tmp_path), atomic.write))
+        resolver = Resolver(ladder(str(tmp_path), atomic.write, print))
 
         def publish() -> str:
             try:

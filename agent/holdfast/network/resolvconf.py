@@ -8,6 +8,7 @@ be lost for ever if we waited for it to go. Such a file is replaced, kept, and p
 from __future__ import annotations
 
 import os
+import re
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address
@@ -17,6 +18,9 @@ from holdfast.network import ResolverError
 
 #: Where resolvconf and openresolv are, by distribution.
 RESOLVCONF = ("/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf")
+
+#: What resolvconf(8) takes for an interface's name; it makes a file's name of it, and its hooks are shell scripts.
+RESOLVCONF_NAME = re.compile(r"[A-Za-z0-9_.:@+-]+")
 
 #: Seconds; its hooks may restart a local name server.
 TIMEOUT = 5.0
@@ -83,28 +87,42 @@ def run(command: list[str], stdin: str) -> None:
 
 
 class Resolvconf:
-    """The second rung: resolvconf or openresolv, a record ``IFACE.holdfast``."""
+    """The second rung: resolvconf or openresolv, a record ``IFACE.holdfast``. ``say(text)``: it is there, and cannot be
+    used."""
 
     name = "resolvconf"
 
-    def __init__(self, places: tuple[str, ...] = RESOLVCONF, run: Run = run) -> None:
-        self._places, self._run = places, run
+    def __init__(
+        self, say: Callable[[str], object], places: tuple[str, ...] = RESOLVCONF, run: Run = run
+    ) -> None:
+        self._say, self._places, self._run = say, places, run
 
     def publish(self, link: Target, names: Names) -> bool:
-        """Add or replace the record. False when there is no resolvconf. Raises ResolverError."""
+        """Add or replace the record. False when there is no resolvconf, or none for such a name. Raises
+        ResolverError."""
+        program = self._program()
+        if program and not RESOLVCONF_NAME.fullmatch(link.ifname):
+            self._say(f"{link.ifname}: {program} takes no such name, so /etc/resolv.conf is used; rename the interface")
+            return False
         return self._call("-a", link.ifname, _body(names.search, tuple(map(str, names.dns))))
 
     def withdraw(self, link: Target) -> bool:
-        """Remove the record. False when there is no resolvconf. Raises ResolverError."""
+        """Remove the record. False when there is no resolvconf, or none for such a name. Raises ResolverError."""
         return self._call("-d", link.ifname, "")
 
     def _call(self, verb: str, ifname: str, stdin: str) -> bool:
+        program = self._program()
+        if not program or not RESOLVCONF_NAME.fullmatch(ifname):
+            return False
+        self._run([program, verb, f"{ifname}.holdfast"], stdin)
+        return True
+
+    def _program(self) -> str:
         for place in self._places:
             # systemd ships resolvectl under this name too; that one is systemd-resolved, the rung before.
             if os.access(place, os.X_OK) and os.path.basename(os.path.realpath(place)) != "resolvectl":
-                self._run([place, verb, f"{ifname}.holdfast"], stdin)
-                return True
-        return False
+                return place
+        return ""
 
 
 def _interfaces() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Mapping, Protocol, Sequence
+from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
 from holdfast.network.resolvconf import Names, ResolvConf, Resolvconf, Target, Write
@@ -24,11 +24,11 @@ class Backend(Protocol):
     def withdraw(self, link: Target) -> bool: ...
 
 
-def ladder(state_directory: str, write: Write) -> tuple[Backend, ...]:
+def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> tuple[Backend, ...]:
     """The machine's own. ``write(path, data, mode)`` replaces a file atomically; the former content of
-    /etc/resolv.conf is kept in ``state_directory``."""
+    /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a rung that is there is passed over."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
-    return Resolved(), Resolvconf(), ResolvConf(saved, write)
+    return Resolved(), Resolvconf(say), ResolvConf(saved, write)
 
 
 class Resolver:

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         os.makedirs(state, mode=0o755, exist_ok=True)
         lock = _lock(state)
         try:
-            return Publisher(spool, state, ladder(state, atomic.write)).run()
+            return Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED))).run()
         finally:
             os.close(lock)
     except TimeoutError as error:

@@ -118,7 +118,7 @@ def test_after_a_restart_only_what_says_that_it_is_ours_is_cleaned(rungs: list[R
 
 
 def test_the_machine_s_own_ladder() -> None:
-    rungs = ladder("/nonexistent", atomic.write)
+    rungs = ladder("/nonexistent", atomic.write, print)
     assert [rung.name for rung in rungs] == ["systemd-resolved", "resolvconf", "resolv.conf"]
 
 
@@ -134,7 +134,8 @@ def script(path: Path, body: str) -> str:
 def test_resolvconf_gets_a_record_on_stdin(tmp_path: Path) -> None:
     keep = f'echo "$@" > {tmp_path}/args; cat > {tmp_path}/stdin; env > {tmp_path}/env'
     program = script(tmp_path / "resolvconf", keep)
-    backend = Resolvconf((str(tmp_path / "nonesuch"), program))
+    told: list[str] = []
+    backend = Resolvconf(told.append, (str(tmp_path / "nonesuch"), program))
     assert backend.publish(ETH0, names("10.0.0.2", "10.0.0.3", search=("a.example", "b.example")))
     assert (tmp_path / "args").read_text() == "-a eth0.holdfast\n"
     assert (tmp_path / "stdin").read_text() == (
@@ -143,18 +144,27 @@ def test_resolvconf_gets_a_record_on_stdin(tmp_path: Path) -> None:
     assert "HOME=" not in (tmp_path / "env").read_text()
     assert backend.withdraw(ETH0)
     assert (tmp_path / "args").read_text() == "-d eth0.holdfast\n"
+    assert backend.publish(Target("eth0.7:1@a_b+c-d", 2), names("10.0.0.2"))
+    assert told == []
 
 
-def test_no_shell_reads_the_interface_s_name(tmp_path: Path) -> None:  # rule 73
+@pytest.mark.parametrize("name", ["e;reboot", "a/b", "$(x)", "é", "*", "eth0\n"])
+def test_a_name_that_a_shell_could_read_goes_to_the_next_rung(tmp_path: Path, name: str) -> None:  # rule 73
     program = script(tmp_path / "resolvconf", f'echo "$2" > {tmp_path}/args')
-    assert Resolvconf((program,)).withdraw(Target("e;reboot", 2))
-    assert (tmp_path / "args").read_text() == "e;reboot.holdfast\n"
+    told: list[str] = []
+    backend = Resolvconf(told.append, (program,))
+    assert not backend.publish(Target(name, 2), names("10.0.0.2"))
+    assert told == [f"{name}: {program} takes no such name, so /etc/resolv.conf is used; rename the interface"]
+    assert not backend.withdraw(Target(name, 2))
+    assert not (tmp_path / "args").exists()
+    assert not Resolvconf(told.append, ()).publish(Target(name, 2), names("10.0.0.2"))
+    assert len(told) == 1, "there is no resolvconf to tell of"
 
 
 def test_systemd_s_own_resolvconf_is_not_one(tmp_path: Path) -> None:
     script(tmp_path / "resolvectl", "exit 1")
     (tmp_path / "resolvconf").symlink_to(tmp_path / "resolvectl")
-    assert not Resolvconf((str(tmp_path / "resolvconf"),)).publish(ETH0, names("10.0.0.2"))
+    assert not Resolvconf(print, (str(tmp_path / "resolvconf"),)).publish(ETH0, names("10.0.0.2"))
 
 
 def test_a_failing_resolvconf_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,13 +175,13 @@ def test_a_failing_resolvconf_is_told_in_one_line(tmp_path: Path, monkeypatch: p
     for number, (body, expected) in enumerate(cases.items()):
         program = script(tmp_path / f"resolvconf{number}", body)
         with pytest.raises(ResolverError, match=expected) as caught:
-            Resolvconf((program,)).publish(ETH0, names("10.0.0.2"))
+            Resolvconf(print, (program,)).publish(ETH0, names("10.0.0.2"))
         assert caught.value.temporary is ("sleep" in body)
     broken = tmp_path / "broken"
     broken.write_text("#!/nonexistent/interpreter\n")
     broken.chmod(0o755)
     with pytest.raises(ResolverError, match="cannot be run"):
-        Resolvconf((str(broken),)).publish(ETH0, names("10.0.0.2"))
+        Resolvconf(print, (str(broken),)).publish(ETH0, names("10.0.0.2"))
 
 
 # -- the file ------------------------------------------------------------------------------------
