@@ -30,5 +30,11 @@ class CliError(click.ClickException):
     """Ends the command with ``text`` on stderr and ``status``."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
+        super().__init__("\n".join(map(printable, text.split("\n"))))
         self.status = status
+
+
+def printable(text: str) -> str:
+    """``text`` without anything that speaks to a terminal: answers and the names of files are the agent's user's,
+    and the terminal is root's."""
+    return "".join(char if char.isprintable() else " " for char in text)

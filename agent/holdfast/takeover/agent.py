@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import time
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,6 +20,8 @@ ALL = "holdfast.service"
 #: asking after 30 s).
 START_PATIENCE, ANSWER_PATIENCE = 20.0, 45.0
 ANSWER_LIMIT = 1 << 20
+#: Characters of a word of the answer that are passed on.
+WORD_LIMIT = 80
 
 
 class Agent:
@@ -52,13 +55,14 @@ class Agent:
         """Renew, and say how it went. TakeoverError unless the lease was renewed."""
         try:
             answer = self._call("Renew")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise TakeoverError(f"the agent of {self._ifname} did not say how the renewal went: {error}") from None
         outcome = answer.get("outcome")
         if not isinstance(outcome, dict) or outcome.get("result") != "renewed":
             result = outcome.get("result") if isinstance(outcome, dict) else answer.get("error", "no answer")
-            raise TakeoverError(f"the renewal that was to prove the take-over failed: {str(result)[:80]}")
-        return f"renewed by {outcome.get('path')} from {outcome.get('server')}"
+            raise TakeoverError(f"the renewal that was to prove the take-over failed: {str(result)[:WORD_LIMIT]}")
+        path, server = (str(outcome.get(key))[:WORD_LIMIT] for key in ("path", "server"))
+        return f"renewed by {path} from {server}"
 
     def stop(self) -> None:
         """End it; the interface stays as it is. No error when there is none."""
@@ -85,12 +89,18 @@ class Agent:
         return connection
 
     def _call(self, method: str) -> dict[str, Any]:
-        """The answer's parameters, with "error" when it is one. OSError, ValueError."""
+        """The answer's parameters, with "error" when it is one. OSError, ValueError, RecursionError: the agent is
+        another user, and may answer anything, or one byte now and then."""
+        until = time.monotonic() + ANSWER_PATIENCE
         with self._connect(ANSWER_PATIENCE) as connection:
             question = {"method": f"io.holdfast.Agent.{method}", "parameters": {"interface": self._ifname}}
             connection.sendall(json.dumps(question).encode() + b"\0")
             data = bytearray()
             while not data.endswith(b"\0"):
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("timed out")
+                connection.settimeout(left)
                 part = connection.recv(1 << 16)
                 if not part or len(data) > ANSWER_LIMIT:
                     raise ValueError("it hung up")

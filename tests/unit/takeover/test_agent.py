@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -70,11 +70,40 @@ def test_renew(host: FakeHost) -> None:
     (b'{"error": "io.holdfast.Agent.NoOutcome", "parameters": {}}\0', "failed: io.holdfast.Agent.NoOutcome"),
     (b'{"parameters": {"outcome": 7}}\0', "failed: no answer"),
     (b"[]\0", "did not say how"), (b'{"parameters": 7}\0', "did not say how"), (b"\xff\0", "did not say how"),
-    (b"{", "it hung up"),
+    (b"{", "it hung up"), (b"[" * 100_000 + b"\0", "did not say how"),
 ])
 def test_renewals_that_prove_nothing(host: FakeHost, answer: bytes, words: str) -> None:
     with answering(host, answer), pytest.raises(TakeoverError, match=words):
         Agent(host, "eth0", "/run/holdfast", "").renew()
+
+
+def test_an_answer_that_never_ends(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then is no answer: the time is for the whole of it."""
+    monkeypatch.setattr("holdfast.takeover.agent.ANSWER_PATIENCE", 0.2)
+    path = host.path("/run/holdfast/eth0.varlink")
+    os.makedirs(os.path.dirname(path))
+    ended = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(BrokenPipeError, ConnectionResetError):
+                while not ended.wait(0.02):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=trickle, daemon=True)
+        thread.start()
+        with pytest.raises(TakeoverError, match="did not say how the renewal went: timed out"):
+            Agent(host, "eth0", "/run/holdfast", "").renew()
+        ended.set()
+        thread.join(5)
+
+
+def test_what_it_says_is_bounded(host: FakeHost) -> None:
+    with answering(host, outcome(result="renewed", path="x" * 9999, server="y" * 9999)):
+        assert Agent(host, "eth0", "/run/holdfast", "").renew() == f"renewed by {'x' * 80} from {'y' * 80}"
 
 
 def test_nobody(host: FakeHost) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from holdfast.cli.asking import agents, call
-from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
+from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError, printable
 from holdfast.cli.options import config_option, folders_of
 from holdfast.runtime import statefiles
 from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
@@ -38,7 +38,7 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
         folders = (state_dir,)
     removed = [path for folder in folders for path in (*_clean(folder), *_clean_journals(takeover_dir(folder)))]
     for path in removed:
-        click.echo(f"removed {path}")
+        click.echo(printable(f"removed {path}"))
     if not removed:
         click.echo("nothing is remembered")
 

@@ -10,7 +10,7 @@ from typing import Any, Mapping, Sequence
 
 import click
 
-from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
+from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError, printable
 from holdfast.cli.options import (
     config_option,
     folders_of,
@@ -106,4 +106,4 @@ def _text(record: Record, key: str) -> str:
 def _plain(value: object) -> str:
     """One cell; what a file says goes to a terminal, so nothing in it may move the cursor."""
     text = "-" if value is None or value == "" else str(value)
-    return "".join(char if char.isprintable() else " " for char in text)
+    return printable(text)
