@@ -75,11 +75,16 @@ def bind_probed(m: Machine, state: Probing, now: float) -> None:
     m.conclude(outcome)
 
 
-def acquired(m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float) -> None:
-    """An exchange has won ``lease``: use it, by way of PROBING when that is asked for, and leave the record."""
+def acquired(
+    m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float, *, remembered: Lease | None = None
+) -> None:
+    """An exchange has won ``lease``: use it, by way of PROBING when that is asked for, and leave the record.
+    ``remembered``: the lease that was asked about, which was not in use yet."""
     if probe_first(m, lease, exchange, path, now):
         return
     outcome = granted(m.lease, lease, exchange, path, now)
+    if remembered is not None:
+        outcome = outcome._replace(seconds_left=remembered.seconds_left(now))
     bind(m, lease, on, now)
     m.conclude(outcome)
 

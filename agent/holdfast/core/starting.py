@@ -113,7 +113,7 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         m, ack, sent_at=exchange.sent_at, fallback_time=state.cached.lease_time, now=now
     )
     if lease is not None:
-        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now)
+        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now, remembered=state.cached)
 
 
 def on_nak(m: Machine, nak: Message, now: float) -> None:

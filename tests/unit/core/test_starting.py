@@ -48,6 +48,7 @@ def test_a_valid_lease_off_the_link_is_asked_about() -> None:
     scene.ack()
     (outcome,) = scene.outcomes
     assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
+    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0  # of the remembered one
     assert scene.lease.verified
 
 
