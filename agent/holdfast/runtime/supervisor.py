@@ -104,7 +104,8 @@ class Supervisor:
         try:
             control.add(driver)
         except OSError as error:
-            self._log.write(4, f"{driver.name}: no control socket: {error.strerror or error}")
+            self._log.write(4, f"{driver.name}: no control socket in {self._runtime_dir}: {error.strerror or error}; "
+                               "`holdfast status` and the like cannot reach this agent until it is restarted")
 
     def _on_link(self, serving: Serving) -> None:
         moved = serving.read_watch()

@@ -121,7 +121,8 @@ def test_a_folder_that_cannot_be_made_is_a_notice(bench: Bench, tmp_path: Path) 
                                 f"{tmp_path}/file/run"])
     bench.agent.wait_address(ADDRESS)
     assert "/file/state cannot be made: Not a directory" in bench.agent.said()
-    bench.agent.wait(lambda: "hf0: no control socket" in bench.agent.said(), 10, "the socket is told of")
+    told = f"hf0: no control socket in {tmp_path}/file/run: "
+    bench.agent.wait(lambda: told in bench.agent.said(), 10, "the socket is told of")
 
 
 # -- in this process -----------------------------------------------------------------------------
