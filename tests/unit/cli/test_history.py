@@ -130,7 +130,7 @@ def test_a_terminal_gets_lines_that_fit(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _write(folder, RENEWED._replace(cause="x" * 300))
-    monkeypatch.setattr(history.shutil, "get_terminal_size", lambda: os.terminal_size((80, 24)))
+    monkeypatch.setattr(history.shutil, "get_terminal_size", lambda **_: os.terminal_size((80, 24)))
     monkeypatch.setattr(history.sys.stdout, "isatty", lambda: True, raising=False)
     assert main(["history"]) == 0
     assert max(len(line) for line in capsys.readouterr().out.splitlines()) == 80
