@@ -258,10 +258,10 @@ def nobody_confirms(former: Former) -> None:
     with former.boot() as guest:
         guest.wait_booted()
         with Handover(guest) as handover:
-            handover.holdfast("takeover", LINK, "--confirm-within", "5")
+            handover.holdfast("takeover", LINK, "--confirm-within", "10")
             guest.run(["systemctl", "daemon-reload"], check=True)  # which reads the dead-man's unit anew
             assert not former.serves(guest)
-            guest.wait(lambda: former.serves(guest), 40, "the former client has the link", pause=0.2)
+            guest.wait(lambda: former.serves(guest), 60, "the former client has the link", pause=0.2)
             handover.wait_renewal()
             assert former.serves(guest)  # it outlived the dead-man's unit
             handover.assert_nobody_noticed()
