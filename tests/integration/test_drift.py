@@ -100,6 +100,7 @@ def test_a_yielded_address_that_is_left_lives_on(make_bench: Callable[..., Any])
     [default] = [route for route in bench.routes() if route.startswith("default")]
     assert bench.agent.command("yield", "hf0").returncode == 0
     bench.site.on_client("ip", "route", "del", *default.split())
+    bench.agent.wait(bench.monitor.lost_routes, 10, "the monitor has heard of the route")
     bench.held_from = bench.monitor.mark()
     since = boottime()
     bench.agent.wait(lambda: boottime() - since > 22, 30, "longer than one lease")

@@ -35,7 +35,11 @@ def start(terminal: int, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "holdfast.lab.demo", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "agent"), "TERM": "xterm"}
     environment.pop("NO_COLOR", None)
-    return subprocess.Popen(command, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(
+        command, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, env=environment,
+        # Ignored when the tests themselves run in the background of a shell.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
 
 
 def test_the_demo_ends_with_a_verdict_and_a_picture(tmp_path: Path) -> None:  # rules 35, 56, 74

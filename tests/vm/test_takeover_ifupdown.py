@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.guests import File, Guest, Qemu
+from tests.support.guests import File, Guest
 from tests.support.guests.handover import FLOWS, Former, there_and_back
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
@@ -40,8 +40,3 @@ def test_ifupdown_with_other_clients(client: str) -> None:
     files = {f"/sbin/{program}": NOT_HERE for program in absent}
     files["/etc/systemd/system/networking.service.d/10-container.conf"] = WRITABLE
     there_and_back(FORMER._replace(files=files, discovers=client == "udhcpc"))
-
-
-def test_ifupdown_with_dhclient_in_a_virtual_machine() -> None:
-    """With udev, without which some managers are gentler than they really are."""
-    there_and_back(FORMER._replace(machine=Qemu))

@@ -17,8 +17,8 @@ FILES = {"/etc/NetworkManager/conf.d/10-dns.conf": File("[main]\nrc-manager=file
 
 
 def manages(guest: Guest) -> bool:
-    """NetworkManager has the device and a lease."""
-    return guest.shell("nmcli --get-values GENERAL.STATE device show \"$1\"", LINK).startswith("100 ")
+    """NetworkManager has the device and a lease. It does not run for a moment while it gets the link back."""
+    return guest.shell("nmcli --get-values GENERAL.STATE device show \"$1\"", LINK, check=False).startswith("100 ")
 
 
 FORMER = Former("networkmanager", manages, disturb="systemctl restart NetworkManager.service", files=FILES)

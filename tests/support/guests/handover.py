@@ -138,7 +138,7 @@ class Handover:
     def assert_holdfast_serves(self) -> None:
         """Running, enabled, bound to the address, and its renewal is answered."""
         guest = self.guest
-        assert guest.run(["systemctl", "is-active", UNIT]).stdout.strip() == "active"
+        guest.wait(lambda: guest.run(["systemctl", "is-active", UNIT]).stdout.strip() == "active", 30, f"{UNIT} runs")
         assert guest.run(["systemctl", "is-enabled", UNIT]).stdout.strip() == "enabled"
         guest.wait(self._bound, 30, "Holdfast is bound", pause=0.2)
         before = boottime()
