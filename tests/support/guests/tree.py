@@ -19,11 +19,11 @@ from typing import NamedTuple, TextIO
 
 from tests.support.guests.place import IMAGES, locked
 
+from holdfast_build import mirrors
+
 _HERE = Path(__file__).parent
 _CHANNEL = _HERE / "channel.py"
 _RECIPE = _HERE / "recipe.sh"
-_DEBIAN = "http://deb.debian.org/debian"
-_SECURITY = "http://deb.debian.org/debian-security"
 _SIZE = "3G"  # of a guest's disk; sparse
 
 
@@ -97,9 +97,13 @@ def _build(folder: Path) -> None:
     _say(f"building a Debian 12 tree for guests (about 2 minutes, 350 MB to fetch the first time); log: {log}")
     with tempfile.TemporaryDirectory() as temporary:
         sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
-        sources.write_text("\n".join(_sources()) + "\n")
-        settings.write_text(_apt_settings())
-        words = ["sh", str(_RECIPE), str(folder / "root"), str(archives), str(_keyring()), str(sources), str(settings)]
+        main, *_ = lines = mirrors.sources()
+        # Nothing comes from the backports unless it is named.
+        lines.append(main.replace(" bookworm ", " bookworm-backports "))
+        sources.write_text("\n".join(lines) + "\n")
+        settings.write_text(mirrors.apt_settings())
+        keys = mirrors.keyring(IMAGES.parent / "peers")
+        words = ["sh", str(_RECIPE), str(folder / "root"), str(archives), str(keys), str(sources), str(settings)]
         _run(["unshare", "--mount", "--", *words], log)
     _install_channel(folder / "root")
     _say("making a disk image of it")
@@ -146,44 +150,3 @@ def _run(command: list[str], log: Path) -> None:
 
 def _say(text: str) -> None:
     print(f"guests: {text}", file=sys.stderr, flush=True)
-
-
-# --- the machine's own apt configuration ---------------------------------------------------------------------------
-
-
-def _sources() -> list[str]:
-    """Lines for sources.list, the main archive first: this machine's mirrors when it is a Debian 12 itself."""
-    found = {"bookworm": _DEBIAN, "bookworm-security": _SECURITY}
-    for line in _ask("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"):
-        codename, _, address = line.partition(" ")
-        if codename in found and address.startswith(("http://", "https://")):
-            found[codename] = address.rstrip("/")
-    main, security = found["bookworm"], found["bookworm-security"]
-    return [
-        f"deb {main} bookworm main", f"deb {main} bookworm-updates main", f"deb {security} bookworm-security main",
-        f"deb {main} bookworm-backports main",  # nothing comes from there unless it is named
-    ]
-
-
-def _apt_settings() -> str:
-    """How this machine reaches its mirrors: proxies, retries, and whether it minds old release files."""
-    wanted = ("Acquire::http", "Acquire::Check", "Acquire::Retries", "Acquire::ForceIPv4")
-    return "".join(f"{line}\n" for line in _ask("apt-config", "dump") if line.startswith(wanted))
-
-
-def _ask(*command: str) -> list[str]:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return []
-    return done.stdout.splitlines()
-
-
-def _keyring() -> Path:
-    """Debian's keys: this machine's, or those that ./dev has unpacked."""
-    places = [Path("/"), IMAGES.parent / "peers" / "root"]
-    for place in places:
-        path = place / "usr/share/keyrings/debian-archive-keyring.gpg"
-        if path.exists():
-            return path
-    raise RuntimeError("no debian-archive-keyring.gpg; install the package debian-archive-keyring or run ./dev test")
