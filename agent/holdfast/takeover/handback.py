@@ -41,6 +41,7 @@ def hand_back(
             return
         _check_shared(journal, place)
         _check_client(host, journal)
+        file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
             _renew_first(host, place, journal, say)
         go_back(host, place, journal, file, say, adapters)

@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from holdfast.runtime import atomic
 from holdfast.takeover import journaltext
@@ -20,6 +20,8 @@ from holdfast.takeover.state import Journal
 
 #: Seconds to wait for another `holdfast takeover` or `handback` of the same interface.
 LOCK_PATIENCE = 60.0
+#: Bytes of a client's name in the lock's file.
+CLIENT_LIMIT = 80
 
 
 class JournalFile:
@@ -29,6 +31,7 @@ class JournalFile:
         self.folder = folder
         self.path = os.path.join(self.folder, f"{ifname}.json")
         self.ifname = ifname
+        self._lock = -1
 
     @contextmanager
     def locked(self, wait: Callable[[Callable[[], bool], float], bool] | None = None) -> Iterator[None]:
@@ -42,10 +45,30 @@ class JournalFile:
                 raise TakeoverError(f"{self.folder}/{lock} cannot be written: {error.strerror}") from None
         try:
             if not (_lock(fd) or (wait is not None and wait(lambda: _lock(fd), LOCK_PATIENCE))):
-                raise TakeoverError(f"another holdfast takeover, confirm or handback of {self.ifname} is at work")
+                raise TakeoverError(self._busy(_client_in(fd)))
+            self._lock = fd
             yield
         finally:
             os.close(fd)
+            self._lock = -1
+
+    def note_rollback(self, client: str) -> None:
+        """To be called while it is locked: nobody has confirmed, and ``client`` gets the interface back. "" when
+        something else is done. The lock's file tells it to whoever confirms too late."""
+        with suppress(OSError):  # no room for what only words depend on
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, client.encode(), 0)
+
+    def rolled_back_to(self) -> str:
+        """To be called while it is locked: the client that got the interface back because nobody had confirmed, ""
+        unless that was the last that happened."""
+        return _client_in(self._lock)
+
+    def _busy(self, client: str) -> str:
+        if not client:
+            return f"another holdfast takeover, confirm or handback of {self.ifname} is at work"
+        return (f"the take-over of {self.ifname} was not confirmed in time and is being rolled back to {client}; when "
+                f"that is done, `holdfast takeover {self.ifname} --confirm-within SECONDS` takes it over again")
 
     def save(self, journal: Journal) -> None:
         """Write it, durably."""
@@ -107,6 +130,14 @@ class JournalFile:
             yield folder
         finally:
             os.close(folder)
+
+
+def _client_in(fd: int) -> str:
+    """What ``note_rollback`` wrote."""
+    try:
+        return os.pread(fd, CLIENT_LIMIT, 0).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _lock(fd: int) -> bool:

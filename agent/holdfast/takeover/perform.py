@@ -71,6 +71,7 @@ class Takeover:
     # -- the steps -------------------------------------------------------------------------------
 
     def _plan(self, *, foreground: bool, holder: Callable[[], str] | None) -> Plan:
+        self._file.note_rollback("")
         earlier = self._file.load()
         if earlier is not None and earlier.phase is Phase.CONFIRMED:
             raise TakeoverError(
@@ -150,7 +151,7 @@ class Takeover:
         with _no_hangup(), self._locked():
             journal = self._file.load()
             if journal is None:
-                raise TakeoverError(f"no take-over of {self._place.ifname} waits to be confirmed")
+                raise TakeoverError(self._nothing_to_confirm())
             if journal.phase is Phase.CONFIRMED:
                 self._say(f"{journal.ifname} is confirmed already")
                 return
@@ -161,6 +162,13 @@ class Takeover:
                 if not self._agent(journal).serving:
                     raise TakeoverError(f"no agent serves {journal.ifname}")
                 self._confirm(journal)
+
+    def _nothing_to_confirm(self) -> str:
+        ifname, client = self._place.ifname, self._file.rolled_back_to()
+        if not client:
+            return f"no take-over of {ifname} waits to be confirmed"
+        return (f"the take-over of {ifname} was not confirmed in time and was rolled back to {client}; `holdfast "
+                f"takeover {ifname} --confirm-within SECONDS` takes it over again")
 
     def _confirm(self, journal: Journal) -> None:
         journal = self._enter(journal, Phase.CONFIRMING)

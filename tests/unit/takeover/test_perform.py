@@ -205,6 +205,30 @@ def test_confirm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_as_before(host, before)
 
 
+def test_confirm_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the dead-man is at work, and after it; until something else was done with the interface."""
+    host = machine(tmp_path, monkeypatch)
+    again = "`holdfast takeover eth0 --confirm-within SECONDS` takes it over again"
+
+    def confirm() -> str:
+        with pytest.raises(TakeoverError) as refusal:
+            Takeover(host, place(), str, ADAPTERS).confirm()
+        return str(refusal.value)
+
+    late: list[str] = []
+    take(host, confirm_within=300)
+    hand_back(host, place(), lambda _: late.append(confirm()), unconfirmed=True, adapters=ADAPTERS)
+    assert set(late) == {"the take-over of eth0 was not confirmed in time and is being rolled back to oldclient; when "
+                         f"that is done, {again}"}
+    assert confirm() == f"the take-over of eth0 was not confirmed in time and was rolled back to oldclient; {again}"
+
+    meanwhile: list[str] = []
+    Takeover(host, place(), lambda _: meanwhile.append(confirm()), ADAPTERS).whole(300)
+    hand_back(host, place(), lambda _: meanwhile.append(confirm()), unconfirmed=False, adapters=ADAPTERS)
+    assert set(meanwhile) == {"another holdfast takeover, confirm or handback of eth0 is at work"}
+    assert confirm() == "no take-over of eth0 waits to be confirmed"
+
+
 def test_confirm_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = machine(tmp_path, monkeypatch)
     with pytest.raises(TakeoverError, match="waits to be confirmed"):
