@@ -57,12 +57,14 @@ def configure(m: Machine, lease: Lease, former: Lease | None) -> None:
     m.emit(Configure(lease, m.replacing))
 
 
-def probe_first(m: Machine, lease: Lease, exchange: Exchange, path: Path, now: float) -> bool:
+def probe_first(
+    m: Machine, lease: Lease, exchange: Exchange, path: Path, now: float, cached: Lease | None = None
+) -> bool:
     """With strict conflict detection, enter PROBING for a new address; False when there is no need."""
     held = m.lease
     if m.config.acd != "strict" or (held is not None and held.address == lease.address):
         return False
-    m.enter(Probing(lease, exchange, path, held), "ACK, strict conflict detection", now)
+    m.enter(Probing(lease, exchange, path, held, cached), "ACK, strict conflict detection", now)
     conflict.forget_probes(m)
     conflict.start_probing(m, lease.address, now)
     return True
@@ -70,21 +72,19 @@ def probe_first(m: Machine, lease: Lease, exchange: Exchange, path: Path, now: f
 
 def bind_probed(m: Machine, state: Probing, now: float) -> None:
     """Nobody has answered the probes: the address is ours."""
-    outcome = granted(m.lease, state.lease, state.exchange, state.path, now)
+    outcome = granted(m.lease, state.lease, state.exchange, state.path, now, state.cached)
     bind(m, state.lease, "nobody else has the address", now)
     m.conclude(outcome)
 
 
 def acquired(
-    m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float, *, remembered: Lease | None = None
+    m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float, *, cached: Lease | None = None
 ) -> None:
     """An exchange has won ``lease``: use it, by way of PROBING when that is asked for, and leave the record.
-    ``remembered``: the lease that was asked about, which was not in use yet."""
-    if probe_first(m, lease, exchange, path, now):
+    ``cached``: the remembered lease that was asked about, which was not in use yet."""
+    if probe_first(m, lease, exchange, path, now, cached):
         return
-    outcome = granted(m.lease, lease, exchange, path, now)
-    if remembered is not None:
-        outcome = outcome._replace(seconds_left=remembered.seconds_left(now))
+    outcome = granted(m.lease, lease, exchange, path, now, cached)
     bind(m, lease, on, now)
     m.conclude(outcome)
 
@@ -110,8 +110,11 @@ def cause_of(renewal: Renewal) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float) -> Outcome:
-    """The record of an exchange that won ``lease`` while ``former`` was in use."""
+def granted(
+    former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float, cached: Lease | None = None
+) -> Outcome:
+    """The record of an exchange that won ``lease`` while ``former`` was in use, or ``cached`` remembered."""
+    in_hand = former if former is not None else cached
     if former is not None:
         result = Result.MOVED if former.address != lease.address else Result.RENEWED
     else:
@@ -120,18 +123,18 @@ def granted(former: Lease | None, lease: Lease, exchange: Exchange, path: Path, 
         purpose=exchange.purpose, result=result, path=path, attempts=exchange.attempts,
         latency=now - exchange.started_at, server=lease.server_id, address=lease.address,
         former_address=former.address if former is not None else None, lease_time=lease.lease_time,
-        seconds_left=former.seconds_left(now) if former is not None else 0.0,
+        seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0,
         cause=exchange.cause, xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
     )
 
 
 def abandoned(state: Probing, result: Result, cause: str, now: float) -> Outcome:
     """The record of an exchange that ends in PROBING without an address to show for it."""
-    exchange, held = state.exchange, state.held
+    exchange, held, in_hand = state.exchange, state.held, state.in_hand
     return Outcome(
         purpose=exchange.purpose, result=result, path=state.path, attempts=exchange.attempts, latency=None,
         server=state.lease.server_id, address=None, former_address=held.address if held is not None else None,
-        lease_time=None, seconds_left=held.seconds_left(now) if held is not None else 0.0, cause=cause,
+        lease_time=None, seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0, cause=cause,
         xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
     )
 

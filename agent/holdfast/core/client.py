@@ -149,7 +149,7 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
         _retransmit(m, now)
     elif timer is Timer.PROBE:
         if conflict.probe(m, now) and isinstance(state, Probing):
-            (starting if state.remembered else acquiring).on_probed(m, state, now)
+            (starting if state.unanswered else acquiring).on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
         m.emit(Configure(m.lease, m.replacing))
     elif timer is Timer.GATEWAY:

@@ -128,6 +128,7 @@ def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who
     lease = m.lease
     losing = lease if lease is not None and lease.address == address else None
     held = None if losing is not None else lease
+    in_hand = state.in_hand if isinstance(state, Probing) else lease
     m.conflicts += 1
     m.acd = None
     m.timers.stop(Timer.PROBE)
@@ -140,7 +141,7 @@ def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who
     m.conclude(Outcome(
         purpose="acquire", result=Result.CONFLICT, path=None, attempts=0, latency=None, server=server_id,
         address=None, former_address=address, lease_time=None,
-        seconds_left=lease.seconds_left(now) if lease is not None else 0.0,
+        seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0,
         cause=cause, xid=xid, started_at=now, ended_at=now,
     ))
     if m.hint == address:

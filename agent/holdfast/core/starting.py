@@ -113,7 +113,7 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         m, ack, sent_at=exchange.sent_at, fallback_time=state.cached.lease_time, now=now
     )
     if lease is not None:
-        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now, remembered=state.cached)
+        binding.acquired(m, lease, exchange, Path.BROADCAST, "ACK", now, cached=state.cached)
 
 
 def on_nak(m: Machine, nak: Message, now: float) -> None:
@@ -140,7 +140,7 @@ def _keep(m: Machine, state: Rebooting, now: float) -> None:
     lease, exchange = state.cached._replace(verified=known), state.exchange._replace(cause=cause)
     m.timers.stop(Timer.RETRANSMIT)
     if m.config.acd == "strict":
-        probing = Probing(lease, exchange, Path.BROADCAST, remembered=True)
+        probing = Probing(lease, exchange, Path.BROADCAST, cached=lease, unanswered=True)
         m.enter(probing, "no answer, strict conflict detection", now)
         conflict.start_probing(m, lease.address, now)
     else:

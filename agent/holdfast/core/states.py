@@ -140,14 +140,20 @@ class Requesting(NamedTuple):
 
 @record
 class Probing(NamedTuple):
-    """Strict conflict detection: the lease is won, its address not yet used (RFC 5227). ``remembered``: it was
-    not won but remembered, and nobody answered the INIT-REBOOT."""
+    """Strict conflict detection: the lease is won, its address not yet used (RFC 5227). ``cached``: the remembered
+    lease that INIT-REBOOT asked about. ``unanswered``: nobody answered that, and it is ``lease``."""
 
     lease: Lease
     exchange: Exchange
     path: Path
     held: Lease | None = None
-    remembered: bool = False
+    cached: Lease | None = None
+    unanswered: bool = False
+
+    @property
+    def in_hand(self) -> Lease | None:
+        """What we had before ``lease`` was won: in use, or remembered."""
+        return self.held if self.held is not None else self.cached
 
 
 @record

@@ -299,6 +299,29 @@ def test_strict_declines_a_remembered_address_that_somebody_else_has() -> None:
     scene.feed(ev.AddressConflict(OURS, CLAIMANT))
     assert (scene.state, scene.last.message.message_type) == ("INIT", msg.DECLINE)
     assert not of(act.Configure, scene.actions)
+    (outcome,) = scene.outcomes
+    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0
+
+
+def test_strict_probing_of_a_confirmed_lease_is_no_loss_of_what_was_left() -> None:
+    """The record tells of the remembered lease, when the server's answer came before the link's, and without either."""
+    scene = Scene(acd="strict").start(cached())
+    scene.ack(lease=86400)
+    assert scene.state == "PROBING"
+    scene.until_state("BOUND")
+    (outcome,) = scene.outcomes
+    assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
+    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0
+
+    for answered in (True, False):
+        scene = Scene(acd="strict").start(cached())
+        if answered:
+            scene.ack(lease=86400)
+        scene.until_state("PROBING")
+        scene.feed(ev.Stop())
+        (outcome,) = scene.outcomes
+        assert outcome.result is Result.STOPPED
+        assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0, answered
 
 
 def test_a_remembered_lease_that_ends_while_it_is_probed_is_not_used() -> None:
