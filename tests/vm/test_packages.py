@@ -209,8 +209,12 @@ def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Dis
         assert 0 < agent < online < instant(guest, "cloud-init.service", "ExecMainStartTimestampMonotonic")
         assert online <= instant(guest, "network-online.target", active)
         assert "ordering cycle" not in guest.journal("--boot")
-        # D-Bus was not there yet when the lease came; systemd-resolved is told nevertheless.
+        # D-Bus was not there yet when the lease came; systemd-resolved is told nevertheless, and nothing was red.
         guest.wait(lambda: SERVER in guest.shell(f"resolvectl dns {LINK} || :"), 60, "systemd-resolved was told")
+        assert guest.shell("systemctl show --value --property NRestarts,Result holdfast-dns.service").split() == [
+            "success", "0"]
+        assert "name servers" not in guest.journal("--boot", "--priority", "warning")
+        assert "Failed" not in guest.console_text()
 
         guest.shell("systemctl disable holdfast-wait-online.service")
         guest.net.drop_all()

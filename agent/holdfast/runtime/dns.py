@@ -1,10 +1,11 @@
-"""``python -I -m holdfast.runtime.dns [--spool DIR] [--state-dir DIR]``.
+"""``python -I -m holdfast.runtime.dns [--spool DIR] [--state-dir DIR] [--wait SECONDS]``.
 
 Publishes what the daemon wrote about names: systemd-resolved, else resolvconf, else /etc/resolv.conf. A
 program of its own for two reasons: the daemon may be a user who may do none of that, and all of it can take
 seconds, which other interfaces' packets must not wait for. systemd starts it when the spool changes
 (holdfast-dns.path); a daemon that is root starts it itself. It may be started at any time and any number of
-times: it does what is wanted now, whatever was done before, one at a time.
+times: it does what is wanted now, whatever was done before, one at a time. With ``--wait`` it goes on for so
+long while systemd-resolved cannot be told yet: early in a boot there is no D-Bus, which is no error.
 
 Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
 """
@@ -18,6 +19,7 @@ import signal
 import socket
 import sys
 from functools import partial
+from time import monotonic, sleep
 from typing import Callable, NoReturn
 
 from holdfast.network import ResolverError
@@ -28,9 +30,11 @@ from holdfast.runtime.identity import BOOT_ID, read_line
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
-USAGE = "usage: python -m holdfast.runtime.dns [--spool DIR] [--state-dir DIR]"
+USAGE = "usage: python -m holdfast.runtime.dns [--spool DIR] [--state-dir DIR] [--wait SECONDS]"
 #: Seconds for everything, waiting for another one of us included.
 TIME_LIMIT = 60
+#: Seconds that may be waited for something to come up, and between two looks.
+MAX_WAIT, PAUSE = 45, 0.5
 #: How often the spool is looked at again because it changed while it was worked on.
 MAX_ROUNDS = 10
 PUBLISHED = "published.json"
@@ -42,22 +46,35 @@ def main(argv: list[str] | None = None) -> int:
     """One run; the exit status."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
     spool = options["--spool"] or os.path.join(runtime_dir(), "dns")
+    wait = _seconds(options["--wait"])
     state = options["--state-dir"] or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or DNS_STATE_DIR
     signal.signal(signal.SIGALRM, _overdue)
     signal.alarm(TIME_LIMIT)
     try:
         os.makedirs(state, mode=0o755, exist_ok=True)
-        lock = _lock(state)
-        try:
-            return Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED))).run()
-        finally:
-            os.close(lock)
+        publisher = Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED)))
+        return work(publisher, state, wait)
     except TimeoutError as error:
         return _say(str(error), LATER)
     except OSError as error:
         return _say(f"{error.filename or state}: {error.strerror}", FAILED)
     finally:
         signal.alarm(0)
+
+
+def work(publisher: Publisher, state: str, wait: int) -> int:
+    """Run ``publisher``, and again for up to ``wait`` seconds while something has to come up first; the exit status."""
+    end = monotonic() + wait
+    while True:
+        lock = _lock(state)
+        try:
+            status = publisher.run()
+        finally:
+            os.close(lock)
+        if status != LATER or monotonic() >= end:
+            publisher.tell_what_is_missing()
+            return status
+        sleep(PAUSE)
 
 
 class Publisher:
@@ -67,10 +84,12 @@ class Publisher:
         self._spool, self._state, self._backends = spool, state, backends
         self._path = os.path.join(state, PUBLISHED)
         self._told: set[str] = set()
+        self._missing: list[str] = []
 
     def run(self) -> int:
         """Work until the spool is as it was before the work. OSError when a folder cannot be used."""
         status = DONE
+        self._missing.clear()
         for _ in range(MAX_ROUNDS):
             wanted, problems = read_all(self._spool)
             for problem in problems.values():
@@ -79,6 +98,11 @@ class Publisher:
             if read_all(self._spool) == (wanted, problems):
                 break
         return status
+
+    def tell_what_is_missing(self) -> None:
+        """Say why the last run has to be repeated."""
+        for text in self._missing:
+            self._tell(text)
 
     def _publish(self, wanted: dict[str, Wanted], unknown: frozenset[str]) -> int:
         """What is wanted for the interfaces in ``unknown`` is not known: theirs is left as it is."""
@@ -100,8 +124,12 @@ class Publisher:
         try:
             step()
         except ResolverError as error:
-            self._tell(f"{name}: name servers: {error}")
-            return LATER if error.temporary else FAILED
+            text = f"{name}: name servers: {error}"
+            if error.temporary:
+                self._missing.append(text)
+                return LATER
+            self._tell(text)
+            return FAILED
         return DONE
 
     def _tell(self, text: str) -> None:
@@ -148,7 +176,7 @@ def _overdue(_number: int, _frame: object) -> NoReturn:
 
 
 def _arguments(argv: list[str]) -> dict[str, str | None]:
-    options: dict[str, str | None] = {"--spool": None, "--state-dir": None}
+    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--wait": None}
     words = iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
@@ -157,6 +185,12 @@ def _arguments(argv: list[str]) -> dict[str, str | None]:
             raise SystemExit(_say(f"{word}: not understood; {USAGE}", WRONG_USAGE))
         options[name] = given
     return options
+
+
+def _seconds(text: str | None) -> int:
+    if text is not None and not (text.isascii() and text.isdecimal() and int(text) <= MAX_WAIT):
+        raise SystemExit(_say(f"--wait {text}: not a whole number of seconds up to {MAX_WAIT}; {USAGE}", WRONG_USAGE))
+    return int(text or 0)
 
 
 def _say(text: str, status: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.observe import ids
 from holdfast.runtime import __main__ as daemon
-from holdfast.runtime import identity
+from holdfast.runtime import dns, identity
 
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 
@@ -50,6 +50,16 @@ def test_the_boot_does_not_wait_for_a_lease_but_for_the_unit_that_says_so() -> N
         assert {"network-online.target", "cloud-init.service", "cloud-init-network.service"} <= set(
             before.replace("Before=", "").split()
         )
+
+
+def test_name_servers_are_waited_for_beside_the_boot() -> None:
+    lines = settings("holdfast-dns.service")
+    assert "Type=exec" in lines  # no job that is-system-running waits for
+    assert f"ExecStart=/usr/lib/holdfast/dns --wait {dns.MAX_WAIT}" in lines
+    assert dns.MAX_WAIT < dns.TIME_LIMIT
+    after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
+             for word in line.removeprefix("After=").split()]
+    assert after == ["systemd-resolved.service"]  # not D-Bus: cloud-init's network stage needs names before
 
 
 def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:

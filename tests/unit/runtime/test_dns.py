@@ -66,9 +66,13 @@ class Machine:
         (self.spool / f"{name}.json").unlink()
 
     def run(self) -> int:
+        return self.work(0)
+
+    def work(self, wait: int) -> int:
         plain = ResolvConf(str(self.state / "saved"), atomic.write, path=str(self.file),
                            interfaces=lambda: list(self.links))
-        return dns.Publisher(str(self.spool), str(self.state), (self.service, plain)).run()
+        publisher = dns.Publisher(str(self.spool), str(self.state), (self.service, plain))
+        return dns.work(publisher, str(self.state), wait)
 
     @property
     def servers(self) -> list[str]:
@@ -234,3 +238,56 @@ def test_the_state_folder_is_systemd_s(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "state" / "lock").exists()
 
 
+
+
+def test_what_is_not_there_yet_is_waited_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Early in a boot D-Bus is not there, and systemd-resolved cannot be told: neither an error, nor a line."""
+    machine.service.error = ResolverError("it does not answer", temporary=True)
+    machine.want("eth0", "10.0.0.2")
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            machine.want("eth0", "10.0.0.3")  # a renewal meanwhile
+        if len(pauses) == 3:
+            machine.service.error = None
+
+    monkeypatch.setattr(dns, "sleep", sleep)
+    assert machine.work(5) == dns.DONE
+    assert pauses == [dns.PAUSE] * 3
+    assert str(machine.service.links[2].dns[0]) == "10.0.0.3"
+    assert capsys.readouterr().err == ""
+
+
+def test_waiting_ends(machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.service.error = ResolverError("it does not answer", temporary=True)
+    machine.want("eth0", "10.0.0.2")
+    now = 100.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(dns, "sleep", sleep)
+    monkeypatch.setattr(dns, "monotonic", lambda: now)
+    assert machine.work(5) == dns.LATER
+    assert 105.0 <= now < 105.0 + 2 * dns.PAUSE
+    assert capsys.readouterr().err == "holdfast: eth0: name servers: it does not answer\n"
+
+
+def test_a_problem_that_stays_is_not_waited_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.service.error = ResolverError("it is busy", temporary=False)
+    machine.want("eth0", "10.0.0.2")
+    monkeypatch.setattr(dns, "sleep", lambda _seconds: pytest.fail("it waited"))
+    assert machine.work(5) == dns.FAILED
+
+
+@pytest.mark.parametrize("wait", ["", "-1", "x", "1e3", "61", "nan"])
+def test_how_long_to_wait_is_checked(wait: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(f"--wait={wait}")
+    assert caught.value.code == dns.WRONG_USAGE
+    assert capsys.readouterr().err.count("\n") == 1
