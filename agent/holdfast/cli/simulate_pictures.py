@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from holdfast.lab.charts import Drawing, Scale, value_text
+from holdfast.observe.words import counted
 from holdfast.simulate.figures import Figures
 from holdfast.simulate.matrix import ABSENCES, Cell
 from holdfast.simulate.report import seconds
@@ -28,7 +29,7 @@ def load_picture(scenario: Scenario, rows: Sequence[Figures]) -> str:
     """Messages per second at the busiest server, a row for each fleet, the outage shaded."""
     bottom = _TOP + len(rows) * _ROW
     picture = Drawing(_WIDTH, bottom + 44)
-    title = f"Load on the server: {scenario.clients} clients, lease {seconds(scenario.lease)}"
+    title = f"Load on the server: {counted(scenario.clients, 'client')}, lease {seconds(scenario.lease)}"
     picture.text(20, 30, title, "title")
     note = "messages that reach it in the worst second of each column"
     picture.text(20, 50, f"{note}; shaded: the server is away" if scenario.outage else note, "note")
@@ -67,8 +68,8 @@ def trade_picture(results: Sequence[tuple[Cell, Sequence[Figures]]]) -> str:
     picture = Drawing(width, 92 + panel * len(leases))
     clients = results[0][0].scenario.clients
     picture.text(20, 30, "The trade: time to the lease against the load of a returning server", "title")
-    picture.text(20, 50, f"{clients} clients, every absence of the table, unicast heard. Left is a faster return to "
-                 "the lease, lower a lighter load.", "note")
+    picture.text(20, 50, f"{counted(clients, 'client')}, every absence of the table, unicast heard. Left is a faster "
+                 "return to the lease, lower a lighter load.", "note")
     picture.text(20, 67, "In brackets: leases lost after the server's return. Dashed: RFC 2131's own worst second.",
                  "note")
     for place, lease in enumerate(leases):

@@ -153,7 +153,7 @@ def _figures(result: Result) -> str:
         parts.append("never back" if result.recovery == inf else f"back {value_text(result.recovery)} s")
     elif result.waited >= 0.1 and not result.unreachable:
         parts.append(f"waited {value_text(result.waited)} s")
-    return ", ".join([*parts, f"{result.packets} packets"])
+    return ", ".join([*parts, "1 packet" if result.packets == 1 else f"{result.packets} packets"])
 
 
 def _legend(picture: Drawing, y: float) -> None:

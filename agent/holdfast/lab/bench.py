@@ -141,7 +141,7 @@ def show(figures: Figures) -> None:
         print(f"{name} is not installed; left out")
     for name, starts in figures.starts.items():
         if starts.failed:
-            print(f"{name}: {starts.failed} starts without an address")
+            print(f"{name}: starts without an address: {starts.failed}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def start_chart(figures: Figures) -> str:
             Limit(3000 * address, "budget for the address"),
         ]
     runs = max((len(one.address) for one in figures.starts.values()), default=0)
-    note = f"Milliseconds after exec, medians of {runs} cold starts; logarithmic axis"
+    note = f"Milliseconds after exec, medians of {runs} cold start{'' if runs == 1 else 's'}; logarithmic axis"
     return dot_chart(TITLE_START, note, rows, ["first DISCOVER on the wire", "address configured"], limits, unit="ms")
 
 
@@ -142,10 +142,10 @@ def _method(figures: Figures) -> list[str]:
         "Every client runs as its distribution ships it, with its own defaults, in network, mount, PID and UTS "
         "namespaces of its own: /etc and /var are overlays, /run is empty, /sys is read-only. NetworkManager gets a "
         "private message bus, which is not counted. Holdfast is started as its systemd unit starts it.",
-        f"**Starts**: no stored lease, link up. {runs} rounds; in each round every client starts once, so that a "
-        "change of the machine's mood meets all alike; a first round warms the caches and is not counted. The "
-        "DISCOVER has the kernel's time stamp from the server's end of the cable; the address is the kernel's "
-        f"netlink event. The lab server, written in Python, takes {server} of each start for its two answers "
+        f"**Starts**: no stored lease, link up. {runs} round{'' if runs == 1 else 's'}; in each round every client "
+        "starts once, so that a change of the machine's mood meets all alike; a first round warms the caches and is "
+        "not counted. The DISCOVER has the kernel's time stamp from the server's end of the cable; the address is the "
+        f"kernel's netlink event. The lab server, written in Python, takes {server} of each start for its two answers "
         "(median); that is part of every client's figure. dhcpcd checks a new address for conflicts before it uses "
         "it, hence its seconds.",
         "**Fault**: the server ignores what is sent to it by unicast. T1 and T2 are 1/2 and 7/8 of the lease. The "

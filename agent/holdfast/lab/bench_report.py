@@ -136,7 +136,8 @@ def _idle_verdicts(figures: Figures) -> list[Verdict]:
         ),
         Verdict(
             "processor, bound and idle",
-            f"{ours.wakeups} wake-ups, {value_text(ours.processor * 1000, 'ms')} in {ours.window:.0f} s",
+            f"{ours.wakeups} wake-up{'' if ours.wakeups == 1 else 's'}, "
+            f"{value_text(ours.processor * 1000, 'ms')} in {ours.window:.0f} s",
             "no periodic wake-ups",
             ours.wakeups <= 1,
         ),

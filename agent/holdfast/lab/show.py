@@ -56,10 +56,10 @@ class Tally:
 
     def __call__(self, done: int, total: int, words: str) -> None:
         """Show."""
-        self._out.status(f"{done} of {total} runs  {words}")
+        self._out.status(f"run {done} of {total}  {words}")
         if not self._out.live and done >= self._told + 10:
             self._told = done
-            self._out.plain(f"{done} of {total} runs")
+            self._out.plain(f"run {done} of {total}")
 
     def done(self) -> None:
         """The line goes."""

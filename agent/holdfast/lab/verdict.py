@@ -244,7 +244,7 @@ def _recorded(evidence: Evidence) -> list[str] | None:
     renewed = [record for record in evidence.records if record.get("result") in {"renewed", "moved"}]
     answered = [renewal for renewal in renewals(evidence.wire) if renewal.ack_at is not None]
     if len(renewed) < len(answered):
-        return [f"{len(answered)} renewals were answered and {len(renewed)} are on record"]
+        return [f"renewals answered: {len(answered)}; on record: {len(renewed)}"]
     return []
 
 

@@ -68,7 +68,9 @@ class Log:
     def _to_stderr(self, text: str) -> None:
         missed = self.lost - self._lost_before
         if missed:
-            text += f" ({missed} lines before this one were lost: nobody read them)"
+            told = "line before this one was lost: nobody read it" if missed == 1 else \
+                "lines before this one were lost: nobody read them"
+            text += f" ({missed} {told})"
         if _write_at_once(self._fd, text.encode(errors="backslashreplace") + b"\n"):
             self._lost_before = self.lost
         else:

@@ -195,10 +195,13 @@ class InterfaceReporter:
             self._not_recorded(self._outcomes, error)
 
     def _not_recorded(self, outcomes: OutcomeJournal, error: OSError) -> None:
+        from holdfast.observe.words import counted  # noqa: PLC0415
+
         self._retry_at = self._boottime() + RETRY_PAUSE
-        lost = f", {outcomes.lost} are lost" if outcomes.lost else ""
+        lost = f", {outcomes.lost} {'is' if outcomes.lost == 1 else 'are'} lost" if outcomes.lost else ""
+        waiting = f"{counted(outcomes.pending, 'outcome')} {'waits' if outcomes.pending == 1 else 'wait'}"
         why = f"the history cannot be written: {outcomes.path}: {error.strerror}"
-        text = f"{why}; {outcomes.pending} outcomes wait{lost}"
+        text = f"{why}; {waiting}{lost}"
         self._limited(ids.NOT_RECORDED, "not-recorded", text, {"ERRNO": str(error.errno)})
 
     def _tell_held(self) -> None:

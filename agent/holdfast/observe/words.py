@@ -39,6 +39,11 @@ def latency(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
 
 
+def counted(number: int, thing: str) -> str:
+    """1 message, 2 messages."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def outcome_text(outcome: Outcome, renew_in: float | None) -> str:
     """One line about ``outcome``. ``renew_in`` is seconds until the next renewal, None when none is due."""
     return _TEXTS[outcome.result](outcome) + _next(outcome, renew_in)
@@ -124,7 +129,7 @@ def _way(outcome: Outcome) -> str:
 
 
 def _effort(outcome: Outcome) -> str:
-    messages = f"{outcome.attempts} message" + ("s" if outcome.attempts != 1 else "")
+    messages = counted(outcome.attempts, "message")
     cause = "" if outcome.cause in _USUAL else outcome.cause
     parts = [part for part in (messages if outcome.attempts else "", cause) if part]
     return f" ({'; '.join(parts)})" if parts else ""

@@ -54,7 +54,7 @@ def table(rows: Sequence[Figures]) -> list[str]:
 def notes(rows: Sequence[Figures]) -> list[str]:
     """What the table leaves unsaid: who is still without an address at the end."""
     return [
-        f"{row.name}: {row.unserved} of {row.clients} clients are without an address at the end"
+        f"{row.name}: without an address at the end: {row.unserved} of {row.clients}"
         for row in rows if row.unserved
     ]
 

@@ -62,7 +62,7 @@ def _build(op: int, sha: bytes, spa: IPv4Address, tha: bytes, tpa: IPv4Address) 
 def parse(packet: bytes) -> ArpPacket:
     """Read a request or a reply; bytes after it are Ethernet padding. WireError when it is anything else."""
     if len(packet) < _SIZE:
-        raise WireError(f"{len(packet)} bytes are no ARP packet", "length")
+        raise WireError(f"length {len(packet)} is too short for an ARP packet", "length")
     *kind, op = _PREFIX.unpack_from(packet)
     if tuple(kind) != _ETHERNET_AND_IPV4 or op not in (REQUEST, REPLY):
         raise WireError("not an ARP request or reply for IPv4 over Ethernet", "protocol")

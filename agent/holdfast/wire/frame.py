@@ -82,7 +82,7 @@ def parse_ipv4_udp(packet: bytes, *, checksum_ready: bool = True) -> Datagram:
     that the packet never passed, so the field holds only a part of it and is not looked at.
     """
     if len(packet) < _IP_AND_UDP_SIZE:
-        raise WireError(f"{len(packet)} bytes are no IPv4 and UDP header", "length")
+        raise WireError(f"length {len(packet)} is too short for IPv4 and UDP headers", "length")
     version, _, total, _, fragment, _, protocol, _, source, destination = _IP.unpack_from(packet)
     header = (version & 0x0F) * 4
     if version >> 4 != 4 or protocol != _UDP_PROTOCOL:

@@ -145,7 +145,7 @@ class Message(NamedTuple):
 def decode(data: bytes) -> Message:
     """Read the payload of a UDP datagram. WireError when it is not a sound DHCP message (see above)."""
     if not _HEADER.size <= len(data) <= MAXIMUM_SIZE:
-        raise WireError(f"{len(data)} bytes, not {_HEADER.size} to {MAXIMUM_SIZE}", "length")
+        raise WireError(f"length {len(data)}, not {_HEADER.size} to {MAXIMUM_SIZE}", "length")
     (op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file,
      cookie) = _HEADER.unpack_from(data)
     if cookie != _COOKIE:

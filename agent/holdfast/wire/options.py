@@ -124,21 +124,21 @@ _MAXIMUM_DOMAINS = 32
 def address(value: bytes) -> IPv4Address:
     """One address: exactly four bytes."""
     if len(value) != 4:
-        raise WireError(f"an address of {len(value)} bytes")
+        raise WireError(f"an address of length {len(value)}, not 4")
     return IPv4Address(value)
 
 
 def addresses(value: bytes) -> tuple[IPv4Address, ...]:
     """One address or more; the bytes after the last whole one are dropped."""
     if len(value) < 4:
-        raise WireError(f"no address in {len(value)} bytes")
+        raise WireError(f"length {len(value)} is too short for an address")
     return tuple(IPv4Address(value[at:at + 4]) for at in range(0, len(value) - 3, 4))
 
 
 def uint16(value: bytes) -> int:
     """An unsigned number: exactly two bytes."""
     if len(value) != 2:
-        raise WireError(f"a number of {len(value)} bytes, not 2")
+        raise WireError(f"a number of length {len(value)}, not 2")
     return int.from_bytes(value, "big")
 
 

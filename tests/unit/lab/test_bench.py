@@ -249,7 +249,7 @@ def test_earlier_figures_are_shown_without_measuring(
     assert bench.main(["--read", "old.json", "--json", "new.json", "--write-docs"]) == 0
     said = capsys.readouterr().out
     assert "udhcpc is not installed" in said
-    assert "pyroute2: 2 starts without an address" in said
+    assert "pyroute2: starts without an address: 2" in said
     assert "wrote docs/benchmarks/README.md" in said
     assert Path("new.json").read_text() == (tmp_path / "docs/benchmarks/results.json").read_text()
 

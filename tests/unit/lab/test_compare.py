@@ -168,4 +168,4 @@ def test_the_tally_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for done in (0, 9, 10, 10, 11, 20):
         tally(done, 30, "holdfast in no-fault")
     tally.done()
-    assert out.getvalue() == "10 of 30 runs\n20 of 30 runs\n"
+    assert out.getvalue() == "run 10 of 30\nrun 20 of 30\n"

@@ -61,6 +61,9 @@ def test_a_pipe_that_nobody_reads_never_blocks_and_the_loss_is_told(pipe: tuple[
     os.read(pipe[0], 1 << 20)
     log.write(INFO, "again")
     assert os.read(pipe[0], 1000).decode() == f"again ({log.lost} lines before this one were lost: nobody read them)\n"
+    log.lost += 1
+    log.write(INFO, "again")
+    assert os.read(pipe[0], 1000) == b"again (1 line before this one was lost: nobody read it)\n"
     log.write(INFO, "and again")
     assert os.read(pipe[0], 1000) == b"and again\n"
 

@@ -173,7 +173,7 @@ def test_a_history_that_cannot_be_written_is_told_once_and_written_later(
         reporter.recorded(KEPT)
     told = [text for text in log.texts if "history" in text]
     assert told == [f"eth0: the history cannot be written: {folder}/eth0.outcomes.jsonl: "
-                    "No such file or directory; 1 outcomes wait"]
+                    "No such file or directory; 1 outcome waits"]
     folder.mkdir()
     reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
     assert read_history(str(folder), "eth0") == []
@@ -199,6 +199,15 @@ def test_lost_outcomes_are_told(log: Lines, clock: Clock, tmp_path: File) -> Non
     clock.now += 3600
     reporter.recorded(KEPT)
     assert any("64 outcomes wait, 7 are lost (69 more like this" in text for text in log.texts)
+
+
+def test_one_lost_outcome_is_one(log: Lines, clock: Clock, tmp_path: File) -> None:
+    reporter = InterfaceReporter("eth0", log, OutcomeJournal(str(tmp_path / "none"), "eth0"), boottime=clock)
+    for _ in range(64):
+        reporter.recorded(KEPT)
+    clock.now += 3600
+    reporter.recorded(KEPT)
+    assert any("64 outcomes wait, 1 is lost" in text for text in log.texts)
 
 
 def test_metrics_that_cannot_be_written_are_told_once(log: Lines, clock: Clock, tmp_path: File) -> None:

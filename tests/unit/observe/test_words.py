@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from holdfast.core.outcome import Outcome, Path, Result
-from holdfast.observe.words import duration, latency, outcome_text
+from holdfast.observe.words import counted, duration, latency, outcome_text
 
 OURS, OTHER, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1")
 
@@ -86,3 +86,7 @@ def test_durations(seconds: float, wanted: str) -> None:
 ])
 def test_latencies(seconds: float, wanted: str) -> None:
     assert latency(seconds) == wanted
+
+
+def test_counts() -> None:
+    assert [counted(number, "message") for number in (0, 1, 2)] == ["0 messages", "1 message", "2 messages"]

@@ -69,7 +69,7 @@ def test_the_table_is_aligned_and_names_who_is_left_out() -> None:
     assert report.notes([ours, theirs]) == []
     never = Scenario(clients=5, span=100.0, lease=120.0, boot_within=1.0, outage=Outage(0.001, 99.0))
     late = figures_of("holdfast", simulate(never))
-    assert report.notes([late]) == [f"holdfast: {late.unserved} of 5 clients are without an address at the end"]
+    assert report.notes([late]) == [f"holdfast: without an address at the end: {late.unserved} of 5"]
     assert "-" in report.table([late])[2]
 
 

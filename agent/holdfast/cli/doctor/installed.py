@@ -38,7 +38,8 @@ def check_package(tree: Tree) -> Iterator[Finding]:
         yield Finding("package", BAD, f"{wrong[0]}{more}: missing or changed since it was installed",
                       "install the package again")
     else:
-        yield Finding("package", OK, f"{len(sums)} files are as they were installed")
+        yield Finding("package", OK, "1 file is as it was installed" if len(sums) == 1 else
+                      f"{len(sums)} files are as they were installed")
 
 
 def _checksums(tree: Tree) -> Iterator[tuple[str, str]]:

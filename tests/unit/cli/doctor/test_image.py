@@ -126,7 +126,7 @@ def test_one_aligned_line_for_each_and_a_status(image: Image) -> None:
     assert done.return_value == 0
     lines = done.output.splitlines()
     assert len(lines) == len(image.findings())
-    column = lines[0].index("1 files")
+    column = lines[0].index("1 file is as it was installed")
     assert all(line[column - 2:column] == "  " and line[column] != " " for line in lines)
     image.write("/var/lib/holdfast/eth0.lease.json", "{}")
     assert CliRunner().invoke(command, ["--image", str(image.root)], standalone_mode=False).return_value == 1
