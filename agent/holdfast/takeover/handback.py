@@ -1,6 +1,6 @@
 """Back to the former client, from the journal: asked for by a person, by the dead-man, or after a failure.
 
-Every step may be done twice, so a hand-back that was killed is finished by the next one.
+Every step may be done twice, so a hand-back that was killed is finished by the next one: the dead-man's, if nobody's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.journal import JournalFile
 from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
 from holdfast.takeover.plan import Place
+from holdfast.takeover.session import no_hangup
 from holdfast.takeover.state import Journal, Phase
 
 Say = Callable[[str], None]
@@ -31,7 +32,7 @@ def hand_back(
 ) -> None:
     """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
     file = JournalFile(host.path(place.takeover_dir), place.ifname)
-    with file.locked(host.wait):
+    with no_hangup(), file.locked(host.wait):
         journal = file.load()
         if journal is None:
             if unconfirmed:
@@ -44,7 +45,21 @@ def hand_back(
         file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
             _renew_first(host, place, journal, say)
+        if not unconfirmed:
+            journal = _insured(host, place, journal, file, say)
         go_back(host, place, journal, file, say, adapters)
+
+
+def _insured(host: Host, place: Place, journal: Journal, file: JournalFile, say: Say) -> Journal:
+    """With a dead-man who finishes what is interrupted or fails on the way: between two clients nobody renews. What he
+    cannot be had for, such as no room on the disk, is no reason to leave it."""
+    journal = journal.at(min(journal.phase, Phase.CONFIRMING))  # what is confirmed he lets be
+    try:
+        journal = journal.armed(deadman.arm(host, journal.ifname, deadman.STEPS_TIME, place.config))
+        file.save(journal)
+    except TakeoverError as error:
+        say(f"{error}; if this hand-back is interrupted, `holdfast handback {journal.ifname}` goes on")
+    return journal
 
 
 def _check_shared(journal: Journal, place: Place) -> None:
@@ -109,8 +124,8 @@ def go_back(
                                 f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
     if phase >= Phase.ADOPTING:
         adopt.forget(host, place.state_dir, ifname)
-    deadman.disarm(host, ifname)
     file.remove()
+    deadman.disarm(host, ifname)
     say(f"{ifname} is {journal.found.name}'s again")
 
 

@@ -7,7 +7,6 @@ boots the former client, because nothing that outlives it was changed.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -21,6 +20,7 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.journal import JournalFile
 from holdfast.takeover.model import Adapter, TakeoverError
 from holdfast.takeover.plan import Place, Plan
+from holdfast.takeover.session import no_hangup
 from holdfast.takeover.state import Journal, Phase
 
 Say = Callable[[str], None]
@@ -37,7 +37,7 @@ class Takeover:
 
     def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
         """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""
-        with _no_hangup(), self._locked():
+        with no_hangup(), self._locked():
             plan = self._plan(foreground=False, holder=holder)
             journal = self._begin(plan, confirm_within)
             with self._taken_back_on_failure():
@@ -148,7 +148,7 @@ class Takeover:
 
     def confirm(self) -> None:
         """What `holdfast confirm` does."""
-        with _no_hangup(), self._locked():
+        with no_hangup(), self._locked():
             journal = self._file.load()
             if journal is None:
                 raise TakeoverError(self._nothing_to_confirm())
@@ -216,14 +216,3 @@ class Takeover:
 
 def _boot_id(host: Host) -> str:
     return host.text(BOOT_ID, 128).strip()
-
-
-@contextmanager
-def _no_hangup() -> Iterator[None]:
-    """A terminal that goes away ends neither a take-over nor a hand-back half-way."""
-    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGPIPE)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -151,13 +153,50 @@ def test_a_hand_back_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.Mo
         try:
             hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS)
         except Killed:
+            insured = bool(armed(host))
+            over = not host.exists("/var/lib/holdfast-takeover/eth0.json")
+            assert insured or over or host.exists(AGENT_FILE), "somebody serves, or somebody comes"
             host = machine(folder, monkeypatch, new=False)
-            hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS)
+            if not over:
+                hand_back(host, place(), lambda _: None, unconfirmed=insured, adapters=ADAPTERS)
+            if insured and host.exists(AGENT_FILE):  # killed before that was written down: nothing was done
+                hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS)
             assert_as_before(host, before)
         else:
             assert dies_at > 10
+            assert armed(host) == set()
             return
     raise AssertionError("it never came to its end")
+
+
+def test_a_hand_back_on_a_terminal_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is started though nobody reads what is said: an ssh session may be lost at any moment."""
+    host = machine(tmp_path, monkeypatch)
+    take(host)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        said.append(text)
+
+    former = signal.signal(signal.SIGHUP, signal.default_int_handler)
+    try:
+        hand_back(host, place(), say, unconfirmed=False, adapters=ADAPTERS)
+        assert signal.getsignal(signal.SIGHUP) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert said[-1] == "eth0 is oldclient's again"
+
+
+def test_a_hand_back_without_a_dead_man(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is done all the same."""
+    host = machine(tmp_path, monkeypatch)
+    before, told = outside(host), []  # type: ignore[var-annotated]
+    take(host)
+    host.answers["systemd-run"] = Completed(1, "", "no such thing\n")
+    hand_back(host, place(), told.append, unconfirmed=False, adapters=ADAPTERS)
+    assert_as_before(host, before)
+    assert "if this hand-back is interrupted, `holdfast handback eth0` goes on" in "".join(told)
 
 
 def test_a_failed_proof_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
