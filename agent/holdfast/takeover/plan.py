@@ -106,7 +106,8 @@ def make(
     if wanted is not None:
         volatile = (wanted, *volatile)
     if unit and not enabled:
-        persistent = (*persistent, Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)))
+        # First, and undone last: a machine that loses its power in between boots with one client too many, not with none.
+        persistent = (Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)), *persistent)
     return Plan(place, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled, notes)
 
 

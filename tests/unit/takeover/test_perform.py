@@ -199,6 +199,25 @@ def test_a_hand_back_without_a_dead_man(tmp_path: Path, monkeypatch: pytest.Monk
     assert "if this hand-back is interrupted, `holdfast handback eth0` goes on" in "".join(told)
 
 
+def test_power_lost_in_the_middle_leaves_a_client_for_the_next_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a confirmation or a hand-back ends, the next boot is Holdfast's, the former client's, or both'."""
+    total = 0
+    for dies_at in range(1, 200):
+        host = machine(tmp_path / str(dies_at), monkeypatch, dies_at)
+        try:
+            take(host)
+            hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS)
+        except Killed:
+            total += 1
+        own = [words[1] for words in host.ran if words[1] in ("enable", "disable") and words[-1].startswith("holdfast@")]
+        assert own[-1:] == ["enable"] or host.text(OWN_FILE) == "mine = yes\n", dies_at
+        if total < dies_at:
+            return
+    raise AssertionError("it never came to its end")
+
+
 def test_a_failed_proof_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = machine(tmp_path, monkeypatch)
     before = outside(host)
