@@ -9,18 +9,20 @@ say() { echo "holdfast-setup: $*" >&2; }
 fail() { say "FAILED: $*"; exit 1; }
 
 case $url in *.deb | *.rpm) ;; *) fail "the URL ends neither in .deb nor in .rpm: $url" ;; esac
-folder=$(mktemp -d)
+folder=$(mktemp -d) || fail "there is no room for the package; nothing was changed"
 trap 'rm -rf "$folder"' EXIT
 package=$folder/${url##*/}
 
-# Five tries, each of five minutes at most; python3 is there because cloud-init is.
-fetch='import shutil, sys, urllib.request as web
+# Five tries, each of five minutes at most; python3 is there because cloud-init is. Only a read() of everything
+# tells that less came than the server had said.
+fetch='import sys, urllib.request as web
 with web.urlopen(sys.argv[1], timeout=30) as answer, open(sys.argv[2], "wb") as file:
-    shutil.copyfileobj(answer, file)'
+    file.write(answer.read())'
 try=1
 until timeout 300 python3 -I -c "$fetch" "$url" "$package" 2>"$folder/why"; do
-  say "try $try of 5: $url: $(tail -n 1 "$folder/why")"
-  [ "$try" -lt 5 ] || fail "the package cannot be fetched; nothing was changed"
+  why=$(tail -n 1 "$folder/why")
+  say "try $try of 5: $url: ${why:=not done after 300 s}"
+  [ "$try" -lt 5 ] || fail "$url cannot be fetched ($why); nothing was changed"
   sleep $((2 * try))
   try=$((try + 1))
 done

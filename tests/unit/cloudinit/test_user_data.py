@@ -13,7 +13,8 @@ import re
 import subprocess
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,20 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+@contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of a web server."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.fixture
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The URL of a package, and its SHA-256."""
@@ -112,13 +127,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/holdfast.deb", hashlib.sha256(b"a package").hexdigest()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(functools.partial(Handler, directory=str(folder))) as url:
+        yield f"{url}/holdfast.deb", hashlib.sha256(b"a package").hexdigest()
 
 
 def test_installs_and_takes_over(machine: Machine, served: tuple[str, str]) -> None:
@@ -167,9 +177,36 @@ def test_another_checksum_changes_nothing(machine: Machine, served: tuple[str, s
 def test_five_tries(machine: Machine, served: tuple[str, str]) -> None:
     status, said, calls = machine.run(served[0].replace("holdfast.deb", "none.deb"), served[1])
     assert status == 1
-    assert said.count("404") == 5
-    assert "cannot be fetched; nothing was changed" in said
+    assert len(re.findall("try [1-5] of 5: .* 404: ", said)) == 5
+    last = said.splitlines()[-1]
+    assert "FAILED: " in last
+    assert all(words in last for words in ("none.deb cannot be fetched", "404", "nothing was changed"))
     assert all(call.startswith("sleep") for call in calls)
+
+
+def test_a_download_that_breaks_off_is_tried_again(machine: Machine) -> None:
+    """The server promises more than it sends, twice; then it is well again."""
+    tries = 0
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Half of it, and the connection ends."""
+            nonlocal tries
+            tries += 1
+            self.send_response(200)
+            self.send_header("Content-Length", "9")
+            self.end_headers()
+            self.wfile.write(b"a package"[:9 if tries == 3 else 4])
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Nothing."""
+
+    with serving(Handler) as url:
+        status, said, calls = machine.run(f"{url}/holdfast.deb", hashlib.sha256(b"a package").hexdigest())
+    assert status == 0, said
+    assert tries == 3
+    assert said.count("4 bytes read, 5 more expected") == 2
+    assert calls[-1] == "holdfast takeover ens3"
 
 
 def test_an_ending_that_is_none(machine: Machine) -> None:
