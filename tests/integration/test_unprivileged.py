@@ -152,4 +152,4 @@ def test_a_control_group_that_the_user_is_not_in(make_bench: Callable[..., Any],
     start(bench, tmp_path)
     bench.agent.wait_address(ADDRESS)
     bench.agent.wait(lambda: bench.agent.status().get("online"), 10, "root is answered")
-    assert "control_group: we are no member of 61235; root only" in bench.agent.said()
+    assert "control_group: we may not give the socket to 61235; root only" in bench.agent.said()

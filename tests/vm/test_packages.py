@@ -61,7 +61,8 @@ def test_the_agent_does_all_its_work_as_a_user_in_a_sandbox(distribution: Distri
         guest.push("/etc/holdfast/hooks.d/50-show", HOOK, mode=0o755)
         guest.push("/etc/holdfast/holdfast.d/50-test.toml",
                    '[agent]\nmetrics_dir = "/run/holdfast/metrics"\ncontrol_group = "adm"\n')
-        guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nSupplementaryGroups=adm\nWatchdogSec=6\n")
+        guest.push(f"/etc/systemd/system/{UNIT}.d/test.conf", 
+                   "[Service]\nSupplementaryGroups=adm\nSystemCallFilter=@chown\nWatchdogSec=6\n")
         guest.shell("systemctl daemon-reload && useradd --groups adm watcher && touch /var/tmp/before")
         address = serving(guest)
         pid = guest.shell("systemctl show --value --property MainPID $1", UNIT).strip()

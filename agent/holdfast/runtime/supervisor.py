@@ -229,7 +229,8 @@ class Supervisor:
             self._log.write(4, f"control_group: there is no group {name}; root only")
         if group is not None and not may_give_to(group):
             group = None
-            self._log.write(4, f"control_group: we are no member of {name}; root only (SupplementaryGroups={name})")
+            self._log.write(4, f"control_group: we may not give the socket to {name}; root only. A drop-in of the unit "
+                               f"has to say SupplementaryGroups={name} and SystemCallFilter=@chown")
         self._control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
         self._closers.append(self._control.close)
         for driver in self.drivers:
