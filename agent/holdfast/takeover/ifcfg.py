@@ -53,6 +53,15 @@ class Ifcfg:
         """dhclient's lease."""
         return self._dhclient.read(host, found)
 
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """See ``model.Decides``."""
+        settings = _settings(host, found.facts["ifcfg"])
+        metric = settings.get("METRIC", "")
+        return {
+            **({"use_dns": False} if settings.get("PEERDNS", "").lower() in ("no", "n", "false", "0") else {}),
+            **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
+        }
+
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """BOOTPROTO=none. Nothing before that: until the next ``ifup`` nobody reads the file."""
         path = found.facts["ifcfg"]

@@ -129,3 +129,11 @@ class Asks(Protocol):
 
     def ask_renewal(self, host: Host, found: Found) -> None:
         """The client sends a REQUEST soon, and keeps all it has, answered or not."""
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """An adapter whose client can be told what to do with an answer."""
+
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """What it was told, by the name of our setting: use_dns, use_routes, use_mtu, metric."""

@@ -35,6 +35,8 @@ FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/syste
 PREFIXES = ("05-", "00-", "0-")
 #: Settings of a .network file that would be gone with networkd and that a DHCPv4 client does not bring back.
 _OTHER_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Bridge", "BridgeVLAN", "DHCPServer", "SR-IOV", "CAN")
+#: The same, of [DHCPv4]: routes elsewhere than in table main, or some of them left out.
+_OTHER_DHCP_KEYS = ("RouteTable", "UseGateway")
 _OTHER_KEYS = ("Address", "Gateway", "Bridge", "Bond", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN",
                "Tunnel", "Xfrm", "BatmanAdvanced", "DHCPServer", "IPMasquerade", "DHCPPrefixDelegation",
                "IPv6SendRA", "MACAddress", "MTUBytes")
@@ -98,6 +100,20 @@ class Networkd:
             vendor_class=settings.get(("DHCPv4", "VendorClassIdentifier"), "").encode() or None,
             hostname=_hostname(host, settings), source=path,
         )
+
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """See ``model.Decides``."""
+        settings = dict(_settings(host, found.facts.get("network_file", "")))
+        # systemd.network(5): the defaults are yes, yes and no.
+        decided: dict[str, bool | int] = {
+            "use_dns": not _is_off(settings.get(("DHCPv4", "UseDNS"))),
+            "use_routes": not _is_off(settings.get(("DHCPv4", "UseRoutes"))),
+            "use_mtu": _is_on(settings.get(("DHCPv4", "UseMTU"))),
+        }
+        metric = settings.get(("DHCPv4", "RouteMetric"), "")
+        if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32:
+            decided["metric"] = int(metric)
+        return decided
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
@@ -181,7 +197,7 @@ def _settings(host: Host, network: str) -> Iterator[tuple[tuple[str, str], str]]
     section = ""
     for line in map(str.strip, "\n".join(texts).splitlines()):
         if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1]
+            section = {"DHCP": "DHCPv4"}.get(line[1:-1], line[1:-1])  # as it was called, and netplan calls it
         elif "=" in line and not line.startswith(("#", ";")):
             key, _, value = line.partition("=")
             yield (section, key.strip()), value.strip()
@@ -189,9 +205,18 @@ def _settings(host: Host, network: str) -> Iterator[tuple[tuple[str, str], str]]
 
 def _hostname(host: Host, settings: Mapping[tuple[str, str], str]) -> str | None:
     """What it sends as option 12: by default the machine's own name."""
-    if settings.get(("DHCPv4", "SendHostname"), "yes").lower() in ("no", "false", "0", "off"):
+    if _is_off(settings.get(("DHCPv4", "SendHostname"))):
         return None
     return settings.get(("DHCPv4", "Hostname")) or raw.machine_name(host)
+
+
+def _is_on(value: str | None) -> bool:
+    """systemd.syntax(7): booleans."""
+    return (value or "").lower() in ("1", "yes", "y", "true", "t", "on")
+
+
+def _is_off(value: str | None) -> bool:
+    return (value or "").lower() in ("0", "no", "n", "false", "f", "off")
 
 
 def _refuse_old_version(host: Host, ifname: str) -> None:
@@ -210,6 +235,7 @@ def _refuse_other_settings(host: Host, ifname: str, network: str) -> None:
         f"[{section}]" if section in _OTHER_SECTIONS else f"{key}="
         for (section, key), value in _settings(host, network)
         if section in _OTHER_SECTIONS or (section in ("Network", "Link") and key in _OTHER_KEYS and value)
+        or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main") and not _is_on(value))
     })
     if others:
         raise TakeoverError(

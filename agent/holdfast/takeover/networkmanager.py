@@ -25,12 +25,14 @@ UNIT = "NetworkManager.service"
 KINDS = ("ethernet", "infiniband")
 #: Settings of a connection that would be gone with NetworkManager, with the values that do no harm.
 _SETTINGS: dict[str, tuple[str, ...]] = {
-    "connection.master": ("",), "ipv4.method": ("auto",), "ipv4.addresses": ("",), "ipv4.gateway": ("",),
+    "connection.master": ("",), "connection.zone": ("",), "802-1x.eap": ("",), "ipv4.dns-search": ("",),
+    "ipv4.method": ("auto",), "ipv4.addresses": ("",), "ipv4.gateway": ("",),
     "ipv4.routes": ("",), "ipv4.routing-rules": ("",), "ipv4.never-default": ("no", ""), "ipv4.dns": ("",),
-    "ipv4.ignore-auto-routes": ("no", ""), "ipv4.ignore-auto-dns": ("no", ""), "ipv4.route-table": ("0", ""),
+    "ipv4.route-table": ("0", ""),
     "ipv6.method": ("auto", "ignore", "disabled", "link-local", ""), "ipv6.addresses": ("",), "ipv6.routes": ("",),
     "802-3-ethernet.mtu": ("auto", "0", ""), "802-3-ethernet.cloned-mac-address": ("", "permanent", "preserve"),
 }
+_DECIDED = ("ipv4.ignore-auto-routes", "ipv4.ignore-auto-dns", "ipv4.route-metric")
 _SENT = ("ipv4.dhcp-send-hostname", "ipv4.dhcp-hostname", "ipv4.dhcp-vendor-class-identifier")
 #: Names of options as NetworkManager tells them: code and how to read the text.
 _ADDRESSES = {1: "subnet_mask", 3: "routers", 6: "domain_name_servers", 28: "broadcast_address", 33: "static_routes",
@@ -94,6 +96,16 @@ class NetworkManager:
             hostname=(sent.get("ipv4.dhcp-hostname") or raw.machine_name(host)) if wants_name else None,
             source=f"nmcli -f DHCP4 device show {found.ifname}",
         )
+
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """See ``model.Decides``."""
+        values = _connection(host, found.facts["uuid"], _DECIDED)
+        metric = values.get("ipv4.route-metric", "")  # -1: its own default
+        return {
+            "use_routes": values.get("ipv4.ignore-auto-routes") != "yes",
+            "use_dns": values.get("ipv4.ignore-auto-dns") != "yes",
+            **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
+        }
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """Configuration that counts when NetworkManager starts the next time."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from holdfast.core.lease import Lease
 from holdfast.network.plan import Observed
 from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.settings import SettingsError
-from holdfast.settings.checks import hostname as checked_hostname
 from holdfast.settings.client import client_config
-from holdfast.settings.dirs import CONFIG_DIR, CONFIG_PARTS
-from holdfast.settings.model import Settings
+from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover import adopt, learn, linkstate
+from holdfast.takeover import wanted as wishes
 from holdfast.takeover.agent import Agent, unit_for
 from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
 from holdfast.takeover.host import Host
@@ -23,7 +20,7 @@ from holdfast.takeover.model import (
     Adapter,
     Asks,
     Command,
-    FileChange,
+    Decides,
     ForeignLease,
     Found,
     Ownership,
@@ -49,7 +46,7 @@ class Place:
 @dataclass(frozen=True)
 class Plan:
     """One take-over, complete. ``lease`` is the foreign one, ``ours`` the same as the agent will have it (None when
-    a part of it is yet to be learned on the wire: only in a dry run)."""
+    a part of it is yet to be learned on the wire: only in a dry run), ``settings`` are the agent's then."""
 
     place: Place
     adapter: Adapter
@@ -60,17 +57,20 @@ class Plan:
     before: Observed
     agent_unit: str
     agent_enabled: bool
-    notes: tuple[str, ...]
+    settings: InterfaceSettings
 
     @property
     def spec(self) -> NetworkSpec:
         """What the agent will make of the lease."""
         assert self.ours is not None
-        settings = self.place.settings.interface(self.place.ifname)
-        return spec_from_lease(
-            self.ours, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
-            use_routes=settings.use_routes,
-        )
+        return _spec(self.ours, self.settings)
+
+
+def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
+    return spec_from_lease(
+        lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
+        use_routes=settings.use_routes,
+    )
 
 
 def make(
@@ -95,20 +95,24 @@ def make(
         )
     lease = replace(lease, address=held.interface)
     ours = None if dry and lease.client_id is None else adopt.to_lease(lease, held, host.boottime())
-    notes = _check_settings(host, place, lease)
-    wanted = _wanted_settings(host, place, lease)
-    unit = "" if foreground else unit_for(host, place.settings, ifname, named=wanted is not None)
+    _check_settings(host, place, lease)
+    decided = adapter.decided(host, found) if isinstance(adapter, Decides) else {}
+    wanted = wishes.wanted(host, ifname, place.settings, lease, decided, before)
+    if ours is not None:
+        wishes.check_default_route(ifname, before, _spec(ours, wanted.settings))
+    unit = "" if foreground else unit_for(host, place.settings, ifname, named=wanted.file is not None)
     if not foreground:
         _check_unit(host, unit, ifname)
     enabled = bool(unit) and host.unit_enabled(unit) == "enabled"
     theirs = adapter.own(host, found, lease)
     volatile, persistent = theirs.volatile, theirs.persistent
-    if wanted is not None:
-        volatile = (wanted, *volatile)
+    if wanted.file is not None:
+        volatile = (wanted.file, *volatile)
     if unit and not enabled:
-        # First, and undone last: a machine that loses its power in between boots with one client too many, not with none.
+        # First, and undone last: who loses power in between boots with one client too many, not with none.
         persistent = (Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)), *persistent)
-    return Plan(place, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled, notes)
+    return Plan(place, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled,
+                wanted.settings)
 
 
 def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
@@ -126,10 +130,10 @@ def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -
     return lease
 
 
-def _check_settings(host: Host, place: Place, lease: ForeignLease) -> tuple[str, ...]:
+def _check_settings(host: Host, place: Place, lease: ForeignLease) -> None:
     """The configuration must not ask for another client-id: that would be another lease."""
     if lease.client_id is None:
-        return ()
+        return
     settings, link = place.settings.interface(place.ifname), host.link(place.ifname)
     try:
         config = client_config(settings, link.mac, link.htype, lease.client_id)
@@ -141,27 +145,6 @@ def _check_settings(host: Host, place: Place, lease: ForeignLease) -> tuple[str,
             f"({lease.client_id.hex(':') or 'none'}): the server would give another address. Remove client_id (or "
             "anonymize) from the configuration; the present one is then kept"
         )
-    return ()
-
-
-def _wanted_settings(host: Host, place: Place, lease: ForeignLease) -> FileChange | None:
-    """A configuration file with the name and the vendor class that the client sends, where ours says nothing: servers
-    choose pools and names by them. It harms nobody when it is there and Holdfast is not."""
-    settings = place.settings.interface(place.ifname)
-    lines = []
-    if lease.hostname and settings.hostname is None:
-        name = "@system" if lease.hostname == host.nodename() else lease.hostname
-        with suppress(ValueError):  # a name that no server should have taken
-            lines.append(f'hostname = "{name if name == "@system" else checked_hostname(name)}"')
-    if lease.vendor_class and settings.vendor_class is None:
-        text = lease.vendor_class.decode("ascii", "replace")
-        if text.isprintable() and not set(text) & set('"\\\ufffd'):
-            lines.append(f'vendor_class = "{text}"')
-    if not lines:
-        return None
-    path = os.path.join(CONFIG_DIR, CONFIG_PARTS, f"50-takeover-{place.ifname}.toml")
-    head = f"# Written by `holdfast takeover {place.ifname}`: what the former client told the server.\n"
-    return FileChange(path, (head + f'[interfaces."{place.ifname}"]\n' + "\n".join(lines) + "\n").encode())
 
 
 def _check_unit(host: Host, unit: str, ifname: str) -> None:

@@ -175,3 +175,11 @@ def test_it_is_given_back_with_the_same_words(host: FakeHost, adapter: Ifcfg) ->
     ((words, _),) = host.started
     assert words[words.index("--") + 2:] == argv()[1:]
     assert words[1] == "--scope"  # it outlives what we run in
+
+
+def test_what_it_does_with_an_answer(host: FakeHost, adapter: Ifcfg) -> None:
+    found = adapter.find(host, "eth0")
+    assert found is not None
+    assert adapter.decided(host, found) == {}
+    host.put(FILE, CONTENT.replace("PEERDNS=yes", "PEERDNS=no\nMETRIC=200"))
+    assert adapter.decided(host, found) == {"use_dns": False, "metric": 200}

@@ -257,3 +257,27 @@ def test_other_links_keep_what_they_have(host: FakeHost) -> None:
 
 def test_the_plan_says_how_it_lets_go(host: FakeHost) -> None:
     assert find(host).facts["lets_go_by"] == "systemctl restart systemd-networkd.service"
+
+
+def test_what_it_does_with_an_answer(host: FakeHost) -> None:
+    """netplan calls the section [DHCP]."""
+    found = find(host)
+    assert Networkd().decided(host, found) == {"use_dns": True, "use_routes": True, "use_mtu": False, "metric": 100}
+    host.put(NETWORK, "[DHCP]\nUseMTU=true\nUseDNS=false\nHostname=other\n[DHCPv4]\nUseRoutes=off\nRouteMetric=x\n")
+    assert Networkd().decided(host, found) == {"use_dns": False, "use_routes": False, "use_mtu": True}
+    assert Networkd().read(host, found).hostname == "other"
+
+
+@pytest.mark.parametrize(("lines", "refused"), [
+    ("RouteTable=100", "RouteTable="), ("UseGateway=no", "UseGateway="), ("RouteTable=main\nUseGateway=yes", None),
+])
+def test_routes_elsewhere_are_refused(host: FakeHost, lines: str, refused: str | None) -> None:
+    """Ours go into table main, all of them or none."""
+    host.put(NETWORK, f"[Network]\nDHCP=ipv4\n[DHCP]\n{lines}\n")
+    found = find(host)
+    lease = Networkd().read(host, found)
+    if refused is None:
+        Networkd().own(host, found, lease)
+        return
+    with pytest.raises(TakeoverError, match=f"also sets {refused}, which would be gone"):
+        Networkd().own(host, found, lease)

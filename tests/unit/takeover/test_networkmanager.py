@@ -195,3 +195,22 @@ def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
     host.answers[f"{NMCLI} --fields DHCP4 device show eth0"] = Completed(0, "", "")
     with pytest.raises(TakeoverError, match=r"no lease for 10\.77\.0\.80"):
         NetworkManager().give_back(host, found, lease)
+
+
+def test_what_it_does_with_an_answer(host: FakeHost) -> None:
+    assert NetworkManager().decided(host, find(host)) == {"use_dns": True, "use_routes": True}
+    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(
+        0, f"{CONNECTION}ipv4.ignore-auto-dns:yes\nipv4.ignore-auto-routes:yes\nipv4.route-metric:50\n", ""
+    )
+    found = find(host)
+    assert NetworkManager().decided(host, found) == {"use_dns": False, "use_routes": False, "metric": 50}
+    NetworkManager().own(host, found, NetworkManager().read(host, found))  # no reason to refuse
+
+
+@pytest.mark.parametrize("line", ["connection.zone:trusted", "802-1x.eap:tls", "ipv4.dns-search:own.test"])
+def test_what_only_it_can_keep_is_refused(host: FakeHost, line: str) -> None:
+    """A firewall's zone, the port's authentication: with the device unmanaged they are gone."""
+    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(0, f"{CONNECTION}{line}\n", "")
+    found = find(host)
+    with pytest.raises(TakeoverError, match=f"its connection also sets {line.replace(':', '=')}, which"):
+        NetworkManager().own(host, found, NetworkManager().read(host, found))

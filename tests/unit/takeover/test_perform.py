@@ -211,7 +211,8 @@ def test_power_lost_in_the_middle_leaves_a_client_for_the_next_boot(
             hand_back(host, place(), lambda _: None, unconfirmed=False, adapters=ADAPTERS)
         except Killed:
             total += 1
-        own = [words[1] for words in host.ran if words[1] in ("enable", "disable") and words[-1].startswith("holdfast@")]
+        ours = [words for words in host.ran if words[-1].startswith("holdfast@")]
+        own = [words[1] for words in ours if words[1] in ("enable", "disable")]
         assert own[-1:] == ["enable"] or host.text(OWN_FILE) == "mine = yes\n", dies_at
         if total < dies_at:
             return
