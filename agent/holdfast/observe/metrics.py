@@ -15,6 +15,7 @@ from typing import Iterator, Mapping, NamedTuple
 from holdfast import __version__
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Outcome
+from holdfast.observe import ids
 
 STATES = (
     "INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING",
@@ -73,6 +74,7 @@ _Samples = list[tuple[dict[str, str], float]]
 
 
 def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+    # What has not happened counts 0: Prometheus' increase() does not see a counter begin at 1.
     yield ("holdfast_build_info", "gauge", "Version of the agent.", [({"version": __version__}, 1)])
     yield ("holdfast_updated_timestamp_seconds", "gauge", "When this file was written.", [({}, facts.wall)])
     yield ("holdfast_state", "gauge", "1 for the state of RFC 2131 figure 5 that the client is in.",
@@ -80,12 +82,13 @@ def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
     yield from _lease_families(facts)
     yield from _last_families(facts)
     yield ("holdfast_outcomes_total", "counter", "Acquisitions and renewals that ended, by result.",
-           _by("result", facts.results))
+           _by("result", {**dict.fromkeys(ids.RESULTS, 0), **facts.results}))
     yield ("holdfast_answers_total", "counter", "Those that were answered, by the way of the message.",
            _by("path", facts.paths))
     yield ("holdfast_dropped_total", "counter", "Messages that were ignored, by reason.",
            _by("reason", facts.drops))
-    yield ("holdfast_notices_total", "counter", "Notices, by code.", _by("code", facts.notices))
+    yield ("holdfast_notices_total", "counter", "Notices, by code.",
+           _by("code", {**dict.fromkeys(ids.NOTICES, 0), **facts.notices}))
     yield ("holdfast_log_lines_lost_total", "counter", "Log lines that nobody took.",
            [({}, facts.log_lines_lost)])
 

@@ -48,6 +48,15 @@ def test_counters_state_and_labels() -> None:
     assert samples['holdfast_last_outcome_latency_seconds{interface="eth0"}'] == "1.030"
 
 
+def test_what_is_counted_is_there_before_it_happens() -> None:
+    """Prometheus' increase() does not see the first one of a counter that begins at 1."""
+    samples = _samples(FACTS)
+    for result in Result:
+        assert samples[f'holdfast_outcomes_total{{interface="eth0",result="{result.value}"}}'] == (
+            "1" if result is Result.RENEWED else "0")
+    assert samples['holdfast_notices_total{interface="eth0",code="address-restored"}'] == "0"
+
+
 def test_each_family_is_explained_once_before_its_samples() -> None:
     lines = render(FACTS).splitlines()
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]

@@ -100,4 +100,7 @@ def test_alerts_speak_of_metrics_that_there_are() -> None:
         assert code in ids.NOTICES
     for results in re.findall(r'result=~"([a-z|]+)"', " ".join(expressions)):
         assert set(results.split("|")) <= set(ids.RESULTS)
+    # A dead agent's file still names the end of the lease; a living one's says that it has none.
+    (ended,) = re.findall(r"alert: HoldfastLeaseEnded\n +expr: (.+)", rules)
+    assert ended == "holdfast_lease_expiry_timestamp_seconds < time() or holdfast_lease_valid == 0"
     assert {rules.count(word) for word in ("- alert:", "expr:", "summary:", "severity:")} == {len(expressions)}
