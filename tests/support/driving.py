@@ -138,6 +138,7 @@ class MemoryStore:
     """A store; ``error`` (an errno) is what every write meets."""
 
     def __init__(self) -> None:
+        self.path = "/var/lib/holdfast/eth0.lease.json"
         self.client_id = b""
         self.kept: Remembered | None = None
         self.error: int | None = None

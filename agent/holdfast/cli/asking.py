@@ -57,7 +57,8 @@ def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, 
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         except OSError as error:
-            raise CliError(FAILED, f"{path}: {error.strerror or error}") from None
+            why = error.strerror or error
+            raise CliError(FAILED, f"the agent at {path} cannot be asked: {why}; try again") from None
         try:
             connection.sendall(json.dumps({"method": f"{NAME}.{method}", "parameters": parameters}).encode() + b"\0")
             return _result(_read(connection), path)

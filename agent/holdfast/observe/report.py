@@ -52,6 +52,8 @@ FIELDS = {
     "started_at": "HOLDFAST_STARTED_AT",
     "ended_at": "HOLDFAST_ENDED_AT",
 }
+#: What to do about a file that cannot be written.
+CURE = "make room, or let the agent's user write there"
 
 
 def _boottime() -> float:
@@ -201,7 +203,7 @@ class InterfaceReporter:
         lost = f", {outcomes.lost} {'is' if outcomes.lost == 1 else 'are'} lost" if outcomes.lost else ""
         waiting = f"{counted(outcomes.pending, 'outcome')} {'waits' if outcomes.pending == 1 else 'wait'}"
         why = f"the history cannot be written: {outcomes.path}: {error.strerror}"
-        text = f"{why}; {waiting}{lost}"
+        text = f"{why}; {waiting}{lost}: {CURE}"
         self._limited(ids.NOT_RECORDED, "not-recorded", text, {"ERRNO": str(error.errno)})
 
     def _tell_held(self) -> None:
@@ -235,7 +237,7 @@ class InterfaceReporter:
         try:
             self._metrics.write(facts)
         except OSError as error:
-            text = f"the metrics cannot be written: {self._metrics.path}: {error.strerror}"
+            text = f"the metrics cannot be written: {self._metrics.path}: {error.strerror}; {CURE}"
             self._limited(ids.LINE._replace(priority=4), "metrics", text, {"ERRNO": str(error.errno)})
 
     def _limited(

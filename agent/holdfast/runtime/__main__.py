@@ -111,6 +111,8 @@ def main(argv: list[str] | None = None) -> int:
 def explain(error: OSError) -> tuple[int, str]:
     """The exit status and the line for an error of the start."""
     text = error.strerror or str(error)
+    if error.filename:
+        text = f"{error.filename}: {text}"
     if error.errno == errno.EPERM and type(error) is PermissionError:
         return NOT_PERMITTED, "not permitted to open packet sockets: run as root, or with CAP_NET_RAW and CAP_NET_ADMIN"
     if error.errno in (errno.EPERM, errno.EACCES):

@@ -7,8 +7,16 @@ from contextlib import suppress
 
 
 def write(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` by ``data``: temporary file beside it, fsync, rename, fsync of the folder. OSError;
-    then ``path`` is as it was, and the temporary file is gone."""
+    """Replace ``path`` by ``data``: temporary file beside it, fsync, rename, fsync of the folder. OSError
+    that names ``path``; then that is as it was, and the temporary file is gone."""
+    try:
+        _write(path, data, mode)
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
+
+
+def _write(path: str, data: bytes, mode: int) -> None:
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")  # one name: a crash leaves one file, overwritten next time
     # Always a new file: root writes into folders of the agent's user, where a link or a FIFO could wait for it.

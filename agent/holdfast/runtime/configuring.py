@@ -201,7 +201,8 @@ class Configurator:
         except OSError as error:
             if not self._publishing.failures:
                 self._reporter.line(4, f"name servers: {error.filename or 'the file'} cannot be written: "
-                                       f"{error.strerror}; trying again")
+                                       f"{error.strerror}; trying again: make room, or let the agent's user write "
+                                       "there")
             self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
             return
         if self._publishing.succeeded():

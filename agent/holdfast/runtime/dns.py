@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     except TimeoutError as error:
         return _say(str(error), LATER)
     except OSError as error:
-        return _say(f"{error.filename or state}: {error.strerror}", FAILED)
+        return _say(f"name servers cannot be published: {error.filename or state}: {error.strerror}; make room, or let "
+                    "root write there", FAILED)
     finally:
         signal.alarm(0)
 

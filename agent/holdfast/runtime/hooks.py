@@ -71,7 +71,7 @@ class Hooks:
             try:
                 process = self._start(path, data)
             except OSError as error:
-                self._say(4, f"hook {path} cannot be run: {error.strerror}")
+                self._say(4, f"hook {path} cannot be run: {error.strerror}; see its first line and its mode")
                 continue
             self._running[process.pid] = (process, path)
             self._loop.set_timer((self, process.pid), self._loop.now() + self._time_limit,

@@ -46,8 +46,9 @@ class Keeper:
             self._wish()
         except OSError as error:
             if not self._backoff.failures:
-                self._reporter.line(4, f"the lease file cannot be written: {error.strerror or error}; trying again, "
-                                       "and the lease stays in use")
+                self._reporter.line(4, f"the lease file {self._store.path} cannot be written: "
+                                       f"{error.strerror or error}; the lease stays in use, and it is tried again: "
+                                       "make room, or let the agent's user write there")
             self._loop.set_timer((self, "save"), self._loop.now() + self._backoff.failed(), self.attempt)
             return
         self._wish = None

@@ -88,6 +88,7 @@ class Resolver(Protocol):
 class Store(Protocol):
     """The lease on stable storage. ``save`` and ``forget`` may raise OSError (full disk, read-only folder)."""
 
+    path: str
     client_id: bytes  # option 61 in use, empty for none; saved with the lease
 
     def load(self) -> Remembered | None: ...

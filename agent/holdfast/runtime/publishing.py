@@ -91,7 +91,8 @@ class Publisher:
         try:
             self._running = self._start()
         except OSError as error:
-            self._failed(f"name servers cannot be published: {error.strerror}")
+            self._failed(f"name servers cannot be published: {sys.executable} cannot be started: {error.strerror} (are "
+                         "memory and processes left?)")
 
     def _remind(self) -> None:
         """systemd does not watch the folder while the program runs (systemd.path(5): PathChanged= is an event, not a

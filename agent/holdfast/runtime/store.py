@@ -50,14 +50,14 @@ class LeaseStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}")
+            self._unreadable(error)
             return None
         from holdfast.runtime import leasefile  # noqa: PLC0415 - json only when there is a file
 
         try:
             stored = leasefile.parse(os.read(fd, leasefile.SIZE_LIMIT + 1))
         except OSError as error:
-            self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}")
+            self._unreadable(error)
             return None
         except leasefile.LeaseFileError as error:
             self._set_aside(str(error))
@@ -70,6 +70,10 @@ class LeaseStore:
             self._forget_foreign(stored)
             return None
         return Remembered(self._rebase(stored), stored.path, stored.client_id, stored.gateway)
+
+    def _unreadable(self, error: OSError) -> None:
+        self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}; asking for a new lease; let the "
+                     "agent's user read it, or remove it")
 
     def _forget_foreign(self, stored: Stored) -> None:
         """A file of another link goes; with another machine's all that it left behind."""
@@ -109,7 +113,7 @@ class LeaseStore:
             os.rename(self.path, bad)
         except OSError as error:
             self._say(4, f"the lease file {self.path} is not usable ({why}), "
-                         f"and cannot be set aside: {error.strerror}")
+                         f"and cannot be set aside: {error.strerror}; asking for a new lease; remove the file")
         else:
             self._say(4, f"the lease file {self.path} is not usable ({why}); set aside as {bad}")
 

@@ -65,21 +65,23 @@ class Supervisor:
     def start(self) -> None:
         """Bring every interface to its first packet. AlreadyServedError, LinkError or OSError when none can be."""
         self.loop.on_jump = self._on_jump
-        for folder in (self._state_dir, self._runtime_dir):
+        for folder, lacking in ((self._state_dir, "no lease outlives a restart"), (self._runtime_dir, "no command "
+                                "reaches this agent")):
             try:
                 os.makedirs(folder, mode=0o755, exist_ok=True)
             except OSError as error:
-                self._log.write(4, f"{folder} cannot be made: {error.strerror}; going on without it")
-        problems: list[OSError | AlreadyServedError] = []
+                self._log.write(4, f"{folder} cannot be made: {error.strerror}; going on without it, so {lacking}: "
+                                   "make it for the agent's user and restart the agent")
+        problems: dict[str, OSError | AlreadyServedError] = {}
         for name in self._names:
             try:
                 self._start_one(name)
             except (OSError, AlreadyServedError) as error:
-                problems.append(error)
+                problems[name] = error
         if len(problems) == len(self._names) and problems and not self._patterns:
-            raise problems[0]
-        for problem in problems:  # one interface that cannot be served is no reason to leave the others alone
-            self._log.write(3, str(getattr(problem, "strerror", None) or problem))
+            raise problems[self._names[0]]
+        for name, problem in problems.items():  # one that cannot be served is no reason to leave the others alone
+            self._log.write(3, _why_not(name, problem))
         if self._patterns:
             from holdfast.runtime.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
 
@@ -149,7 +151,7 @@ class Supervisor:
         try:
             self._start_one(name, matched=True)
         except (OSError, AlreadyServedError) as error:
-            text = str(getattr(error, "strerror", None) or error)
+            text = _why_not(name, error)
             if self._refusals.get(name) != text:
                 self._refusals = {name: text, **dict(list(self._refusals.items())[:15])}
                 self._log.write(3, text)
@@ -267,6 +269,12 @@ def _status(driver: Driver) -> str:
     if driver.link is None:
         return f"{driver.name}: no such interface, waiting for it"
     return f"{driver.name}: {shot.state}" + (f" {shot.lease.address}" if shot.lease is not None else "")
+
+
+def _why_not(name: str, error: OSError | AlreadyServedError) -> str:
+    """The line about an interface that cannot be served."""
+    text = str(getattr(error, "strerror", None) or error)
+    return text if name in text else f"{name} cannot be served: {text}"
 
 
 def _import_kernel() -> None:

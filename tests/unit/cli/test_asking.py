@@ -246,7 +246,8 @@ def test_an_agent_that_stands_still(folder: str, run: Run, monkeypatch: pytest.M
 @pytest.mark.parametrize(("error", "status_code", "line"), [
     (PermissionError(), 5, "not permitted to use {path}; run as root, or as a member of the group that control_group "
                            "names"),
-    (OSError(11, "Resource temporarily unavailable"), 1, "{path}: Resource temporarily unavailable"),
+    (OSError(11, "Resource temporarily unavailable"), 1,
+     "the agent at {path} cannot be asked: Resource temporarily unavailable; try again"),
 ])
 def test_a_socket_that_refuses(
     folder: str, run: Run, monkeypatch: pytest.MonkeyPatch, error: OSError, status_code: int, line: str

@@ -108,6 +108,14 @@ def test_names_do_not_speak_to_the_terminal(state: Path, capsys: pytest.CaptureF
     assert f"{state}/ [2J.lease.json cannot be removed" in capsys.readouterr().err
 
 
+def test_a_journal_that_cannot_be_removed_is_named_with_its_folder(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(f"{state}-takeover") / "eth5.json").mkdir()
+    assert main(["clean"]) == 1
+    assert capsys.readouterr().err == f"holdfast: {state}-takeover/eth5.json cannot be removed: Is a directory\n"
+
+
 def test_who_may_not(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)

@@ -173,7 +173,7 @@ def test_a_history_that_cannot_be_written_is_told_once_and_written_later(
         reporter.recorded(KEPT)
     told = [text for text in log.texts if "history" in text]
     assert told == [f"eth0: the history cannot be written: {folder}/eth0.outcomes.jsonl: "
-                    "No such file or directory; 1 outcome waits"]
+                    "No such file or directory; 1 outcome waits: make room, or let the agent's user write there"]
     folder.mkdir()
     reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
     assert read_history(str(folder), "eth0") == []
@@ -198,7 +198,8 @@ def test_lost_outcomes_are_told(log: Lines, clock: Clock, tmp_path: File) -> Non
         reporter.recorded(KEPT)
     clock.now += 3600
     reporter.recorded(KEPT)
-    assert any("64 outcomes wait, 7 are lost (69 more like this" in text for text in log.texts)
+    told = "64 outcomes wait, 7 are lost: make room, or let the agent's user write there (69 more like this"
+    assert any(told in text for text in log.texts)
 
 
 def test_one_lost_outcome_is_one(log: Lines, clock: Clock, tmp_path: File) -> None:
@@ -214,7 +215,8 @@ def test_metrics_that_cannot_be_written_are_told_once(log: Lines, clock: Clock, 
     reporter = InterfaceReporter("eth0", log, None, Textfile(str(tmp_path / "none"), "eth0"), boottime=clock)
     reporter.transitioned(Transitioned("INIT", "SELECTING", "start"), None)
     reporter.recorded(KEPT)
-    assert sum("metrics cannot be written" in text for text in log.texts) == 1
+    (told,) = (text for text in log.texts if "metrics cannot be written" in text)
+    assert told.endswith("; make room, or let the agent's user write there")
 
 
 def test_a_restored_address_is_no_new_lease(reporter: InterfaceReporter, log: Lines) -> None:

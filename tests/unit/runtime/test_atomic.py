@@ -58,8 +58,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, failing, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         atomic.write(str(path), b"new")
+    assert caught.value.filename == str(path), "for the line about it"
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 

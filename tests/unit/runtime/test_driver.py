@@ -289,7 +289,10 @@ def test_a_disk_that_cannot_be_written_is_a_notice_and_a_retry(code: int) -> Non
     host.bind()
     host.loop.run(30)
     assert host.addresses == [OURS]
-    assert host.notes.said("the lease file cannot be written") == 1
+    assert host.notes.said(
+        f"the lease file /var/lib/holdfast/eth0.lease.json cannot be written: {os.strerror(code)}; the lease stays in "
+        "use, and it is tried again: make room, or let the agent's user write there"
+    ) == 1
     assert host.store.writes > 3
     host.store.error = None
     host.loop.run(300)
@@ -311,7 +314,10 @@ def test_names_that_cannot_be_handed_on_are_a_notice_and_a_retry() -> None:
     host.resolver.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/run/holdfast/dns/eth0.json")
     host.bind()
     host.loop.run(10)
-    assert host.notes.said("name servers: /run/holdfast/dns/eth0.json cannot be written: No space left on device") == 1
+    assert host.notes.said(
+        "name servers: /run/holdfast/dns/eth0.json cannot be written: No space left on device; trying again: make "
+        "room, or let the agent's user write there"
+    ) == 1
     host.resolver.error = None
     host.loop.run(30)
     assert len(host.resolver.published) == 1

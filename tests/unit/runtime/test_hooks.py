@@ -109,7 +109,7 @@ def test_failures_are_told(bench: Bench) -> None:
     said = " ".join(bench.said)
     assert "10-exit failed: exit status 3" in said
     assert "20-signal failed: signal 9" in said
-    assert "30-broken cannot be run: No such file" in said
+    assert "30-broken cannot be run: No such file or directory; see its first line and its mode" in said
 
 
 def test_a_hook_that_hangs_is_killed_with_its_children(bench: Bench) -> None:

@@ -52,6 +52,7 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
         (LinkError(errno.EOPNOTSUPP, "lo is not an Ethernet interface"), 4),
         (OSError(errno.ENODEV, "No such device"), 4),
         (OSError(errno.EMFILE, "Too many open files"), 1),
+        (OSError(errno.EIO, "Input/output error", "/run/holdfast/eth0.lock"), 1),
     ],
 )
 def test_errors_of_the_start(error: OSError, status: int) -> None:
@@ -59,6 +60,7 @@ def test_errors_of_the_start(error: OSError, status: int) -> None:
     assert code == status
     assert text
     assert "\n" not in text
+    assert not error.filename or error.filename in text
 
 
 def test_no_interface_is_named(tmp_path: Path) -> None:

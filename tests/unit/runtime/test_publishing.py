@@ -159,7 +159,8 @@ def test_a_program_that_cannot_be_started_is_tried_again(bench: Bench, monkeypat
 
     bench.publisher._start = refuse
     bench.publish()
-    assert bench.said == ["name servers cannot be published: Resource temporarily unavailable; trying again"]
+    assert bench.said == [f"name servers cannot be published: {sys.executable} cannot be started: Resource temporarily "
+                          "unavailable (are memory and processes left?); trying again"]
     bench.publisher._start = real
     bench.loop.run(2)
     assert bench.runs == 1

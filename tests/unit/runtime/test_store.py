@@ -168,7 +168,9 @@ def test_what_is_no_file_is_not_read(bench: Bench) -> None:
     path.rmdir()
     path.symlink_to("/etc/passwd")
     assert bench.store().load() is None
-    assert len([line for line in bench.said if "cannot be read" in line]) == 2
+    assert len([line for line in bench.said if f"{path} cannot be read" in line]) == 2
+    cure = "asking for a new lease; let the agent's user read it, or remove it"
+    assert all(line.endswith(cure) for line in bench.said)
 
 
 def test_forgetting(bench: Bench) -> None:

@@ -16,10 +16,11 @@ import pytest
 from tests.support.bench import ADDRESS, Bench
 from tests.support.driving import VirtualClock
 
+from holdfast.network import LinkError
 from holdfast.observe.log import Log
-from holdfast.runtime.assembly import make_parts, make_reporter
+from holdfast.runtime.assembly import AlreadyServedError, make_parts, make_reporter
 from holdfast.runtime.clock import Jump
-from holdfast.runtime.supervisor import Supervisor
+from holdfast.runtime.supervisor import Supervisor, _why_not
 from holdfast.settings.model import Settings
 
 DAEMON = [sys.executable, "-m", "holdfast.runtime"]
@@ -120,12 +121,19 @@ def test_a_folder_that_cannot_be_made_is_a_notice(bench: Bench, tmp_path: Path) 
     bench.agent.start(launcher=[*DAEMON, "--state-dir", f"{tmp_path}/file/state", "--runtime-dir",
                                 f"{tmp_path}/file/run"])
     bench.agent.wait_address(ADDRESS)
-    assert "/file/state cannot be made: Not a directory" in bench.agent.said()
+    told = f"{tmp_path}/file/state cannot be made: Not a directory; going on without it, so no lease outlives a restart"
+    assert told in bench.agent.said()
     told = f"hf0: no control socket in {tmp_path}/file/run: "
     bench.agent.wait(lambda: told in bench.agent.said(), 10, "the socket is told of")
 
 
 # -- in this process -----------------------------------------------------------------------------
+
+
+def test_the_line_about_an_interface_names_it() -> None:
+    assert _why_not("eth0", OSError(24, "Too many open files")) == "eth0 cannot be served: Too many open files"
+    assert _why_not("lo", LinkError(95, "lo is not an Ethernet interface")) == "lo is not an Ethernet interface"
+    assert _why_not("eth0", AlreadyServedError("eth0 is served by another")) == "eth0 is served by another"
 
 
 def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:

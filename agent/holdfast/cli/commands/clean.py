@@ -97,11 +97,19 @@ def _clean_journals(folder: str) -> list[str]:
         try:
             names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
             for name in names:
-                os.unlink(name, dir_fd=fd)
+                _unlink(name, fd, folder)
         finally:
             os.close(fd)
         return [os.path.join(folder, name) for name in names]
     return []
+
+
+def _unlink(name: str, fd: int, folder: str) -> None:
+    try:
+        os.unlink(name, dir_fd=fd)
+    except OSError as error:
+        error.filename = os.path.join(folder, name)  # else the line about it would not say where
+        raise
 
 
 @contextmanager

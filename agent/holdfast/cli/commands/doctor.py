@@ -31,7 +31,7 @@ def command(image: str | None, as_json: bool) -> int:
     except PermissionError as error:
         raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename or 'a file'}; run as root") from None
     except OSError as error:
-        raise CliError(FAILED, f"{error.filename or image}: {error.strerror}") from None
+        raise CliError(FAILED, f"{error.filename or image or '/'} cannot be looked into: {error.strerror}") from None
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

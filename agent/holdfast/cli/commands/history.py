@@ -20,7 +20,7 @@ from holdfast.cli.options import (
     no_such_interface,
 )
 from holdfast.cli.times import local_time, since
-from holdfast.observe.outcomes import interfaces_with_history, read_history
+from holdfast.observe.outcomes import history_path, interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
 from holdfast.settings.dirs import search_state_dirs
 
@@ -67,7 +67,9 @@ def _read(folder: str, name: str, start: float | None) -> list[dict[str, Any]]:
     except PermissionError as error:
         raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename}; run as root") from None
     except OSError as error:
-        raise CliError(FAILED, f"the history of {name} cannot be read: {error.strerror}") from None
+        path = error.filename or history_path(folder, name)
+        raise CliError(FAILED, f"the history {path} cannot be read: {error.strerror}; move it away, and the agent "
+                               "begins a new one") from None
 
 
 def _print_table(records: Sequence[Record], *, several: bool) -> None:

@@ -172,4 +172,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CliError(FAILED, f"{path}: {error.strerror}") from None
+        raise CliError(FAILED, f"{path} cannot be written: {error.strerror}; name another file") from None
