@@ -14,4 +14,6 @@ def script(shell: str) -> str:
         raise ValueError(f"click knows no completion for {shell}")
     complete = kind(command, {}, "holdfast", "_HOLDFAST_COMPLETE")
     # Not source(): for bash it runs the bash of this machine to see how old it is.
-    return complete.source_template.strip() % complete.source_vars() + "\n"
+    # click 8.5's for fish cuts a description at its first comma.
+    template = complete.source_template.replace('string split ","', 'string split -m 1 ","')
+    return template.strip() % complete.source_vars() + "\n"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A shell provisioner for Packer: bakes Holdfast into the machine that Packer has booted, and makes it a template.
-# Packer copies the package and bake.sh into /var/tmp first; see holdfast.pkr.hcl. The machine keeps the DHCP client
+# Packer copies the package and bake.sh into /var/tmp first; see build.pkr.hcl. The machine keeps the DHCP client
 # it has until it is shut down: nothing of Holdfast is started here.
 set -eu
 package=$(find /var/tmp -maxdepth 1 -name 'holdfast*.deb' -o -maxdepth 1 -name 'holdfast*.rpm' | head -n 1)

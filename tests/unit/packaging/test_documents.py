@@ -80,6 +80,7 @@ def test_completions_ask_the_program() -> None:
         script = completions.script(shell)
         assert f"_HOLDFAST_COMPLETE={shell}_complete" in script
         assert script.endswith("\n")
+    assert "string split -m 1 " in completions.script("fish")  # what a command does may have commas
     with pytest.raises(ValueError, match="no completion for csh"):
         completions.script("csh")
 
