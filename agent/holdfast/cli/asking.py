@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from typing import Any, Mapping
 
 from holdfast.cli.exits import FAILED, NO_AGENT, NO_INTERFACE, NOT_PERMITTED, CliError
@@ -14,8 +15,10 @@ from holdfast.settings.model import Settings
 
 SUFFIX = ".varlink"
 NAME = "io.holdfast.Agent"
-#: Seconds; longer than the agent itself waits for an outcome.
+#: Seconds for a whole call; longer than the agent itself waits for an outcome.
 TIMEOUT = 40.0
+#: Bytes of an answer: 200 outcomes are 100 KiB, the status of 64 interfaces is about as much.
+ANSWER_LIMIT = 1 << 20
 
 
 def agents(settings: Settings) -> dict[str, str]:
@@ -46,7 +49,9 @@ def ask(settings: Settings, interface: str, method: str, **parameters: object) -
 
 
 def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:
-    """One call; None when nobody listens at ``path``."""
+    """One call; None when nobody listens at ``path``. It ends after ``TIMEOUT`` seconds, however slowly an answer
+    trickles in."""
+    until = time.monotonic() + TIMEOUT
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT)
         try:
@@ -61,23 +66,32 @@ def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, 
             raise CliError(FAILED, f"the agent at {path} cannot be asked: {why}; try again") from None
         try:
             connection.sendall(json.dumps({"method": f"{NAME}.{method}", "parameters": parameters}).encode() + b"\0")
-            return _result(_read(connection), path)
+            return _result(_read(connection, until), path)
         except TimeoutError:
             raise CliError(FAILED, f"the agent at {path} did not answer within {TIMEOUT:.0f} s") from None
         except (ConnectionResetError, BrokenPipeError, EOFError):
             raise CliError(FAILED if os.geteuid() == 0 else NOT_PERMITTED, f"the agent at {path} hung up; it answers "
                            "root, its own user and the group that control_group names") from None
+        except RecursionError:
+            raise CliError(FAILED, f"the agent at {path} gave no proper answer: nested too deeply") from None
         except (OSError, ValueError) as error:
             raise CliError(FAILED, f"the agent at {path} gave no proper answer: {error}") from None
 
 
-def _read(connection: socket.socket) -> object:
+def _read(connection: socket.socket, until: float) -> object:
+    """``until`` is an instant of time.monotonic(). TimeoutError, EOFError, ValueError, RecursionError, OSError."""
     data = bytearray()
     while not data.endswith(b"\0"):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
         part = connection.recv(1 << 16)
         if not part:
             raise EOFError
         data += part
+        if len(data) > ANSWER_LIMIT:
+            raise ValueError(f"more than {ANSWER_LIMIT} bytes")
     return json.loads(data[:-1])
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import threading
+from contextlib import suppress
 from ipaddress import IPv4Address
 from math import inf
 from pathlib import Path
@@ -214,6 +215,7 @@ class Impostor:
     (b"", "hung up; it answers root, its own user and the group that control_group names"),
     (b"x\0", "gave no proper answer: Expecting value: line 1 column 1 (char 0)"),
     (b"[]\0", "gave no proper answer: not a Varlink message"),
+    (b"[" * 100_000 + b"\0", "gave no proper answer: nested too deeply"),
     (b'{"parameters":1}\0', "gave no proper answer: not a Varlink message"),
     (b'{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"x"}}\0',
      'answered org.varlink.service.MethodNotFound {"method": "x"}'),
@@ -241,6 +243,33 @@ def test_an_agent_that_stands_still(folder: str, run: Run, monkeypatch: pytest.M
         still.bind(path)
         still.listen()
         assert run("status", "eth0") == (1, "", f"holdfast: the agent at {path} did not answer within 0 s\n")
+
+
+@pytest.mark.parametrize("drop", [b" ", b"x" * 4096])
+def test_an_answer_that_never_ends(folder: str, run: Run, monkeypatch: pytest.MonkeyPatch, drop: bytes) -> None:
+    """A byte now and then is no answer, nor is any number of them: the time and the size are for the whole of it."""
+    monkeypatch.setattr(asking, "TIMEOUT", 0.2)
+    monkeypatch.setattr(asking, "ANSWER_LIMIT", 8192)
+    monkeypatch.setattr(asking.os, "geteuid", lambda: 0)
+    path = folder + "/eth0.varlink"
+    ended = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(BrokenPipeError, ConnectionResetError):
+                while not ended.wait(0.02):
+                    connection.sendall(drop)
+
+        thread = threading.Thread(target=trickle, daemon=True)
+        thread.start()
+        told = run("status", "eth0")
+        ended.set()
+        thread.join(10)
+    why = "did not answer within 0 s" if drop == b" " else "gave no proper answer: more than 8192 bytes"
+    assert told == (1, "", f"holdfast: the agent at {path} {why}\n")
 
 
 @pytest.mark.parametrize(("error", "status_code", "line"), [
