@@ -212,19 +212,32 @@ class Driver:
         if self._link is None:
             return
         self._reporter.line(4, f"{self._link.name} is gone ({why}); waiting for it")
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._link = None
         self._sockets.close()
         self._configurator.detach()
         self.submit(ev.LinkDown())
+
+    def _change_mac(self, link: Link, mac: bytes) -> None:
+        """To its server, and to our lease file, another hardware address is another client."""
+        lease = self.snapshot().lease
+        stays = f"; {lease.address} stays until its lease ends, and is not renewed" if lease is not None else ""
+        self._reporter.line(4, f"{link.name}: the hardware address changed from {link.mac.hex(':')} to {mac.hex(':')}; "
+                               f"to a server that is another client, so a lease of its own is asked for{stays}")
+        self._let_go()
+        self._look_for_link(was_away=False)
 
     def _on_gone(self) -> None:
         """The sockets found out before netlink told; look again in case it is back by then."""
         self._lose_link("removed")
         self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
 
-    def _look_for_link(self) -> None:
+    def _look_for_link(self, *, was_away: bool = True) -> None:
         if self._link is not None:
             return
+        again = " again" if self._feed.client else ""
         try:
             self._serve(self._parts.find(self._ifname))
         except (OSError, SettingsError) as error:
@@ -239,7 +252,8 @@ class Driver:
             self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
         else:
             self._refusal_told = ""
-            self._reporter.line(5, f"{self.name} is here again" if self._feed.client else f"{self.name} is here")
+            if was_away:
+                self._reporter.line(5, f"{self._ifname} is here{again}")
 
     def links_changed(self, changes: list[LinkEvent]) -> None:
         """What netlink told, in order."""
@@ -263,8 +277,7 @@ class Driver:
             self._configurator.attach(self._link)
             self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")
         elif kind is Kind.NEW_MAC and change.mac != self._link.mac:  # else known since we looked
-            self._lose_link(f"its hardware address is now {change.mac.hex(':')}")
-            self._look_for_link()
+            self._change_mac(self._link, change.mac)
         elif kind is Kind.CARRIER_DOWN:
             self.submit(ev.LinkDown())
         elif kind is Kind.ANNOUNCED:

@@ -169,6 +169,7 @@ def test_a_missing_interface_is_waited_for() -> None:
     host.loop.run(1)
     assert host.state == "BOUND"
     assert host.notes.said("eth0 is here") == 1
+    assert host.notes.said("eth0 is here again") == 0, "it is the first time"
 
 
 def test_settings_that_do_not_fit_an_interface_that_comes_late_end_nothing() -> None:
@@ -612,8 +613,29 @@ def test_a_changed_hardware_address_on_the_same_interface() -> None:
     host.store.kept = None
     host.link = host.link._replace(mac=OTHER_MAC)
     told(host, Kind.NEW_MAC, mac=OTHER_MAC)
+    assert host.notes.said(
+        f"eth0: the hardware address changed from {MAC.hex(':')} to {OTHER_MAC.hex(':')}; to a server that is another "
+        "client, so a lease of its own is asked for; 192.0.2.50 stays until its lease ends, and is not renewed"
+    ) == 1
     host.loop.run(1)
     assert host.sockets.sent[-1].message.chaddr == OTHER_MAC
+    assert host.notes.said("is gone") == host.notes.said("is here") == 0, "it was there all the time"
+
+
+def test_a_changed_hardware_address_before_there_is_a_lease() -> None:
+    host = Host()
+    host.silent = True
+    host.driver.begin()
+    assert host.link is not None
+    host.link = host.link._replace(mac=OTHER_MAC)
+    host.sockets.errors = {"open": errno.ENOBUFS}
+    told(host, Kind.NEW_MAC, mac=OTHER_MAC)
+    assert host.notes.said("so a lease of its own is asked for") == 1
+    assert host.notes.said("is not renewed") == 0
+    assert host.notes.said("eth0 cannot be served: No buffer space available; trying again") == 1
+    host.sockets.errors = {}
+    host.loop.run(10)
+    assert host.notes.said("eth0 is here again") == 1
 
 
 def test_a_renamed_interface_is_served_on() -> None:
