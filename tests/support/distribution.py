@@ -66,17 +66,6 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def apt_repository(folder: Path, *packages: Path) -> None:
-    """A flat repository (sources.list(5)): "deb [trusted=yes] URL ./"."""
-    entries = []
-    for package in packages:
-        shutil.copy(package, folder)
-        control = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
-        size, digest = package.stat().st_size, sha256(package)
-        entries.append(f"{control.strip()}\nFilename: ./{package.name}\nSize: {size}\nSHA256: {digest}\n")
-    (folder / "Packages").write_text("\n".join(entries))
-
-
 def python_index(folder: Path, *wheels: Path) -> None:
     """A package index as pip reads it (PEP 503) in ``folder``/simple; every file with its SHA-256."""
     for wheel in wheels:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.distribution import Distribution, apt_repository, python_index, sha256
+from tests.support.distribution import Distribution, python_index, sha256
 from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
+from tests.support.repositories import in_user_data, repositories
 from tests.support.userdata import edited
 
 #: A container's interface has no permanent hardware address, by which cloud-init's own choice would match.
@@ -17,7 +18,7 @@ BY_NAME = f"version: 2\nethernets:\n  {LINK}:\n    dhcp4: true\n"
 #: pip wants HTTPS; in a namespace without names there are no certificates.
 TRUST = {"/etc/pip.conf": File("[global]\ntrusted-host = 10.77.0.1\n")}
 #: The guests' tree has no ssh, and a list of its keys that cloud-init 22.4 finds too short.
-HARMLESS = re.compile(r"SSH service 'ssh' is not installed|Invalid cloud-config provided")
+HARMLESS = re.compile(r"SSH service 'sshd?' is not installed|Invalid cloud-config provided")
 
 
 class FirstBoot:
@@ -50,6 +51,16 @@ class FirstBoot:
         enabled = self.guest.run(["systemctl", "is-enabled", f"holdfast@{LINK}.service"]).stdout.strip()
         assert enabled == "enabled"
 
+    def assert_failed(self, *words: str) -> None:
+        """cloud-init and its log say it, one line with all of ``words``; the former client's address was never away."""
+        assert "status: error" in self.guest.wait_cloud_init(240)
+        output = self.guest.pull("/var/log/cloud-init-output.log").decode()
+        (line,) = [line for line in output.splitlines() if "holdfast-setup: FAILED: " in line]
+        assert all(word in line for word in words), line
+        assert self.guest.run(["systemctl", "is-active", f"holdfast@{LINK}.service"]).stdout.strip() != "active"
+        assert self.guest.addresses() == [self.address]
+        self.assert_no_gap()
+
     def assert_serves(self) -> None:
         """Holdfast holds the address that there was, alone, and one renewal works."""
         client = self.status()
@@ -69,12 +80,18 @@ class FirstBoot:
         assert self.probe.missed(self.address) == []
 
 
-def snippet(name: str, distribution: Distribution, folder: Path) -> str:
-    """One of our files, with the addresses of the guest's own network. What it fetches is put into ``folder``."""
+def snippet(name: str, distribution: Distribution, folder: Path, *, key: str = "key.asc") -> str:
+    """One of our files, with the addresses of the guest's own network. What it fetches is put into ``folder``; ``key``
+    is the file of a repository's with the key that the guest is to trust."""
     server = "http://10.77.0.1"
     if name == "user-data-apt.yaml":
-        apt_repository(folder, distribution.deb)
-        return edited(name, f"deb [trusted=yes] {server} ./", None)
+        apt = repositories(distribution) / "apt"
+        (folder / "apt").symlink_to(apt)
+        source = f"deb [signed-by=/etc/apt/keyrings/holdfast.asc] {server}/apt stable main"
+        return edited(name, source, in_user_data(apt / key))
+    if name == "user-data-yum.yaml":
+        (folder / "rpm").symlink_to(repositories(distribution) / "rpm")
+        return edited(name, f"{server}/rpm", f"{server}/rpm/{key}")
     if name == "user-data-pip.yaml":
         python_index(folder, distribution.wheel, *distribution.dependencies)
         return edited(name, f"{server}/simple", f"holdfast=={distribution.wheel.name.split('-')[1]}")

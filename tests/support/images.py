@@ -21,20 +21,24 @@ _PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 
 class ImageRoot:
     """A root folder as an image builder has it before it packs it: a context manager. ``root`` can be seen only from
-    within its mount namespace, ``run`` is in the chroot, ``outside`` beside it."""
+    within its mount namespace, ``run`` is in the chroot, ``outside`` beside it. ``layers``: see ``guests.layer``."""
 
-    def __init__(self, variant: Variant, *, seed: Mapping[str, str] | None = None, files: Files | None = None) -> None:
+    def __init__(
+        self, variant: Variant, *, seed: Mapping[str, str] | None = None, files: Files | None = None,
+        layers: Sequence[Path] = (),
+    ) -> None:
         self.folder = new_folder("image")
         self.root = self.folder / "root"
         self._upper, self._work = self.folder / "upper", self.folder / "work"
         for path in (self.root, self._upper, self._work):
             path.mkdir()
         self._space = Namespace("image", private_files=False)
-        layers = f"lowerdir={tree().root},upperdir={self._upper},workdir={self._work}"
+        lower = ":".join(map(str, [*layers, tree().root]))
+        options = f"lowerdir={lower},upperdir={self._upper},workdir={self._work}"
         content = {**variant_files(variant, configured=False), **seed_files(seed), **(files or {})}
 
         def prepare() -> None:
-            mount("overlay", str(self.root), "overlay", 0, layers)
+            mount("overlay", str(self.root), "overlay", 0, options)
             write(self.root, content)
             mount("proc", str(self.root / "proc"), "proc", 0)
             mount("/dev", str(self.root / "dev"), None, MS_BIND | MS_REC)
@@ -69,6 +73,10 @@ class ImageRoot:
                 shutil.copy2(source, place)
 
         self._space.run(copy)
+
+    def write(self, files: Files) -> None:
+        """Files of the test's own; what was there is replaced."""
+        self._space.run(lambda: write(self.root, files))
 
     def doctor(self, *options: str) -> tuple[int, str]:
         """``holdfast doctor --image`` of this working tree, run outside the image: exit status and text."""

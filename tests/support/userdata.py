@@ -8,6 +8,7 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 from tests.support.guests import ROOT, Net
@@ -39,7 +40,12 @@ def edit(text: str, *values: str | None) -> str:
 
 def readme_blocks(title: str) -> list[str]:
     """The code blocks of one section of the README, as printed."""
-    section = README.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return blocks(README, title)
+
+
+def blocks(document: Path, title: str) -> list[str]:
+    """The code blocks of one section of a document, as printed."""
+    section = document.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
     return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 

@@ -29,11 +29,11 @@ from tests.support.guests.net import PINNED, SERVER, GuestProbe, Net, PacketLog,
 from tests.support.guests.nspawn import Nspawn
 from tests.support.guests.place import ROOT, remove_leftovers, why_not
 from tests.support.guests.qemu import Qemu
-from tests.support.guests.tree import Tree, tree
+from tests.support.guests.tree import Tree, layer, tree
 from tests.support.guests.variants import LINK, Variant
 
 __all__ = [
     "LINK", "PINNED", "ROOT", "SERVER", "Completed", "Disk", "File", "Files", "Guest", "GuestError", "GuestProbe",
-    "Link", "Net", "Nspawn", "PacketLog", "Qemu", "Terms", "Tree", "Variant", "client_id", "remove_leftovers", "tree",
-    "why_not",
+    "Link", "Net", "Nspawn", "PacketLog", "Qemu", "Terms", "Tree", "Variant", "client_id", "layer", "remove_leftovers",
+    "tree", "why_not",
 ]

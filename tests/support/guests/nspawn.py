@@ -57,11 +57,15 @@ class Nspawn(Guest):
             subprocess.run(["cp", "--archive", str(self._disk.path), str(upper)], check=True)
         work.mkdir()
         self._root.mkdir()
-        layers = f"lowerdir={self.tree.root},upperdir={upper},workdir={work}"
+        layers = f"lowerdir={self._lower()},upperdir={upper},workdir={work}"
         self.net.client.run(lambda: mount("overlay", str(self._root), "overlay", 0, layers))
         self.net.client.run(mount_cgroups)
         self.net.client.run(lambda: write(self._root, self._files))
         self._boot()
+
+    def _lower(self) -> str:
+        """What is below the guest's own files: folders as overlayfs wants them, the uppermost first."""
+        return str(self.tree.root)
 
     def _boot(self) -> None:
         container = [

@@ -13,17 +13,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from tests.support.guests.place import IMAGES, locked
+from tests.support.guests.place import IMAGES, locked, new_folder
 
 from holdfast_build import mirrors
 
 _HERE = Path(__file__).parent
 _CHANNEL = _HERE / "channel.py"
 _RECIPE = _HERE / "recipe.sh"
+_LAYER_RECIPE = _HERE / "layer.sh"
 _SIZE = "3G"  # of a guest's disk; sparse
 
 
@@ -61,6 +63,20 @@ def tree() -> Tree:
     return Tree(root, folder / "disk.raw", kernels)
 
 
+def layer(*packages: str) -> Path:
+    """What an overlay has on top of ``tree().root`` when these Debian packages are to be there. Cached as the tree is;
+    for what few guests need, so that the others stay what they are."""
+    base = tree().root
+    recipe = " ".join([base.parent.name, *packages]).encode() + _LAYER_RECIPE.read_bytes()
+    folder = IMAGES / ("layer-" + hashlib.sha256(recipe).hexdigest()[:16])
+    _keep(folder)
+    if not (folder / "done").exists():
+        with locked(IMAGES / "build.lock"):
+            if not (folder / "done").exists():
+                _build_layer(folder, base, packages)
+    return folder / "root"
+
+
 def _version(release: str) -> tuple[int, ...]:
     """ "6.1.0-56-cloud-amd64" -> (6, 1)."""
     return tuple(int(number) for number in release.split(".")[:2])
@@ -95,13 +111,7 @@ def _build(folder: Path) -> None:
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
     _say(f"building a Debian 12 tree for guests (about 2 minutes, 350 MB to fetch the first time); log: {log}")
-    with tempfile.TemporaryDirectory() as temporary:
-        sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
-        main, *_ = lines = mirrors.sources()
-        # Nothing comes from the backports unless it is named.
-        lines.append(main.replace(" bookworm ", " bookworm-backports "))
-        sources.write_text("\n".join(lines) + "\n")
-        settings.write_text(mirrors.apt_settings())
+    with _apt() as (sources, settings):
         keys = mirrors.keyring(IMAGES.parent / "peers")
         words = ["sh", str(_RECIPE), str(folder / "root"), str(archives), str(keys), str(sources), str(settings)]
         _run(["unshare", "--mount", "--", *words], log)
@@ -114,6 +124,36 @@ def _build(folder: Path) -> None:
     _run([*make, "-L", "root", "-d", str(folder / "root"), str(disk)], log)
     (folder / "done").touch()
     _remove_former(folder)
+
+
+def _build_layer(folder: Path, base: Path, packages: tuple[str, ...]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log = folder / "build.log"
+    _say(f"adding {', '.join(packages)} to a view of the guests' tree (half a minute); log: {log}")
+    work = new_folder("layer")
+    try:
+        with _apt() as (sources, settings):
+            words = [str(_LAYER_RECIPE), *map(str, (base, work, IMAGES / "archives", sources, settings)), *packages]
+            _run(["unshare", "--mount", "--", "sh", *words], log)
+        _run(["cp", "--archive", str(work / "upper"), str(folder / "root")], log)
+    finally:
+        shutil.rmtree(work)
+    (folder / "done").touch()
+    _remove_former(folder)
+
+
+@contextmanager
+def _apt() -> Iterator[tuple[Path, Path]]:
+    """This machine's way to Debian's packages, as a sources.list and an apt.conf."""
+    with tempfile.TemporaryDirectory() as temporary:
+        sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
+        main, *_ = lines = mirrors.sources()
+        # Nothing comes from the backports unless it is named.
+        lines.append(main.replace(" bookworm ", " bookworm-backports "))
+        sources.write_text("\n".join(lines) + "\n")
+        settings.write_text(mirrors.apt_settings())
+        yield sources, settings
 
 
 def _bytes(text: str) -> int:
