@@ -2,13 +2,10 @@
 
 Theory of operation
 -------------------
-``begin`` looks for the interface, or waits for it. Everything that comes in (packets, netlink, timers,
-the operator, the clocks) ends in ``submit``, which feeds the core one event at a time (``feeding.py``).
-Every error of the machine becomes an event, a record and a retry; only an error of this program gets out
-(rules 55, 59).
-
-The link may go and come back: ``LinkWatch`` follows it by its index through renames, and by its name
-when it was removed. A link with another hardware address is another client with another identity.
+``begin`` looks for the interface, or waits for it (``following.py``). Everything that comes in (packets,
+netlink, timers, the operator, the clocks) ends in ``submit``, which feeds the core one event at a time
+(``feeding.py``). Every error of the machine becomes an event, a record and a retry; only an error of this
+program gets out (rules 55, 59).
 """
 
 from __future__ import annotations
@@ -20,28 +17,26 @@ from collections.abc import Callable
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
 from holdfast.core.outcome import Path
-from holdfast.network import LinkError
-from holdfast.network.watch import Kind, LinkEvent
+from holdfast.network.watch import Kind
 from holdfast.runtime.configuring import Configurator
 from holdfast.runtime.defending import Defence
 from holdfast.runtime.feeding import Feed
+from holdfast.runtime.following import Follower
 from holdfast.runtime.keeping import Keeper
 from holdfast.runtime.listeners import Listeners
 from holdfast.runtime.performing import Performer, describe
 from holdfast.runtime.sockets import Batch, Listener
-from holdfast.settings import SettingsError
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
+    from holdfast.network.watch import LinkEvent
     from holdfast.runtime.arpsocket import Claim
     from holdfast.runtime.clock import Jump
     from holdfast.runtime.ports import Loop, Parts, Reporter
 
-#: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
-LINK_RETRY = 5.0
 #: A wall clock set forward by less than this many seconds tells of no pause that a lease would feel.
 PAUSE_MIN = 5.0
 #: Seconds for which announcements of a network card belong to the one before (QEMU sends five in 1.5 s).
@@ -49,18 +44,17 @@ ANNOUNCED_ONCE = 5.0
 
 
 class Driver:
-    """Conforms to ``control.Served``. ``name`` is what the interface is called when we start. ``awaited`` says
-    whether a machine that boots should wait for this interface."""
+    """Conforms to ``control.Served`` and ``following.LinkUser``. ``name`` is what the interface is called when we
+    start. ``awaited`` says whether a machine that boots should wait for this interface."""
 
     def __init__(
         self, name: str, loop: Loop, reporter: Reporter, parts: Parts, awaited: Callable[[], bool] = lambda: True
     ) -> None:
         self.name, self._awaited = name, awaited
-        self._ifname = name  # what it is called now, or was when it was last there; as LinkWatch has it
         self._loop, self._reporter, self._parts = loop, reporter, parts
         self._sockets = parts.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, self._on_gone))
         self._configurator = Configurator(parts.tools, loop, reporter)
-        self._link: Link | None = None
+        self._follower = Follower(name, loop, reporter, parts, self._sockets, self._configurator, self)
         self._served: Link | None = None  # the link that the client was made for
         self._feed = Feed(loop, self._on_fed)
         self._keeper: Keeper | None = None
@@ -68,7 +62,6 @@ class Driver:
         self._outcome_listeners, self._online_listeners = Listeners(), Listeners()
         self._port_told = ""
         self._wants_port = self._keeps_nothing = False
-        self._refusal_told = ""
         self._announced_until = 0.0
         self._defence = Defence(
             loop, reporter, self._configurator, self.submit, parts.rivals, lambda: self.snapshot().lease is not None
@@ -84,7 +77,7 @@ class Driver:
     @property
     def link(self) -> Link | None:
         """The link being served, None while there is none."""
-        return self._link
+        return self._follower.link
 
     def snapshot(self) -> Snapshot:
         """The core's state. Its drops include what was no DHCP message at all, as "malformed"."""
@@ -96,7 +89,7 @@ class Driver:
     @property
     def online(self) -> bool:
         """There is a lease, and the interface is configured with it."""
-        return self._link is not None and self.spec is not None
+        return self.link is not None and self.spec is not None
 
     @property
     def awaited(self) -> bool:
@@ -145,24 +138,12 @@ class Driver:
         if self._parts.yield_file.is_set():
             self._defence.give_way(True, self.name)
         if insist:
-            self._look_for_link()
-            return
-        try:
-            link = self._parts.find(self.name)
-        except LinkError as error:
-            if error.errno != errno.ENODEV:
-                raise
-            self._reporter.line(4, f"{error.strerror or error}; waiting for it")
-            return
-        self._serve(link)
+            self._follower.look()
+        else:
+            self._follower.begin()
 
-    def _serve(self, link: Link) -> None:
-        if not link.up:
-            self._parts.set_up(link.name)
-            link = self._parts.find(link.name)
-        self._sockets.open(link.name, link.mac)
-        self._link, self._ifname = link, link.name
-        self._configurator.attach(link)
+    def serve(self, link: Link) -> None:
+        """The link is there: go on with the client that it had, or make one."""
         if self._wants_port:
             self.hold_port()
         if self._feed.client is None or self._served is None or self._served.mac != link.mac:
@@ -204,88 +185,27 @@ class Driver:
     def _configure_again(self) -> None:
         """Put on the interface what the lease says, if there is one."""
         lease = self.snapshot().lease
-        if lease is not None and self._link is not None and lease.valid(self._loop.now()):
+        if lease is not None and self.link is not None and lease.valid(self._loop.now()):
             error = self._configurator.configure(lease, None)
             self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
 
-    def _lose_link(self, why: str) -> None:
-        if self._link is None:
-            return
-        self._reporter.line(4, f"{self._link.name} is gone ({why}); waiting for it")
-        self._let_go()
-
-    def _let_go(self) -> None:
-        self._link = None
-        self._sockets.close()
-        self._configurator.detach()
-        self.submit(ev.LinkDown())
-
-    def _change_mac(self, link: Link, mac: bytes) -> None:
-        """To its server, and to our lease file, another hardware address is another client."""
-        lease = self.snapshot().lease
-        stays = f"; {lease.address} stays until its lease ends, and is not renewed" if lease is not None else ""
-        self._reporter.line(4, f"{link.name}: the hardware address changed from {link.mac.hex(':')} to {mac.hex(':')}; "
-                               f"to a server that is another client, so a lease of its own is asked for{stays}")
-        self._let_go()
-        self._look_for_link(was_away=False)
-
-    def _on_gone(self) -> None:
-        """The sockets found out before netlink told; look again in case it is back by then."""
-        self._lose_link("removed")
-        self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
-
-    def _look_for_link(self, *, was_away: bool = True) -> None:
-        if self._link is not None:
-            return
-        again = " again" if self._feed.client else ""
-        try:
-            self._serve(self._parts.find(self._ifname))
-        except (OSError, SettingsError) as error:
-            self._link = None  # half served is not served
-            self._sockets.close()
-            if getattr(error, "errno", None) == errno.ENODEV:
-                return  # netlink will tell when it appears
-            why = str(getattr(error, "strerror", None) or error)
-            if why != self._refusal_told:
-                self._reporter.line(3, f"{self.name} cannot be served: {why}; trying again")
-            self._refusal_told = why
-            self._loop.set_timer((self, "link"), self._loop.now() + LINK_RETRY, self._look_for_link)
-        else:
-            self._refusal_told = ""
-            if was_away:
-                self._reporter.line(5, f"{self._ifname} is here{again}")
-
     def links_changed(self, changes: list[LinkEvent]) -> None:
         """What netlink told, in order."""
-        # The kernel takes the addresses off a link before it removes it: nobody else deleted them.
-        ending = any(change.kind is Kind.GONE for change in changes)
-        for change in changes:
-            if not (ending and change.kind in (Kind.ADDRESS_REMOVED, Kind.ROUTE_REMOVED)):
-                self._link_changed(change)
+        self._follower.changed(changes)
 
-    def _link_changed(self, change: LinkEvent) -> None:
-        kind = change.kind
-        if kind is Kind.GONE:
-            self._lose_link("removed, or moved to another namespace")
-        elif kind is Kind.APPEARED or (kind is Kind.CARRIER_UP and self._link is None):
-            self._look_for_link()
-        elif self._link is None:
-            return
-        elif kind is Kind.RENAMED:
-            self._link, self._ifname = self._link._replace(name=change.name), change.name
-            self._sockets.rename(change.name)
-            self._configurator.attach(self._link)
-            self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")
-        elif kind is Kind.NEW_MAC and change.mac != self._link.mac:  # else known since we looked
-            self._change_mac(self._link, change.mac)
-        elif kind is Kind.CARRIER_DOWN:
+    def link_changed(self, change: LinkEvent) -> None:
+        """Something happened on the link that is served."""
+        if change.kind is Kind.CARRIER_DOWN:
             self.submit(ev.LinkDown())
-        elif kind is Kind.ANNOUNCED:
+        elif change.kind is Kind.ANNOUNCED:
             self._on_announced()
         else:
             self._defence.changed(change)
-            if kind is Kind.CARRIER_UP:
+            if change.kind is Kind.CARRIER_UP:
                 self.submit(ev.LinkUp())
+
+    def _on_gone(self) -> None:
+        self._follower.lost()
 
     def _on_announced(self) -> None:
         """A hypervisor has its guest's card announced after a migration or a restored snapshot, several times within
@@ -356,6 +276,6 @@ class Driver:
             self._keeper.close()
         self._defence.stop()
         self._feed.stop()
-        self._loop.set_timer((self, "link"), None, self._look_for_link)
+        self._follower.stop()
         self._sockets.close()
         self._configurator.close()
