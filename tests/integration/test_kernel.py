@@ -18,7 +18,8 @@ from tests.support.servers import wait_until
 from holdfast.lab.netns import Namespace, connect
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
-from holdfast.network.plan import MARK, plan_adoption
+from holdfast.network.ops import MARK
+from holdfast.network.plan import plan_adoption
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
 

@@ -14,7 +14,7 @@ from holdfast.lab.netns import Namespace, connect
 from holdfast.network import KernelError
 from holdfast.network.fake import FakeKernel
 from holdfast.network.kernel import Kernel
-from holdfast.network.plan import (
+from holdfast.network.ops import (
     IFA_F_NOPREFIXROUTE,
     IFA_F_SECONDARY,
     MARK,

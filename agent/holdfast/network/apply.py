@@ -11,19 +11,8 @@ from math import inf
 from typing import Protocol
 
 from holdfast.network import KernelError
-from holdfast.network.plan import (
-    AddRoute,
-    DeleteAddress,
-    DeleteRoute,
-    Observed,
-    Op,
-    PutAddress,
-    SetMtu,
-    missing,
-    plan,
-    plan_removal,
-    wanted_address,
-)
+from holdfast.network.ops import AddRoute, DeleteAddress, DeleteRoute, Observed, Op, PutAddress, SetMtu
+from holdfast.network.plan import missing, plan, plan_removal, wanted_address
 from holdfast.network.spec import NetworkSpec, Route
 
 

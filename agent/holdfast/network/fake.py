@@ -14,7 +14,7 @@ from typing import Callable
 
 from holdfast.network import KernelError
 from holdfast.network import apply as applying
-from holdfast.network.plan import (
+from holdfast.network.ops import (
     IFA_F_NOPREFIXROUTE,
     IFA_F_SECONDARY,
     Address,

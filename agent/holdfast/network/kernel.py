@@ -16,9 +16,8 @@ from holdfast.network import KernelError
 from holdfast.network import apply as applying
 from holdfast.network.link import IFF_UP
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
-from holdfast.network.plan import (
+from holdfast.network.ops import (
     IFA_F_STATE,
-    RTPROT_BOOT,
     Address,
     AddRoute,
     DeleteAddress,
@@ -28,6 +27,7 @@ from holdfast.network.plan import (
     PutAddress,
     SetMtu,
 )
+from holdfast.network.plan import RTPROT_BOOT
 from holdfast.network.rtnl import ifaddrmsg, linkmsg, rtmsg
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 

@@ -10,110 +10,32 @@ trespassing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import ceil, inf
-from typing import Union
 
 from holdfast.network import KernelError
+from holdfast.network.ops import (
+    IFA_F_NOPREFIXROUTE,
+    IFA_F_SECONDARY,
+    IFA_F_STATE,
+    MARK,
+    Address,
+    AddRoute,
+    DeleteAddress,
+    DeleteRoute,
+    Observed,
+    Op,
+    PutAddress,
+    SetMtu,
+)
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
-
-#: rtnetlink(7), linux/if_addr.h.
-IFA_F_SECONDARY, IFA_F_NOPREFIXROUTE = 0x01, 0x200
-#: Flags that say how the kernel sees the address now, not how it was asked for.
-IFA_F_STATE = IFA_F_SECONDARY | 0x08 | 0x20 | 0x40 | 0x80  # dadfailed, deprecated, tentative, permanent
-
-#: IFA_PROTO (linux 5.18, linux/if_addr.h) says who put an address there; 0 to 3 are the kernel's, the
-#: rest is free. Ours is "H". Older kernels leave it out, and then only ``former`` tells what is ours.
-MARK = 0x48
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
 
 #: Seconds that a stand-in address lives if we die in the middle of a swap.
 STAND_IN_LIFETIME = 10
-
-
-@dataclass(frozen=True)
-class Address:
-    """An IPv4 address of the interface. Lifetimes are seconds from now, inf for none.
-
-    ``peer`` is IFA_ADDRESS where it differs from the local address (point-to-point). ``metric`` is the
-    priority of the prefix route that the kernel makes. ``mark`` is IFA_PROTO.
-    """
-
-    interface: IPv4Interface
-    broadcast: IPv4Address | None = None
-    label: str | None = None
-    scope: int = 0
-    flags: int = 0
-    valid: float = inf
-    preferred: float = inf
-    metric: int = 0
-    mark: int = 0
-    peer: IPv4Address | None = None
-
-    @property
-    def secondary(self) -> bool:
-        """True when another address of the same subnet was there first."""
-        return bool(self.flags & IFA_F_SECONDARY)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
-
-    ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
-    ``up``: administratively; when it is not, the kernel takes no routes.
-    """
-
-    addresses: tuple[Address, ...] = ()
-    routes: tuple[Route, ...] = ()
-    mtu: int = 1500
-    promotes: bool = True
-    up: bool = True
-
-    def find(self, interface: IPv4Interface) -> Address | None:
-        """The address with exactly this prefix length; not a tunnel's end (it has a peer), which may be the same."""
-        return next((held for held in self.addresses if _is(held, interface)), None)
-
-
-@dataclass(frozen=True)
-class SetMtu:
-    """Set the link's MTU, without taking it down."""
-
-    mtu: int
-
-
-@dataclass(frozen=True)
-class PutAddress:
-    """Add the address, or replace the lifetimes of the one that is there (RTM_NEWADDR with replace)."""
-
-    address: Address
-
-
-@dataclass(frozen=True)
-class DeleteAddress:
-    """Remove exactly this address."""
-
-    address: Address
-
-
-@dataclass(frozen=True)
-class AddRoute:
-    """Add the route beside whatever has the same destination; never in its place."""
-
-    route: Route
-
-
-@dataclass(frozen=True)
-class DeleteRoute:
-    """Remove exactly this route."""
-
-    route: Route
-
-
-Op = Union[SetMtu, PutAddress, DeleteAddress, AddRoute, DeleteRoute]
 
 
 def plan(
@@ -143,7 +65,7 @@ def plan(
 
 def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
     """Take away the spec's address and routes, and what has our mark; nothing else."""
-    doomed = [held for held in observed.addresses if _is(held, spec.address) or held.mark == MARK]
+    doomed = [held for held in observed.addresses if held.has(spec.address) or held.mark == MARK]
     sources = {spec.address.ip, *(address.interface.ip for address in doomed)}
     ops: list[Op] = [DeleteRoute(route) for route in observed.routes if _ours(route, sources)]
     return ops + _removals(observed.addresses, doomed, observed.promotes)
@@ -234,15 +156,11 @@ def _stale_addresses(
     return [
         held for held in observed.addresses
         if held.interface != desired.address and (
-            (former is not None and _is(held, former.address))
+            (former is not None and held.has(former.address))
             or held.mark == MARK
             or (held.interface.ip == desired.address.ip and held.valid < inf)
         )
     ]
-
-
-def _is(held: Address, interface: IPv4Interface) -> bool:
-    return held.interface == interface and held.peer is None
 
 
 def _ours(route: Route, sources: set[IPv4Address]) -> bool:
@@ -251,7 +169,7 @@ def _ours(route: Route, sources: set[IPv4Address]) -> bool:
 
 def _after_put(held: tuple[Address, ...], put: Address) -> tuple[Address, ...]:
     """The addresses as they will be once ``put`` is there: last of its subnet if it is new."""
-    if any(_is(address, put.interface) for address in held):
+    if any(address.has(put.interface) for address in held):
         return held
     network = put.interface.network
     if any(address.interface.network == network for address in held):

@@ -12,7 +12,7 @@ from math import inf
 
 from holdfast.core.lease import Lease
 from holdfast.core.replies import duration
-from holdfast.network.plan import Address
+from holdfast.network.ops import Address
 from holdfast.runtime.identity import read_identity
 from holdfast.runtime.ports import Remembered
 from holdfast.runtime.store import LeaseStore

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from holdfast.network import link as links
 from holdfast.network.link import Link
-from holdfast.network.plan import Observed, Op
+from holdfast.network.ops import Observed, Op
 from holdfast.takeover.files import Files
 from holdfast.takeover.model import TakeoverError
 

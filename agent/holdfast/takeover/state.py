@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from holdfast.network.plan import Observed
+from holdfast.network.ops import Observed
 from holdfast.takeover.model import ForeignLease, Found, Ownership
 
 

@@ -10,7 +10,7 @@ from tests.support.leases import PLAIN, classless, make_spec
 
 from holdfast.network import KernelError
 from holdfast.network.fake import FakeKernel
-from holdfast.network.plan import MARK, Address, DeleteAddress, DeleteRoute, PutAddress
+from holdfast.network.ops import MARK, Address, DeleteAddress, DeleteRoute, PutAddress
 from holdfast.wire import options as opt
 
 OLD, NEW = make_spec("10.0.0.5"), make_spec("10.0.0.9")

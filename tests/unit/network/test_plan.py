@@ -10,12 +10,10 @@ import pytest
 from tests.support.leases import PLAIN, classless, make_spec, packed
 
 from holdfast.network import KernelError
-from holdfast.network.plan import (
+from holdfast.network.ops import (
     IFA_F_NOPREFIXROUTE,
     IFA_F_SECONDARY,
     MARK,
-    RTPROT_BOOT,
-    STAND_IN_LIFETIME,
     Address,
     AddRoute,
     DeleteAddress,
@@ -24,6 +22,10 @@ from holdfast.network.plan import (
     Op,
     PutAddress,
     SetMtu,
+)
+from holdfast.network.plan import (
+    RTPROT_BOOT,
+    STAND_IN_LIFETIME,
     missing,
     plan,
     plan_adoption,

@@ -11,7 +11,7 @@ from tests.support import strategies  # noqa: F401 - registers the Hypothesis pr
 from tests.support.leases import classless, make_spec, packed
 
 from holdfast.network.fake import FakeKernel
-from holdfast.network.plan import IFA_F_NOPREFIXROUTE, MARK, Address, PutAddress, SetMtu
+from holdfast.network.ops import IFA_F_NOPREFIXROUTE, MARK, Address, PutAddress, SetMtu
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
 

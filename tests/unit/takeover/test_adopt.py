@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
-from holdfast.network.plan import Address
+from holdfast.network.ops import Address
 from holdfast.runtime.store import LeaseStore
 from holdfast.takeover import adopt
 from holdfast.takeover.model import TakeoverError

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.takeovers import foreign_lease
 
-from holdfast.network.plan import Address, Observed
+from holdfast.network.ops import Address, Observed
 from holdfast.network.spec import Route
 from holdfast.runtime import atomic
 from holdfast.takeover import journaltext

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.plan import Address, Observed
+from holdfast.network.ops import Address, Observed
 from holdfast.takeover import udhcpc
 from holdfast.takeover.host import Completed
 from holdfast.takeover.model import TakeoverError
