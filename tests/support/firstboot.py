@@ -53,7 +53,10 @@ class FirstBoot:
 
     def assert_failed(self, *words: str) -> None:
         """cloud-init and its log say it, one line with all of ``words``; the former client's address was never away."""
-        assert "status: error" in self.guest.wait_cloud_init(240)
+        # `status --wait` is over with the first error; what we ask for comes last.
+        ended = ["test", "-e", "/run/cloud-init/result.json"]
+        self.guest.wait(lambda: self.guest.run(ended).returncode == 0, 240, "cloud-init has ended")
+        assert "status: error" in self.guest.wait_cloud_init()
         output = self.guest.pull("/var/log/cloud-init-output.log").decode()
         (line,) = [line for line in output.splitlines() if "holdfast-setup: FAILED: " in line]
         assert all(word in line for word in words), line
