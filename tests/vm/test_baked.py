@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.distribution import Distribution, sha256
 from tests.support.firstboot import BY_NAME
-from tests.support.guests import ROOT, Guest, Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.guests import ROOT, File, Guest, Nspawn, Qemu, Terms, Variant, client_id
 from tests.support.images import ImageRoot
 from tests.support.userdata import edit, readme_blocks
 
@@ -146,6 +146,23 @@ def test_the_doctor_tells_what_a_template_must_not_have(distribution: Distributi
         assert bad == {"lease", "machine-id", "second-client"}
         image.run(["holdfast", "clean"])
         assert "ens3.lease.json" not in image.doctor()[1]
+
+
+def test_without_the_package_other_clients_may_serve_the_links_again(distribution: Distribution) -> None:
+    """Also a package without byte-code, because the disk was full, comes and goes."""
+    with ImageRoot("networkd", seed=SEED, files={"/usr/bin/py3compile": File("#!/bin/sh\nexit 1\n", 0o755)}) as image:
+        bake_as_the_readme_says(image, distribution)
+        assert_ready(image)
+        changed = "/etc/NetworkManager/conf.d/90-holdfast.conf"
+        image.run(["sh", "-c", f"echo '# mine' >>{changed}"])
+        done = image.run(["apt-get", "remove", "--yes", "holdfast"])
+        assert done.returncode == 0, done.stderr.decode()
+        assert f"holdfast: {changed} was changed" in done.stdout.decode()
+        left = image.run(["find", "/etc", "-name", "*holdfast*", "-type", "f"]).stdout.decode().split()
+        assert sorted(left) == [
+            changed, "/etc/apparmor.d/local/usr.lib.holdfast.agent", "/etc/apparmor.d/usr.lib.holdfast.agent",
+            "/etc/cloud/clean.d/50-holdfast", "/etc/holdfast/holdfast.toml",
+        ]
 
 
 def test_links_of_an_image_do_not_lead_out_of_it(distribution: Distribution, tmp_path: Path) -> None:

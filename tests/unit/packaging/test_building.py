@@ -123,12 +123,14 @@ def scriptlet(name: str) -> str:
 
 
 def test_both_families_hand_back_in_the_same_way() -> None:
-    def loop(script: str) -> str:
-        found = re.search(r"^ *for journal in.*?^ *done$", script, re.MULTILINE | re.DOTALL)
+    def loop(script: str, begins: str) -> str:
+        found = re.search(rf"^    {begins}.*?^    done$", script, re.MULTILINE | re.DOTALL)
         assert found is not None
         return found[0]
 
-    assert loop(scriptlet("preun")) == loop((PACKAGING / "deb" / "holdfast.prerm").read_text())
+    rpm, deb = scriptlet("preun"), (PACKAGING / "deb" / "holdfast.prerm").read_text()
+    for begins in ("for journal in", "find /usr/share/holdfast/image"):
+        assert loop(rpm, begins) == loop(deb, begins)
 
 
 @pytest.mark.parametrize("name", ["post", "preun", "postun"])
