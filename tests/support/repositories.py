@@ -18,6 +18,9 @@ PACKAGES = ("apt-utils", "createrepo-c", "dnf", "gpg", "gpg-agent", "rpm")
 #: For a guest whose packages are Debian's: what Enterprise Linux 9 has under these names, with no files in them.
 _STAND_INS = {
     "bash": ("5.1.8", "/bin/sh"),
+    "coreutils": ("8.32", "/usr/bin/ln"),
+    "diffutils": ("3.7", "/usr/bin/cmp"),
+    "findutils": ("4.8.0", "/usr/bin/find"),
     "python3": ("3.9.21", "python(abi) = 3.9"),
     "python3.11": ("3.11.11", "python(abi) = 3.11"),
     "python3.12": ("3.12.9", "python(abi) = 3.12"),
