@@ -35,7 +35,8 @@ from holdfast.core import events as ev
 from holdfast.core.config import DEFAULT_REQUEST_LIST
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Path
-from holdfast.core.states import TRANSITIONS, State, name_of
+from holdfast.core.states import State, name_of
+from holdfast.core.transitions import TRANSITIONS
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, Message

@@ -29,7 +29,6 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import (
-    TRANSITIONS,
     Bound,
     Init,
     InitReboot,
@@ -43,6 +42,7 @@ from holdfast.core.states import (
     name_of,
 )
 from holdfast.core.timers import Timer, TimerTable
+from holdfast.core.transitions import TRANSITIONS
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 

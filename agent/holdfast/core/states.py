@@ -1,9 +1,7 @@
-"""The states of RFC 2131 figure 5, by name, and every transition between them.
+"""The states of RFC 2131 figure 5, by name; ``transitions`` has the ways between them.
 
 Each state holds only what is true in it. ``held`` is a lease that is still valid and stays on
 the interface while another is asked for: our deviation from figure 5, which halts the network.
-``TRANSITIONS`` is the whole machine: ``machine.Machine.enter`` refuses a change that is not in
-it, and docs/states.md is drawn from it.
 """
 
 from __future__ import annotations
@@ -200,7 +198,8 @@ State = (
 )
 
 
-_NAMES: dict[type, str] = {
+#: The RFC's names.
+NAMES: dict[type, str] = {
     Init: "INIT",
     InitReboot: "INIT-REBOOT",
     Rebooting: "REBOOTING",
@@ -216,7 +215,7 @@ _NAMES: dict[type, str] = {
 
 def name_of(state: State) -> str:
     """The RFC's name of ``state``."""
-    return _NAMES[type(state)]
+    return NAMES[type(state)]
 
 
 def lease_in_use(state: State) -> Lease | None:
@@ -226,92 +225,3 @@ def lease_in_use(state: State) -> Lease | None:
     if isinstance(state, (InitReboot, Rebooting)):
         return None
     return state.held
-
-
-#: (from, to, on). Asserted by the gate, drawn in docs/states.md.
-TRANSITIONS: tuple[tuple[str, str, str], ...] = (
-    ("INIT", "SELECTING", "start: DISCOVER"),
-    ("INIT", "INIT-REBOOT", "start: a valid lease is remembered, no carrier"),
-    ("INIT", "REBOOTING", "start: a valid lease is remembered"),
-    ("INIT", "BOUND", "start: the remembered lease is on the link"),
-    ("INIT", "INIT", "start: DISCOVER"),
-    ("INIT", "INIT", "the held lease ended"),
-    ("INIT", "INIT", "the held address belongs to somebody else"),
-    ("INIT-REBOOT", "REBOOTING", "carrier up"),
-    ("INIT-REBOOT", "SELECTING", "the remembered lease ended"),
-    ("REBOOTING", "INIT-REBOOT", "carrier lost"),
-    ("REBOOTING", "BOUND", "ACK"),
-    ("REBOOTING", "PROBING", "ACK, strict conflict detection"),
-    ("REBOOTING", "RENEWING", "no answer: the lease is still ours"),
-    ("REBOOTING", "REBINDING", "no answer: the lease is still ours"),
-    ("REBOOTING", "SELECTING", "NAK"),
-    ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"),
-    ("REBOOTING", "SELECTING", "the remembered lease ended"),
-    ("REBOOTING", "SELECTING", "another gateway answers: another network"),
-    ("REBOOTING", "PROBING", "no answer, strict conflict detection"),
-    ("REBOOTING", "REBOOTING", "restored"),
-    ("REBOOTING", "INIT", "the network is IPv6-only"),
-    ("SELECTING", "REQUESTING", "OFFER chosen"),
-    ("SELECTING", "BOUND", "ACK, rapid commit"),
-    ("SELECTING", "PROBING", "ACK, strict conflict detection"),
-    ("SELECTING", "INIT", "carrier lost"),
-    ("SELECTING", "INIT", "the network is IPv6-only"),
-    ("SELECTING", "SELECTING", "restored"),
-    ("SELECTING", "SELECTING", "the held lease ended"),
-    ("SELECTING", "SELECTING", "the held address belongs to somebody else"),
-    ("REQUESTING", "BOUND", "ACK"),
-    ("REQUESTING", "PROBING", "ACK, strict conflict detection"),
-    ("REQUESTING", "INIT", "ACK of an address that somebody else has: DECLINE"),
-    ("REQUESTING", "INIT", "NAK"),
-    ("REQUESTING", "SELECTING", "NAK"),
-    ("REQUESTING", "SELECTING", "no answer"),
-    ("REQUESTING", "SELECTING", "restored"),
-    ("REQUESTING", "INIT", "carrier lost"),
-    ("REQUESTING", "REQUESTING", "the held lease ended"),
-    ("REQUESTING", "REQUESTING", "the held address belongs to somebody else"),
-    ("PROBING", "BOUND", "nobody else has the address"),
-    ("PROBING", "RENEWING", "nobody else has the address"),
-    ("PROBING", "REBINDING", "nobody else has the address"),
-    ("PROBING", "INIT", "somebody else has the address: DECLINE"),
-    ("PROBING", "SELECTING", "the lease ended while probing"),
-    ("PROBING", "INIT", "the lease ended while probing"),
-    ("PROBING", "PROBING", "the held lease ended"),
-    ("PROBING", "PROBING", "the held address belongs to somebody else"),
-    ("BOUND", "RENEWING", "T1"),
-    ("BOUND", "REBINDING", "T2"),
-    ("BOUND", "RENEWING", "carrier up"),
-    ("BOUND", "REBINDING", "carrier up"),
-    ("BOUND", "RENEWING", "resumed"),
-    ("BOUND", "REBINDING", "resumed"),
-    ("BOUND", "RENEWING", "restored"),
-    ("BOUND", "REBINDING", "restored"),
-    ("BOUND", "RENEWING", "operator"),
-    ("BOUND", "REBINDING", "operator"),
-    ("BOUND", "INIT", "somebody else has the address: DECLINE"),
-    ("BOUND", "SELECTING", "the lease ended"),
-    ("BOUND", "INIT", "the lease ended"),
-    ("RENEWING", "BOUND", "ACK"),
-    ("RENEWING", "BOUND", "no answer, and T1 has not come"),
-    ("RENEWING", "REBINDING", "T2"),
-    ("RENEWING", "REBINDING", "operator"),
-    ("RENEWING", "SELECTING", "NAK"),
-    ("RENEWING", "INIT", "NAK"),
-    ("RENEWING", "INIT", "somebody else has the address: DECLINE"),
-    ("RENEWING", "PROBING", "ACK, strict conflict detection"),
-    ("RENEWING", "SELECTING", "the lease ended"),
-    ("RENEWING", "INIT", "the lease ended"),
-    ("REBINDING", "BOUND", "ACK"),
-    ("REBINDING", "BOUND", "no answer, and T1 has not come"),
-    ("REBINDING", "SELECTING", "NAK"),
-    ("REBINDING", "INIT", "NAK"),
-    ("REBINDING", "INIT", "somebody else has the address: DECLINE"),
-    ("REBINDING", "PROBING", "ACK, strict conflict detection"),
-    ("REBINDING", "SELECTING", "the lease ended"),
-    ("REBINDING", "INIT", "the lease ended"),
-    *((name, "SELECTING", "the lease ended, its address is held") for name in ("BOUND", "RENEWING", "REBINDING")),
-    *((name, name, on) for name in ("INIT", "SELECTING", "REQUESTING", "PROBING")
-      for on in ("the lease ended, its address is held", "the gateway answers: the address is held on")),
-    *((name, "STOPPED", on) for name in _NAMES.values() for on in ("stop", "release") if name != "STOPPED"),
-    ("STOPPED", "INIT", "operator"),
-    ("STOPPED", "SELECTING", "operator"),
-)

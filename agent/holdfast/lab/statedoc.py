@@ -14,7 +14,7 @@ from math import hypot
 from pathlib import Path
 
 from holdfast.core import states
-from holdfast.core.states import TRANSITIONS
+from holdfast.core.transitions import TRANSITIONS
 from holdfast.lab.charts import Drawing
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -188,7 +188,7 @@ def _arrow(drawing: Drawing, edge: Edge) -> None:
 
 INTRO = """# States
 
-Generated from `TRANSITIONS` in `agent/holdfast/core/states.py` by `python -m holdfast.lab.statedoc`; a test fails
+Generated from `TRANSITIONS` in `agent/holdfast/core/transitions.py` by `python -m holdfast.lab.statedoc`; a test fails
 when this page is stale, and another makes every transition happen. A change that is not listed here cannot be made:
 `Machine.enter` refuses it.
 
@@ -206,7 +206,7 @@ INIT going on waiting.
 def page() -> str:
     """The text of docs/states.md."""
     parts = [INTRO]
-    for kind, name in states._NAMES.items():
+    for kind, name in states.NAMES.items():
         about = " ".join((kind.__doc__ or "").split()).replace("``", "`")
         parts += [f"## {name}", "", about, "", "| on | to |", "|---|---|"]
         parts += [f"| {reason} | {target} |" for source, target, reason in TRANSITIONS if source == name]

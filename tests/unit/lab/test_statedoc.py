@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.states import TRANSITIONS
+from holdfast.core.transitions import TRANSITIONS
 from holdfast.lab import statedoc
 
 
