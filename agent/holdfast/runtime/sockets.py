@@ -17,36 +17,27 @@ from ipaddress import IPv4Address
 
 from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
+from holdfast.runtime.ancillary import LONGEST, PACKET_AUXDATA, SOL_PACKET, describe_error, read_packet
 from holdfast.runtime.arpsocket import ArpSocket, Claim
 from holdfast.runtime.filters import DROP_ALL, attach
 from holdfast.runtime.ports import Loop
 from holdfast.wire import WireError
-from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, parse_ipv4_udp, udp_filter
-from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT, decode, encode
+from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, udp_filter
+from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT, encode
 from holdfast.wire.record import NamedTuple
 
 #: Messages read in one wake-up. A flood of 50,000 packets a second must not keep the timers waiting:
 #: 64 take a few milliseconds, then the loop serves the timers and comes back.
 BATCH = 64
-#: Longest packet read; a message of wire's maximum (2048) and its headers fit.
-_BUFFER = 4096
 #: ICMP errors read in one wake-up.
 _ERROR_BATCH = 16
 #: Servers and relays of one link that are remembered by their MAC.
 _ANSWERERS = 8
 
-_SOL_PACKET = 263
-_PACKET_AUXDATA = 8
 _PACKET_OUTGOING = 4
-_AUXDATA = struct.Struct("=IIIHHHH")  # struct tpacket_auxdata: status len snaplen mac net vlan_tci vlan_tpid
-_CSUM_NOT_READY = 1 << 3  # TP_STATUS_CSUMNOTREADY
-_VLAN_VALID = 1 << 4  # TP_STATUS_VLAN_VALID
-_VLAN_ID = 0x0FFF
 
 _IP_PKTINFO = 8
 _IP_RECVERR = 11
-_EXTENDED_ERROR = struct.Struct("=I4B2I")  # struct sock_extended_err
-_ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
 
 
 class Batch(NamedTuple):
@@ -88,7 +79,7 @@ class LinkSockets:
         packet = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             attach(packet, udp_filter(CLIENT_PORT))
-            packet.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+            packet.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             packet.bind((ifname, ETHERTYPE_IPV4))
         except OSError:
             packet.close()
@@ -202,7 +193,7 @@ class LinkSockets:
             if self._packet is None:
                 break
             try:
-                packet, ancillary, flags, address = self._packet.recvmsg(_BUFFER, 128)
+                packet, ancillary, flags, address = self._packet.recvmsg(LONGEST, 128)
             except BlockingIOError:
                 break
             except OSError:
@@ -288,30 +279,3 @@ def clear_error(sock: socket.socket) -> None:
     """Take a pending error (the link was down a moment ago, an ICMP error) off the socket: the next send
     would report it instead of sending."""
     sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-def read_packet(packet: bytes, ancillary: list[tuple[int, int, bytes]], flags: int) -> Received:
-    """A received packet and its PACKET_AUXDATA -> the message. WireError when it is none for us."""
-    if flags & socket.MSG_TRUNC:
-        raise WireError(f"longer than {_BUFFER} bytes", "length")
-    checksum_ready = True
-    for level, kind, data in ancillary:
-        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
-            status, _, _, _, _, vlan, _ = _AUXDATA.unpack_from(data)
-            checksum_ready = not status & _CSUM_NOT_READY
-            if status & _VLAN_VALID and vlan & _VLAN_ID:
-                raise WireError("tagged for a VLAN: it is for another interface", "vlan")
-    datagram = parse_ipv4_udp(packet, checksum_ready=checksum_ready)
-    return Received(decode(datagram.payload), datagram.source, datagram.destination)
-
-
-def describe_error(data: bytes) -> str:
-    """``Connection refused (ICMP from 192.0.2.1)`` from struct sock_extended_err and the offender behind it."""
-    if len(data) < _EXTENDED_ERROR.size:
-        return "an unreadable error"
-    number, origin, *_ = _EXTENDED_ERROR.unpack_from(data)
-    text = os.strerror(number)
-    offender = data[_EXTENDED_ERROR.size:_EXTENDED_ERROR.size + 16]  # struct sockaddr_in
-    if origin == _ORIGIN_ICMP and len(offender) >= 8 and offender[:2] == struct.pack("=H", socket.AF_INET):
-        text += f" (ICMP from {IPv4Address(offender[4:8])})"
-    return text

@@ -18,10 +18,11 @@ from holdfast.core.events import Received
 from holdfast.core.outcome import Path
 from holdfast.lab.netns import Namespace, cable
 from holdfast.network import link
-from holdfast.runtime import sockets as room
+from holdfast.runtime import ancillary
+from holdfast.runtime.ancillary import describe_error, read_packet
 from holdfast.runtime.arpsocket import Claim
 from holdfast.runtime.loop import Loop
-from holdfast.runtime.sockets import BATCH, Batch, LinkSockets, Listener, describe_error, read_packet
+from holdfast.runtime.sockets import BATCH, Batch, LinkSockets, Listener
 from holdfast.wire import WireError, arp
 from holdfast.wire.frame import BROADCAST_MAC, build_udp, ethernet, parse_ipv4_udp
 from holdfast.wire.message import ANY, BROADCAST, Message, decode, encode
@@ -420,4 +421,4 @@ def test_errors_are_described_without_trust() -> None:
 
 
 def test_bounds_are_what_the_text_says() -> None:
-    assert room._BUFFER >= 2048 + 60 + 8
+    assert ancillary.LONGEST >= 2048 + 60 + 8
