@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
-from holdfast.takeover import clients
+from holdfast.takeover import clients, dhclient_text
 from holdfast.takeover import dhclient_leases as leases
 from holdfast.takeover.host import Host, Process
 from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
@@ -98,10 +98,17 @@ def lease_path(host: Host, argv: Sequence[str]) -> str:
 
 
 def configuration(host: Host, argv: Sequence[str]) -> str:
-    """The text of its configuration, "" when there is none."""
+    """The text of its configuration with all that it includes, "" when there is none."""
     told = arguments(argv).values.get("-cf")
     path = told or next((path for path in CONFIGURATIONS if host.exists(path)), CONFIGURATIONS[0])
-    return host.text(path)
+
+    def read(included: str) -> str:
+        if not included.startswith("/"):
+            raise TakeoverError(f"{path} includes {included!r}, which depends on where dhclient was started; name it "
+                                "from / on")
+        return host.text(included)
+
+    return dhclient_text.with_included(host.text(path), read)
 
 
 def check_alone(host: Host, process: Process, ifname: str) -> None:
@@ -124,7 +131,7 @@ def read_lease(host: Host, found: Found) -> ForeignLease:
     """The lease of the dhclient that ``found`` describes, from its file."""
     path = lease_path(host, found.argv)
     text, conf = host.text(path), configuration(host, found.argv)
-    block = leases.last_lease(text, found.ifname, leases.declared_options(conf))
+    block = leases.last_lease(text, found.ifname, dhclient_text.declared_options(conf))
     if block is None:
         raise TakeoverError(
             f"{path} has no lease of {found.ifname} that can be read; see whether dhclient (pid {found.pids[0]}) has "
@@ -151,8 +158,8 @@ class _Sends:
     def __init__(self, host: Host, found: Found, conf: str) -> None:
         self._host, self._found = host, found
         self._told = arguments(found.argv)
-        general = [words for words in leases.statements(conf) if words.startswith("send ")]
-        own = leases.sections(conf, f'interface "{found.ifname}"')
+        general = [words for words in dhclient_text.statements(conf) if words.startswith("send ")]
+        own = dhclient_text.sections(conf, f'interface "{found.ifname}"')
         self._sent: dict[str, str] = {}
         for words in [*general, *(words for words in own if words.startswith("send "))]:
             match = re.fullmatch(r"send\s+(?:option\s+)?([\w.-]+)\s*=?\s*(.+)", words, re.DOTALL)
@@ -193,7 +200,7 @@ def write_lease(host: Host, found: Found, lease: ForeignLease) -> None:
     """Append ``lease`` to its lease file, so that it starts with it."""
     path = lease_path(host, found.argv)
     before = host.read(path) or b""
-    declared = leases.declared_options(configuration(host, found.argv))
+    declared = dhclient_text.declared_options(configuration(host, found.argv))
 
     def unix(instant: float) -> float:
         return instant if instant == inf else instant - host.boottime() + host.wall()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from math import inf
 
+from holdfast.takeover import dhclient_text
 from holdfast.takeover.model import TakeoverError
 
 NEVER = "never"
@@ -21,9 +22,8 @@ NEEDED = (1, 51, 54)
 #: Unix seconds; the last instant of the year 9999.
 LAST = 253_402_300_799
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_BLANKS = re.compile(r"\s+")
-#: A quoted text, a comment, a mark, anything else; a stray quotation mark is a token of its own.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|[;{}]|[^";{}#]+|"', re.DOTALL)
+#: Characters of an option's value: 255 octets as escapes, and some that were joined.
+_VALUE_LIMIT = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Block:
 def last_lease(text: str, ifname: str, declared: Mapping[str, int]) -> Block | None:
     """The last readable block for ``ifname``; ``declared`` are the configuration's own option names."""
     found = None
-    for body in _bodies(text, "lease"):
+    for body in dhclient_text.bodies(text, "lease"):
         try:
             block = _block(body, declared)
         except (ValueError, OverflowError):
@@ -53,58 +53,10 @@ def last_lease(text: str, ifname: str, declared: Mapping[str, int]) -> Block | N
 
 def default_duid(text: str) -> bytes | None:
     """The DUID that dhclient wrote at the top of the file, None when there is none."""
-    for words in statements(text):
+    for words in dhclient_text.statements(text):
         if words.startswith("default-duid"):
             return octets(words.partition(" ")[2].strip())
     return None
-
-
-def declared_options(configuration: str) -> dict[str, int]:
-    """``option NAME code N = ...`` of a configuration: name -> number."""
-    found = re.findall(r"\boption\s+([\w.-]+)\s+code\s+(\d{1,3})\s*=", configuration)
-    return {name: int(code) for name, code in found if 0 < int(code) < 255}
-
-
-def statements(text: str) -> Iterator[str]:
-    """What is outside of any braces, one statement at a time, without comments."""
-    depth = 0
-    for words, end in _pieces(text):
-        if depth == 0 and end == ";":
-            yield words
-        depth = max(0, depth + {"{": 1, "}": -1}.get(end, 0))
-
-
-def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Words and the mark that ends them (";", "{" or "}"); blanks outside of quotes are one space."""
-    words: list[str] = []
-    for match in _TOKEN.finditer(text):
-        token = match.group()
-        if token in (";", "{", "}"):
-            yield "".join(words).strip(), token
-            words = []
-        elif token[0] == '"':
-            words.append(token)
-        elif token[0] != "#":
-            words.append(_BLANKS.sub(" ", token))
-
-
-def _bodies(text: str, head: str) -> Iterator[list[str]]:
-    """The statements inside each ``head { }`` that is closed."""
-    body: list[str] | None = None
-    for words, end in _pieces(text):
-        if end == "{":
-            body = [] if words == head or words.endswith(f" {head}") else None  # after a block cut short
-        elif end == "}":
-            if body is not None:
-                yield body
-            body = None
-        elif body is not None:
-            body.append(words)
-
-
-def sections(text: str, head: str) -> list[str]:
-    """The statements inside every ``head { }``, such as ``interface "eth0"`` of dhclient.conf(5)."""
-    return [words for body in _bodies(text, head) for words in body]
 
 
 def _block(body: list[str], declared: Mapping[str, int]) -> Block:
@@ -270,6 +222,8 @@ def _code(name: str, declared: Mapping[str, int]) -> int | None:
 
 
 def _value(name: str, code: int, text: str) -> bytes:
+    if len(text) > _VALUE_LIMIT:
+        raise ValueError(name)
     if name.startswith("unknown-"):  # hexadecimal also where it looks like a number
         value = _must(octets(text))
     elif code == 119:

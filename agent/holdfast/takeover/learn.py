@@ -14,7 +14,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
 from holdfast.core.config import ClientConfig
@@ -145,6 +145,8 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
         if answer is None and destination != msg.BROADCAST:
             ear.broadcast(request)
             answer = ear.answer(request, ANSWER_PATIENCE)
+    if request.ciaddr != lease.address.ip:  # of several on the interface: the client knows which is its own
+        lease = replace(lease, address=IPv4Interface(request.ciaddr))
     learned = replace(
         lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
         hostname=_text(request.options.get(opt.HOST_NAME)), source=f"{lease.source}, and a renewal heard on the wire",

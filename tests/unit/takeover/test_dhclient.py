@@ -66,6 +66,15 @@ def test_client_id(host: FakeHost, argv: str, conf: str, expected: bytes | None)
     assert read(host, *argv.split()).client_id == expected
 
 
+def test_a_client_id_in_another_file(host: FakeHost) -> None:
+    host.put("/etc/dhcp/dhclient.conf", 'include "/etc/dhcp/more.conf";\n')
+    host.put("/etc/dhcp/more.conf", 'send dhcp-client-identifier "more";\n')
+    assert read(host).client_id == b"more"  # rule 8
+    host.put("/etc/dhcp/dhclient.conf", 'include "more.conf";\n')
+    with pytest.raises(TakeoverError, match=r"/etc/dhcp/dhclient\.conf includes 'more\.conf', which depends on where"):
+        read(host)
+
+
 def test_name_and_class(host: FakeHost) -> None:
     host.put("/etc/dhcp/dhclient.conf", 'send host-name = gethostname();\nsend vendor-class-identifier "lab";')
     lease = read(host)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.takeover import dhclient_leases as leases
+from holdfast.takeover import dhclient_text
 from holdfast.takeover.model import TakeoverError
 
 CONF = "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n"
-DECLARED = leases.declared_options(CONF)
+DECLARED = dhclient_text.declared_options(CONF)
 LEASE = r'''
 lease {
   interface "eth0";
@@ -92,6 +93,34 @@ def test_a_broken_block_is_passed_over(broken: str) -> None:
     assert leases.last_lease(broken, "eth0", DECLARED) is None
 
 
+def test_a_block_cut_short_in_a_text_costs_itself_alone() -> None:
+    """A full disk: the next block was appended to half a line, or to a line of its own."""
+    block = leases.last_lease('lease { interface "eth0"; option domain-name "exam\n' + LEASE, "eth0", DECLARED)
+    assert block is not None
+    assert str(block.address) == "10.77.0.50"
+
+
+@pytest.mark.parametrize("unit", ['"\\', '"', "lease {", '#"', 'option domain-search "\\', 'include "'])
+def test_however_it_is_made_it_is_read_in_time(unit: str) -> None:
+    """Time grows with the length, not with its square: this would take minutes."""
+    text = unit * (400_000 // len(unit))
+    assert leases.last_lease(text, "eth0", DECLARED) is None
+    assert dhclient_text.with_included(text, lambda _: "") == text
+    body = f'lease {{ interface "eth0"; fixed-address 10.0.0.3; expire never; option domain-search {text}\n; }}'
+    leases.last_lease(body, "eth0", DECLARED)
+
+
+def test_included_files() -> None:
+    files = {"/a": 'send host-name "a"; include "/b";', "/b": 'send host-name "b";\n', "/loop": 'x; include "/loop";'}
+    text = '# include "/a";\nsend x "include \\"/a\\";";\ninclude "/a" ; interface "eth0" { include "/b"; }'
+    read = dhclient_text.with_included(text, lambda path: files[path])
+    assert read == text.replace('include "/a" ;', 'send host-name "a"; send host-name "b";\n').replace(
+        '{ include "/b"; }', '{ send host-name "b";\n }'
+    )
+    looped = dhclient_text.with_included(files["/loop"], lambda path: files[path])
+    assert looped.count("x;") == dhclient_text.MAX_FILES + 1
+
+
 @pytest.mark.parametrize("option", [
     "routers none", "routers", "interface-mtu 70000", "domain-search x", "unknown-245 zz", 'unknown-245 ""',
     "mine true", "time-offset 1.5",
@@ -117,10 +146,11 @@ def test_duid_and_configuration() -> None:
     assert leases.default_duid("default-duid 00:01:ff;") == b"\0\1\xff"
     assert leases.default_duid(LEASE) is None
     assert DECLARED == {"rfc3442-classless-static-routes": 121}
-    assert leases.declared_options("option a code 0 = text; option b code 255 = text; option c code 999 = text;") == {}
+    declared = dhclient_text.declared_options
+    assert declared("option a code 0 = text; option b code 255 = text; option c code 999 = text;") == {}
     conf = '# send host-name "no";\nsend host-name "a # b"; interface "eth0" { send dhcp-client-identifier 1:2; }'
-    assert list(leases.statements(conf)) == ['send host-name "a # b"']
-    assert leases.sections(conf, 'interface "eth0"') == ["send dhcp-client-identifier 1:2"]
+    assert list(dhclient_text.statements(conf)) == ['send host-name "a # b"']
+    assert dhclient_text.sections(conf, 'interface "eth0"') == ["send dhcp-client-identifier 1:2"]
 
 
 @given(st.dictionaries(st.integers(1, 254), st.binary(min_size=1, max_size=40), max_size=12),
@@ -149,4 +179,4 @@ def test_known_options_are_written_as_dhclient_does() -> None:
 def test_no_text_raises(text: str) -> None:
     leases.last_lease(text, "eth0", DECLARED)
     leases.default_duid(text)
-    list(leases.statements(text))
+    list(dhclient_text.statements(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,12 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     assert (lease.t1_at, lease.t2_at, lease.options) == (host.now + 1800, host.now + 3150, ACK.options)
     assert lease.source.endswith("and a renewal heard on the wire")
     assert ear.broadcasts == 0
+
+
+def test_of_several_addresses_the_client_knows_its_own(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
+    guessed = replace(unknown(host), address=IPv4Interface("198.51.100.7/24"))
+    lease = learned(monkeypatch, host, FakeEar((REQUEST, SERVER), ACK), guessed)
+    assert (lease.address.ip, lease.expires_at) == (ADDRESS.ip, host.now + 3600)
 
 
 def test_a_server_deaf_to_unicast(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
