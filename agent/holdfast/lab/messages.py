@@ -16,6 +16,16 @@ with warnings.catch_warnings():
 
 ANY = "0.0.0.0"  # noqa: S104 - an address field, nothing is bound
 BROADCAST = "255.255.255.255"
+#: scapy's names of the options that a lease of the lab's server has.
+OPTION_NAMES = {
+    1: "subnet_mask",
+    3: "router",
+    28: "broadcast_address",
+    51: "lease_time",
+    54: "server_id",
+    58: "renewal_time",
+    59: "rebinding_time",
+}
 
 
 class Request(NamedTuple):

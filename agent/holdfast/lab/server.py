@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.lab.faults import NO_FAULTS, Faults, Lease, Unicast, Window, within
-from holdfast.lab.messages import ANY, BROADCAST, Request, encode_reply, malformed_reply, parse_request
+from holdfast.lab.messages import ANY, BROADCAST, OPTION_NAMES, Request, encode_reply, malformed_reply, parse_request
 from holdfast.lab.netns import Namespace
 from holdfast.lab.wirelog import ETH_P_IP, Seen, WireLog, boottime, packet_socket, receive
 
@@ -215,7 +215,7 @@ class LabServer:
         options: list[Any] = [("message-type", kind), ("server_id", server)]
         if kind != "nak":
             options += self._lease_options()
-        options = [option for option in options if option[0] not in {_NAMES.get(code) for code in faults.omit}]
+        options = [option for option in options if option[0] not in {OPTION_NAMES.get(code) for code in faults.omit}]
         destination = self._destination(seen, kind, address)
         delay = faults.delay + (0.5 if self._random.random() < faults.reorder else 0.0)
         source = str(self.interface.ip) if faults.relayed else server
@@ -240,7 +240,7 @@ class LabServer:
             ("broadcast_address", str(self.interface.network.broadcast_address)),
             ("router", str(self.interface.ip)),
         ]
-        replaced = {_NAMES.get(code) for code in faults.options}
+        replaced = {OPTION_NAMES.get(code) for code in faults.options}
         options = [option for option in options if option[0] not in replaced]
         for code, value in faults.options.items():  # split as RFC 3396 says
             options += [(code, value[n : n + 255]) for n in range(0, max(len(value), 1), 255)]
@@ -290,14 +290,3 @@ class LabServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-_NAMES = {
-    1: "subnet_mask",
-    3: "router",
-    28: "broadcast_address",
-    51: "lease_time",
-    54: "server_id",
-    58: "renewal_time",
-    59: "rebinding_time",
-}
