@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from math import inf
-from typing import TYPE_CHECKING, Callable, Mapping, Protocol
+from typing import TYPE_CHECKING, Callable, Protocol
 
 from holdfast.core import events as ev
+from holdfast.runtime import showing
 from holdfast.runtime.description import DESCRIPTION, NAME
 from holdfast.runtime.varlink import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
 
@@ -108,56 +108,10 @@ class Control:
         chosen = list(self._served.values()) if name is None else [self._find(parameters, name)]
         from holdfast import __version__  # noqa: PLC0415
 
-        reply.answer(version=__version__, pid=os.getpid(), clients=[self._client(served) for served in chosen])
-
-    def _client(self, served: Served) -> Mapping[str, object]:
-        shot, spec = served.snapshot(), served.spec
-        return {
-            "interface": served.name,
-            "state": shot.state,
-            "present": served.link is not None,
-            "online": served.online,
-            "yielded": served.yielded,
-            "rival": served.rival,
-            "lease": self._lease(shot),
-            "network": None if spec is None else _network(spec),
-            "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
-            "round_trip": None if shot.path is None else shot.path.srtt,
-            "gateway": None if shot.gateway is None else f"{shot.gateway.address} {shot.gateway.mac.hex(':')}",
-            "last_outcome": None if shot.last_outcome is None else self._record(served, shot.last_outcome),
-            "drops": shot.drops,
-        }
-
-    def _lease(self, shot: Snapshot) -> Mapping[str, object] | None:
-        lease = shot.lease
-        if lease is None:
-            return None
-        return {
-            "address": str(lease.address),
-            "server": None if lease.server_id is None else str(lease.server_id),
-            "verified": lease.verified,
-            "duration": None if lease.lease_time == inf else lease.lease_time,
-            "started": self._instant(lease.started_at),
-            "renewal": self._instant(lease.t1_at),
-            "rebinding": self._instant(lease.t2_at),
-            "expiry": self._instant(lease.expires_at if lease.ended_at is None else lease.ended_at),
-            "held_until": None if lease.ended_at is None else self._instant(lease.expires_at),
-        }
-
-    def _instant(self, at: float) -> Mapping[str, object] | None:
-        from holdfast.observe.outcomes import iso_time  # noqa: PLC0415
-
-        if at == inf:
-            return None
-        seconds = at - self._loop.now()
-        return {"time": iso_time(self._wall() + seconds), "seconds": round(seconds, 3)}
-
-    def _record(self, served: Served, outcome: Outcome) -> Mapping[str, object]:
-        from holdfast.observe.outcomes import as_record  # noqa: PLC0415
-
-        # The wall clock of when it ended, as the history has it unless the clock was set since then.
-        wall = self._wall() - self._loop.now() + outcome.ended_at
-        return as_record(outcome, served.name, boottime=outcome.ended_at, wall=wall)
+        now, wall = self._loop.now(), self._wall()
+        reply.answer(
+            version=__version__, pid=os.getpid(), clients=[showing.client(served, now, wall) for served in chosen]
+        )
 
     def _asking(self, default: str, event: ev.Renew | ev.Rebind | ev.Release) -> Callable[[Parameters, Reply], None]:
         def method(parameters: Parameters, reply: Reply) -> None:
@@ -177,7 +131,9 @@ class Control:
         def on_outcome(outcome: Outcome) -> None:
             unsubscribe()
             # In the next round of the loop, so that the address is there, or gone, when the client hears of it.
-            loop.set_timer(reply, loop.now(), lambda: reply.answer(outcome=self._record(served, outcome)))
+            loop.set_timer(reply, loop.now(), lambda: reply.answer(
+                outcome=showing.record(served, outcome, loop.now(), self._wall())
+            ))
 
         def on_timeout() -> None:
             unsubscribe()
@@ -262,19 +218,6 @@ def socket_path(runtime_dir: str, ifname: str) -> str:
 def _has_lease(shot: Snapshot) -> bool:
     """There is one to give back: in use, or won or remembered and not in use yet."""
     return shot.lease is not None or shot.state in ("INIT-REBOOT", "REBOOTING", "PROBING")
-
-
-def _network(spec: NetworkSpec) -> Mapping[str, object]:
-    return {
-        "address": str(spec.address),
-        "routes": [str(route) for route in spec.routes],
-        "dns": [str(server) for server in spec.dns],
-        "search": list(spec.search),
-        "mtu": spec.mtu,
-        "ntp": [str(server) for server in spec.ntp],
-        "captive_portal": spec.captive_portal,
-        "notices": list(spec.notices),
-    }
 
 
 def _text(parameters: Parameters, name: str) -> str | None:
