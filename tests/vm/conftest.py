@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
@@ -26,9 +27,10 @@ def guests() -> None:
 
 @pytest.fixture(scope="session")
 def distribution(guests: None, tmp_path_factory: pytest.TempPathFactory) -> Distribution:
-    """The packages, built once for all workers."""
+    """The packages, built once for all workers, and for all parts of a run by ``./dev test``."""
     base = tmp_path_factory.getbasetemp()
-    return build(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return build(Path(os.environ.get("HOLDFAST_TESTS_SHARED", run)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,12 +40,3 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
         descriptor = item.config.stash[fault_handler_stderr_fd_key]
         faulthandler.dump_traceback_later(LONGEST, exit=True, file=descriptor)
     return (yield)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Guests first, in two rows: xdist gives each worker a stretch of the list, and those who are done take from the
-    ends of others' stretches. So two workers boot guests from the start, while the others do the rest."""
-    guests = [item for item in items if item.get_closest_marker("vm") is not None]
-    rest = [item for item in items if item.get_closest_marker("vm") is None]
-    half = len(rest) // 2
-    items[:] = [*guests[::2], *rest[:half], *guests[1::2], *rest[half:]]

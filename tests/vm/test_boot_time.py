@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from math import isfinite
+from statistics import median
 
 import pytest
-from tests.support.guests.boot_time import compare, table
+from tests.support.guests.boot_time import Boot, compare, table
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
@@ -15,9 +16,9 @@ def test_a_boot_is_not_held_up() -> None:
     print(table(results))
     for boots in results.values():
         assert all(isfinite(value) for boot in boots for value in boot)
-    for mine, theirs in zip(results["holdfast"], results["dhclient"], strict=True):
-        # Python's start and a sandbox cost a few tenths of a second; a busy machine makes them more for everybody.
-        assert mine.configured <= 3 * theirs.configured + 0.5
-        assert mine.online <= 3 * theirs.online + 0.5
-    for mine, theirs in zip(results["holdfast"], results["networkd"], strict=True):
-        assert mine.online <= theirs.online + 0.5
+    medians = {name: Boot(*map(median, zip(*boots, strict=True))) for name, boots in results.items()}
+    mine, dhclient, networkd = (medians[name] for name in ("holdfast", "dhclient", "networkd"))
+    # Python's start and a sandbox cost a few tenths of a second; a busy machine makes them more for everybody.
+    assert mine.configured <= 3 * dhclient.configured + 0.5
+    assert mine.online <= 3 * dhclient.online + 0.5
+    assert mine.online <= networkd.online + 0.5

@@ -142,6 +142,7 @@ MACHINE_SETTINGS = {
 }
 
 
+@pytest.mark.machine
 def test_a_whole_life_in_a_virtual_machine(distribution: Distribution, tmp_path: Path) -> None:
     user_data = snippet("user-data-package-url.yaml", distribution, tmp_path)
     machine = OpenStackGuest("netplan", seed={}, terms=TERMS, files=MACHINE_SETTINGS)
@@ -157,6 +158,7 @@ def test_a_whole_life_in_a_virtual_machine(distribution: Distribution, tmp_path:
             assert "configured" in guest.run(["networkctl", "status", LINK]).stdout
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize(("name", "variant"), [
     ("user-data-apt.yaml", "ifupdown"), ("user-data-pip.yaml", "networkmanager"),
 ])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
-from tests.support.guests import Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.guests import Nspawn, Terms, Variant, client_id
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
@@ -71,36 +70,3 @@ def test_a_copied_disk_has_what_was_written(tmp_path: Path) -> None:
         assert copy.pull("/var/lib/a/file") == b"kept"
         assert copy.pull("/etc/machine-id").strip() == b"0123456789abcdef0123456789abcdef"
         assert copy.mac != guest.mac
-
-
-def test_a_virtual_machine_boots_reboots_and_is_copied(tmp_path: Path) -> None:
-    with Qemu("networkd") as guest:
-        assert guest.wait_booted() == "running", guest.shell("systemctl --failed")
-        address = guest.wait_address()
-        assert guest.net.given() == address
-        assert guest.pull("/sys/class/dmi/id/product_uuid").decode().strip() == str(guest.product_uuid)
-        guest.push("/var/lib/a/file", b"\0\xff" * 100_000)
-        boot = guest.boot_id()
-        guest.reboot()
-        assert guest.boot_id() != boot
-        assert guest.wait_address() == address
-        guest.power_off()
-        disk = guest.keep_disk(tmp_path)
-    with Qemu(disk=disk, machine_id="0123456789abcdef0123456789abcdef") as copy:
-        assert copy.pull("/etc/machine-id").strip() == b"0123456789abcdef0123456789abcdef"
-        assert copy.pull("/var/lib/a/file") == b"\0\xff" * 100_000
-        assert copy.mac in copy.shell("ip link show ens3")
-
-
-def test_a_virtual_machine_is_paused_and_restored(tmp_path: Path) -> None:
-    with Qemu() as guest:
-        guest.wait_booted()
-        before = float(guest.pull("/proc/uptime").split()[0])
-        guest.pause()
-        paused = time.monotonic()
-        guest.wait(lambda: time.monotonic() > paused + 5, 10, "five seconds are over")
-        guest.resume()
-        assert float(guest.pull("/proc/uptime").split()[0]) < before + 5
-        guest.save(tmp_path / "saved")
-        guest.restore(tmp_path / "saved")
-        assert guest.run(["true"]).returncode == 0

@@ -22,7 +22,7 @@ from tests.support.monitor import boottime
 
 from holdfast.lab.wirelog import Seen
 
-pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+pytestmark = [pytest.mark.vm, pytest.mark.machine, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
 #: dnsmasq's shortest lease, and a first renewal soon enough for a test.
 TERMS = Terms(lease_time=120, t1=12, t2=60)

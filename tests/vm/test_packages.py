@@ -259,6 +259,7 @@ def test_the_rpm_comes_stays_and_goes(distribution: Distribution) -> None:
         assert guest.run(["test", "-e", "/usr/lib/holdfast"]).returncode != 0  # byte-code and all
 
 
+@pytest.mark.machine
 def test_apparmor_confines_it_and_is_not_felt(distribution: Distribution) -> None:
     """On a kernel of its own, because a container's profiles would be this machine's."""
     with Qemu("bare", terms=TERMS) as guest:

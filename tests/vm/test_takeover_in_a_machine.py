@@ -13,7 +13,7 @@ from tests.support.guests import LINK, File, Guest, Net, Qemu
 from tests.support.guests.handover import TERMS, Former, Handover, every_boot
 from tests.support.site import BRIDGE
 
-pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+pytestmark = [pytest.mark.vm, pytest.mark.machine, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
 PREFIX = "2001:db8:77::"
 #: Seconds that an IPv6 address lives after the last advertisement, and between advertisements.

@@ -26,6 +26,7 @@ def test_networkd(flow: Callable[[Former], None]) -> None:
     flow(FORMER)
 
 
+@pytest.mark.machine
 def test_networkd_in_a_virtual_machine() -> None:
     """With udev, without which some managers are gentler than they really are."""
     there_and_back(FORMER._replace(machine=Qemu))
