@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any, Mapping
 
 from holdfast.cli.exits import FAILED, NO_AGENT, NO_INTERFACE, NOT_PERMITTED, CliError
@@ -14,6 +16,7 @@ from holdfast.settings.dirs import search_runtime_dirs
 from holdfast.settings.model import Settings
 
 SUFFIX = ".varlink"
+#: An agent that serves by pattern has a socket of this name as well (runtime.control.agent_path).
 NAME = "io.holdfast.Agent"
 #: Seconds for a whole call; longer than the agent itself waits for an outcome.
 TIMEOUT = 40.0
@@ -43,9 +46,26 @@ def ask(settings: Settings, interface: str, method: str, **parameters: object) -
     answer = None if path is None else call(path, method, {"interface": interface, **parameters})
     if answer is None:
         if interface not in interface_names():
-            raise CliError(NO_INTERFACE, no_such_interface(interface))
+            awaited = None
+            with suppress(CliError):  # that it is not there is the news
+                awaited = waiting_agent(settings, interface)
+            raise CliError(NO_INTERFACE, no_such_interface(interface) + (f"; {awaited}" if awaited else ""))
         raise CliError(NO_AGENT, f"no agent is running for {interface}; start one with `holdfast run {interface}`")
     return answer
+
+
+def waiting_agent(settings: Settings, interface: str | None = None) -> str | None:
+    """What an agent that serves by pattern waits for, in words; None when there is none, or ``interface`` would not
+    fit. CliError when it cannot be asked."""
+    for folder in search_runtime_dirs(settings.runtime_dir):
+        answer = call(os.path.join(folder, NAME), "Status", {}) or {}
+        pid, patterns = answer.get("pid"), answer.get("patterns")
+        if not isinstance(pid, int) or not isinstance(patterns, list):
+            continue
+        words = [str(pattern) for pattern in patterns]
+        if words and (interface is None or any(fnmatchcase(interface, pattern) for pattern in words)):
+            return f"the agent (pid {pid}) waits for a link that fits {' or '.join(words)}"
+    return None
 
 
 def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:

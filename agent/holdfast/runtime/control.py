@@ -1,7 +1,8 @@
 """The control socket: ``io.holdfast.Agent`` over Varlink, one socket for each interface.
 
-A method without an ``interface`` means the one whose socket it came by, except Status, which then
-tells about every interface that this process serves. Renew, Rebind and Release are answered
+An agent that serves by pattern has one for itself as well, which is there before any link that fits. A method without
+an ``interface`` means the one whose socket it came by, except Status, which then tells about every interface that this
+process serves. Renew, Rebind and Release are answered
 when their outcome is recorded and the rest of what it brings is done, WaitOnline when there is a lease.
 """
 
@@ -64,12 +65,23 @@ class Control:
         self._state_dir = state_dir
         self._group = group
         self._wall = wall
+        self._patterns: tuple[str, ...] = ()
         self._served: dict[str, Served] = {}
         self._servers: dict[str, Server] = {}
 
     def add(self, served: Served) -> None:
         """Open the socket of one interface. Raises OSError: the agent goes on without it."""
         name = served.name
+        self._served[name] = served  # told of by the other sockets even when its own fails
+        self._open(name, socket_path(self._runtime_dir, name))
+
+    def serve_patterns(self, patterns: tuple[str, ...]) -> None:
+        """Open the socket of the agent itself, which serves links that fit ``patterns``. Raises OSError."""
+        self._patterns = patterns
+        self._open("", agent_path(self._runtime_dir))
+
+    def _open(self, name: str, path: str) -> None:
+        """The socket by which a method means ``name``, "" for none."""
         methods = {
             "Status": self._status,
             "Renew": self._asking(name, ev.Renew()),
@@ -80,8 +92,6 @@ class Control:
             "Yield": self._yield(name),
             "History": self._history(name),
         }
-        self._served[name] = served  # told of by the other sockets even when its own fails
-        path = socket_path(self._runtime_dir, name)
         self._servers[name] = Server(self._loop, path, {NAME: Interface(DESCRIPTION, methods)}, group=self._group)
 
     def remove(self, name: str) -> None:
@@ -110,7 +120,8 @@ class Control:
 
         now, wall = self._loop.now(), self._wall()
         reply.answer(
-            version=__version__, pid=os.getpid(), clients=[showing.client(served, now, wall) for served in chosen]
+            version=__version__, pid=os.getpid(), patterns=self._patterns,
+            clients=[showing.client(served, now, wall) for served in chosen],
         )
 
     def _asking(self, default: str, event: ev.Renew | ev.Rebind | ev.Release) -> Callable[[Parameters, Reply], None]:
@@ -213,6 +224,11 @@ def group_id(name: str | None) -> int | None:
 def socket_path(runtime_dir: str, ifname: str) -> str:
     """Where the agent that serves ``ifname`` listens."""
     return os.path.join(runtime_dir, ifname + ".varlink")
+
+
+def agent_path(runtime_dir: str) -> str:
+    """Where an agent that serves by pattern listens. No interface can be called so: it is longer than 15 bytes."""
+    return os.path.join(runtime_dir, NAME)
 
 
 def _has_lease(shot: Snapshot) -> bool:

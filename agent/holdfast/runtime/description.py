@@ -4,7 +4,8 @@ NAME = "io.holdfast.Agent"
 
 DESCRIPTION = """\
 # The DHCP client of this machine. Where a method takes an interface and gets none, it means the one
-# whose socket is used; Status then tells about all that this agent serves.
+# whose socket is used; Status then tells about all that this agent serves. The socket io.holdfast.Agent, of an agent
+# that serves by pattern, is no interface's.
 interface io.holdfast.Agent
 
 # A point in time: UTC in ISO 8601, and seconds from now (negative: in the past).
@@ -51,7 +52,8 @@ type Client (
   drops: [string]int
 )
 
-method Status(interface: ?string) -> (version: string, pid: int, clients: []Client)
+# Links that fit patterns are served when they appear.
+method Status(interface: ?string) -> (version: string, pid: int, patterns: []string, clients: []Client)
 
 # Renew by unicast first, Rebind by broadcast only. Both start over after a Release.
 method Renew(interface: ?string) -> (outcome: object)

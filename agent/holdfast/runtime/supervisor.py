@@ -106,8 +106,11 @@ class Supervisor:
         try:
             control.add(driver)
         except OSError as error:
-            self._log.write(4, f"{driver.name}: no control socket in {self._runtime_dir}: {error.strerror or error}; "
-                               "`holdfast status` and the like cannot reach this agent until it is restarted")
+            self._unreachable(f"{driver.name}: ", error)
+
+    def _unreachable(self, whose: str, error: OSError) -> None:
+        self._log.write(4, f"{whose}no control socket in {self._runtime_dir}: {error.strerror or error}; `holdfast "
+                           "status` and the like cannot reach this agent until it is restarted")
 
     def _on_link(self, serving: Serving) -> None:
         moved = serving.read_watch()
@@ -235,6 +238,11 @@ class Supervisor:
                                f"has to say SupplementaryGroups={name} and SystemCallFilter=@chown")
         self._control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
         self._closers.append(self._control.close)
+        if self._patterns:
+            try:
+                self._control.serve_patterns(self._patterns)
+            except OSError as error:
+                self._unreachable("", error)
         for driver in self.drivers:
             self._settle(self._control, driver)
 

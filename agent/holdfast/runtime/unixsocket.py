@@ -82,4 +82,4 @@ def _refuse_to_replace(path: str) -> None:
             return  # left over from a crash: nobody listens
         except BlockingIOError:
             pass  # somebody listens, and has a full queue
-    raise OSError(EADDRINUSE, "another agent serves this interface", path)
+    raise OSError(EADDRINUSE, "another agent answers there", path)

@@ -23,6 +23,7 @@ from holdfast.core.client import Snapshot
 from holdfast.core.lease import Gateway
 from holdfast.core.outcome import Result
 from holdfast.runtime import control as room
+from holdfast.runtime.control import agent_path
 from holdfast.settings import dirs
 
 
@@ -170,6 +171,25 @@ def test_no_agent(folder: str, run: Run) -> None:
     assert run("status", "eth0") == (
         3, "", "holdfast: no agent is running for eth0; start one with `holdfast run eth0`\n")
     assert run("renew", "eth7") == (4, "", "holdfast: there is no interface eth7 (there are: lo, eth0)\n")
+
+
+def test_an_agent_that_waits_for_links(bench: ControlBench, folder: str, run: Run) -> None:
+    bench.run(lambda: bench.control.serve_patterns(("en*", "eth*")))
+    assert run("status") == (0, STATUS, "")
+    bench.run(lambda: bench.control.remove("eth0"))
+    waits = f"the agent (pid {os.getpid()}) waits for a link that fits en* or eth*"
+    assert run("status") == (0, f"no interface is served: {waits}\n", "")
+    assert run("status", "--json") == (0, "[]\n", "")
+    there_are = "there is no interface eth7 (there are: lo, eth0)"
+    assert run("status", "eth7") == (4, "", f"holdfast: {there_are}; {waits}\n")
+    assert run("status", "wlan0") == (4, "", "holdfast: there is no interface wlan0 (there are: lo, eth0)\n")
+
+
+@pytest.mark.parametrize("answer", [b'{"parameters":{"pid":7,"clients":[],"patterns":7}}\0',
+                                    b'{"parameters":{"pid":"7","clients":[]}}\0'])
+def test_an_agent_that_does_not_say_for_what_it_waits(folder: str, run: Run, answer: bytes) -> None:
+    with Impostor(agent_path(folder), answer):
+        assert run("status")[0] == 3
 
 
 def test_a_folder_that_is_not_there_is_no_agent(

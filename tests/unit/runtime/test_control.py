@@ -26,7 +26,7 @@ from holdfast.observe.outcomes import OutcomeJournal, as_record
 from holdfast.runtime import control as room
 from holdfast.runtime import unixsocket
 from holdfast.runtime import varlink as protocol
-from holdfast.runtime.control import Control, group_id, socket_path
+from holdfast.runtime.control import Control, agent_path, group_id, socket_path
 from holdfast.runtime.loop import Loop
 
 
@@ -73,7 +73,7 @@ def test_introspection(bench: ControlBench) -> None:
 
 def test_status(agent: Any) -> None:
     status = agent.Status("eth0")
-    assert (status["version"], status["pid"]) == (__version__, os.getpid())
+    assert (status["version"], status["pid"], status["patterns"]) == (__version__, os.getpid(), [])
     (client,) = status["clients"]
     outcome = client.pop("last_outcome")
     assert (outcome["result"], outcome["time"], outcome["xid"]) == ("renewed", "2023-11-14T22:13:19.010Z", "0x00000007")
@@ -104,6 +104,22 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, a
     assert set(first["lease"]) == {"address", "verified", "started"}
     assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "yielded": False,
                      "drops": {}}
+
+
+def test_an_agent_that_serves_by_pattern_can_be_asked_when_there_is_no_link(bench: ControlBench) -> None:
+    bench.run(lambda: bench.control.serve_patterns(("en*", "eth*")))
+    bench.run(lambda: bench.control.remove("eth0"))
+    path = agent_path(bench.runtime)
+    with varlink.Client(address=f"unix:{path}") as client, client.open(room.NAME) as agent:
+        status = agent.Status()
+        assert (status["pid"], status["patterns"], status["clients"]) == (os.getpid(), ["en*", "eth*"], [])
+        bench.run(lambda: bench.control.add(FakeClient("eth7")))
+        assert agent.Renew("eth7")["outcome"]["result"] == "renewed"
+        with pytest.raises(varlink.VarlinkError) as refusal:
+            agent.Renew()
+        assert refusal.value.error() == f"{room.NAME}.NoSuchInterface", "it is nobody's in particular"
+    bench.run(bench.control.close)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize(("method", "event"), [("Renew", ev.Renew()), ("Rebind", ev.Rebind()),
@@ -455,7 +471,7 @@ def test_a_socket_that_somebody_serves_is_not_replaced(bench: ControlBench, full
             bench.run(lambda: bench.loop.unregister(bench.control._servers["eth0"]._socket.fileno()))
             for _ in range(protocol.CLIENT_LIMIT + 1):
                 stack.enter_context(closing(bench.connect()))
-        with pytest.raises(OSError, match="another agent serves this interface") as caught:
+        with pytest.raises(OSError, match="another agent answers there") as caught:
             other.add(FakeClient())
     assert caught.value.errno == errno.EADDRINUSE
 

@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping
 
 import click
 
-from holdfast.cli.asking import agents, ask, call
+from holdfast.cli.asking import agents, ask, call, waiting_agent
 from holdfast.cli.exits import NO_AGENT, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
 from holdfast.cli.times import local_time
@@ -27,8 +27,13 @@ def command(interface: str | None, as_json: bool, config: str | None) -> None:
     """Show state, address, server, times, last outcome and counters of IFACE, or of every interface."""
     settings = folders_of(config)
     clients = _all(settings) if interface is None else ask(settings, interface, "Status")["clients"]
+    waits = None if clients else waiting_agent(settings)
+    if not clients and waits is None:
+        raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
     if as_json:
         click.echo(json.dumps(clients, indent=2))
+    elif not clients:
+        click.echo(f"no interface is served: {waits}")
     else:
         click.echo("\n\n".join("\n".join(_lines(client)) for client in clients))
 
@@ -38,8 +43,6 @@ def _all(settings: Settings) -> list[Facts]:
     for name, path in agents(settings).items():
         answer = call(path, "Status", {"interface": name})
         clients += answer["clients"] if answer else []  # a socket that a crash left behind
-    if not clients:
-        raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
     return clients
 
 
