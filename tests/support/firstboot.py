@@ -10,7 +10,6 @@ from typing import Any
 
 from tests.support.distribution import Distribution, python_index, sha256
 from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
-from tests.support.monitor import boottime
 from tests.support.repositories import in_user_data, repositories
 from tests.support.userdata import edited
 
@@ -26,12 +25,11 @@ HARMLESS = re.compile(r"SSH service 'sshd?' is not installed|Invalid cloud-confi
 
 class FirstBoot:
     """A guest whose cloud-init has been told to install Holdfast. ``address``: what the former client brought;
-    ``began``: when it was seen to have (CLOCK_BOOTTIME)."""
+    ``began``: when it was seen (CLOCK_BOOTTIME)."""
 
     def __init__(self, guest: Guest) -> None:
         self.guest, self.net = guest, guest.net
         self.address = guest.wait_address(120)
-        self.began = boottime()
         self.began = boottime()
         self.probe: GuestProbe = guest.net.probe(self.address)
         guest.wait(lambda: self.probe.answering(self.address), 30, f"{self.address} answers")
