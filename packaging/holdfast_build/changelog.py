@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -39,36 +40,37 @@ def read(markdown: str) -> list[Release]:
 
 def for_dpkg(markdown: str, version: str, when: int) -> str:
     """debian/changelog (deb-changelog(5)). Unreleased changes belong to ``version``, of Unix time ``when``."""
-    entries = []
-    for number, release in enumerate(read(markdown)):
-        newest = number == 0
-        name = version if newest else f"{release.version}-1"
-        at = datetime.fromtimestamp(when, timezone.utc) if newest else release.released
-        if at is None:
-            continue
-        changes = "\n".join(_item(change, "  * ", "    ") for change in release.changes)
-        entries.append(f"holdfast ({name}) unstable; urgency=medium\n\n{changes}\n\n -- {MAINTAINER}  {_rfc2822(at)}\n")
-    return "\n".join(entries)
+    return "\n".join(
+        f"holdfast ({name}) unstable; urgency=medium\n\n{_items(changes, '  * ')}\n\n -- {MAINTAINER}  {_rfc2822(at)}\n"
+        for name, at, changes in _entries(markdown, version, when)
+    )
 
 
 def for_rpm(markdown: str, version: str, when: int) -> str:
     """The %changelog of a spec file; "%" is doubled, because rpm would expand macros here."""
-    entries = []
+    return "\n".join(
+        f"* {_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at.day:02d} {at.year} {MAINTAINER} - {name}\n"
+        f"{_items([change.replace('%', '%%') for change in changes], '- ')}\n"
+        for name, at, changes in _entries(markdown, version, when)
+    )
+
+
+def _entries(markdown: str, version: str, when: int) -> Iterator[tuple[str, datetime, list[str]]]:
+    """The package's version, its time and its changes; the newest are those of ``version``, of Unix time ``when``."""
     for number, release in enumerate(read(markdown)):
-        newest = number == 0
-        name = version if newest else f"{release.version}-1"
-        at = datetime.fromtimestamp(when, timezone.utc) if newest else release.released
-        if at is None:
-            continue
-        changes = "\n".join(_item(change.replace("%", "%%"), "- ", "  ") for change in release.changes)
-        day = f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at.day:02d} {at.year}"
-        entries.append(f"* {day} {MAINTAINER} - {name}\n{changes}\n")
-    return "\n".join(entries)
+        if number == 0:
+            yield version, datetime.fromtimestamp(when, timezone.utc), release.changes
+        elif release.released is not None:
+            yield f"{release.version}-1", release.released, release.changes
 
 
-def _item(change: str, first: str, further: str) -> str:
-    return textwrap.fill(change, 78, initial_indent=first, subsequent_indent=further, break_long_words=False,
-                         break_on_hyphens=False)
+def _items(changes: list[str], bullet: str) -> str:
+    """A paragraph for each."""
+    return "\n".join(
+        textwrap.fill(change, 78, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False,
+                      break_on_hyphens=False)
+        for change in changes
+    )
 
 
 def _rfc2822(at: datetime) -> str:
