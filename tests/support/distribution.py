@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.guests.place import ROOT, locked
+from tests.support.guests.place import ROOT
+
+from holdfast_build.buildroot import locked
 
 
 class Distribution(NamedTuple):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.support.distribution import Distribution
 from tests.support.guests import ROOT, File, layer
-from tests.support.guests.place import locked
 from tests.support.images import ImageRoot
 from tests.support.userdata import blocks
+
+from holdfast_build.buildroot import locked
 
 #: What makes the repositories, and what a guest of Red Hat's family has: on top of the guests' tree, which has no gpg,
 #: as Debian's own cloud images have none.

@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 from tests.support.guests.guest import Guest
-from tests.support.guests.place import IMAGES, ROOT, locked
+from tests.support.guests.place import IMAGES, ROOT
 from tests.support.guests.tree import tree
+
+from holdfast_build.buildroot import locked
 
 _PACKAGING = ROOT / "packaging"
 

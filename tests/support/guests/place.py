@@ -11,11 +11,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.lab.netns import MS_NOSUID, Namespace, mount
+from holdfast_build.buildroot import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ROOT / ".venv" / "images"
@@ -43,15 +43,6 @@ def why_not() -> str | None:
     needed = ("debootstrap", "systemd-nspawn", "qemu-system-x86_64", "qemu-img", "mke2fs", "dnsmasq", "nft", "ip")
     missing = [program for program in needed if shutil.which(program) is None]
     return f"not found: {', '.join(missing)}; run ./dev test as root, it fetches them" if missing else None
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Alone on this machine while inside; the kernel lets go when the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 class Slot:

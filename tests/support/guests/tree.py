@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from tests.support.guests.place import IMAGES, locked, new_folder
+from tests.support.guests.place import IMAGES, new_folder
 
 from holdfast_build import mirrors
+from holdfast_build.buildroot import locked
 
 _HERE = Path(__file__).parent
 _CHANNEL = _HERE / "channel.py"
