@@ -27,7 +27,8 @@ class Site:
         self.on_server("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
         self.on_server("ip", "addr", "add", address, "dev", BRIDGE)
         # A bridge is as awake as its ports, and takes a moment to wake up: the first answer would be lost in it.
-        self.on_server("ip", "link", "add", "anchor", "type", "dummy")
+        self.on_server("ip", "link", "add", "anchor", "type", "veth", "peer", "name", "ground")
+        self.on_server("ip", "link", "set", "ground", "up")
         self.on_server("ip", "link", "set", "anchor", "master", BRIDGE, "up")
         self.on_server("ip", "link", "set", BRIDGE, "up")
         self._others: list[Namespace] = []
