@@ -52,6 +52,12 @@ def test_the_boot_does_not_wait_for_a_lease_but_for_the_unit_that_says_so() -> N
         )
 
 
+def test_the_root_can_be_written_when_the_agent_starts() -> None:
+    """Kernels mount it read-only; what else is ordered after its remounting may be masked or not be there."""
+    after = " ".join(line for line in settings("holdfast.service", "Unit") if line.startswith("After="))
+    assert "systemd-remount-fs.service" in after
+
+
 def test_name_servers_are_waited_for_beside_the_boot() -> None:
     lines = settings("holdfast-dns.service")
     assert "Type=exec" in lines  # no job that is-system-running waits for
