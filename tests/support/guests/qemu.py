@@ -8,21 +8,19 @@ over a virtio-serial port to ``channel.py`` in the guest.
 from __future__ import annotations
 
 import base64
-import json
 import shutil
-import socket
 import subprocess
 import threading
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.guests.conversation import Conversation
 from tests.support.guests.files import File, cpio
 from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import Slot
-from tests.support.guests.qmp import Qmp, connected
+from tests.support.guests.qmp import Qmp
 
 #: No tsc=reliable: on a busy machine the kernel may measure the TSC's rate wrongly, and must be able to find out.
 _KERNEL_ARGUMENTS = (
@@ -226,55 +224,28 @@ class Qemu(Guest):
         self.resume()
 
 
-class Channel:
+class Channel(Conversation):
     """Our end of the port to the guest's reader; requests may come from several threads."""
 
     def __init__(self, path: Path) -> None:
         self.ready = threading.Event()
-        self._changed = threading.Condition()
         self._replies: dict[int, dict[str, Any]] = {}
         self._number = 0
-        self._socket = connected(path)
-        self._thread = threading.Thread(target=self._read, name="channel", daemon=True)
-        self._thread.start()
+        super().__init__(path)
 
     def ask(self, argv: Sequence[str], stdin: bytes, timeout: float) -> dict[str, Any] | None:
         """The guest's reply, or None when it has not come in ``timeout`` and some grace."""
         with self._changed:
             self._number += 1
             number = self._number
-            request = {
+            self._say({
                 "id": number, "argv": list(argv), "stdin": base64.b64encode(stdin).decode(), "timeout": timeout
-            }
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            })
             self._changed.wait_for(lambda: number in self._replies, timeout + 10)
             return self._replies.pop(number, None)
 
-    def close(self) -> None:
-        """Hang up."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-    def _read(self) -> None:
-        rest = b""
-        while data := self._receive():
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                with suppress(ValueError):  # half a line of the boot before
-                    self._take(json.loads(line))
-
     def _take(self, message: dict[str, Any]) -> None:
-        with self._changed:
-            if message["id"] == 0:
-                self.ready.set()
-            else:
-                self._replies[message["id"]] = message
-            self._changed.notify_all()
-
-    def _receive(self) -> bytes:
-        try:
-            return self._socket.recv(65536)
-        except OSError:
-            return b""
+        if message["id"] == 0:
+            self.ready.set()
+        else:
+            self._replies[message["id"]] = message

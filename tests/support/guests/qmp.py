@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import threading
 from pathlib import Path
 from typing import Any
+
+from tests.support.guests.conversation import Conversation
 
 
 class QmpError(AssertionError):
     """QEMU refused a command; the text is its own."""
 
 
-class Qmp:
+class Qmp(Conversation):
     """A connection. ``events`` only grows; commands may come from any thread, one at a time."""
 
     def __init__(self, path: Path) -> None:
         self.events: list[dict[str, Any]] = []
         self._replies: list[dict[str, Any]] = []
-        self._changed = threading.Condition()
-        self._ended = False
         self._turn = threading.Lock()
-        self._socket = connected(path)
-        self._thread = threading.Thread(target=self._read, name="qmp", daemon=True)
-        self._thread.start()
+        super().__init__(path)
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, *, timeout: float = 30, **arguments: Any) -> Any:
         """What the command returns."""
         with self._turn:
-            self._socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+            self._say({"execute": command, "arguments": arguments})
             with self._changed:
                 self._changed.wait_for(lambda: self._replies or self._ended, timeout)
                 if not self._replies:
@@ -58,41 +54,8 @@ class Qmp:
             raise QmpError(f"no {name} within {timeout:g} s; seen: {[event['event'] for event in self.events]}")
         return found
 
-    def close(self) -> None:
-        """Hang up."""
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-    def _read(self) -> None:
-        rest = b""
-        while data := self._receive():
-            *lines, rest = (rest + data).split(b"\n")
-            with self._changed:
-                for line in lines:
-                    message = json.loads(line)
-                    if "event" in message:
-                        self.events.append(message)
-                    elif "QMP" not in message:
-                        self._replies.append(message)
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _receive(self) -> bytes:
-        try:
-            return self._socket.recv(65536)
-        except OSError:
-            return b""
-
-
-def connected(path: Path) -> socket.socket:
-    """A stream socket to ``path``; OSError when nobody listens there yet."""
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.connect(str(path))
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    def _take(self, message: dict[str, Any]) -> None:
+        if "event" in message:
+            self.events.append(message)
+        elif "QMP" not in message:
+            self._replies.append(message)
