@@ -179,6 +179,25 @@ def test_interface_removed_and_created_again(make_bench: Any) -> None:
     assert bench.agent.running
 
 
+def test_another_hardware_address_on_the_same_interface(make_bench: Any) -> None:
+    """It is told as what it is; the server knows the new address as another client (rule 63)."""
+    # rule 63
+    bench = make_bench("dnsmasq")
+    bench.acquire()
+    bench.server.stop()  # the pool has one address, and the old MAC holds it
+    bench.server.forget()
+    bench.server.start()
+    done = len(bench.agent.outcomes())
+    mac = bench.site.client_mac()
+    bench.site.on_client("ip", "link", "set", "hf0", "address", "02:00:00:00:63:64")
+
+    bench.agent.wait(lambda: _leased(bench.agent.outcomes()[done:]), 30, "a lease for the new address")
+    said = bench.agent.said()
+    assert f"hf0: the hardware address changed from {mac} to 02:00:00:00:63:64; to a server that is" in said
+    assert "hf0 is gone" not in said
+    assert "is here again" not in said
+
+
 def test_interface_renamed(make_bench: Any) -> None:
     """Renamed away and back: waited for, and picked up again (rule 63)."""
     # rule 63

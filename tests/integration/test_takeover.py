@@ -237,6 +237,9 @@ def test_not_confirmed_in_time(make_machine: MakeMachine) -> None:
 
     assert machine.flaws() == []
     assert "DISCOVER" not in machine.tap.kinds(machine.since)
+    late = machine.holdfast("confirm", CLIENT, check=False)
+    assert late.returncode == 1
+    assert "was not confirmed in time and was rolled back to dhclient; `holdfast takeover hf0" in late.stderr
 
 
 def test_confirmed_in_time(make_machine: MakeMachine) -> None:
