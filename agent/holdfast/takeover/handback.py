@@ -25,6 +25,8 @@ Say = Callable[[str], None]
 #: Seconds for the former client to be seen again after it was started.
 CLIENT_PATIENCE = 20.0
 DNS_PATIENCE = 70.0  # its own limit is 60 s
+#: The daemon's publisher of name servers, and seconds for a run of it that has nothing to publish.
+DNS_UNIT, DNS_RUN = "holdfast-dns.service", 10.0
 
 
 def hand_back(
@@ -166,3 +168,9 @@ def _withdraw_dns(host: Host, place: Place, say: Say) -> None:
     done = host.run(command, timeout=DNS_PATIENCE)
     if not done.ok:
         say(f"name servers: {done.complaint}")
+    if not host.systemd:
+        return
+    # The daemon's own publisher runs soon at any rate, because its folder has changed. In some containers it knows this
+    # boot by another name than we do and takes back what we could not; once networkd has the link, that is refused.
+    host.run(["systemctl", "start", DNS_UNIT])
+    host.wait(lambda: host.unit_state(DNS_UNIT) not in ("active", "activating"), DNS_RUN)

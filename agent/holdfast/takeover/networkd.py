@@ -106,9 +106,9 @@ class Networkd:
         settings = dict(_settings(host, found.facts.get("network_file", "")))
         # systemd.network(5): the defaults are yes, yes and no.
         decided: dict[str, bool | int] = {
-            "use_dns": not _is_off(settings.get(("DHCPv4", "UseDNS"))),
-            "use_routes": not _is_off(settings.get(("DHCPv4", "UseRoutes"))),
-            "use_mtu": _is_on(settings.get(("DHCPv4", "UseMTU"))),
+            "use_dns": not raw.is_off(settings.get(("DHCPv4", "UseDNS"))),
+            "use_routes": not raw.is_off(settings.get(("DHCPv4", "UseRoutes"))),
+            "use_mtu": raw.is_on(settings.get(("DHCPv4", "UseMTU"))),
         }
         metric = settings.get(("DHCPv4", "RouteMetric"), "")
         if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32:
@@ -139,7 +139,7 @@ class Networkd:
         if found.facts["network_file"] not in others:
             host.remove(_keep_file(found.facts["network_file"]))  # of a former hand-back
         _keep(host, others)
-        host.must(["systemctl", "restart", UNIT])
+        _restart(host)
         state = f"/run/systemd/netif/links/{index}"
         if not host.wait(lambda: _variables(host.text(state)).get("ADMIN_STATE") == "unmanaged", 10.0):
             raise TakeoverError(f"{found.ifname}: networkd still manages it; is there a .network file before ours?")
@@ -148,13 +148,20 @@ class Networkd:
         """Start networkd anew, so that it asks for the address that is there and takes nothing away."""
         index = host.ifindex(found.ifname)
         _keep(host, {found.facts["network_file"], *_other_files(host, index)})
-        host.must(["systemctl", "restart", UNIT])
+        _restart(host)
         path, address = f"/run/systemd/netif/leases/{index}", str(lease_now.address.ip)
         if not host.wait(lambda: _variables(host.text(path)).get("ADDRESS") == address, LEASE_TIMEOUT):
             raise TakeoverError(
                 f"{found.ifname}: networkd has no lease for {address} after {LEASE_TIMEOUT:g} s; "
                 f"see `journalctl -u {UNIT}`"
             )
+
+
+def _restart(host: Host) -> None:
+    """Every link hangs on it, so it shall not be left dead because somebody tries again and again: systemd starts a
+    unit five times in ten seconds, and no more."""
+    host.run(["systemctl", "reset-failed", UNIT])
+    host.must(["systemctl", "restart", UNIT])
 
 
 def _variables(text: str) -> dict[str, str]:
@@ -205,18 +212,9 @@ def _settings(host: Host, network: str) -> Iterator[tuple[tuple[str, str], str]]
 
 def _hostname(host: Host, settings: Mapping[tuple[str, str], str]) -> str | None:
     """What it sends as option 12: by default the machine's own name."""
-    if _is_off(settings.get(("DHCPv4", "SendHostname"))):
+    if raw.is_off(settings.get(("DHCPv4", "SendHostname"))):
         return None
     return settings.get(("DHCPv4", "Hostname")) or raw.machine_name(host)
-
-
-def _is_on(value: str | None) -> bool:
-    """systemd.syntax(7): booleans."""
-    return (value or "").lower() in ("1", "yes", "y", "true", "t", "on")
-
-
-def _is_off(value: str | None) -> bool:
-    return (value or "").lower() in ("0", "no", "n", "false", "f", "off")
 
 
 def _refuse_old_version(host: Host, ifname: str) -> None:
@@ -235,7 +233,7 @@ def _refuse_other_settings(host: Host, ifname: str, network: str) -> None:
         f"[{section}]" if section in _OTHER_SECTIONS else f"{key}="
         for (section, key), value in _settings(host, network)
         if section in _OTHER_SECTIONS or (section in ("Network", "Link") and key in _OTHER_KEYS and value)
-        or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main") and not _is_on(value))
+        or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main") and not raw.is_on(value))
     })
     if others:
         raise TakeoverError(

@@ -133,6 +133,7 @@ class NetworkManager:
         host.write(f"/var/lib/NetworkManager/internal-{uuid}-{found.ifname}.lease", (
             f"# This is private data. Do not parse.\nADDRESS={lease_now.address.ip}\n"
         ).encode())
+        host.run(["systemctl", "reset-failed", UNIT])  # also how often it was started lately, which has a limit
         host.must(["systemctl", "start", UNIT], 60.0)
         address = str(lease_now.address.ip)
         if not host.wait(lambda: _options(host, found.ifname).get("ip_address") == address, LEASE_TIMEOUT):

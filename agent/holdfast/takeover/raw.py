@@ -65,6 +65,15 @@ def seconds(value: str | None, missing: float = inf) -> float:
     return inf if total >= FOREVER else total
 
 
+def is_on(value: str | None) -> bool:
+    """systemd.syntax(7): booleans."""
+    return (value or "").lower() in ("1", "yes", "y", "true", "t", "on")
+
+
+def is_off(value: str | None) -> bool:
+    return (value or "").lower() in ("0", "no", "n", "false", "f", "off")
+
+
 def duration(value: str | None) -> bytes | None:
     """A duration as options 51, 58 and 59 have it."""
     if not value:

@@ -193,7 +193,7 @@ def test_it_is_stopped_for_this_link_by_a_restart(host: FakeHost) -> None:
     found = find(host)
     host.answers["systemctl restart systemd-networkd.service"] = restart
     Networkd().stop(host, found)
-    assert host.ran == [("systemctl", "restart", "systemd-networkd.service")]
+    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
 
 
 def test_a_link_that_stays_managed_is_told(host: FakeHost) -> None:
@@ -207,7 +207,7 @@ def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
     Networkd().give_back(host, found, lease)
     drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
     assert "KeepConfiguration=yes" in host.text(drop_in)
-    assert host.ran == [("systemctl", "restart", "systemd-networkd.service")]
+    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
     host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
     host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
     Networkd().stop(host, found)  # and the next take-over leaves nothing of it

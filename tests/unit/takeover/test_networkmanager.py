@@ -183,7 +183,7 @@ def test_it_starts_believing_that_the_device_was_its_own(host: FakeHost) -> None
     host.ran.clear()
     NetworkManager().give_back(host, found, lease)
     changing = [command for command in host.ran if "show" not in command]
-    assert changing == [("systemctl", verb, "NetworkManager.service") for verb in ("stop", "start")]
+    assert changing == [("systemctl", verb, "NetworkManager.service") for verb in ("stop", "reset-failed", "start")]
     state = host.text("/run/NetworkManager/devices/2").splitlines()
     assert {"managed=true", f"connection-uuid={UUID}"} <= set(state)
     assert "ADDRESS=10.77.0.80\n" in host.text(f"/var/lib/NetworkManager/internal-{UUID}-eth0.lease")

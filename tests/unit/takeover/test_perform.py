@@ -188,6 +188,24 @@ def test_a_hand_back_on_a_terminal_that_goes(tmp_path: Path, monkeypatch: pytest
     assert said[-1] == "eth0 is oldclient's again"
 
 
+def test_the_daemons_publisher_is_done_before_the_client_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd-resolved lets nobody take names back from a link that networkd manages again."""
+    host = machine(tmp_path, monkeypatch)
+    take(host)
+    states = ["activating\n", "active\n"]
+
+    def state(_: object) -> Completed:
+        assert OldClient().find(host, "eth0") is None
+        return Completed(0, states.pop(0) if states else "inactive\n", "")
+
+    host.answers["systemctl is-active holdfast-dns.service"] = state
+    hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
+    assert states == []
+    assert OldClient().find(host, "eth0") is not None
+
+
 def test_a_hand_back_without_a_dead_man(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is done all the same."""
     host = machine(tmp_path, monkeypatch)
