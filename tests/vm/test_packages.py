@@ -194,10 +194,14 @@ def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribut
 
 
 def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Distribution) -> None:
-    seed = {"user-data": "#cloud-config\n{}\n", "network-config": "version: 1\nconfig: []\n"}
+    # In its network stage, before D-Bus; as `#include` with a host's name would.
+    names = (f"test ! -e /root/ask || "
+             f"timeout 10 sh -c 'until grep ^nameserver.{SERVER} /etc/resolv.conf; do sleep 0.1; done' >/run/names")
+    seed = {"user-data": f"#cloud-config\nbootcmd:\n  - {names}\n", "network-config": "version: 1\nconfig: []\n"}
     with Nspawn("bare", terms=TERMS, seed=seed) as guest:
         guest.wait_booted()
         install(guest, distribution.deb)
+        guest.push("/root/ask", "")
         guest.push("/etc/cloud/cloud.cfg.d/99-network.cfg", "network: {config: disabled}\n")
         guest.push("/etc/holdfast/holdfast.d/50-test.toml", '[agent]\nserve = ["en*"]\n')
         guest.shell("systemctl enable holdfast.service holdfast-wait-online.service systemd-resolved.service && "
@@ -216,10 +220,13 @@ def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Dis
             "success", "0"]
         assert "name servers" not in guest.journal("--boot", "--priority", "warning")
         assert "Failed" not in guest.console_text()
+        assert guest.pull("/run/names").decode() == f"nameserver {SERVER}\n"
+        # Told, it has written its file anew.
+        assert SERVER not in guest.shell("cat /etc/resolv.conf")
 
         guest.shell("systemctl disable holdfast-wait-online.service")
         guest.net.drop_all()
-        guest.shell("systemctl stop holdfast.service && rm /var/lib/holdfast/*.json")
+        guest.shell("systemctl stop holdfast.service && rm /var/lib/holdfast/*.json /root/ask")
         guest.reboot()
         assert guest.wait_booted() == "running"  # without a server: the boot waits for nobody
         assert guest.addresses() == []

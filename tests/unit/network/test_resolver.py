@@ -302,6 +302,44 @@ def test_a_link_into_a_manager_s_folder_is_left_alone(
     assert not backend.withdraw(ETH0)
 
 
+def test_until_systemd_resolved_can_be_told_its_file_has_our_servers(make: Make, path: Path, tmp_path: Path) -> None:
+    """Early in a boot there is no D-Bus, and cloud-init wants names already. resolved writes the file anew when it
+    is told anything."""
+    (tmp_path / "resolve").mkdir()
+    theirs = tmp_path / "resolve" / "stub-resolv.conf"
+    path.symlink_to(theirs)
+    managed = ((f"{tmp_path}/resolve/", "systemd-resolved", True),)
+    backend = make(managed=managed, meanwhile=f"{tmp_path}/resolve/")
+    with pytest.raises(ResolverError, match="belongs to systemd-resolved"):
+        backend.publish(ETH0, names("10.0.0.2"))
+    assert not theirs.exists()  # it does not run
+    theirs.write_text("nameserver 127.0.0.53\n")
+    for _ in range(2):
+        with pytest.raises(ResolverError, match="belongs to systemd-resolved") as caught:
+            backend.publish(ETH0, names("10.0.0.2"))
+        assert caught.value.temporary
+        assert effective(path) == ["nameserver 10.0.0.2"]
+    assert path.is_symlink()
+    assert backend.withdraw(ETH0)
+    assert effective(path) == ["nameserver 127.0.0.53"]
+
+
+def test_a_file_of_systemd_resolved_that_cannot_be_written_changes_nothing(
+    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.symlink_to(tmp_path / "stub-resolv.conf")
+    (tmp_path / "stub-resolv.conf").write_text("nameserver 127.0.0.53\n")
+    backend = make(managed=((f"{tmp_path}/", "systemd-resolved", True),), meanwhile=f"{tmp_path}/")
+
+    def refuse(path: str, _data: bytes, _mode: int) -> None:
+        raise OSError(30, "Read-only file system", path)
+
+    monkeypatch.setattr(backend, "_write", refuse)
+    with pytest.raises(ResolverError, match="belongs to systemd-resolved") as caught:
+        backend.publish(ETH0, names("10.0.0.2"))
+    assert caught.value.temporary
+
+
 def test_another_link_is_followed(make: Make, path: Path, tmp_path: Path) -> None:
     """A read-only /etc with resolv.conf linked to where it can be written."""
     (tmp_path / "elsewhere").write_text(FORMER)
