@@ -10,7 +10,7 @@ from holdfast.takeover.model import Change, Command, FileChange, Found, Ownershi
 
 RELOAD = ("systemctl", "daemon-reload")
 #: Kept for hand-back: the environment of a daemon is small; what is larger is not needed to start one.
-ENVIRONMENT_LIMIT = 64
+ENVIRONMENT_LIMIT, VARIABLE_LIMIT = 64, 1 << 14
 #: What a client has that was started without anything, or that is gone before it was asked: its script needs this.
 BARE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 #: Seconds in which a client that is there twice may be one that forks: to call its script, to become a daemon.
@@ -22,12 +22,18 @@ def found(
     pids: Sequence[int] = (), facts: Mapping[str, str] | None = None,
 ) -> Found:
     """The description of ``process``; ``pids`` when there are more than its own."""
-    environment = dict(list(host.environment(process.pid).items())[:ENVIRONMENT_LIMIT]) or BARE
     return Found(
-        client, manager, ifname, tuple(pids) or (process.pid,), evidence, process.argv, environment,
+        client, manager, ifname, tuple(pids) or (process.pid,), evidence, process.argv, _environment(host, process.pid),
         host.cwd(process.pid), own_unit(host, process.pid),
         {"program": host.executable(process.pid), **(facts or {})},
     )
+
+
+def _environment(host: Host, pid: int) -> Mapping[str, str]:
+    """Of ``pid``, bounded; its PATH in any case."""
+    every = {name: value for name, value in host.environment(pid).items() if len(name + value) <= VARIABLE_LIMIT}
+    first = {name: every[name] for name in ("PATH",) if name in every}
+    return dict(list({**first, **every}.items())[:ENVIRONMENT_LIMIT]) or BARE
 
 
 def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:

@@ -94,7 +94,10 @@ class Host(Files):
         return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
     def cwd(self, pid: int) -> str:
-        return self.readlink(f"/proc/{pid}/cwd") or "/"
+        """The folder that ``pid`` is in, "/" for one that is gone or that is the kernel's own."""
+        path = self.readlink(f"/proc/{pid}/cwd")
+        kernels = path.split("/")[1:2] in (["proc"], ["sys"], ["dev"])
+        return path if path and not kernels and os.path.isdir(self.path(path)) else "/"
 
     def executable(self, pid: int) -> str:
         """The file that ``pid`` runs, "" when that cannot be told or it was replaced meanwhile."""
@@ -159,11 +162,13 @@ class Host(Files):
         self, argv: Sequence[str], env: Mapping[str, str], cwd: str = "/", executable: str | None = None
     ) -> int:
         """Start a program that outlives us, in a session of its own, with exactly this environment; its pid.
-        One that makes itself a daemon ends soon after. ``executable`` is the file when argv[0] is but a name."""
+        One that makes itself a daemon ends soon after. ``executable`` is the file when argv[0] is but a name; ``cwd``
+        may be gone by now."""
         try:
             child = subprocess.Popen(  # noqa: S603
-                list(argv), env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, start_new_session=True, executable=executable,
+                list(argv), env=dict(env), cwd=cwd if os.path.isdir(cwd) else "/", stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, executable=executable,
+                preexec_fn=_hear_hangups,  # noqa: PLW1509 - we have one thread
             )
         except OSError as error:
             raise TakeoverError(f"{argv[0]} cannot be started: {error.strerror}") from None
@@ -264,3 +269,8 @@ class Host(Files):
     def from_wall(self, unix: float) -> float:
         """The BOOTTIME instant at which the wall clock shows ``unix``; inf stays."""
         return unix if unix == float("inf") else unix - self.wall() + self.boottime()
+
+
+def _hear_hangups() -> None:
+    """Whoever starts something while it ignores SIGHUP passes that on."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

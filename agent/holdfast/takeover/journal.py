@@ -71,11 +71,19 @@ class JournalFile:
                 f"that is done, `holdfast takeover {self.ifname} --confirm-within SECONDS` takes it over again")
 
     def save(self, journal: Journal) -> None:
-        """Write it, durably."""
+        """Write it, durably. One that could not be read again is an error now, when nothing has been done, and not when
+        it is needed."""
+        text = journaltext.render(journal)
+        try:
+            journaltext.parse(text, self.ifname)
+        except journaltext.JournalError as error:
+            raise TakeoverError(
+                f"{journal.found.name} on {self.ifname} is nothing that a journal can hold: {error}"
+            ) from None
         with self._made_folder() as folder:
             try:
                 path = os.path.join(f"/proc/self/fd/{folder}", os.path.basename(self.path))
-                atomic.write(path, journaltext.render(journal), 0o600)
+                atomic.write(path, text, 0o600)
             except OSError as error:
                 raise TakeoverError(f"{self.path} cannot be written: {error.strerror}") from None
 

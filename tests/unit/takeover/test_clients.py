@@ -23,6 +23,16 @@ def found(host: FakeHost) -> Found:
     return clients.found(host, "udhcpc", "udhcpc", "eth0", process, "it runs")
 
 
+def test_a_large_environment(host: FakeHost) -> None:
+    """Bounded, and its PATH in any case."""
+    many = {f"V{number}": "x" for number in range(100)}
+    host.add_process(50, "udhcpc", environment={"BIG": "x" * 70_000, **many, "PATH": "/opt/bin"})
+    environment = found(host).environment
+    assert len(environment) == clients.ENVIRONMENT_LIMIT
+    assert environment["PATH"] == "/opt/bin"
+    assert "BIG" not in environment
+
+
 def test_a_unit_of_its_own(host: FakeHost) -> None:
     host.add_process(50, "udhcpc", unit="udhcpc@eth0.service")
     assert found(host).unit == "", "without systemd"

@@ -106,6 +106,28 @@ def test_start(tmp_path: Path) -> None:
         host.start(["/nowhere/program"], {})
 
 
+def test_where_a_process_is(tmp_path: Path) -> None:
+    """Only a folder that it can be started in again."""
+    host = Host(str(tmp_path))
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "root").mkdir()
+    for path, expected in (("/root", "/root"), ("/root/gone", "/"), ("/gone (deleted)", "/"), ("/proc/7", "/")):
+        (tmp_path / "proc/7/cwd").unlink(missing_ok=True)
+        (tmp_path / "proc/7/cwd").symlink_to(path)
+        assert host.cwd(7) == expected
+    assert host.cwd(8) == "/"
+
+
+def test_start_where_nothing_is_any_more(tmp_path: Path) -> None:
+    """In /; and it hears SIGHUP though we do not."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        pid = Host().start(["/bin/sh", "-c", 'test "$(pwd)" = / && kill -HUP $$'], {}, str(tmp_path / "gone"))
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
+
+
 def test_without_systemd(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
     assert (host.systemd, host.unit_state("a.service"), host.unit_enabled("a.service")) == (False, "", "")

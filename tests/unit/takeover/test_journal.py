@@ -69,6 +69,17 @@ def test_what_is_written_is_read(file: JournalFile, journal: Journal) -> None:
     assert file.load() is None
 
 
+@pytest.mark.parametrize("found", [
+    replace(JOURNAL.found, cwd="/proc/self"), replace(JOURNAL.found, argv=("x" * 100_000,)),
+    replace(JOURNAL.found, environment={"A": "x" * 100_000}), replace(JOURNAL.found, argv=("x",) * 2000),
+])
+def test_what_could_not_be_read_again_is_not_written(file: JournalFile, found: Found) -> None:
+    """The dead-man, too, would find a journal that he cannot believe."""
+    with pytest.raises(TakeoverError, match="oldclient under manager on eth0 is nothing that a journal can hold"):
+        file.save(replace(JOURNAL, found=found))
+    assert file.load() is None
+
+
 @pytest.mark.parametrize(("key", "value"), [
     ("version", 2), ("version", True), ("ifname", "eth1"), ("phase", "DONE"), ("boot_id", 7), ("files", None),
     ("volatile", [{"argv": [], "undo": None}]), ("volatile", [{"argv": ["a", 1], "undo": None}]), ("volatile", [7]),
