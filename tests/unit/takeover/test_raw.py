@@ -99,4 +99,27 @@ def test_the_kernel_listens_to_routers_when_the_manager_did(host: FakeHost) -> N
         Command(("sysctl", "-q", "-w", f"{key}=1"), ("sysctl", "-q", "-w", f"{key}=0"))
     ]
     host.put("/proc/sys/net/ipv6/conf/eth0/forwarding", "1\n")  # a router listens only when it was told to
+    with pytest.raises(TakeoverError, match="because this machine forwards IPv6"):
+        raw.kernel_router_advertisements(host, "eth0")
+    host.answers["ip -6 route"] = Completed(0, "", "")
     assert raw.kernel_router_advertisements(host, "eth0") == []
+
+
+@pytest.mark.parametrize(("address", "flags", "refused"), [
+    ("2001:db8::ff:fe00:1/64", "dynamic noprefixroute", False),  # 02:00:00:00:00:01
+    ("2001:db8::b7ec:a5d2:2b3f:24cb/64", "dynamic noprefixroute", True),
+    ("2001:db8::b7ec:a5d2:2b3f:24cb/64", "temporary dynamic", False),  # comes and goes at any rate
+    ("nonsense", "dynamic", False),
+])
+def test_an_ipv6_address_that_the_kernel_would_not_make(
+    tmp_path: Path, address: str, flags: str, refused: bool
+) -> None:
+    host = FakeHost(tmp_path)
+    host.put("/proc/sys/net/ipv6/conf/eth0/accept_ra", "0\n")
+    host.answers["ip -6 route"] = Completed(0, "default via fe80::1 proto ra\n", "")
+    host.answers["ip -6 -o addr"] = Completed(0, f"2: eth0    inet6 {address} scope global {flags} \\  valid\n2:\n", "")
+    if not refused:
+        assert len(raw.kernel_router_advertisements(host, "eth0")) == 1
+        return
+    with pytest.raises(TakeoverError, match=r"another IPv6 address than 2001:.*addr-gen-mode eui64"):
+        raw.kernel_router_advertisements(host, "eth0")
