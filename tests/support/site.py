@@ -26,9 +26,10 @@ class Site:
         self.client = Namespace("client", private_files=private_files)
         self.on_server("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
         self.on_server("ip", "addr", "add", address, "dev", BRIDGE)
-        # A bridge is as awake as its ports, and takes a moment to wake up: the first answer would be lost in it.
+        # A bridge is as awake as its ports, and takes a moment to wake up: the first answer would be lost in it. What
+        # the anchor is tied to must not answer ARP for the server's address: unicast would then arrive there.
         self.on_server("ip", "link", "add", "anchor", "type", "veth", "peer", "name", "ground")
-        self.on_server("ip", "link", "set", "ground", "up")
+        self.on_server("ip", "link", "set", "ground", "arp", "off", "up")
         self.on_server("ip", "link", "set", "anchor", "master", BRIDGE, "up")
         self.on_server("ip", "link", "set", BRIDGE, "up")
         self._others: list[Namespace] = []
