@@ -113,13 +113,25 @@ class Agent:
 
 
 def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool) -> str:
-    """The unit that shall serve ``ifname``: the one for all when it is enabled and the configuration names the
-    interface (``named``: it will), else the interface's own. "" without systemd."""
+    """The unit that shall serve ``ifname``: the one for all when it is enabled and the configuration means the
+    interface, else the interface's own. "" without systemd. ``named``: the configuration will name it; TakeoverError
+    when the one for all would then serve it at the next boot, confirmed or not."""
     if not host.systemd:
         return ""
-    configured = named or ifname in settings.interfaces or any(fnmatchcase(ifname, glob) for glob in settings.serve)
-    if configured and host.unit_enabled(ALL) == "enabled":
-        return ALL
+    if host.unit_enabled(ALL) == "enabled":
+        if ifname in settings.interfaces or meant(settings, ifname):
+            return ALL
+        if named:
+            raise TakeoverError(
+                f"{ALL} is enabled for other interfaces, and what is known of the present client would be written into "
+                f"its configuration: a boot before the confirmation would start both. Name {ifname} there yourself, as "
+                f"[interfaces.{ifname}], if {ALL} shall serve it from the next boot on at any rate"
+            )
     if not re.fullmatch(r"[\w:.@-]+", ifname):
         raise TakeoverError(f"{ifname!r} cannot be a part of a unit's name; rename the interface")
     return f"holdfast@{ifname}.service"
+
+
+def meant(settings: Settings, ifname: str) -> bool:
+    """One of the configuration's patterns fits."""
+    return any(fnmatchcase(ifname, glob) for glob in settings.serve)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from holdfast.runtime.identity import BOOT_ID
 from holdfast.takeover import adopt, changes, deadman, linkstate
-from holdfast.takeover.agent import ALL, Agent
+from holdfast.takeover.agent import ALL, Agent, meant
 from holdfast.takeover.detect import ADAPTERS, adapter_called
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import JournalFile
@@ -42,7 +42,7 @@ def hand_back(
             raise TakeoverError(f"{place.ifname} was not taken over from another client: there is nobody to give it to")
         if unconfirmed and journal.phase is Phase.CONFIRMED:
             return
-        _check_shared(journal, place)
+        _check_shared(host, journal, place)
         _check_client(host, journal)
         file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
@@ -64,12 +64,16 @@ def _insured(host: Host, place: Place, journal: Journal, file: JournalFile, say:
     return journal
 
 
-def _check_shared(journal: Journal, place: Place) -> None:
-    others = [name for name in place.settings.interfaces if name != place.ifname]
+def _check_shared(host: Host, journal: Journal, place: Place) -> None:
+    others = [
+        name for name in dict.fromkeys((*place.settings.interfaces, *host.interfaces())) if name != place.ifname
+        and (name in place.settings.interfaces
+             or (meant(place.settings, name) and Agent(host, name, place.runtime_dir, ALL).serving))
+    ]
     if journal.agent_unit == ALL and others:
         raise TakeoverError(
-            f"{ALL} serves {place.ifname} and {', '.join(others)}; first take [interfaces.{place.ifname}] out of the "
-            f"configuration and let holdfast@{place.ifname}.service serve it"
+            f"{ALL} serves {place.ifname} and {', '.join(others)}, and would be stopped for all of them; first let "
+            f"holdfast@NAME.service serve the others, and leave {place.ifname} alone in the configuration"
         )
 
 

@@ -135,7 +135,8 @@ def test_unit(host: FakeHost) -> None:
     host.answers["systemctl is-enabled holdfast.service"] = Completed(0, "enabled\n", "")
     assert unit_for(host, named, "eth0", named=False) == "holdfast.service"
     assert unit_for(host, Settings(serve=("et*",)), "eth0", named=False) == "holdfast.service"
-    assert unit_for(host, Settings(), "eth0", named=True) == "holdfast.service"
+    with pytest.raises(TakeoverError, match="a boot before the confirmation would start both"):
+        unit_for(host, Settings(serve=("eth1",)), "eth0", named=True)
     assert unit_for(host, Settings(), "eth0", named=False) == "holdfast@eth0.service"
     host.answers["systemctl is-enabled holdfast.service"] = Completed(1, "disabled\n", "")
     assert unit_for(host, named, "eth0", named=True) == "holdfast@eth0.service"

@@ -169,6 +169,27 @@ def test_a_hand_back_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.Mo
     raise AssertionError("it never came to its end")
 
 
+@pytest.mark.parametrize("settings", [
+    Settings(interfaces={"eth0": InterfaceSettings(), "eth1": InterfaceSettings()}),
+    Settings(interfaces={"eth0": InterfaceSettings()}, serve=("eth*",)),
+])
+def test_the_agent_of_others_is_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """One agent for all: to stop it would leave the others to nobody."""
+    host = machine(tmp_path, monkeypatch)
+    host.answers["systemctl is-enabled holdfast.service"] = Completed(0, "enabled\n", "")
+    Takeover(host, place(settings), lambda _: None, ADAPTERS).whole(None)
+    host.links["eth1"] = host.links["eth0"]._replace(name="eth1")
+    with pytest.raises(TakeoverError, match=r"holdfast\.service serves eth0 and eth1, and would be stopped for all"):
+        hand_back(host, place(settings), str, unconfirmed=False, adapters=ADAPTERS)
+    assert host.exists(AGENT_FILE)
+    del host.links["eth1"]
+    alone = Settings(interfaces={"eth0": InterfaceSettings()}, serve=settings.serve)
+    hand_back(host, place(alone), str, unconfirmed=False, adapters=ADAPTERS)
+    assert OldClient().find(host, "eth0") is not None
+
+
 def test_a_hand_back_on_a_terminal_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client is started though nobody reads what is said: an ssh session may be lost at any moment."""
     host = machine(tmp_path, monkeypatch)
