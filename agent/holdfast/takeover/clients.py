@@ -40,14 +40,18 @@ def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:
     """What ``look`` finds, a parent before its children: a client that forks, to call its script or to become a
     daemon, is one. Two without a common parent for longer than a moment are two, and both are first."""
 
-    def roots() -> list[Process]:
+    seen: list[Process] = []
+
+    def one() -> bool:
+        nonlocal seen
         found = look()
         pids = {process.pid for process in found}
-        return [process for process in found if process.ppid not in pids]
+        first = [process for process in found if process.ppid not in pids]
+        seen = [*first, *(process for process in found if process not in first)]
+        return len(first) < 2
 
-    host.wait(lambda: len(roots()) < 2, FORK_PATIENCE)
-    first = roots()
-    return [*first, *(process for process in look() if process not in first)]
+    host.wait(one, FORK_PATIENCE)
+    return seen  # and not what a second look would show, which may come in the middle of a fork again
 
 
 def unrelated(processes: Sequence[Process]) -> bool:

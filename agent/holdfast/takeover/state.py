@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from ipaddress import IPv4Address, IPv4Interface
 
 from holdfast.network.ops import Observed
 from holdfast.takeover.model import ForeignLease, Found, Ownership
@@ -64,3 +65,28 @@ class Journal:
 
 def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def anonymous(journal: Journal) -> Journal:
+    """How to go back, without what this machine alone was given: for a copy of its disk. Its address is 0.0.0.0
+    wherever that was, so that a hand-back puts the copy's own in its place."""
+    mine = {journal.lease.address.ip}
+
+    def nobodys(interface: IPv4Interface) -> IPv4Interface:
+        return IPv4Interface((IPv4Address(0), interface.network.prefixlen)) if interface.ip in mine else interface
+
+    lease = replace(
+        journal.lease, address=nobodys(journal.lease.address), server_id=None, started_at=0.0, t1_at=0.0, t2_at=0.0,
+        expires_at=0.0, options={}, client_id=None, hostname=None,
+    )
+    before = replace(
+        journal.before,
+        addresses=tuple(
+            replace(held, interface=nobodys(held.interface), label=None) for held in journal.before.addresses
+            if held.interface.ip in mine
+        ),
+        routes=tuple(
+            replace(route, source=IPv4Address(0)) if route.source in mine else route for route in journal.before.routes
+        ),
+    )
+    return replace(journal, lease=lease, before=before, found=replace(journal.found, pids=()), boot_id="", deadman="")

@@ -8,7 +8,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover import clients
-from holdfast.takeover.host import Completed
+from holdfast.takeover.host import Completed, Process
 from holdfast.takeover.model import Found, TakeoverError
 
 
@@ -21,6 +21,16 @@ def found(host: FakeHost) -> Found:
     process = host.process(50)
     assert process is not None
     return clients.found(host, "udhcpc", "udhcpc", "eth0", process, "it runs")
+
+
+def test_a_client_that_forks_while_it_is_looked_at(host: FakeHost) -> None:
+    """/proc is read process by process: a parent that ends in between and its child are two without each other, for
+    once. What was seen to be one family is that."""
+    parent, child = Process(166, 1, "dhclient", ("dhclient",)), Process(167, 1, "dhclient", ("dhclient",))
+    views = [[parent, child], [child], [parent, child]]
+    seen = clients.family(host, lambda: views.pop(0))
+    assert seen == [child]
+    assert not clients.unrelated(seen)
 
 
 def test_a_large_environment(host: FakeHost) -> None:
