@@ -105,9 +105,13 @@ class JournalFile:
             raise TakeoverError(f"{self.path} cannot be opened: {error.strerror}") from None
         finally:
             os.close(folder)
-        with os.fdopen(fd, "rb") as file:
+        try:
             _must_be_roots(os.fstat(fd), self.path)
-            data = file.read(journaltext.SIZE_LIMIT + 1)
+            data = _content(fd, journaltext.SIZE_LIMIT + 1)
+        except OSError as error:
+            raise TakeoverError(f"{self.path} cannot be read: {error.strerror}; nothing was done") from None
+        finally:
+            os.close(fd)
         try:
             return journaltext.parse(data, self.ifname)
         except journaltext.JournalError as error:
@@ -154,6 +158,14 @@ def _lock(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _content(fd: int, limit: int) -> bytes:
+    """What ``fd`` has, up to ``limit`` bytes."""
+    data = b""
+    while len(data) < limit and (more := os.read(fd, limit - len(data))):
+        data += more
+    return data
 
 
 def _must_be_roots(status: os.stat_result, path: str) -> None:

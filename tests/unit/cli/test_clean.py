@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.control import ControlBench
+from tests.unit.takeover.test_journal import JOURNAL
 
 from holdfast.cli import main
 from holdfast.runtime.assembly import lock
 from holdfast.settings import dirs
+from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.state import Phase
 
 
 @pytest.fixture
@@ -50,6 +54,20 @@ def test_everything_of_ours_goes_and_nothing_else(state: Path, capsys: pytest.Ca
         "/eth0.lease.json", "/eth0.outcomes.jsonl", "/eth1.yield", "-takeover/eth0.json", "-takeover/eth0.lock")]
     assert main(["clean"]) == 0
     assert capsys.readouterr().out == "nothing is remembered\n"
+
+
+def test_a_copy_can_still_be_handed_back(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = f"{state}-takeover"
+    os.chmod(folder, 0o700)
+    lasting, begun = JournalFile(folder, "eth1"), JournalFile(folder, "eth2")
+    lasting.save(replace(JOURNAL, ifname="eth1").at(Phase.CONFIRMED))
+    begun.save(replace(JOURNAL, ifname="eth2").at(Phase.PROVEN))
+    assert main(["clean"]) == 0
+    assert "eth1.json" not in capsys.readouterr().out
+    journal = lasting.load()
+    assert journal is not None
+    assert (journal.lease.client_id, journal.boot_id, journal.found.argv) == (None, "", JOURNAL.found.argv)
+    assert begun.load() is None
 
 
 def test_a_running_agent_writes_nothing_any_more(state: Path, run_dir: Path) -> None:

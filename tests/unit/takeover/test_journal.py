@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.takeovers import foreign_lease
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.ops import Address, AddRoute, Observed
 from holdfast.network.spec import Route
 from holdfast.runtime import atomic
 from holdfast.takeover import journaltext
 from holdfast.takeover.journal import JournalFile
 from holdfast.takeover.journaltext import JournalError
+from holdfast.takeover.linkstate import plan_return
 from holdfast.takeover.model import Command, FileChange, Found, Ownership, TakeoverError
-from holdfast.takeover.state import FileDone, Journal, Phase, checksum
+from holdfast.takeover.state import FileDone, Journal, Phase, anonymous, checksum
 
 JOURNAL = Journal(
     "eth0", "oldclient", Phase.OWNING,
@@ -67,6 +68,24 @@ def test_what_is_written_is_read(file: JournalFile, journal: Journal) -> None:
     file.remove()
     file.remove()
     assert file.load() is None
+
+
+def test_a_copy_knows_how_to_go_back_and_nothing_of_the_original(file: JournalFile) -> None:
+    lease = replace(JOURNAL.lease, address=IPv4Interface("192.0.2.9/24"))
+    copied = anonymous(replace(JOURNAL, lease=lease).at(Phase.CONFIRMED))
+    file.save(copied)
+    assert file.load() == anonymous(copied) == copied
+    text = journaltext.render(copied)
+    for told in (b"192.0.2.9", b"a-boot", b'"guest"', b"deadman-eth0"):
+        assert told in journaltext.render(replace(JOURNAL, lease=lease)), "else this proves nothing"
+        assert told not in text
+    assert copied.ownership == JOURNAL.ownership
+    assert copied.files == JOURNAL.files
+    # A hand-back puts the copy's own address where 0.0.0.0 is.
+    mine = IPv4Interface("192.0.2.77/24")
+    observed = Observed((Address(mine),), (), 1400)
+    routes = [op.route for op in plan_return(observed, copied.before, mine, 60.0) if isinstance(op, AddRoute)]
+    assert [route.source for route in routes] == [mine.ip, None]
 
 
 @pytest.mark.parametrize("found", [
@@ -145,6 +164,13 @@ def test_only_roots(file: JournalFile, tmp_path: Path) -> None:
     os.rename(file.folder, tmp_path / "folder")
     os.symlink(tmp_path / "folder", file.folder)
     with pytest.raises(TakeoverError, match="cannot be opened"):
+        file.load()
+
+
+def test_a_folder_is_no_journal(file: JournalFile) -> None:
+    os.makedirs(file.path, mode=0o700)
+    os.chmod(file.folder, 0o700)
+    with pytest.raises(TakeoverError, match="cannot be read: Is a directory"):
         file.load()
 
 

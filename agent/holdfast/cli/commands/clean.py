@@ -15,6 +15,9 @@ from holdfast.cli.options import config_option, folders_of
 from holdfast.runtime import statefiles
 from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
+from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.state import Phase, anonymous
 
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
@@ -24,8 +27,8 @@ from holdfast.settings.model import Settings
 @click.option("--force", is_flag=True, help="Go on although an agent runs that does not answer.")
 @config_option
 def command(state_dir: str | None, force: bool, config: str | None) -> None:
-    """Remove what belongs to this machine alone: leases with their client-ids, histories, the
-    journals of take-overs.
+    """Remove what belongs to this machine alone: leases with their client-ids, histories, and what
+    the journals of take-overs say of them. How to hand an interface back stays known.
 
     The network stays as it is. A running agent keeps its lease in use, and writes nothing any more
     until it is started again. Run it as often as you like.
@@ -90,18 +93,35 @@ def _clean(folder: str) -> list[str]:
 
 
 def _clean_journals(folder: str) -> list[str]:
-    """The journals of take-overs, not what a client that was handed back may run. What the folder is in may be
-    somebody's, with another state folder: no link is followed."""
+    """The journals of take-overs, those that last made anonymous; not what a client that was handed back may run. What
+    the folder is in may be somebody's, with another state folder: no link is followed."""
     with _told():
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
-            for name in names:
+            gone = [name for name in names if not _anonymous(name, folder)]
+            for name in gone:
                 _unlink(name, fd, folder)
         finally:
             os.close(fd)
-        return [os.path.join(folder, name) for name in names]
+        return [os.path.join(folder, name) for name in gone]
     return []
+
+
+def _anonymous(name: str, folder: str) -> bool:
+    """Leave of the journal of a take-over that lasts only how to undo it: a copy without that could never give its
+    interface back, and would have nobody to serve it after the package is removed. False when it is none of those."""
+    if not name.endswith(".json"):
+        return False
+    file = JournalFile(folder, name.removesuffix(".json"))
+    try:
+        journal = file.load()
+        if journal is None or journal.phase is not Phase.CONFIRMED:
+            return False
+        file.save(anonymous(journal))
+    except TakeoverError:  # nothing that a hand-back would believe
+        return False
+    return True
 
 
 def _unlink(name: str, fd: int, folder: str) -> None:
