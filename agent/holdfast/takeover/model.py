@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class TakeoverError(Exception):
-    """One line: what was found, where, and what to do."""
+    """One line: what was found, where, and what to do. It goes on in other lines, so a full stop at its end, which
+    what a command said may have, is left out."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.rstrip(". "))
 
 
 @dataclass(frozen=True)

@@ -280,6 +280,13 @@ def test_a_command_that_fails_is_taken_back(tmp_path: Path, monkeypatch: pytest.
         assert_as_before(host, before)
 
 
+def test_a_command_that_ends_its_words_with_a_full_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine(tmp_path, monkeypatch)
+    host.answers["oldctl off"] = Completed(1, "", "See the journal for details.\n")
+    with pytest.raises(TakeoverError, match=r"for details\. All was taken back: eth0 is served as before$"):
+        take(host)
+
+
 def test_confirm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = machine(tmp_path, monkeypatch)
     before, told = outside(host), []  # type: ignore[var-annotated]
