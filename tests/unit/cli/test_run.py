@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main, options
+from holdfast.cli.capabilities import missing_capabilities
 from holdfast.cli.commands import run
 from holdfast.settings import dirs
 
@@ -79,8 +80,12 @@ def test_a_wrong_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_without_capabilities(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(run, "missing_capabilities", lambda: ["CAP_NET_RAW"])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["run", "eth0"]) == 5
     assert capsys.readouterr().err.endswith("run as root (sudo holdfast run eth0), or with CAP_NET_RAW\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["run", "eth0"]) == 5
+    assert "root has no CAP_NET_RAW here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("content", "wanted"), [
@@ -97,4 +102,4 @@ def test_capabilities_are_read_from_proc(
     status = tmp_path / "status"
     if content is not None:
         status.write_text(content)
-    assert run.missing_capabilities(str(status)) == wanted
+    assert missing_capabilities(str(status)) == wanted

@@ -10,6 +10,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.cli.commands import run as running
+from holdfast.cli.commands import takeover as taking_over
 from holdfast.takeover import handback, perform, plan
 from holdfast.takeover.model import TakeoverError
 
@@ -19,6 +20,7 @@ COMMANDS = (["takeover", "lo"], ["confirm", "lo"], ["handback", "lo"], ["takeove
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(taking_over, "missing_capabilities", list)
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
 
@@ -30,6 +32,15 @@ def test_who_may(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert "only root can take an interface over" in capsys.readouterr().err
     assert main([argv[0], "nosuch0", *argv[2:]]) == 4
     assert main([argv[0], "a/b", *argv[2:]]) == 4
+
+
+def test_root_of_a_container(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(taking_over, "missing_capabilities", lambda: ["CAP_NET_ADMIN"])
+    monkeypatch.setattr(perform.Takeover, "whole", lambda *_: None)
+    assert main(["takeover", "lo"]) == 5
+    said = capsys.readouterr().err
+    assert "root has no CAP_NET_ADMIN here" in said
+    assert "run as root" not in said
 
 
 def test_what_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import click
 
 import holdfast
+from holdfast.cli.capabilities import missing_capabilities, root_lacks
 from holdfast.cli.exits import NO_INTERFACE, NOT_PERMITTED, USAGE, CliError
 from holdfast.cli.options import (
     config_option,
@@ -20,9 +21,6 @@ from holdfast.cli.options import (
 )
 from holdfast.settings.checks import ifname_problem
 from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME
-
-#: linux/capability.h: what packet sockets and the configuration of interfaces need.
-_NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.runtime.__main__ import main; sys.exit(main())"
 
@@ -58,6 +56,8 @@ def command(
         if not wait and name not in interface_names():
             raise CliError(NO_INTERFACE, f"{no_such_interface(name)}; with --wait it is served when it comes")
     missing = missing_capabilities()
+    if missing and os.geteuid() == 0:
+        raise CliError(NOT_PERMITTED, root_lacks(missing))
     if missing:
         raise CliError(NOT_PERMITTED, "not permitted to open packet sockets and configure interfaces; run as root "
                                       f"({' '.join(['sudo holdfast run', *given])}), or with {' and '.join(missing)}")
@@ -93,15 +93,3 @@ def daemon() -> list[str]:
     """
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
     return [sys.executable, "-ISB" if sys.flags.no_site else "-I", "-c", _BOOT, root]
-
-
-def missing_capabilities(status: str = "/proc/self/status") -> list[str]:
-    """The capabilities that we need and surely lack (proc(5): CapEff)."""
-    try:
-        with open(status, encoding="ascii", errors="replace") as file:
-            effective = next((int(line.split()[1], 16) for line in file if line.startswith("CapEff:")), None)
-    except OSError:
-        effective = None
-    if effective is None:  # no /proc: the daemon will find out
-        return []
-    return [name for name, number in _NEEDED.items() if not effective >> number & 1]

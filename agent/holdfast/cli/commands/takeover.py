@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from holdfast.cli.capabilities import missing_capabilities, root_lacks
+from holdfast.cli.exits import NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, confirm_within_option, interface_argument
 from holdfast.cli.taking import holder, place_of, say, told
 
@@ -27,6 +29,9 @@ def command(interface: str, dry_run: bool, confirm_within: int | None, config: s
     from holdfast.takeover.plan import make  # noqa: PLC0415
 
     place, host = place_of(interface, config, strict=True), Host()
+    missing = [] if dry_run else missing_capabilities()
+    if missing:
+        raise CliError(NOT_PERMITTED, root_lacks(missing))
     with told():
         if dry_run:
             click.echo(describe(host, make(host, place, foreground=not host.systemd, dry=True, holder=holder)))
