@@ -59,6 +59,14 @@ def test_what_they_share_is_the_same() -> None:
     assert len(endings) == 1
 
 
+def test_what_pip_brings_is_made_again_at_each_boot() -> None:
+    """/run is empty then: systemd-tmpfiles must find our file by itself (tmpfiles.d(5))."""
+    text = script("user-data-pip.yaml")
+    copied = 'cp "$home/share/holdfast/systemd/holdfast.tmpfiles" /etc/tmpfiles.d/holdfast.conf\n'
+    assert copied in text
+    assert text.index(copied) < text.index("systemd-tmpfiles --create holdfast.conf\n")
+
+
 def test_the_drop_ins_name_the_same_links() -> None:
     image = FOLDER / "image" / "etc"
     texts = [path.read_text() for path in image.rglob("*") if path.is_file()]
