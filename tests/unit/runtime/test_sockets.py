@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+from tests.support.passing import wait_passing
 from tests.support.servers import wait_until
 
 from holdfast.core.actions import AskGateway, Transmit
@@ -53,7 +54,7 @@ class Bench:
         self.wire = network.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
         stack.callback(self.wire.close)
         self.wire.bind(("srv0", 3))
-        self.wire.settimeout(5)
+        self.wire.settimeout(30)
         self.open()
 
     def _count_gone(self) -> None:
@@ -86,7 +87,7 @@ class Bench:
             self.loop.run_once(0.01)
             return bool(condition())
 
-        wait_until(step, 10, what)
+        wait_until(step, 30, what)
 
     def messages(self) -> list[Received]:
         return [message for batch in self.batches for message in batch.messages]
@@ -96,7 +97,7 @@ class Bench:
 def bench() -> Iterator[Bench]:
     with ExitStack() as stack:
         ours, network = stack.enter_context(cable())
-        wait_until(lambda: ours.run(lambda: link.find("eth0").carrier), 10, "carrier")
+        wait_passing(ours, "eth0", network, "srv0")
         yield Bench(ours, network, stack)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 import pytest
+from tests.support.passing import wait_passing
 
 from holdfast.lab.netns import Namespace
 from holdfast.runtime.filters import attach
@@ -33,10 +34,11 @@ class Cable:
         server.output(["ip", "addr", "add", f"{SERVER}/24", "dev", "srv0"])
         for end, name in ((server, "srv0"), (client, "cli0")):
             end.output(["ip", "link", "set", name, "up"])
+        wait_passing(server, "srv0", client, "cli0")
         self.sender = server.run(lambda: self._socket(socket.SOCK_RAW, "srv0"))
         self.receiver = client.run(lambda: self._socket(socket.SOCK_DGRAM, "cli0"))
         self.receiver.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        self.receiver.settimeout(10)
+        self.receiver.settimeout(30)
 
     @staticmethod
     def _socket(kind: int, name: str) -> socket.socket:
@@ -122,7 +124,7 @@ def test_the_kernel_accepts_our_checksums(cable: Cable) -> None:
     def listen() -> socket.socket:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("0.0.0.0", SERVER_PORT))
-        udp.settimeout(10)
+        udp.settimeout(30)
         return udp
 
     with cable.server.run(listen) as udp:
