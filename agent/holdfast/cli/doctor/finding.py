@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 OK = "ok"
@@ -9,6 +10,8 @@ OK = "ok"
 NOTE = "note"
 #: Something has to be done.
 BAD = "BAD"
+#: The name of the check for others who configure our links.
+CHECK = "second-client"
 
 
 class Finding(NamedTuple):
@@ -24,3 +27,16 @@ class Finding(NamedTuple):
         """Text and advice as one line, without anything that a terminal would obey: names come from an image."""
         whole = f"{self.text}; {self.todo}" if self.todo else self.text
         return "".join(char if char.isprintable() else "?" for char in whole)
+
+
+def verdict(
+    name: str, links: Sequence[str], rival: Callable[[str], str | None], todo: str | Callable[[str], str]
+) -> Iterator[Finding]:
+    """``rival`` says why the manager would configure a link, or None when it keeps off; ``todo`` what to do about it,
+    for all links or for one."""
+    wrong = [(link, why) for link in links if (why := rival(link))]
+    for link, why in wrong:
+        advice = todo if isinstance(todo, str) else todo(link)
+        yield Finding(CHECK, BAD, f"{name} would configure {link} too: {why}", advice)
+    if not wrong:
+        yield Finding(CHECK, OK, f"{name} leaves {' '.join(links)} alone")

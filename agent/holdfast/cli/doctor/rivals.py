@@ -7,15 +7,16 @@ manager would configure, an OK one when it is there and keeps off.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from holdfast.cli.doctor import units
-from holdfast.cli.doctor.finding import BAD, OK, Finding
+from holdfast.cli.doctor.finding import BAD, CHECK, Finding, verdict
 from holdfast.cli.doctor.globs import covers, overlaps
+from holdfast.cli.doctor.ifupdown import check_ifupdown
+from holdfast.cli.doctor.kernel import check_command_line
 from holdfast.cli.doctor.tree import Tree
 
-CHECK = "second-client"
 #: What stands for the file that netplan or cloud-init's own renderer write for each link at boot.
 _RENDERED = "10-"
 _TRUE = ("1", "yes", "true", "on")
@@ -26,7 +27,8 @@ def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> I
     """All managers, for all our links. ``booted``: what cloud-init writes has been written already."""
     renderer = "" if booted else cloud_init_renderer(tree)
     yield from _networkd(tree, links, renderer)
-    yield from _ifupdown(tree, links, renderer)
+    yield from check_ifupdown(tree, links, renderer)
+    yield from check_command_line(tree, links, booted=booted)
     for manager in (_network_manager, _dhcpcd, _others, _network_scripts):
         yield from manager(tree, links)
 
@@ -47,14 +49,6 @@ def cloud_init_renderer(tree: Tree) -> str:
         if name not in programs or any(tree.is_file(f"{folder}/{programs[name]}") for folder in folders):
             return name
     return ""
-
-
-def _verdict(name: str, links: Sequence[str], rival: Callable[[str], str | None], todo: str) -> Iterator[Finding]:
-    """``rival`` says why the manager would configure a link, or None when it keeps off."""
-    wrong = [(link, why) for link in links if (why := rival(link))]
-    yield from (Finding(CHECK, BAD, f"{name} would configure {link} too: {why}", todo) for link, why in wrong)
-    if not wrong:
-        yield Finding(CHECK, OK, f"{name} leaves {' '.join(links)} alone")
 
 
 # --- systemd-networkd, also under netplan ------------------------------------------------------------------------
@@ -86,7 +80,7 @@ def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
                 return "what netplan or cloud-init write at boot" if file.name == _RENDERED else file.name
         return None
 
-    yield from _verdict("systemd-networkd", links, rival,
+    yield from verdict("systemd-networkd", links, rival,
                         "put cloud-init/image/etc/systemd/network/05-holdfast.network there")
     yield from _networkd_wait(tree, links, files)
 
@@ -149,7 +143,7 @@ def _network_manager(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
             return None
         return "no unmanaged-devices names it"
 
-    yield from _verdict("NetworkManager", links, rival,
+    yield from verdict("NetworkManager", links, rival,
                         "put cloud-init/image/etc/NetworkManager/conf.d/90-holdfast.conf there")
 
 
@@ -187,63 +181,6 @@ def _spec_name(spec: str) -> str | None:
     return rest.removeprefix("=") if kind == "interface-name" else None
 
 
-# --- ifupdown ----------------------------------------------------------------------------------------------------
-
-
-def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
-    if "networking.service" not in units.enabled(tree) or not (tree.is_file("/usr/sbin/ifup")
-                                                               or tree.is_file("/sbin/ifup")):
-        return
-    entries = list(_stanzas(tree))
-    hotplug = {name for kind, name in entries if kind == "allow-hotplug"}
-    dhcp = [name for kind, name in entries if kind == "dhcp"] + (["*"] if renderer == "eni" else [])
-    excluded, up = _excluded(tree), _marked_up(tree, "networking.service")
-
-    def kept_off(link: str, name: str) -> bool:
-        if name in hotplug:  # udev starts ifup@ with the name, and nothing is excluded then
-            return name in up and name in _marked_up(tree, f"ifup@{name}.service")
-        return link in up or any(covers(pattern, link) for pattern in excluded)
-
-    def rival(link: str) -> str | None:
-        for name in dhcp:
-            if overlaps(name, link) and not kept_off(link, name):
-                return "what cloud-init writes at boot" if name == "*" else f"`iface {name} inet dhcp`"
-        return None
-
-    yield from _verdict("ifupdown", links, rival, "put cloud-init/image/etc/systemd/system/networking.service.d/"
-                        "90-holdfast.conf there, or take the link out of /etc/network/interfaces")
-
-
-def _marked_up(tree: Tree, unit: str) -> set[str]:
-    """Links that ifup is told are up already, as a take-over does it."""
-    texts = [text for _, key, text in units.drop_ins(tree, unit) if key == "ExecStartPre"]
-    return {name for text in texts for name in re.findall(r">\s*/run/network/ifstate\.([^\s'\"]+)", text)}
-
-
-def _stanzas(tree: Tree) -> Iterator[tuple[str, str]]:
-    folder = "/etc/network/interfaces.d"
-    for path in ("/etc/network/interfaces", *(f"{folder}/{name}" for name in tree.names(folder))):
-        for line in (tree.text(path) or "").splitlines():
-            words = line.split()
-            if words[:1] == ["iface"] and words[2:4] == ["inet", "dhcp"]:
-                yield "dhcp", words[1]
-            elif words[:1] == ["allow-hotplug"]:
-                yield from (("allow-hotplug", name) for name in words[1:])
-
-
-def _excluded(tree: Tree) -> list[str]:
-    """EXCLUDE_INTERFACES of networking.service: an EnvironmentFile goes before Environment (systemd.exec(5))."""
-    value = ""
-    for section, key, text in units.drop_ins(tree, "networking.service"):
-        found = re.search(r"EXCLUDE_INTERFACES=([^\"']*)", text)
-        if (section, key) == ("Service", "Environment") and found:
-            value = found[1]
-    for line in (tree.text("/etc/default/networking") or "").splitlines():
-        if line.startswith("EXCLUDE_INTERFACES="):
-            value = line.partition("=")[2].strip("\"' ")
-    return value.split()
-
-
 # --- the rest ----------------------------------------------------------------------------------------------------
 
 
@@ -262,7 +199,7 @@ def _dhcpcd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
             return None
         return None if allowed and not any(overlaps(pattern, link) for pattern in allowed) else "nothing denies it"
 
-    yield from _verdict("dhcpcd", links, rival, "add `denyinterfaces` to /etc/dhcpcd.conf, or disable dhcpcd.service")
+    yield from verdict("dhcpcd", links, rival, "add `denyinterfaces` to /etc/dhcpcd.conf, or disable dhcpcd.service")
 
 
 def _others(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:

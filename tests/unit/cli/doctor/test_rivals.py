@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.cli.doctor.helpers import SYSTEM, Image
 
+from holdfast.cli.doctor.rivals import check_rivals
+from holdfast.cli.doctor.tree import Tree
+
 NETWORKD = ("systemd-networkd.service",)
 NM = ("NetworkManager.service", "/usr/sbin/NetworkManager")
 IFUPDOWN = ("networking.service", "/usr/sbin/ifup")
@@ -180,3 +183,65 @@ def test_the_rest(image: Image) -> None:
     image.write("/etc/sysconfig/network-scripts/ifcfg-eth0", 'DEVICE="eth0"\nBOOTPROTO=dhcp\nONBOOT=yes\n')
     image.write("/etc/sysconfig/network-scripts/ifcfg-eth1", "DEVICE=eth1\nBOOTPROTO=none\n")
     assert [line.split()[0] for line in rivals(image)] == ["wicked.service", "the", "network-scripts"]
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("allow-hotplug /en*=x\niface x inet dhcp\n", "`allow-hotplug en*=x` and `iface x inet dhcp`"),
+    ("allow-hotplug /en*\niface ens3 inet dhcp\n", "`iface ens3 inet dhcp`"),
+    ("allow-hotplug /eth*/1=x\niface x inet dhcp\n", "`allow-hotplug eth*=x`"),
+    ("allow-hotplug /mac/52:54:00:12:34:56=x\niface x inet dhcp\n", "`allow-hotplug *=x`"),
+])
+def test_ifupdown_by_pattern(image: Image, text: str, words: str) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.manager(*IFUPDOWN)
+    image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
+    image.write("/etc/network/interfaces.d/all", text)
+    lines = rivals(image)
+    assert lines
+    assert all(words in line for line in lines)
+    assert all("say `auto` there instead of `allow-hotplug`" in line for line in lines), "the drop-in is there already"
+    assert not any("put cloud-init" in line for line in lines)
+    image.write("/etc/network/interfaces.d/all", text.replace("allow-hotplug", "auto"))
+    assert rivals(image) == []
+
+
+def test_ifupdown_by_pattern_for_others(image: Image) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces", "allow-hotplug /wl*=x\niface x inet dhcp\n")
+    assert rivals(image) == []
+    image.write("/etc/network/interfaces", "auto /en*=x\niface x inet dhcp\n")
+    assert len(rivals(image)) == 1
+    assert "put cloud-init/image/etc/systemd/system/networking.service.d" in rivals(image)[0]
+    image.write("/etc/network/interfaces", "auto /en*=x\niface x inet static\n")
+    assert rivals(image) == []
+
+
+@pytest.mark.parametrize(("path", "text", "count"), [
+    ("/etc/default/grub", 'GRUB_CMDLINE_LINUX="console=ttyS0 ip=dhcp"\n', 2),
+    ("/etc/default/grub.d/50-cloud.cfg", "GRUB_CMDLINE_LINUX_DEFAULT='ip=::::::dhcp'\n", 2),
+    ("/etc/kernel/cmdline", "root=/dev/vda1 ip=eth0:dhcp\n", 1),
+    ("/etc/kernel/cmdline", "ip=:::::ens3:on rw\n", 1),
+    ("/etc/kernel/cmdline", "ip=[2001:db8::1]:::64:host:ens3:dhcp\n", 1),
+    ("/etc/kernel/cmdline", "ip=wlan0:dhcp\n", 0),
+    ("/etc/kernel/cmdline", "ip=10.0.0.5::10.0.0.1:255.255.255.0::eth0:off vip=dhcp ip=off ip=eth0:auto6\n", 0),
+    ("/etc/default/grub", '#GRUB_CMDLINE_LINUX="ip=dhcp"\n', 0),
+])
+def test_the_kernel_s_command_line(image: Image, path: str, text: str, count: int) -> None:
+    image.write(path, text)
+    image.write("/proc/cmdline", "ip=dhcp\n")  # that of the machine on which an image was mounted
+    assert len(rivals(image)) == count
+    assert all(f"in {path}; take it out" in line for line in rivals(image))
+
+
+def test_the_command_line_of_this_boot(image: Image) -> None:
+    image.write("/proc/cmdline", "BOOT_IMAGE=/vmlinuz ip=dhcp\n")
+    tree = Tree(str(image.root))
+    try:
+        found = list(check_rivals(tree, ["eth0"], booted=True))
+    finally:
+        tree.close()
+    assert [finding.line for finding in found] == [
+        "the kernel's command line would have eth0 configured too: `ip=dhcp` in /proc/cmdline; "
+        "take it out of the boot loader's configuration"
+    ]
