@@ -9,7 +9,7 @@ import os
 import stat
 
 from holdfast.runtime import atomic
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.model import TakeoverError, system_error
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
 READ_LIMIT = 1 << 20
@@ -32,16 +32,16 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
+            raise system_error(f"{path} cannot be read", error) from None
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise TakeoverError(f"{path} is not a regular file")
+                raise TakeoverError(f"{path} is not a regular file; move it away")
             try:
                 data = file.read(limit + 1)
             except OSError as error:
-                raise TakeoverError(f"{path} cannot be read: {error.strerror}") from None
+                raise system_error(f"{path} cannot be read", error) from None
         if len(data) > limit:
-            raise TakeoverError(f"{path} is larger than {limit} bytes")
+            raise TakeoverError(f"{path} is larger than {limit} bytes; look into it, and move it away")
         return data
 
     def text(self, path: str, limit: int = READ_LIMIT) -> str:
@@ -72,14 +72,14 @@ class Files:
             os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
             atomic.write(real, content, mode)
         except OSError as error:
-            raise TakeoverError(f"{path} cannot be written: {error.strerror}") from None
+            raise system_error(f"{path} cannot be written", error) from None
 
     def set_time(self, path: str, unix: float) -> None:
         """Give the file a time of change."""
         try:
             os.utime(self.path(path), (unix, unix))
         except OSError as error:
-            raise TakeoverError(f"the time of {path} cannot be set: {error.strerror}") from None
+            raise system_error(f"the time of {path} cannot be set", error) from None
 
     def remove(self, path: str) -> None:
         """No error when it is not there."""
@@ -88,7 +88,7 @@ class Files:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise TakeoverError(f"{path} cannot be removed: {error.strerror}") from None
+            raise system_error(f"{path} cannot be removed", error) from None
 
     def readlink(self, path: str) -> str:
         """Where a link points to, "" when it is none."""

@@ -16,7 +16,7 @@ from holdfast.network import link as links
 from holdfast.network.link import Link
 from holdfast.network.ops import Observed, Op
 from holdfast.takeover.files import Files
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.model import TakeoverError, system_error
 
 COMMAND_TIMEOUT = 30.0
 
@@ -121,7 +121,7 @@ class Host(Files):
                 try:
                     os.kill(pid, number)
                 except PermissionError as error:
-                    raise TakeoverError(f"process {pid} cannot be stopped: {error.strerror}; run as root") from None
+                    raise system_error(f"process {pid} cannot be stopped", error) from None
                 waiting.append(pid)
         if number not in (signal.SIGKILL, signal.SIGTERM):
             return
@@ -171,7 +171,7 @@ class Host(Files):
                 preexec_fn=_hear_hangups,  # noqa: PLW1509 - we have one thread
             )
         except OSError as error:
-            raise TakeoverError(f"{argv[0]} cannot be started: {error.strerror}") from None
+            raise system_error(f"{argv[0]} cannot be started", error) from None
         child.returncode = 0  # never waited for here: no warning when we end before it does
         return child.pid
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from holdfast.runtime import atomic
 from holdfast.takeover import journaltext
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.model import TakeoverError, system_error
 from holdfast.takeover.state import Journal
 
 #: Seconds to wait for another `holdfast takeover` or `handback` of the same interface.
@@ -42,7 +42,7 @@ class JournalFile:
             try:
                 fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
             except OSError as error:
-                raise TakeoverError(f"{self.folder}/{lock} cannot be written: {error.strerror}") from None
+                raise system_error(f"{self.folder}/{lock} cannot be written", error) from None
         try:
             if not (_lock(fd) or (wait is not None and wait(lambda: _lock(fd), LOCK_PATIENCE))):
                 raise TakeoverError(self._busy(_client_in(fd)))
@@ -85,7 +85,7 @@ class JournalFile:
                 path = os.path.join(f"/proc/self/fd/{folder}", os.path.basename(self.path))
                 atomic.write(path, text, 0o600)
             except OSError as error:
-                raise TakeoverError(f"{self.path} cannot be written: {error.strerror}") from None
+                raise system_error(f"{self.path} cannot be written", error) from None
 
     def load(self) -> Journal | None:
         """The journal, None when there is none. TakeoverError for one that cannot be believed."""
@@ -94,7 +94,7 @@ class JournalFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise TakeoverError(f"{self.folder} cannot be opened: {error.strerror}") from None
+            raise system_error(f"{self.folder} cannot be opened", error) from None
         try:
             _must_be_roots(os.fstat(folder), self.folder)
             fd = os.open(os.path.basename(self.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK,
@@ -102,7 +102,7 @@ class JournalFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise TakeoverError(f"{self.path} cannot be opened: {error.strerror}") from None
+            raise system_error(f"{self.path} cannot be opened", error) from None
         finally:
             os.close(folder)
         try:
@@ -136,7 +136,7 @@ class JournalFile:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise TakeoverError(f"{self.folder} cannot be made: {error.strerror}; run as root") from None
+            raise system_error(f"{self.folder} cannot be made", error) from None
         try:
             _must_be_roots(os.fstat(folder), self.folder)
             yield folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
+from holdfast.takeover import files
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import TakeoverError
 
@@ -48,6 +50,23 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         host.remove("/file/below")
     with pytest.raises(TakeoverError, match="the time of /none cannot be set"):
         host.set_time("/none", 1.0)
+
+
+@pytest.mark.parametrize(("number", "todo"), [
+    (errno.ENOSPC, "No space left on device; make room there"),
+    (errno.EROFS, "Read-only file system; make it writable (mount -o remount,rw)"),
+    (errno.EACCES, "Permission denied; run as root"), (errno.ENXIO, "No such device or address"),
+])
+def test_what_can_be_done_about_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, todo: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.atomic, "write", fail)
+    with pytest.raises(TakeoverError) as caught:
+        Host(str(tmp_path)).write("/etc/a", b"")
+    assert str(caught.value) == f"/etc/a cannot be written: {todo}"
 
 
 def test_processes_of_a_fake_machine(tmp_path: Path) -> None:
