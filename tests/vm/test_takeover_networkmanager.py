@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.guests import File, Guest, Qemu
-from tests.support.guests.handover import FLOWS, Former, there_and_back
+from tests.support.guests import File, Guest
+from tests.support.guests.handover import FLOWS, Former
 from tests.support.guests.variants import LINK
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
@@ -27,9 +27,3 @@ FORMER = Former("networkmanager", manages, disturb="systemctl restart NetworkMan
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
 def test_networkmanager(flow: Callable[[Former], None]) -> None:
     flow(FORMER)
-
-
-@pytest.mark.machine
-def test_networkmanager_in_a_virtual_machine() -> None:
-    """With udev, without which some managers are gentler than they really are."""
-    there_and_back(FORMER._replace(machine=Qemu))
