@@ -111,8 +111,7 @@ def on_conflict(m: Machine, event: AddressConflict, now: float) -> None:
             decline(m, event.address, lease.server_id, who, now)
         else:
             m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}; the lease is ours and kept")
-            if m.hold is not None:
-                m.hold = m.hold._replace(claimed=True)  # but not beyond its end
+            overtime.on_claim(m, lease)
     else:
         assert isinstance(state, (Init, Selecting, Requesting, Probing))
         if lease.ended_at is not None:

@@ -6,8 +6,8 @@ operator may prefer to keep it. Then it is kept, while two things are true: the 
 remembers answers ARP, and nobody else claims the address.
 
 A held lease is a ``Lease`` with ``ended_at``, whose ``expires_at`` is moved on by each answer of the
-gateway and is the lifetime in the kernel too: when we die, the address goes within half a minute. All the
-while a new lease is asked for by DISCOVER; it replaces the held one, new before old.
+gateway and is the lifetime in the kernel too: when we die, the address goes within half a minute. The kernel
+is told with the answer before the lease's end already. All the while a new lease is asked for by DISCOVER; it replaces the held one, new before old.
 """
 
 from __future__ import annotations
@@ -77,13 +77,24 @@ def on_answer(m: Machine, now: float) -> None:
         return
     m.hold = hold._replace(answered_at=now)
     if lease.ended_at is None:
-        return  # in good time; what it is worth is seen at the lease's end
+        # What it is worth is seen at the lease's end. But the kernel has to know before: it would take the address away
+        # at the same moment, while a busy machine lets us wait.
+        if not hold.claimed:
+            m.emit(Configure(lease._replace(expires_at=now + schedule.HOLD_LIFETIME), m.replacing))
+        return
     state = m.state
     assert isinstance(state, Holding)
     held = lease._replace(expires_at=now + schedule.HOLD_LIFETIME)
     m.enter(state._replace(held=held), "the gateway answers: the address is held on", now)
     m.emit(Configure(held, m.replacing))
     _come_back(m, now)
+
+
+def on_claim(m: Machine, lease: Lease) -> None:
+    """Somebody else claims the address of ``lease``: it is ours until its end, and not beyond."""
+    if m.hold is not None:
+        m.hold = m.hold._replace(claimed=True)
+        m.emit(Configure(lease, m.replacing))
 
 
 def on_silence(m: Machine, now: float) -> None:

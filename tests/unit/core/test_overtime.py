@@ -60,6 +60,18 @@ def test_the_gateway_is_asked_before_the_end_and_the_address_is_held_beyond_it()
     assert scene.outcomes[-1].result is Result.HELD
 
 
+def test_the_kernel_is_told_before_the_end() -> None:
+    # rule 40: it would take the address away while a busy machine lets us wait
+    scene = leased()
+    ends_at = scene.lease.expires_at
+    scene.until(lambda: len(scene.asked) > 1)
+    before = len(of(act.Configure, scene.actions))
+    scene.gateway()
+    [told] = of(act.Configure, scene.actions)[before:]
+    assert told.lease == scene.lease._replace(expires_at=scene.now + 30.0)
+    assert scene.lease.expires_at == ends_at, "for us it ends when it does"
+
+
 def test_a_dead_agent_holds_nothing() -> None:
     # rule 40: the kernel's lifetime is the half minute that the last answer is good for
     scene = held()
@@ -142,6 +154,9 @@ def test_a_claim_by_somebody_else_ends_it_at_once(when: str) -> None:
         scene.gateway()
         scene.feed(ev.AddressConflict(OURS, CLAIMANT))
         assert scene.lease.address == OURS  # it is ours until its end
+        assert of(act.Configure, scene.actions)[-1].lease == scene.lease, "and the kernel knows no other"
+        scene.gateway()
+        assert of(act.Configure, scene.actions)[-1].lease == scene.lease
         scene.until(lambda: scene.client.lease is None)
         assert (scene.now, reasons(scene)) == (ends_at, [DeconfigureReason.EXPIRED])
     else:
