@@ -6,8 +6,9 @@ operator may prefer to keep it. Then it is kept, while two things are true: the 
 remembers answers ARP, and nobody else claims the address.
 
 A held lease is a ``Lease`` with ``ended_at``, whose ``expires_at`` is moved on by each answer of the
-gateway and is the lifetime in the kernel too: when we die, the address goes within half a minute. The kernel
-is told with the answer before the lease's end already. All the while a new lease is asked for by DISCOVER; it replaces the held one, new before old.
+gateway and is the lifetime in the kernel too, from the answer before the lease's end on: when we die, the
+address goes within half a minute. All the while a new lease is asked for by DISCOVER; it replaces the held
+one, new before old.
 """
 
 from __future__ import annotations
