@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ DEMOTED = [
     f"--ambient-caps=-all,{CAPABILITIES}", f"--bounding-set=-all,{CAPABILITIES}", "--no-new-privs",
     sys.executable, "-m", "holdfast.runtime",
 ]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not pytest's: whenever a session of it begins, it closes the folder above all its folders to other users."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-as-user-") as name:
+        yield Path(name)
 
 
 def start(bench: Any, folder: Path) -> None:
