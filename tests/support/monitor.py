@@ -88,6 +88,10 @@ class Monitor:
         """RTM_DELROUTE from the main table."""
         return [c for c in self.changes[since:] if c.kind == "DELROUTE" and c.table == _MAIN_TABLE]
 
+    def given_routes(self, since: int = 0) -> list[Change]:
+        """RTM_NEWROUTE in the main table."""
+        return [c for c in self.changes[since:] if c.kind == "NEWROUTE" and c.table == _MAIN_TABLE]
+
     def given_addresses(self, address: str, since: int = 0) -> list[Change]:
         """RTM_NEWADDR of ``address``: one when it comes, one for each change of its lifetime."""
         wanted = IPv4Address(address)
