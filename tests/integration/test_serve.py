@@ -119,7 +119,7 @@ def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None: 
 
 
 def test_links_that_come_and_go_leave_nothing(make_bench: Callable[..., Any]) -> None:
-    """Thirty cards, one after the other: the daemon has as many descriptors as before."""
+    """Thirty cards, one after the other: the daemon has no more descriptors in the end than after the first ten."""
     bench = make_bench("dnsmasq")
     serve(bench, "hf*", "zz*")
     bench.server.start()
@@ -130,15 +130,16 @@ def test_links_that_come_and_go_leave_nothing(make_bench: Callable[..., Any]) ->
     def descriptors() -> int:
         return int(subprocess.check_output(["sh", "-c", f"ls /proc/{pid}/fd | wc -l"]))
 
-    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "it has settled")
-    before = descriptors()
+    before = 0
     for number in range(30):
+        if number == 10:  # what it opens after its first packet is open by now
+            before = descriptors()
         name = f"zz{number}"
         bench.site.on_client("ip", "link", "add", name, "type", "veth", "peer", "name", f"peer{number}")
-        bench.agent.wait((bench.agent.runtime / f"{name}.varlink").exists, 10, f"{name} is served")
+        bench.agent.wait((bench.agent.runtime / f"{name}.varlink").exists, 30, f"{name} is served")
         bench.site.on_client("ip", "link", "del", name)
-        bench.agent.wait(lambda name=name: not (bench.agent.runtime / f"{name}.varlink").exists(), 10, "it is not")
-    bench.agent.wait(lambda: descriptors() == before, 5, "as many descriptors as before")
+        bench.agent.wait(lambda name=name: not (bench.agent.runtime / f"{name}.varlink").exists(), 30, "it is not")
+    bench.agent.wait(lambda: descriptors() <= before, 10, "no more descriptors than before")
     assert bench.agent.status()["state"] == "BOUND"
 
 
