@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.bench import ADDRESS, OTHER, Bench, boottime
+from tests.support.bench import ADDRESS, OTHER, SLACK, Bench, boottime
 from tests.support.servers import Service
 
 pytestmark = pytest.mark.root
@@ -58,7 +58,7 @@ def test_renew_at_t1(any_bench: Bench) -> None:
     for outcome in bench.agent.results("renewed"):
         assert outcome["path"] == "unicast"  # rule 3
         assert outcome["purpose"] == "t1"
-        assert outcome["latency"] < 1.0
+        assert outcome["latency"] < 1.0  # else the broadcast would have come
         assert 0 < outcome["seconds_left"] < bench.server.lease_time  # rule 75
     # rule 56: each renewal is one address update, with the new lifetime, and nothing else.
     updates = bench.lifetimes()
@@ -74,14 +74,16 @@ def test_unicast_is_dropped(any_bench: Bench) -> None:
     bench.acquire()
     bench.site.drop_unicast()
 
-    first = bench.agent.wait_result("renewed", count=1)
-    second = bench.agent.wait_result("renewed", count=2)
+    bench.agent.wait(lambda: bench.site.dropped() >= 1, 20, "a unicast is dropped")
+    done = len(bench.agent.results("renewed"))  # one may have been answered before the rule was there
+    first = bench.agent.wait_result("renewed", count=done + 1)
+    second = bench.agent.wait_result("renewed", count=done + 2)
 
     assert bench.site.dropped() >= 2  # rule 38: unicast is still tried
     assert first["path"] == "broadcast"
-    assert first["latency"] < 2.5  # rule 35
+    assert first["latency"] < 2.5 + SLACK  # rule 35
     assert second["path"] == "broadcast"
-    assert second["latency"] < 0.6  # rule 35: it is known to be deaf by now
+    assert second["latency"] < 0.9  # rule 35: it is known to be deaf by now, and not waited for a second
     bench.assert_held()
 
     # And once it hears again, that is learned too: unicast was tried first all the while.

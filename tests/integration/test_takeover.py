@@ -147,7 +147,7 @@ def test_there_and_back(make_machine: MakeMachine, client: str) -> None:
     assert {message.client_id for message in machine.tap.asked()} == identifiers
     assert {message.message.options.get(60) for message in machine.tap.asked()} == classes
     assert foreign(machine) == before
-    assert sorted(machine.routes()) == sorted(routes)
+    machine.wait(lambda: sorted(machine.routes()) == sorted(routes), 10, f"its routes are as before: {routes}")
     assert not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists()
     print(f"MEASURED {client}: {machine.missed()} of {machine.asked()} probes missed; taken over in {took:.2f} s with "
           f"{between} messages, handed back in {took_back:.2f} s with {len(machine.tap.asked(back_at))}")

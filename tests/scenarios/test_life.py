@@ -110,6 +110,7 @@ def test_release_is_the_operator_s_word() -> None:  # rules 6, 14
     with Stage(lease=LONG) as stage:
         stage.bind()
         wait_record(stage, "acquired")
+        stage.wait_until(lambda: stage.command("status", LINK).returncode == 0, 15)  # the lease comes before the socket
         done = stage.command("release", LINK)
         assert done.returncode == 0, done.stderr
         said = stage.server.wire.wait_for(lambda seen: seen.kind == "RELEASE", 5)
