@@ -1,4 +1,4 @@
-"""Holdfast in an image: baked by each of our recipes, looked at by the doctor, booted, copied."""
+"""Holdfast in an image: baked in a chroot and as Packer does, looked at by the doctor, booted, copied."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support.distribution import Distribution, sha256
+from tests.support.distribution import Distribution
 from tests.support.firstboot import BY_NAME
 from tests.support.guests import ROOT, File, Guest, Nspawn, Qemu, Terms, Variant, client_id
 from tests.support.images import ImageRoot
@@ -15,11 +15,8 @@ from tests.support.userdata import edit, readme_blocks
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
 RECIPES = ROOT / "packaging" / "image"
-ELEMENT = RECIPES / "dib" / "holdfast"
 TERMS = Terms(lease_time=600)
 SEED = {"user-data": "#cloud-config\n{}\n", "network-config": BY_NAME}
-#: What diskimage-builder's own element for Debian brings into the chroot, in one line.
-INSTALL_PACKAGES = '#!/bin/sh\nDEBIAN_FRONTEND=noninteractive exec apt-get --yes --no-install-recommends install "$@"\n'
 
 
 def bake_as_the_readme_says(image: ImageRoot, distribution: Distribution) -> None:
@@ -100,40 +97,6 @@ def test_baked_in_a_virtual_machine_as_packer_does(distribution: Distribution, t
         assert copy.run(["holdfast", "doctor"]).returncode == 0
         assert copy.pull("/etc/machine-id").decode().strip() != guest.machine_id
     shutil.rmtree(tmp_path / "disk")
-
-
-# --- the other recipes, in a chroot ------------------------------------------------------------------------------
-
-
-def test_the_element_of_diskimage_builder(distribution: Distribution, tmp_path: Path) -> None:
-    """Its scripts in their phases and places, as disk-image-create calls them."""
-    hooks = {"TMP_HOOKS_PATH": str(tmp_path), "DIB_HOLDFAST_PACKAGE": str(distribution.deb)}
-    with ImageRoot("netplan", seed=SEED) as image:
-        script = str(ELEMENT / "extra-data.d" / "50-holdfast")
-        wrong = image.outside([script], env={**hooks, "DIB_HOLDFAST_SHA256": "0" * 64})
-        assert wrong.returncode != 0
-        done = image.outside([script], env={**hooks, "DIB_HOLDFAST_SHA256": sha256(distribution.deb)})
-        assert done.returncode == 0, done.stderr.decode()
-        image.bring(tmp_path, "/tmp/in_target.d")
-        image.bring(ELEMENT, "/tmp/in_target.d")
-        (tmp_path / "install-packages").write_text(INSTALL_PACKAGES)
-        (tmp_path / "install-packages").chmod(0o755)
-        image.bring(tmp_path / "install-packages", "/usr/local/bin/install-packages")
-        for script in ("install.d/50-holdfast", "post-install.d/50-holdfast", "finalise.d/90-holdfast"):
-            done = image.run([f"/tmp/in_target.d/{script}"], env=hooks)
-            assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-        assert b"holdfast.service enabled, for en* eth*" in done.stdout
-        assert_ready(image)
-
-
-def test_the_script_of_mkosi(distribution: Distribution) -> None:
-    with ImageRoot("networkd", seed=SEED) as image:
-        image.bring(distribution.deb, f"/var/tmp/{distribution.deb.name}")
-        image.bring(RECIPES / "bake.sh", "/var/tmp/bake.sh")
-        image.bring(RECIPES / "mkosi" / "mkosi.postinst", "/root/mkosi.postinst")
-        done = image.run(["/root/mkosi.postinst", "final"])
-        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-        assert_ready(image)
 
 
 def test_the_doctor_tells_what_a_template_must_not_have(distribution: Distribution) -> None:
