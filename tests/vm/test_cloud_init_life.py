@@ -84,6 +84,7 @@ class Life:
         if not server:
             self.net.heal()
         self.guest.run(["holdfast", "renew", LINK], check=True)
+        assert self.guest.run(["test", "-d", "/run/holdfast/metrics"]).returncode == 0, "tmpfiles.d is not there"
         self.boot.assert_serves()
 
     def upgrade(self, package: Path) -> None:
