@@ -158,7 +158,7 @@ def test_a_whole_life_in_a_virtual_machine(distribution: Distribution, tmp_path:
             guest.shell("cloud-init clean --logs --machine-id")
         guest.power_off()
         disk = guest.keep_disk(tmp_path)
-    another = OpenStackGuest(terms=TERMS, disk=disk)
+    another = OpenStackGuest(terms=TERMS._replace(pinned=True), disk=disk)  # its port's address, as clouds do it
     with another as copy:
         copy.net.serve_http(tmp_path)
         with OpenStack(copy.net, user_data, product_uuid=another.product_uuid) as cloud:
