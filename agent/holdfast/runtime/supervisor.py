@@ -115,9 +115,12 @@ class Supervisor:
     def _on_link(self, serving: Serving) -> None:
         moved = serving.read_watch()
         if moved and serving.matched:
-            # In the next round of the loop, which may be in the middle of this one's descriptors.
-            self.loop.set_timer((self, serving.name), self.loop.now(), lambda: self._follow(serving))
+            self._follow_soon(serving)
         self._telling.plan_status()
+
+    def _follow_soon(self, serving: Serving) -> None:
+        """In the next round of the loop, which may be in the middle of this one's descriptors."""
+        self.loop.set_timer((self, serving.name), self.loop.now(), lambda: self._follow(serving))
 
     def _follow(self, serving: Serving) -> None:
         """A link that nobody named is gone, or has another name: it is served by that one from now on."""
@@ -158,6 +161,9 @@ class Supervisor:
             if self._refusals.get(name) != text:
                 self._refusals = {name: text, **dict(list(self._refusals.items())[:15])}
                 self._log.write(3, text)
+        else:
+            if self._serving[name].ifindex is None:  # old news: it is gone already, and nobody will tell that again
+                self._follow_soon(self._serving[name])
         self._telling.plan_status()
 
     def warm_up(self) -> None:

@@ -149,6 +149,24 @@ def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:
         assert said.read() == "the wall clock was set by -3600.0 s; leases do not depend on it\n"
 
 
+def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path) -> None:
+    """The list of links may lag behind: what it calls a newcomer has gone, and no netlink message follows."""
+    log = Log("stderr")
+    supervisor = Supervisor(
+        [], Settings(), str(tmp_path / "state"), str(tmp_path / "run"), log, VirtualClock(), patterns=("gone*",)
+    )
+    supervisor.start()
+    try:
+        assert supervisor._on_newcomer("gone0", 4711)
+        for _ in range(3):
+            supervisor.loop.run_once(0)
+        assert supervisor.drivers == []
+        assert supervisor._on_newcomer("gone0", 4712), "its name may come back"
+        assert len(supervisor.drivers) == 1
+    finally:
+        supervisor.close()
+
+
 def test_real_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     log = Log("stderr")
     settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False))
