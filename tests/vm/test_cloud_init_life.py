@@ -1,7 +1,8 @@
 """A guest's life with Holdfast, from its first boot to the removal of the package, step by step in one guest.
 
 The whole of it in a virtual machine with a metadata service like OpenStack's, which cloud-init asks with a DHCP client
-of its own before it configures the network; a first boot likewise with every user-data for Debian and every renderer.
+of its own before it configures the network; a first boot likewise with every user-data for Debian and every renderer,
+most of them with `./dev test --slow` only.
 What needs no machine of its own runs in containers.
 """
 
@@ -169,16 +170,21 @@ def test_a_whole_life_in_a_virtual_machine(distribution: Distribution, tmp_path:
             assert "configured" in copy.run(["networkctl", "status", LINK]).stdout
 
 
-#: One guest of each renderer is booted again, and given back to its former client at last; netplan's is above.
-WHOLE = {("user-data-apt.yaml", "ifupdown"), ("user-data-package-url.yaml", "networkmanager")}
+#: Each user-data and each renderer once, user-data-package-url.yaml and netplan above; then all with all.
+FIRST = [("user-data-apt.yaml", "ifupdown"), ("user-data-pip.yaml", "networkmanager")]
+OTHERS = [
+    ("user-data-package-url.yaml", "ifupdown"), ("user-data-package-url.yaml", "networkmanager"),
+    ("user-data-apt.yaml", "netplan"), ("user-data-apt.yaml", "networkmanager"),
+    ("user-data-pip.yaml", "netplan"), ("user-data-pip.yaml", "ifupdown"),
+]
+#: Given back to the former client at last.
+REMOVED = {("user-data-apt.yaml", "ifupdown"), ("user-data-package-url.yaml", "networkmanager")}
 
 
 @pytest.mark.machine
-@pytest.mark.parametrize(("name", "variant"), [
-    ("user-data-package-url.yaml", "ifupdown"), ("user-data-package-url.yaml", "networkmanager"),
-    ("user-data-apt.yaml", "netplan"), ("user-data-apt.yaml", "networkmanager"), ("user-data-apt.yaml", "ifupdown"),
-    ("user-data-pip.yaml", "netplan"), ("user-data-pip.yaml", "ifupdown"), ("user-data-pip.yaml", "networkmanager"),
-])  # user-data-package-url.yaml and netplan: above
+@pytest.mark.parametrize(
+    ("name", "variant"), [*FIRST, *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)]
+)
 def test_the_first_boots_in_a_virtual_machine(
     name: str, variant: Variant, distribution: Distribution, tmp_path: Path
 ) -> None:
@@ -188,8 +194,8 @@ def test_the_first_boots_in_a_virtual_machine(
         guest.net.serve_http(tmp_path)
         with OpenStack(guest.net, user_data, product_uuid=machine.product_uuid) as cloud:
             life = Life(first_boot_as_in_openstack(guest, cloud))
-            if (name, variant) in WHOLE:
-                life.reboot()
+            life.reboot()
+            if (name, variant) in REMOVED:
                 life.remove()
 
 
