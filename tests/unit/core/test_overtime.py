@@ -168,6 +168,17 @@ def test_a_claim_by_somebody_else_ends_it_at_once(when: str) -> None:
         assert scene.client.lease is None
 
 
+def test_an_answer_after_a_claim_prolongs_nothing() -> None:
+    # rule 40
+    scene = leased()
+    ends_at = scene.lease.expires_at
+    scene.until(lambda: len(scene.asked) > 1)
+    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    assert not of(act.Configure, scene.gateway())
+    scene.until(lambda: scene.client.lease is None)
+    assert (scene.now, reasons(scene)) == (ends_at, [DeconfigureReason.EXPIRED])
+
+
 def test_an_answer_after_the_address_has_gone_changes_nothing() -> None:
     # rule 40
     scene = leased()
