@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.support.control import ControlBench
 from tests.unit.takeover.test_journal import JOURNAL
 
 from holdfast.cli import main
+from holdfast.runtime import atomic
 from holdfast.runtime.assembly import lock
 from holdfast.settings import dirs
 from holdfast.takeover.journal import JournalFile
@@ -68,6 +70,25 @@ def test_a_copy_can_still_be_handed_back(state: Path, capsys: pytest.CaptureFixt
     assert journal is not None
     assert (journal.lease.client_id, journal.boot_id, journal.found.argv) == (None, "", JOURNAL.found.argv)
     assert begun.load() is None
+
+
+def test_a_full_disk_costs_no_journal(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = f"{state}-takeover"
+    os.chmod(folder, 0o700)
+    file = JournalFile(folder, "eth1")
+    file.save(replace(JOURNAL, ifname="eth1").at(Phase.CONFIRMED))
+    before = file.load()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", full)
+        assert main(["clean"]) == 1
+    assert "eth1.json cannot be written: No space left on device" in capsys.readouterr().err
+    assert file.load() == before
 
 
 def test_a_running_agent_writes_nothing_any_more(state: Path, run_dir: Path) -> None:

@@ -116,11 +116,14 @@ def _anonymous(name: str, folder: str) -> bool:
     file = JournalFile(folder, name.removesuffix(".json"))
     try:
         journal = file.load()
-        if journal is None or journal.phase is not Phase.CONFIRMED:
-            return False
-        file.save(anonymous(journal))
     except TakeoverError:  # nothing that a hand-back would believe
         return False
+    if journal is None or journal.phase is not Phase.CONFIRMED:
+        return False
+    try:
+        file.save(anonymous(journal))
+    except TakeoverError as error:  # a full disk: it stays as it is, and nobody is told that the disk is clean
+        raise CliError(FAILED, str(error)) from None
     return True
 
 
