@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast.lab.orphans import end_all_in
 from holdfast.lab.rtnl import Rtnl
 
 T = TypeVar("T")
@@ -210,6 +211,7 @@ class Namespace:
                 if pipe is not None:
                     pipe.close()
         if self._thread.is_alive():
+            end_all_in(self.fd)
             self.run(self.rtnl.close)
             self._jobs.put(None)
             self._thread.join()

@@ -53,6 +53,16 @@ def test_programs_end_with_their_namespace() -> None:
     assert not directory.exists()
 
 
+def test_what_outlives_its_starter_ends_too() -> None:
+    """As a helper of a killed agent does, which would write its files anew."""
+    with Namespace("orphans") as machine:
+        pid = int(machine.output(["sh", "-c", "setsid sleep infinity >/dev/null 2>&1 & echo $!"]))
+        assert os.path.exists(f"/proc/{pid}/exe")
+        directory = machine.directory
+    assert not os.path.exists(f"/proc/{pid}/exe")
+    assert not directory.exists()
+
+
 def test_programs_end_when_the_lab_is_killed() -> None:
     script = (
         "from holdfast.lab.netns import Namespace\n"
