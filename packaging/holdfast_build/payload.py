@@ -158,7 +158,7 @@ def programs(payload: Payload) -> None:
 
     payload.write("usr/bin/holdfast", launcher("holdfast.cli"), 0o755)
     payload.write(f"{flavour.programs}/agent", launcher("holdfast.runtime.__main__"), 0o755)
-    payload.write(f"{flavour.programs}/dns", launcher("holdfast.runtime.dns"), 0o755)
+    payload.write(f"{flavour.programs}/dns", launcher("holdfast.publish.publisher"), 0o755)
     if flavour.programs != "usr/lib/holdfast":
         payload.write(f"{flavour.programs}/python", CHOOSE_PYTHON, 0o755)
         payload.write(f"{flavour.programs}/byte-compile", BYTE_COMPILE, 0o755)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab.faults import NO_FAULTS, Faults, Lease, Unicast
-from holdfast.lab.netns import Namespace, Switch
-from holdfast.lab.peers import ALL
-from holdfast.lab.peers.running import Running
-from holdfast.lab.server import LabServer
-from holdfast.lab.stage import LINK, hardware_address
-from holdfast.lab.watch import Event, NetlinkWatch
-from holdfast.lab.wirelog import Seen, boottime
+from holdfast_lab.peers import ALL
+from holdfast_lab.peers.running import Running
+from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease, Unicast
+from holdfast_lab.testbed.netns import Namespace, Switch
+from holdfast_lab.testbed.server import LabServer
+from holdfast_lab.testbed.stage import LINK, hardware_address
+from holdfast_lab.witness.watch import Event, NetlinkWatch
+from holdfast_lab.witness.wirelog import Seen, boottime
 
 pytestmark = pytest.mark.root
 VIRTUAL = "192.0.2.99/24"

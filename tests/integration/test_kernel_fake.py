@@ -10,9 +10,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from holdfast.lab.netns import Namespace, connect
 from holdfast.network import KernelError
-from holdfast.network.fake import FakeKernel
 from holdfast.network.kernel import Kernel
 from holdfast.network.ops import (
     IFA_F_NOPREFIXROUTE,
@@ -27,6 +25,8 @@ from holdfast.network.ops import (
     PutAddress,
 )
 from holdfast.network.spec import Route
+from holdfast_lab.testbed.fake_kernel import FakeKernel
+from holdfast_lab.testbed.netns import Namespace, connect
 
 pytestmark = pytest.mark.root
 

@@ -1,4 +1,4 @@
-"""``holdfast lab`` as a user types it, with a real run."""
+"""``./dev lab`` as a user types it, with a real run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli import main
+from holdfast_lab.__main__ import main
 
 pytestmark = pytest.mark.root
 
 
 def test_compare_runs_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--clients", "holdfast", "--scenarios", "unicast-silent,killed-for-good", "--lease", "10", "-j", "2"]
-    assert main(["lab", "compare", *words, "--out", str(tmp_path)]) == 0
+    assert main(["compare", *words, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "unicast-silent       kept" in out
     assert "2 of 2" in out

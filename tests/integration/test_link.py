@@ -9,7 +9,7 @@ import pytest
 from tests.support.bench import ADDRESS, OTHER, boottime
 from tests.support.servers import Service
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 pytestmark = pytest.mark.root
 

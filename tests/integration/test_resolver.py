@@ -22,12 +22,12 @@ from jeepney import HeaderFields, MessageType, message_bus, new_error, new_metho
 from jeepney.io.blocking import open_dbus_connection
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace, connect
 from holdfast.network import ResolverError
-from holdfast.network.resolvconf import Names, ResolvConf
-from holdfast.network.resolved import PATH, SERVICE, Resolved
-from holdfast.network.resolver import Resolver, ladder
-from holdfast.runtime import atomic
+from holdfast.publish.backends import Resolver, ladder
+from holdfast.publish.resolvconf import Names, ResolvConf
+from holdfast.publish.resolved import PATH, SERVICE, Resolved
+from holdfast.state import atomic
+from holdfast_lab.testbed.netns import Namespace, connect
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon (package dbus)")
 

@@ -269,7 +269,7 @@ def test_confirmed_in_time(make_machine: MakeMachine) -> None:
 #: Ends its own process, as the kernel would, when the journal has come to a phase ("!": just before it is written).
 _DYING = """
 import os, sys
-from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.journal.file import JournalFile
 save, at = JournalFile.save, sys.argv.pop(1)
 def dying(self, journal):
     if at == "!" + journal.phase.name:

@@ -50,7 +50,7 @@ def status_of(bench: Any) -> dict[str, str]:
 
 def publish(bench: Any, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """What holdfast-dns.service does: as root, in the machine's own view of /etc."""
-    argv = [sys.executable, "-m", "holdfast.runtime.dns", "--spool", str(bench.agent.runtime / "dns"),
+    argv = [sys.executable, "-m", "holdfast.publish.publisher", "--spool", str(bench.agent.runtime / "dns"),
             "--state-dir", str(tmp_path / "dns-state")]
     child = bench.site.client.popen(argv, env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"},
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
-from holdfast.simulate.figures import figures_of
-from holdfast.simulate.fleet import simulate
-from holdfast.simulate.models import BY_NAME
-from holdfast.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate.figures import figures_of
+from holdfast_lab.simulate.fleet import simulate
+from holdfast_lab.simulate.models import BY_NAME
+from holdfast_lab.simulate.scenario import Outage, Scenario
 
 SCENARIOS = st.builds(
     Scenario,

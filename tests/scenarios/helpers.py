@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.lab.stage import Stage
-from holdfast.lab.wirelog import Seen
+from holdfast_lab.testbed.stage import Stage
+from holdfast_lab.witness.wirelog import Seen
 
 
 def ack(seen: Seen) -> bool:

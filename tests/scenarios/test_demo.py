@@ -32,7 +32,7 @@ def read_all(terminal: int, child: subprocess.Popen[bytes], until: bytes | None,
 
 def start(terminal: int, *options: str) -> subprocess.Popen[bytes]:
     """The demo with a terminal for its output."""
-    command = [sys.executable, "-m", "holdfast.lab.demo", *options]
+    command = [sys.executable, "-m", "holdfast_lab.demo", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "agent"), "TERM": "xterm"}
     environment.pop("NO_COLOR", None)
     return subprocess.Popen(
@@ -75,7 +75,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
 
 def test_a_user_namespace_is_enough() -> None:
     code = (
-        "from holdfast.lab.netns import enter_user_namespace, cable\n"
+        "from holdfast_lab.testbed.netns import enter_user_namespace, cable\n"
         "enter_user_namespace()\n"
         "with cable() as (client, server):\n"
         "    print(client.output(['id', '-u']).strip(), client.run(lambda: client.rtnl.addresses('eth0')))\n"
@@ -87,7 +87,7 @@ def test_a_user_namespace_is_enough() -> None:
 
 def test_a_machine_without_user_namespaces_is_told_what_to_do() -> None:
     code = (
-        "import sys, holdfast.lab.demo as demo, holdfast.lab.netns as netns\n"
+        "import sys, holdfast_lab.demo as demo, holdfast_lab.testbed.netns as netns\n"
         "demo.os.geteuid = lambda: 1000\n"
         "netns._libc.unshare = lambda flags: -1\n"
         "sys.exit(demo.main([]))\n"

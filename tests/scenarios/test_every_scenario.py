@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.lab import scenario
-from holdfast.lab.play import play
-from holdfast.lab.result import Result
+from holdfast_lab.scenario import scenario
+from holdfast_lab.scenario.play import play
+from holdfast_lab.scenario.result import Result
 
 #: Rule 33 warns below 10 s. Everything in a scenario is told relative to the lease.
 LEASE = 12

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from tests.scenarios.helpers import assert_kept, wait_acks, wait_record
 
-from holdfast.lab.faults import Faults, Lease
-from holdfast.lab.stage import LINK, Stage
+from holdfast_lab.testbed.faults import Faults, Lease
+from holdfast_lab.testbed.stage import LINK, Stage
 
 pytestmark = pytest.mark.root
 SHORT = Lease(time=20, t1=4, t2=17)

@@ -8,8 +8,8 @@ from math import inf
 import pytest
 from tests.scenarios.helpers import ack, assert_kept, removals, wait_acks, wait_record
 
-from holdfast.lab.faults import Faults, Lease
-from holdfast.lab.stage import Stage
+from holdfast_lab.testbed.faults import Faults, Lease
+from holdfast_lab.testbed.stage import Stage
 
 pytestmark = pytest.mark.root
 SHORT = Lease(time=20, t1=4, t2=17)

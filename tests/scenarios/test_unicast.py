@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record
 
-from holdfast.lab.exchanges import renewals
-from holdfast.lab.faults import Faults, Lease, Unicast
-from holdfast.lab.stage import Stage
+from holdfast_lab.testbed.faults import Faults, Lease, Unicast
+from holdfast_lab.testbed.stage import Stage
+from holdfast_lab.witness.exchanges import renewals
 
 pytestmark = pytest.mark.root
 SHORT = Lease(time=20, t1=4, t2=17)

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 SOURCE = Path(__file__).resolve().parents[2] / "agent"
 

@@ -11,9 +11,9 @@ from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.eventloop.loop import Loop
 from holdfast.network.spec import NetworkSpec, Route
-from holdfast.runtime.control import Control, socket_path
-from holdfast.runtime.loop import Loop
+from holdfast.runtime.control_service import Control, socket_path
 
 OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
 LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})

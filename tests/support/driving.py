@@ -18,18 +18,19 @@ from holdfast.core.events import Received
 from holdfast.core.lease import Gateway, Lease, ServerPath
 from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
-from holdfast.network.fake import FakeKernel
 from holdfast.network.link import Link
 from holdfast.network.spec import NetworkSpec, spec_from_lease
-from holdfast.runtime.arpsocket import Claim
-from holdfast.runtime.configuring import Tools
-from holdfast.runtime.driver import Driver
-from holdfast.runtime.ports import Parts, Remembered
-from holdfast.runtime.sockets import Batch, Listener
-from holdfast.runtime.yielding import YieldFile
+from holdfast.runtime.configurator import Tools
+from holdfast.runtime.interface import Driver
+from holdfast.runtime.ports import Parts
+from holdfast.sockets.arp import Claim
+from holdfast.sockets.link import Batch, Listener
+from holdfast.state.lease_store import Remembered
+from holdfast.state.markers import YieldFile
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
+from holdfast_lab.testbed.fake_kernel import FakeKernel
 
 MAC, OTHER_MAC = bytes.fromhex("020000000001"), bytes.fromhex("0200000000ff")
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")

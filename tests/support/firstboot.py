@@ -13,7 +13,7 @@ from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
 from tests.support.repositories import in_user_data, repositories
 from tests.support.userdata import edited
 
-from holdfast.lab.wirelog import boottime
+from holdfast_lab.witness.wirelog import boottime
 
 #: A container's interface has no permanent hardware address, by which cloud-init's own choice would match.
 BY_NAME = f"version: 2\nethernets:\n  {LINK}:\n    dhcp4: true\n"

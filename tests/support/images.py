@@ -14,7 +14,7 @@ from tests.support.guests.files import write
 from tests.support.guests.place import new_folder
 from tests.support.guests.variants import seed_files, variant_files
 
-from holdfast.lab.netns import MS_BIND, MS_REC, Namespace, mount
+from holdfast_lab.testbed.netns import MS_BIND, MS_REC, Namespace, mount
 
 _PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 

@@ -23,13 +23,13 @@ from tests.support.probe import Probe
 from tests.support.servers import Dnsmasq, Service, wait_until
 from tests.support.site import BRIDGE, CLIENT, PORT, Site
 
-from holdfast.lab.netns import Namespace
-from holdfast.lab.peers import SURROUNDINGS, Peer, find, unpacked
-from holdfast.lab.peers.running import Running
-from holdfast.lab.wirelog import packet_socket, receive
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire.frame import parse_ipv4_udp
+from holdfast_lab.peers import SURROUNDINGS, Peer, find, unpacked
+from holdfast_lab.peers.running import Running
+from holdfast_lab.testbed.netns import Namespace
+from holdfast_lab.witness.wirelog import packet_socket, receive
 
 ADDRESS = "10.77.0.50"
 #: On a network behind the server: it hears the guest only while the guest has its default route.

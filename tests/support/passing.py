@@ -6,7 +6,7 @@ import socket
 
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 #: IEEE 802's first local experimental ethertype: nobody else on the cable says or hears it.
 _EXPERIMENTAL = 0x88B5

@@ -14,7 +14,7 @@ import threading
 
 from tests.support.monitor import boottime
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 _INTERVAL = 0.05
 #: An answer that takes longer is a miss. On an idle machine it takes 0.1 ms; tests share two cores.

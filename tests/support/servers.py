@@ -21,7 +21,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 
 class Service(NamedTuple):

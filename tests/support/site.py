@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 CLIENT = "hf0"
 BRIDGE = "br0"

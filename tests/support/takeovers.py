@@ -15,7 +15,7 @@ from tests.support.fake_host import FakeHost
 from holdfast.network.ops import Address, Observed, Op
 from holdfast.network.spec import Route
 from holdfast.settings.model import Settings
-from holdfast.takeover import clients
+from holdfast.takeover.adapters import process
 from holdfast.takeover.host import Completed, Host
 from holdfast.takeover.model import Command, FileChange, ForeignLease, Found, Ownership, TakeoverError
 from holdfast.takeover.plan import Place
@@ -87,9 +87,9 @@ class OldClient:
     name = "oldclient"
 
     def find(self, host: Host, ifname: str) -> Found | None:
-        for process in host.processes():
-            if process.program == "oldclient" and process.argv[1:] == (ifname,):
-                return clients.found(host, self.name, self.name, ifname, process, f"pid {process.pid}")
+        for one in host.processes():
+            if one.program == "oldclient" and one.argv[1:] == (ifname,):
+                return process.found(host, self.name, self.name, ifname, one, f"pid {one.pid}")
         return None
 
     def read(self, host: Host, found: Found) -> ForeignLease:
@@ -103,13 +103,13 @@ class OldClient:
         )
 
     def stop(self, host: Host, found: Found) -> None:
-        clients.stop(host, found)
+        process.stop(host, found)
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         assert not host.exists(AGENT_FILE), "two clients at once"
         assert not host.exists(RUN_FILE), "it is still kept off"
         host.write("/var/lib/old/lease", str(lease_now.address).encode())
-        clients.start_again(host, found)
+        process.start_again(host, found)
 
 
 class FakeAgent:

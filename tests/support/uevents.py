@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from holdfast.lab.netns import Namespace
+from holdfast_lab.testbed.netns import Namespace
 
 VMGENID = b"change@/devices/LNXSYSTM:00/QEMUVGID:00\0ACTION=change\0SUBSYSTEM=acpi\0NEW_VMGENID=1\0"
 NETLINK_KOBJECT_UEVENT = 15

@@ -11,7 +11,7 @@ from tests.support.guests.files import write
 from tests.support.guests.place import CGROUP, mount_cgroups, remove_cgroup
 from tests.support.images import ImageRoot
 
-from holdfast.lab.netns import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, mount
+from holdfast_lab.testbed.netns import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, mount
 
 #: sudo: disk-image-create calls it, root or not.
 PACKAGES = ("mkosi", "python3-diskimage-builder", "sudo")

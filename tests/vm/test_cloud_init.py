@@ -15,7 +15,7 @@ from tests.support.firstboot import BY_NAME, TRUST, FirstBoot, snippet
 from tests.support.guests import LINK, Nspawn, Terms, Variant, tree
 from tests.support.userdata import FOLDER, edited
 
-from holdfast.lab.netns import MS_BIND, Namespace, mount
+from holdfast_lab.testbed.netns import MS_BIND, Namespace, mount
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 

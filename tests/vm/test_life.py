@@ -20,7 +20,7 @@ from tests.support.guests import LINK, Qemu, Terms
 from tests.support.guests.install import install
 from tests.support.monitor import boottime
 
-from holdfast.lab.wirelog import Seen
+from holdfast_lab.witness.wirelog import Seen
 
 pytestmark = [pytest.mark.vm, pytest.mark.machine, pytest.mark.root, pytest.mark.usefixtures("guests")]
 

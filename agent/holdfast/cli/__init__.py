@@ -13,7 +13,7 @@ from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 
 COMMANDS = (
     "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
-    "yield", "clean", "config", "doctor", "lab", "simulate",
+    "yield", "clean", "config", "doctor",
 )
 
 
@@ -50,14 +50,19 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Errors are one line on stderr and an exit status (see ``exits``)."""
+    """Run one command of Holdfast's; its exit status. ``argv`` is sys.argv's words without one."""
+    return invoke(command, argv, "holdfast")
+
+
+def invoke(program: click.Command, argv: list[str] | None, name: str) -> int:
+    """Run a click program; its exit status. Errors are one line on stderr and a status (see ``exits``)."""
     try:
-        status = command.main(argv, prog_name="holdfast", standalone_mode=False)
+        status = program.main(argv, prog_name=name, standalone_mode=False)
     except _HELP_INSTEAD as error:
         click.echo(error.format_message(), err=True)
         return USAGE
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "holdfast"
+        path = error.ctx.command_path if error.ctx else name
         return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
     except CliError as error:
         return _fail(error.format_message(), error.status)

@@ -1,4 +1,4 @@
-"""Asking a running agent over its control socket (Varlink; the server is runtime/control.py)."""
+"""Asking a running agent over its control socket (Varlink; the server is runtime/control_service.py)."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def say(text: str) -> None:
 
 def holder() -> str:
     """Who has the client's port."""
-    from holdfast.runtime.portholder import holder_of  # noqa: PLC0415 - only when no client was found
+    from holdfast.network.port_owner import holder_of  # noqa: PLC0415 - only when no client was found
 
     return holder_of(CLIENT_PORT)
 

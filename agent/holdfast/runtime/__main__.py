@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
 
     from holdfast.observe.log import Log  # noqa: PLC0415
-    from holdfast.runtime.assembly import AlreadyServedError  # noqa: PLC0415
+    from holdfast.runtime.factory import AlreadyServedError  # noqa: PLC0415
     from holdfast.runtime.supervisor import Supervisor  # noqa: PLC0415
 
     supervisor = Supervisor(

@@ -9,7 +9,8 @@ from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.lease import Gateway, Lease, ServerPath
-    from holdfast.runtime.ports import Loop, Reporter, Store
+    from holdfast.eventloop.ports import Loop
+    from holdfast.runtime.ports import Reporter, Store
 
 
 class Keeper:

@@ -8,7 +8,7 @@ from holdfast.runtime.retry import Backoff
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.runtime.ports import Loop
+    from holdfast.eventloop.ports import Loop
 
 #: Removed routes gather this long before they are put back together (an interface set down loses all of
 #: them in one burst); doubled each time, in seconds.

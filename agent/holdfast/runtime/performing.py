@@ -14,7 +14,7 @@ from holdfast.wire.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from holdfast.core.lease import Lease
     from holdfast.core.outcome import Outcome
-    from holdfast.runtime.configuring import Configurator
+    from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.keeping import Keeper
     from holdfast.runtime.ports import Reporter, Sockets
 

@@ -6,7 +6,7 @@ Nothing here is imported at run time for its own sake: every name is a type, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -19,21 +19,10 @@ if TYPE_CHECKING:
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
-    from holdfast.runtime.configuring import Tools
-    from holdfast.runtime.sockets import Listener
-    from holdfast.runtime.yielding import YieldFile
-
-
-class Remembered(NamedTuple):
-    """What the store knew. Instants of ``lease`` are already CLOCK_BOOTTIME of this boot.
-
-    ``client_id`` is option 61 as it was sent for this binding (rule 8), empty when none was.
-    """
-
-    lease: Lease
-    path: ServerPath | None
-    client_id: bytes
-    gateway: Gateway | None = None
+    from holdfast.runtime.configurator import Tools
+    from holdfast.sockets.link import Listener
+    from holdfast.state.lease_store import Remembered
+    from holdfast.state.markers import YieldFile
 
 
 class Reporter(Protocol):
@@ -108,23 +97,6 @@ class Sockets(Protocol):
     def ask_gateway(self, action: AskGateway) -> None: ...
     def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None: ...
     def close(self) -> None: ...
-
-
-class Loop(Protocol):
-    """What ``runtime.loop.Loop`` offers to everything that runs in it (the control server too)."""
-
-    def now(self) -> float:
-        """CLOCK_BOOTTIME seconds."""
-
-    def register(self, fd: int, callback: Callable[[int], None], events: int = 1) -> None:
-        """Call ``callback(mask)`` when ``fd`` is ready; ``events`` and ``mask`` are selectors.EVENT_READ (1)
-        and EVENT_WRITE (2). Registering again replaces."""
-
-    def unregister(self, fd: int) -> None:
-        """Forget ``fd``; unknown ones are ignored. Call it before closing the descriptor."""
-
-    def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
-        """Call once at instant ``at``; one timer for each key; None cancels."""
 
 
 class Parts(NamedTuple):

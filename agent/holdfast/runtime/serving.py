@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 
 from holdfast.network.watch import Kind, LinkWatch
-from holdfast.runtime.assembly import lock, make_parts, make_reporter
-from holdfast.runtime.driver import Driver
+from holdfast.runtime.factory import lock, make_parts, make_reporter
+from holdfast.runtime.interface import Driver
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.clock import Clock
+    from holdfast.eventloop.loop import Loop
     from holdfast.observe.log import Log
-    from holdfast.runtime.clock import Clock
-    from holdfast.runtime.loop import Loop
     from holdfast.runtime.ports import Resolver
     from holdfast.settings.model import Settings
 

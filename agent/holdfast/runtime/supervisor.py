@@ -14,20 +14,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from holdfast.runtime.assembly import AlreadyServedError, make_publisher
-from holdfast.runtime.clock import Clock, Jump, SystemClock
-from holdfast.runtime.driver import Driver
-from holdfast.runtime.loop import Loop
+from holdfast.clock import Clock, Jump, SystemClock
+from holdfast.eventloop.loop import Loop
+from holdfast.runtime.factory import AlreadyServedError, make_publisher
+from holdfast.runtime.host.notifications import Telling
+from holdfast.runtime.interface import Driver
 from holdfast.runtime.serving import Common, Serving
-from holdfast.runtime.telling import Telling
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.observe.log import Log
-    from holdfast.runtime.control import Control
-    from holdfast.runtime.hotplug import Hotplug
+    from holdfast.runtime.control_service import Control
+    from holdfast.runtime.dns_spooler import Publisher
+    from holdfast.runtime.host.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
-    from holdfast.runtime.publishing import Publisher
     from holdfast.settings.model import Settings
 
 
@@ -83,7 +83,7 @@ class Supervisor:
         for name, problem in problems.items():  # one that cannot be served is no reason to leave the others alone
             self._log.write(3, _why_not(name, problem))
         if self._patterns:
-            from holdfast.runtime.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
+            from holdfast.runtime.host.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
 
             self._hotplug = Hotplug(self._patterns, self.loop, self._on_newcomer, self._log.write)
             self._hotplug.look()
@@ -129,9 +129,9 @@ class Supervisor:
             return
         self._end_one(serving)
         if not gone and name not in self._serving:
-            from holdfast.runtime import statefiles  # noqa: PLC0415
+            from holdfast.state import inventory  # noqa: PLC0415
 
-            statefiles.rename(self._state_dir, serving.name, name)
+            inventory.rename(self._state_dir, serving.name, name)
             self._start_matched(name)
         assert self._hotplug is not None
         self._hotplug.look()  # it, or another of its name, may be back already
@@ -144,7 +144,7 @@ class Supervisor:
         self._telling.plan_status()
 
     def _on_newcomer(self, name: str, ifindex: int) -> bool:
-        from holdfast.runtime.hotplug import MAX_SERVED  # noqa: PLC0415
+        from holdfast.runtime.host.hotplug import MAX_SERVED  # noqa: PLC0415
 
         if name in self._serving or any(serving.ifindex == ifindex for serving in self._serving.values()):
             return True
@@ -197,15 +197,15 @@ class Supervisor:
 
     def _forget_former_machine(self) -> None:
         """Leases of interfaces that this machine does not have, too, tell that its disk is a copy."""
-        from holdfast.runtime import identity, statefiles  # noqa: PLC0415
+        from holdfast.state import identity, inventory  # noqa: PLC0415
 
         boot_id = identity.read_line(identity.BOOT_ID)
-        gone = statefiles.forget_former_machine(self._state_dir, identity.read_identity(b""), boot_id)
+        gone = inventory.forget_former_machine(self._state_dir, identity.read_identity(b""), boot_id)
         if gone:
-            self._log.write(4, statefiles.told(gone))
+            self._log.write(4, inventory.told(gone))
 
     def _watch_generation(self) -> None:
-        from holdfast.runtime.generation import GenerationWatch  # noqa: PLC0415
+        from holdfast.runtime.host.vmgenid import GenerationWatch  # noqa: PLC0415
 
         try:
             watch = GenerationWatch()
@@ -221,7 +221,7 @@ class Supervisor:
         self._closers += [watch.close, lambda: self.loop.unregister(watch.fileno())]  # closed in reverse
 
     def _take_signals(self) -> None:
-        from holdfast.runtime.signals import Signals  # noqa: PLC0415
+        from holdfast.eventloop.signals import Signals  # noqa: PLC0415
 
         signals = Signals(self.loop, stop=self.loop.stop, child_ended=self._reap, hangup=self._on_hangup)
         self._closers.append(signals.close)
@@ -230,8 +230,8 @@ class Supervisor:
         self._log.write(5, "SIGHUP changes nothing; restart to read the configuration: the address stays")
 
     def _serve_control(self) -> None:
-        from holdfast.runtime.control import Control, group_id  # noqa: PLC0415
-        from holdfast.runtime.unixsocket import may_give_to  # noqa: PLC0415
+        from holdfast.control.unix_socket import may_give_to  # noqa: PLC0415
+        from holdfast.runtime.control_service import Control, group_id  # noqa: PLC0415
 
         name, group = self._settings.control_group, None
         try:
@@ -296,4 +296,4 @@ def _import_kernel() -> None:
 
 
 def _import_store() -> None:
-    import holdfast.runtime.leasefile  # noqa: F401, PLC0415
+    import holdfast.state.lease_file  # noqa: F401, PLC0415

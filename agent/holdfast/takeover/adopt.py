@@ -13,9 +13,8 @@ from math import inf
 from holdfast.core.lease import Lease
 from holdfast.core.replies import duration
 from holdfast.network.ops import Address
-from holdfast.runtime.identity import read_identity
-from holdfast.runtime.ports import Remembered
-from holdfast.runtime.store import LeaseStore
+from holdfast.state.identity import read_identity
+from holdfast.state.lease_store import LeaseStore, Remembered
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, TakeoverError
 from holdfast.wire import options as opt

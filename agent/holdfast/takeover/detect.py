@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from holdfast.takeover.dhclient import Dhclient
-from holdfast.takeover.dhcpcd import Dhcpcd
+from holdfast.takeover.adapters.dhclient import Dhclient
+from holdfast.takeover.adapters.dhcpcd import Dhcpcd
+from holdfast.takeover.adapters.ifcfg import Ifcfg
+from holdfast.takeover.adapters.ifupdown import Ifupdown
+from holdfast.takeover.adapters.networkd import Networkd
+from holdfast.takeover.adapters.networkmanager import NetworkManager
+from holdfast.takeover.adapters.udhcpc import Udhcpc
 from holdfast.takeover.host import Host
-from holdfast.takeover.ifcfg import Ifcfg
-from holdfast.takeover.ifupdown import Ifupdown
 from holdfast.takeover.model import Adapter, Found, TakeoverError
-from holdfast.takeover.networkd import Networkd
-from holdfast.takeover.networkmanager import NetworkManager
-from holdfast.takeover.udhcpc import Udhcpc
 
 CLIENTS: tuple[Adapter, ...] = (Dhclient(), Dhcpcd(), Udhcpc())
 ADAPTERS: tuple[Adapter, ...] = (Networkd(), NetworkManager(), Ifupdown(CLIENTS), Ifcfg(CLIENTS[0]), *CLIENTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from holdfast.runtime import atomic
+from holdfast.state import atomic
 from holdfast.takeover.model import TakeoverError, system_error
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.

@@ -10,16 +10,17 @@ from dataclasses import replace
 from math import inf
 from typing import NoReturn
 
-from holdfast.runtime.identity import BOOT_ID
-from holdfast.takeover import adopt, changes, deadman, linkstate
+from holdfast.state.identity import BOOT_ID
+from holdfast.takeover import adopt, deadman, linkstate
 from holdfast.takeover.agent import ALL, Agent, meant
 from holdfast.takeover.detect import ADAPTERS, adapter_called
 from holdfast.takeover.host import Host
-from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.journal import changes
+from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
 from holdfast.takeover.plan import Place
 from holdfast.takeover.session import no_hangup
-from holdfast.takeover.state import Journal, Phase
 
 Say = Callable[[str], None]
 #: Seconds for the former client to be seen again after it was started.
@@ -168,7 +169,7 @@ def _withdraw_dns(host: Host, place: Place, say: Say) -> None:
     """The publisher of name servers puts back what was there before the agent."""
     host.remove(f"{place.runtime_dir}/dns/{place.ifname}.json")
     spool = f"{place.runtime_dir}/dns"
-    command = deadman.own_program("holdfast.runtime.dns", "--spool", spool, "--state-dir", place.dns_dir)
+    command = deadman.own_program("holdfast.publish.publisher", "--spool", spool, "--state-dir", place.dns_dir)
     done = host.run(command, timeout=DNS_PATIENCE)
     if not done.ok:
         say(f"name servers: {done.complaint}")

@@ -21,7 +21,7 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
 from holdfast.core.replies import duration, normal_times
 from holdfast.core.requests import request_reboot, request_renew
-from holdfast.runtime import filters
+from holdfast.sockets import filters
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found, TakeoverError
 from holdfast.wire import WireError

@@ -10,18 +10,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from holdfast.runtime.identity import BOOT_ID
-from holdfast.takeover import adopt, changes, deadman, linkstate
+from holdfast.state.identity import BOOT_ID
+from holdfast.takeover import adopt, deadman, linkstate
 from holdfast.takeover import plan as planning
 from holdfast.takeover.agent import Agent
 from holdfast.takeover.detect import ADAPTERS
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
-from holdfast.takeover.journal import JournalFile
+from holdfast.takeover.journal import changes
+from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, TakeoverError
 from holdfast.takeover.plan import Place, Plan
 from holdfast.takeover.session import no_hangup
-from holdfast.takeover.state import Journal, Phase
 
 Say = Callable[[str], None]
 #: A daemon forks twice; more is somebody who starts it again.

@@ -22,7 +22,7 @@ from tests.support.guests.variants import LINK, Variant
 from tests.support.monitor import boottime
 from tests.support.site import BRIDGE
 
-from holdfast.lab.watch import NetlinkWatch
+from holdfast_lab.witness.watch import NetlinkWatch
 
 VIRTUAL = "203.0.113.9"
 NEIGHBOUR = "10.77.0.200"  # outside of the server's pool

@@ -20,10 +20,10 @@ from tests.support.probe import Probe
 from tests.support.servers import Dnsmasq, Service
 from tests.support.site import BRIDGE, PORT, Site
 
-from holdfast.lab.messages import parse_request
-from holdfast.lab.netns import no_offload
-from holdfast.lab.watch import NetlinkWatch, Witness
-from holdfast.lab.wirelog import ETH_P_ALL, Seen, WireLog, packet_socket, receive
+from holdfast_lab.testbed.messages import parse_request
+from holdfast_lab.testbed.netns import no_offload
+from holdfast_lab.witness.watch import NetlinkWatch, Witness
+from holdfast_lab.witness.wirelog import ETH_P_ALL, Seen, WireLog, packet_socket, receive
 
 SERVER = "10.77.0.1"
 #: The address of a guest whose MAC is pinned.

@@ -20,7 +20,7 @@ from tests.support.guests.files import write
 from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import CGROUP, mount_cgroups, remove_cgroup
 
-from holdfast.lab.netns import mount
+from holdfast_lab.testbed.netns import mount
 
 #: Becomes a member of the cgroup $1, then runs the rest and outlives it, as the first process of its namespace.
 _WRAPPER = """

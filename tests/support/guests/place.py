@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from holdfast.lab.netns import MS_NOSUID, Namespace, mount
 from holdfast_build.buildroot import locked
+from holdfast_lab.testbed.netns import MS_NOSUID, Namespace, mount
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ROOT / ".venv" / "images"

@@ -22,8 +22,8 @@ from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
 from holdfast.core.lease import Gateway
 from holdfast.core.outcome import Result
-from holdfast.runtime import control as room
-from holdfast.runtime.control import agent_path
+from holdfast.runtime import control_service as room
+from holdfast.runtime.control_service import agent_path
 from holdfast.settings import dirs
 
 

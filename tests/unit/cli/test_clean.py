@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.control import ControlBench
-from tests.unit.takeover.test_journal import JOURNAL
+from tests.unit.takeover.journal.test_file import JOURNAL
 
 from holdfast.cli import main
-from holdfast.runtime import atomic
-from holdfast.runtime.assembly import lock
+from holdfast.runtime.factory import lock
 from holdfast.settings import dirs
-from holdfast.takeover.journal import JournalFile
-from holdfast.takeover.state import Phase
+from holdfast.state import atomic
+from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.record import Phase
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab import bench, bench_docs
-from holdfast.lab import bench_report as report
-from holdfast.lab.bench_code import HOT_START, ImportTimer, measure_decode, sample_reply
-from holdfast.lab.bench_figures import Figures, Flood, Idle, Starts
-from holdfast.lab.bench_flood import renewal_in
-from holdfast.lab.bench_measure import groups, round_robin
-from holdfast.lab.bench_room import lease_of, server_time, unanswered
-from holdfast.lab.wirelog import Seen
 from holdfast.wire.frame import parse_ipv4_udp
 from holdfast.wire.message import decode
+from holdfast_lab.bench import __main__ as bench
+from holdfast_lab.bench import docs, report
+from holdfast_lab.bench.code import HOT_START, ImportTimer, measure_decode, sample_reply
+from holdfast_lab.bench.figures import Figures, Flood, Idle, Starts
+from holdfast_lab.bench.flood import renewal_in
+from holdfast_lab.bench.measure import groups, round_robin
+from holdfast_lab.bench.room import lease_of, server_time, unanswered
+from holdfast_lab.witness.wirelog import Seen
 
 MIB = 1 << 20
 
@@ -134,7 +134,7 @@ def test_a_markdown_table_has_figures_to_the_right() -> None:
 
 
 def test_the_page_says_where_when_and_how(tmp_path: Path) -> None:
-    written = bench_docs.write(full(), tmp_path / "docs")
+    written = docs.write(full(), tmp_path / "docs")
     assert {path.name for path in written} == {"README.md", "fault.svg", "memory.svg", "results.json", "start.svg"}
     page = (tmp_path / "docs" / "README.md").read_text()
     for words in ("2030-01-02", "2 x A", "sudo ./dev bench", "left out: udhcpc", "4.4.3-P1", "(start.svg)", "| met |"):
@@ -144,9 +144,9 @@ def test_the_page_says_where_when_and_how(tmp_path: Path) -> None:
 
 
 def test_the_machine_is_described() -> None:
-    assert set(bench_docs.machine()) == {"date", "processor", "kernel", "system", "python"}
-    assert bench_docs.processor_in("processor\t: 0\nmodel name\t: AMD EPYC\n") == "AMD EPYC"
-    assert bench_docs.processor_in("") == "unknown"
+    assert set(docs.machine()) == {"date", "processor", "kernel", "system", "python"}
+    assert docs.processor_in("processor\t: 0\nmodel name\t: AMD EPYC\n") == "AMD EPYC"
+    assert docs.processor_in("") == "unknown"
 
 
 def test_unanswered_takes_the_time_from_the_first_unicast_to_the_ack() -> None:
@@ -207,7 +207,7 @@ def test_imports_are_timed_beside_the_bare_interpreter(monkeypatch: pytest.Monke
     assert timer.medians().keys() == {"interpreter", "holdfast"}
 
     took = iter([0.010, 0.030, 0.012, 0.034, 0.010, 0.031])
-    monkeypatch.setattr("holdfast.lab.bench_code._run_python", lambda _code: next(took))
+    monkeypatch.setattr("holdfast_lab.bench.code._run_python", lambda _code: next(took))
     timer = ImportTimer()
     for _ in range(3):
         timer.once()

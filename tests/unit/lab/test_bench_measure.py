@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab import bench, bench_flood, bench_measure
-from holdfast.lab.bench_flood import measure_flood
-from holdfast.lab.bench_measure import measure_fault, measure_idle, measure_starts
-from holdfast.lab.bench_room import Room
-from holdfast.lab.peers import ALL, Peer
+from holdfast_lab.bench import __main__ as bench
+from holdfast_lab.bench import flood, measure
+from holdfast_lab.bench.flood import measure_flood
+from holdfast_lab.bench.measure import measure_fault, measure_idle, measure_starts
+from holdfast_lab.bench.room import Room
+from holdfast_lab.peers import ALL, Peer
 
 pytestmark = [
     pytest.mark.root,
@@ -53,12 +54,12 @@ def test_a_client_that_ends_is_counted_as_failed_and_the_rest_goes_on(monkeypatc
 def test_a_cage_that_cannot_be_built_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     helpers = (((("false",)), "/run/never"),)
     monkeypatch.setitem(ALL, "broken", Peer("broken", ("sh",), ("sh",), helpers=helpers))
-    with Room("broken", bench_measure.lease_of(60)) as room, pytest.raises(RuntimeError, match="did not make"):
+    with Room("broken", measure.lease_of(60)) as room, pytest.raises(RuntimeError, match="did not make"):
         room.start()
 
 
 def test_the_fault_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_measure, "LEASES", (10,))  # the shortest lease that Holdfast takes as it is
+    monkeypatch.setattr(measure, "LEASES", (10,))  # the shortest lease that Holdfast takes as it is
     first, *later = measure_fault(["holdfast"], quiet)["holdfast"]["10"]
     assert 0 < first < 2.5
     assert all(0 < took < first for took in later)
@@ -66,9 +67,9 @@ def test_the_fault_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_flood_reaches_a_client_that_renews_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LEASE": 10, "LEAD": 2, "SECONDS": 5, "SETTLE": 0, "RATE": 2000}.items():
-        monkeypatch.setattr(bench_flood, name, value)
-    flood = measure_flood("holdfast", quiet)
-    assert flood.kept
-    assert flood.renewal is not None
-    assert 0 < flood.rate <= 2100
-    assert flood.pss_peak > 0
+        monkeypatch.setattr(flood, name, value)
+    result = measure_flood("holdfast", quiet)
+    assert result.kept
+    assert result.renewal is not None
+    assert 0 < result.rate <= 2100
+    assert result.pss_peak > 0

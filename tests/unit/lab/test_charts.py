@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from holdfast.lab.charts import (
+from holdfast_lab.render.charts import (
     Drawing,
     Limit,
     Row,

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab import bands, compare, scenario, show
-from holdfast.lab.compare import Matrix
-from holdfast.lab.compare_report import HEADINGS, better_peers, markdown, summary, table
-from holdfast.lab.result import Band, Mark, Result
-from holdfast.lab.timeline import Screen
+from holdfast_lab.compare import __main__ as compare
+from holdfast_lab.compare.__main__ import Matrix
+from holdfast_lab.compare.report import HEADINGS, better_peers, markdown, summary, table
+from holdfast_lab.render import bands, show
+from holdfast_lab.render.timeline import Screen
+from holdfast_lab.scenario import scenario
+from holdfast_lab.scenario.result import Band, Mark, Result
 
 KEPT = ((2, True, "the address was there"),)
 GOOD = Result(
@@ -39,7 +41,7 @@ def matrix(*results: Result) -> Matrix:
     versions = {result.client: result.version for result in results}
     return Matrix(
         versions, ("NetworkManager",), (scenario.find("silent-between"),), results, "Linux 6, 2 processors",
-        "holdfast lab compare", 12,
+        "./dev lab compare", 12,
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab.netns import Namespace, Switch, cable, may_make_namespaces
-from holdfast.lab.watch import NetlinkWatch, Prober
+from holdfast_lab.testbed.netns import Namespace, Switch, cable, may_make_namespaces
+from holdfast_lab.witness.watch import NetlinkWatch, Prober
 
 pytestmark = pytest.mark.root
 
@@ -65,7 +65,7 @@ def test_what_outlives_its_starter_ends_too() -> None:
 
 def test_programs_end_when_the_lab_is_killed() -> None:
     script = (
-        "from holdfast.lab.netns import Namespace\n"
+        "from holdfast_lab.testbed.netns import Namespace\n"
         "import subprocess, sys\n"
         "namespace = Namespace('doomed')\n"
         "child = namespace.popen(['sh', '-c', 'echo $$; exec sleep 600'], stdout=subprocess.PIPE)\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab.bench_room import Room, lease_of
-from holdfast.lab.peers import ALL, HOLDFAST, Peer, cage, find, installed, version_in, version_of
-from holdfast.lab.peers.running import Usage, Work, size_in, used, wakeups_of
+from holdfast_lab.bench.room import Room, lease_of
+from holdfast_lab.peers import ALL, HOLDFAST, Peer, cage, find, installed, version_in, version_of
+from holdfast_lab.peers.running import Usage, Work, size_in, used, wakeups_of
 
 
 def test_every_description_names_its_interface_once() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import xml.etree.ElementTree as ET
 
-from holdfast.lab.faults import Lease
-from holdfast.lab.picture import Row, draw, modelled_stock
-from holdfast.lab.timeline import Screen
-from holdfast.lab.verdict import Finding
+from holdfast_lab.render.picture import Row, draw, modelled_stock
+from holdfast_lab.render.timeline import Screen
+from holdfast_lab.testbed.faults import Lease
+from holdfast_lab.witness.verdict import Finding
 
 OURS = Row("Holdfast", "measured", [0.0, 9.0, 18.3], [8.0, 18.0], [9.0, 18.25])
 LOST = Row("another", "measured", [0.0, 31.5], [10.0, 20.0], [])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from holdfast.lab.result import Band, Result, judged, longest_wait
-from holdfast.lab.scenario import parse
-from holdfast.lab.verdict import Evidence, judge, unreachable
-from holdfast.lab.watch import Event, Probe
-from holdfast.lab.wirelog import Seen, merged
+from holdfast_lab.scenario.result import Band, Result, judged, longest_wait
+from holdfast_lab.scenario.scenario import parse
+from holdfast_lab.witness.verdict import Evidence, judge, unreachable
+from holdfast_lab.witness.watch import Event, Probe
+from holdfast_lab.witness.wirelog import Seen, merged
 
 CLIENT, SERVER, EVERYBODY, OURS = "0.0.0.0", "192.0.2.1", "255.255.255.255", "192.0.2.50"
 

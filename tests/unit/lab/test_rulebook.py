@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from holdfast.lab import rulebook
+from holdfast_lab.docs import rulebook
 
 
 def test_the_ways_to_name_rules_are_read() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab import scenario
-from holdfast.lab.faults import Lease, Unicast
-from holdfast.lab.peers import ALL
-from holdfast.lab.scenario import ALWAYS, Deed, ScenarioError, classless, moment, parse, read
+from holdfast_lab.peers import ALL
+from holdfast_lab.scenario import scenario
+from holdfast_lab.scenario.scenario import ALWAYS, Deed, ScenarioError, classless, moment, parse, read
+from holdfast_lab.testbed.faults import Lease, Unicast
 
 LEASE = Lease(30, 10, 26)
 

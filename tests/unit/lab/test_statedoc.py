@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.transitions import TRANSITIONS
-from holdfast.lab import statedoc
+from holdfast_lab.docs import statedoc
 
 
 def test_the_page_and_the_picture_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.lab.exchanges import renewals, spans
-from holdfast.lab.verdict import Evidence, judge
-from holdfast.lab.watch import Event, Probe
-from holdfast.lab.wirelog import Seen
+from holdfast_lab.witness.exchanges import renewals, spans
+from holdfast_lab.witness.verdict import Evidence, judge
+from holdfast_lab.witness.watch import Event, Probe
+from holdfast_lab.witness.wirelog import Seen
 
 ADDRESS, SERVER, ANY, ALL = "192.0.2.50", "192.0.2.1", "0.0.0.0", "255.255.255.255"
 CLIENT = "02:00:00:00:00:01"

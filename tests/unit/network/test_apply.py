@@ -9,9 +9,9 @@ import pytest
 from tests.support.leases import PLAIN, classless, make_spec
 
 from holdfast.network import KernelError
-from holdfast.network.fake import FakeKernel
 from holdfast.network.ops import MARK, Address, DeleteAddress, DeleteRoute, PutAddress
 from holdfast.wire import options as opt
+from holdfast_lab.testbed.fake_kernel import FakeKernel
 
 OLD, NEW = make_spec("10.0.0.5"), make_spec("10.0.0.9")
 JUMBO = make_spec(options={**PLAIN, opt.INTERFACE_MTU: b"\x23\x28"})

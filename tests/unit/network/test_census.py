@@ -8,9 +8,9 @@ import struct
 import pytest
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace
 from holdfast.network import LinkError, census
 from holdfast.network.census import Census, Found, all_links, links_in
+from holdfast_lab.testbed.netns import Namespace
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace, connect
 from holdfast.network import LinkError, link
+from holdfast_lab.testbed.netns import Namespace, connect
 
 
 def test_loopback_is_there_and_no_place_for_dhcp() -> None:

@@ -14,10 +14,10 @@ import pytest
 from tests.support.leases import make_spec
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace, connect
 from holdfast.network import LinkError, link
 from holdfast.network.kernel import Kernel
 from holdfast.network.watch import Kind, LinkEvent, LinkWatch, split
+from holdfast_lab.testbed.netns import Namespace, connect
 
 
 class Watched:

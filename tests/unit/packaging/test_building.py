@@ -74,7 +74,7 @@ def test_what_is_carried_of_pyroute2_is_what_the_agent_loads() -> None:
     loaded = subprocess.run(
         [sys.executable, "-I", "-c",
          "import sys; sys.path.insert(0, sys.argv[1])\n"
-         "import holdfast.network.kernel, holdfast.network.resolved, holdfast.runtime.dns\n"
+         "import holdfast.network.kernel, holdfast.publish.resolved, holdfast.publish.publisher\n"
          "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith('pyroute2.')))",
          str(ROOT / "agent")],
         capture_output=True, text=True, check=True,

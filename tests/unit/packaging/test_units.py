@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.observe import ids
+from holdfast.publish import publisher
 from holdfast.runtime import __main__ as daemon
-from holdfast.runtime import dns, identity
+from holdfast.state import identity
 
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 
@@ -61,8 +62,8 @@ def test_the_root_can_be_written_when_the_agent_starts() -> None:
 def test_name_servers_are_waited_for_beside_the_boot() -> None:
     lines = settings("holdfast-dns.service")
     assert "Type=exec" in lines  # no job that is-system-running waits for
-    assert f"ExecStart=/usr/lib/holdfast/dns --wait {dns.MAX_WAIT}" in lines
-    assert dns.MAX_WAIT < dns.TIME_LIMIT
+    assert f"ExecStart=/usr/lib/holdfast/dns --wait {publisher.MAX_WAIT}" in lines
+    assert publisher.MAX_WAIT < publisher.TIME_LIMIT
     after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
              for word in line.removeprefix("After=").split()]
     assert after == ["systemd-resolved.service"]  # not D-Bus: cloud-init's network stage needs names before

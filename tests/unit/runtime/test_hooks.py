@@ -17,11 +17,11 @@ from tests.support.servers import wait_until
 
 from holdfast.core.outcome import Outcome, Result
 from holdfast.core.outcome import Path as Way
+from holdfast.eventloop.loop import Loop
+from holdfast.eventloop.signals import Signals
 from holdfast.network.spec import NetworkSpec, Route
-from holdfast.runtime import hooks as room
-from holdfast.runtime.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
-from holdfast.runtime.loop import Loop
-from holdfast.runtime.signals import Signals
+from holdfast.runtime.host import hooks as room
+from holdfast.runtime.host.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
 
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
 OUTCOME = Outcome("acquire", Result.ACQUIRED, Way.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,

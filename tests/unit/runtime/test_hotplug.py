@@ -10,8 +10,8 @@ import pytest
 from tests.support.driving import VirtualClock, VirtualLoop
 
 from holdfast.network.census import Found
-from holdfast.runtime import hotplug
-from holdfast.runtime.hotplug import MAX_SERVED, UDEV_PATIENCE, Hotplug, UdevDatabase, fits
+from holdfast.runtime.host import hotplug
+from holdfast.runtime.host.hotplug import MAX_SERVED, UDEV_PATIENCE, Hotplug, UdevDatabase, fits
 
 PATTERNS = ("en*", "eth*", "br0")
 

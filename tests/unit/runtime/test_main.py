@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.network import LinkError
 from holdfast.runtime import __main__ as main
-from holdfast.runtime.assembly import AlreadyServedError, lock
+from holdfast.runtime.factory import AlreadyServedError, lock
 
 SOURCE = Path(main.__file__).resolve().parents[2]
 

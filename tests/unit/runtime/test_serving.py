@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from tests.support.servers import wait_until
 
-from holdfast.lab.netns import Namespace
+from holdfast.clock import SystemClock
+from holdfast.eventloop.loop import Loop
 from holdfast.observe.log import Log
-from holdfast.runtime.assembly import AlreadyServedError, lock
-from holdfast.runtime.clock import SystemClock
-from holdfast.runtime.loop import Loop
+from holdfast.runtime.factory import AlreadyServedError, lock
 from holdfast.runtime.serving import Common, Serving
 from holdfast.settings.model import Settings
+from holdfast_lab.testbed.netns import Namespace
 
 pytestmark = pytest.mark.root
 

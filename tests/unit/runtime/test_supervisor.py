@@ -16,10 +16,10 @@ import pytest
 from tests.support.bench import ADDRESS, Bench
 from tests.support.driving import VirtualClock
 
+from holdfast.clock import Jump
 from holdfast.network import LinkError
 from holdfast.observe.log import Log
-from holdfast.runtime.assembly import AlreadyServedError, make_parts, make_reporter
-from holdfast.runtime.clock import Jump
+from holdfast.runtime.factory import AlreadyServedError, make_parts, make_reporter
 from holdfast.runtime.supervisor import Supervisor, _why_not
 from holdfast.settings.model import Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.runtime.systemd import Notifier
+from holdfast.runtime.host.systemd import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -1,4 +1,4 @@
-"""``holdfast simulate`` as a person or a script calls it."""
+"""``./dev simulate`` as a person or a script calls it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from holdfast.cli import main
-from holdfast.cli.commands import simulate as room
+from holdfast_lab.simulate import __main__ as room
+from holdfast_lab.simulate.__main__ import main
 
-SMALL = ["simulate", "--clients", "20", "--lease", "120", "--span", "600", "--outage", "200:57"]
+SMALL = ["--clients", "20", "--lease", "120", "--span", "600", "--outage", "200:57"]
 
 
 def test_a_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,13 +32,13 @@ def test_json_and_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 
 def test_the_matrix(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.simulate import matrix
+    from holdfast_lab.simulate import matrix
 
     monkeypatch.setattr(matrix, "LEASES", (120.0,))
     monkeypatch.setattr(matrix.cells, "__kwdefaults__", {"leases": (120.0,), "storm": False})
     picture = tmp_path / "trade.svg"
     assert main([
-        "simulate", "--matrix", "--clients", "10", "--client", "holdfast", "--client", "RFC 2131",
+        "--matrix", "--clients", "10", "--client", "holdfast", "--client", "RFC 2131",
         "--svg", str(picture),
     ]) == 0
     assert "### Lease 120 s, unicast heard" in capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_wrong_usage_is_one_line(more: list[str], words: str, capsys: pytest.Cap
 
 
 def test_forgetting_needs_an_outage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--forgets"]) == 2
+    assert main(["--forgets"]) == 2
     assert "give --outage as well" in capsys.readouterr().err
 
 

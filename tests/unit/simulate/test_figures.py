@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.simulate import matrix, report
-from holdfast.simulate.figures import Spread, figures_of, spread
-from holdfast.simulate.fleet import simulate
-from holdfast.simulate.ledger import NEVER, Ledger
-from holdfast.simulate.models import BY_NAME
-from holdfast.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate import matrix, report
+from holdfast_lab.simulate.figures import Spread, figures_of, spread
+from holdfast_lab.simulate.fleet import simulate
+from holdfast_lab.simulate.ledger import NEVER, Ledger
+from holdfast_lab.simulate.models import BY_NAME
+from holdfast_lab.simulate.scenario import Outage, Scenario
 
 SMALL = Scenario(clients=20, span=600.0, lease=120.0, boot_within=60.0, outage=Outage(200.0, 57.0))
 

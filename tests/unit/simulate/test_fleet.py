@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.simulate.figures import Figures, figures_of
-from holdfast.simulate.fleet import simulate
-from holdfast.simulate.models import BY_NAME
-from holdfast.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate.figures import Figures, figures_of
+from holdfast_lab.simulate.fleet import simulate
+from holdfast_lab.simulate.models import BY_NAME
+from holdfast_lab.simulate.scenario import Outage, Scenario
 
 #: A small fleet with two-minute leases, spread evenly.
 FLEET = Scenario(clients=60, span=1500.0, lease=120.0, boot_within=60.0, seed=5)

@@ -12,7 +12,7 @@ from statistics import mean
 
 import pytest
 
-from holdfast.simulate.models import BY_NAME, MODELS, How, Wait, cycle, dhclient_discover, growing, wandering
+from holdfast_lab.simulate.models import BY_NAME, MODELS, How, Wait, cycle, dhclient_discover, growing, wandering
 
 LEASES = (120, 600, 3600, 86400)
 Row = tuple[int, int, "float | None", float]

@@ -6,10 +6,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from holdfast.simulate.scenario import Outage, Scenario
-from holdfast.simulate.server import Server, chaddr_of
 from holdfast.wire import message as msg
 from holdfast.wire.message import ANY, Message
+from holdfast_lab.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate.server import Server, chaddr_of
 
 OWN = IPv4Address("192.0.2.1")
 OTHER = IPv4Address("192.0.2.2")

@@ -15,7 +15,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
 from holdfast.network.ops import Address
-from holdfast.runtime.store import LeaseStore
+from holdfast.state.lease_store import LeaseStore
 from holdfast.takeover import adopt
 from holdfast.takeover.model import TakeoverError
 

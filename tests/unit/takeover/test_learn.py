@@ -13,13 +13,13 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, OldClient, foreign_lease
 
-from holdfast.lab.netns import cable
-from holdfast.runtime.onlink import settle_carrier
+from holdfast.network.onlink import settle_carrier
 from holdfast.takeover import learn
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, TakeoverError
 from holdfast.wire import message as msg
 from holdfast.wire.frame import build_udp
+from holdfast_lab.testbed.netns import cable
 
 MAC = bytes.fromhex("020000000001")
 FOUND = Found("udhcpc", "udhcpc", "eth0", (9,), "it runs")

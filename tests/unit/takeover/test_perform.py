@@ -14,9 +14,11 @@ from tests.support.takeovers import AGENT_FILE, OWN_FILE, RUN_FILE, FakeAgent, K
 from holdfast.network.ops import AddRoute, DeleteRoute, Observed, PutAddress
 from holdfast.network.spec import Route
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.takeover import clients, handback, journal, learn, perform, plan
+from holdfast.takeover import handback, learn, perform, plan
+from holdfast.takeover.adapters import process
 from holdfast.takeover.handback import hand_back
 from holdfast.takeover.host import Completed
+from holdfast.takeover.journal import file
 from holdfast.takeover.model import ForeignLease, Found, TakeoverError
 from holdfast.takeover.perform import Takeover
 
@@ -31,14 +33,14 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Agent", FakeAgent)
     monkeypatch.setattr(FakeAgent, "fault", "")
     monkeypatch.setattr(learn, "answered", lambda *_: True)
-    save = journal.JournalFile.save
+    save = file.JournalFile.save
 
-    def dying(self: journal.JournalFile, what: object) -> None:
+    def dying(self: file.JournalFile, what: object) -> None:
         if host := getattr(perform, "_test_host", None):
             host.act()
         save(self, what)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(journal.JournalFile, "save", dying)
+    monkeypatch.setattr(file.JournalFile, "save", dying)
 
 
 def machine(folder: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int = 0, *, new: bool = True) -> Mortal:
@@ -109,8 +111,8 @@ def test_killed_anywhere_there_is_a_dead_man(tmp_path: Path, monkeypatch: pytest
         try:
             take(host, confirm_within=300)
         except Killed:
-            journal = host.text("/var/lib/holdfast-takeover/eth0.json")
-            assert armed(host) or '"PLANNED"' in journal or not journal, dies_at
+            file = host.text("/var/lib/holdfast-takeover/eth0.json")
+            assert armed(host) or '"PLANNED"' in file or not file, dies_at
             continue
         assert armed(host) == {"holdfast-unconfirmed-eth0"}
         return
@@ -485,7 +487,7 @@ def test_a_lease_of_another_boot_has_ended(tmp_path: Path, monkeypatch: pytest.M
 
     def give_back(_: OldClient, host: Mortal, found: Found, lease: ForeignLease) -> None:
         given.append(lease)
-        clients.start_again(host, found)
+        process.start_again(host, found)
 
     monkeypatch.setattr(OldClient, "give_back", give_back)
     hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)

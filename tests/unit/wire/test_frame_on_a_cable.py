@@ -11,10 +11,10 @@ from ipaddress import IPv4Address
 import pytest
 from tests.support.passing import wait_passing
 
-from holdfast.lab.netns import Namespace
-from holdfast.runtime.filters import attach
+from holdfast.sockets.filters import attach
 from holdfast.wire import WireError, frame
 from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT
+from holdfast_lab.testbed.netns import Namespace
 
 pytestmark = [
     pytest.mark.root,

@@ -12,12 +12,12 @@ import click
 from holdfast.cli.asking import agents, call
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError, printable
 from holdfast.cli.options import config_option, folders_of
-from holdfast.runtime import statefiles
 from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
-from holdfast.takeover.journal import JournalFile
+from holdfast.state import inventory
+from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.record import Phase, anonymous
 from holdfast.takeover.model import TakeoverError
-from holdfast.takeover.state import Phase, anonymous
 
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
@@ -86,8 +86,8 @@ def _holder(path: str) -> str | None:
 def _clean(folder: str) -> list[str]:
     """Remove our files in ``folder``; which there were."""
     with _told():
-        paths = [path for paths in statefiles.by_interface(folder).values() for path in paths]
-        statefiles.remove(paths)
+        paths = [path for paths in inventory.by_interface(folder).values() for path in paths]
+        inventory.remove(paths)
         return paths
     return []
 

@@ -85,7 +85,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
         folder = getattr(settings, key)
         if folder is not None and not os.path.isdir(folder):
             yield f"key agent.{key}: {folder} is not a folder now"
-    from holdfast.runtime.control import group_id  # noqa: PLC0415 - pulls in half the agent
+    from holdfast.runtime.control_service import group_id  # noqa: PLC0415 - pulls in half the agent
 
     try:
         group_id(settings.control_group)

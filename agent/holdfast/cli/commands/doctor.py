@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import click
 
-from holdfast.cli.doctor.finding import BAD, Finding
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import json_option
+from holdfast.doctor.finding import BAD, Finding
 
 
 @click.command("doctor", short_help="Check this guest, or an image before it is used.")
@@ -42,12 +42,12 @@ def command(image: str | None, as_json: bool) -> int:
 
 
 def _of_image(root: str) -> Iterator[Finding]:
-    from holdfast.cli.doctor import image  # noqa: PLC0415 - only what is needed
+    from holdfast.doctor import image  # noqa: PLC0415 - only what is needed
 
     yield from image.check(root)
 
 
 def _of_guest() -> Iterator[Finding]:
-    from holdfast.cli.doctor import live  # noqa: PLC0415
+    from holdfast.doctor import live  # noqa: PLC0415
 
     yield from live.check()

@@ -1,0 +1,1 @@
+"""The Varlink interface, its server, and the one client of it."""

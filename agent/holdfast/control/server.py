@@ -1,0 +1,298 @@
+"""A Varlink server (varlink.org/Wire-Protocol) on the agent's own loop: JSON and a NUL, over a Unix socket.
+
+Nothing a client does can block the agent or make it grow: sockets never block, messages and
+clients are bounded, one call of one client is served in a round of the loop, and the next only
+when its answer has gone out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
+
+from holdfast import __version__
+from holdfast.control.unix_socket import listen, permitted
+
+if TYPE_CHECKING:
+    from holdfast.eventloop.ports import Loop
+
+#: Bytes of one call; ours have about a hundred.
+MESSAGE_LIMIT = 16 << 10
+#: Clients at a time: a person, a monitor and a few scripts. When there are more, the one that has been
+#: idle longest has to go, so that nobody can lock the others out.
+CLIENT_LIMIT = 16
+#: Seconds without accepting after accept(2) has failed (no descriptor left).
+ACCEPT_PAUSE = 1.0
+
+SERVICE = "org.varlink.service"
+_SERVICE_DESCRIPTION = """\
+# What every Varlink service tells about itself.
+interface org.varlink.service
+
+# The implementation and its interfaces.
+method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
+
+# One of them, in the interface definition language.
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+"""
+
+Parameters = Mapping[str, Any]
+Method = Callable[[Parameters, "Reply"], None]
+
+
+class VarlinkError(Exception):
+    """What a method raises to answer with an error."""
+
+    def __init__(self, name: str, **parameters: object) -> None:
+        super().__init__(name)
+        self.name = name
+        self.parameters = parameters
+
+
+class Interface(NamedTuple):
+    """One Varlink interface: its definition, and its methods by their short names."""
+
+    description: str
+    methods: Mapping[str, Method]
+
+
+class Reply:
+    """The answer to one call: ``answer`` or ``fail``, once, at any time. ``cancel`` is called when the
+    client goes away before that."""
+
+    def __init__(self, client: _Client, oneway: bool) -> None:
+        self.cancel: Callable[[], None] = lambda: None
+        self._client: _Client | None = client
+        self._oneway = oneway
+
+    def answer(self, **parameters: object) -> None:
+        """Success."""
+        self._finish({"parameters": parameters})
+
+    def fail(self, error: VarlinkError) -> None:
+        """An error of the interface."""
+        self._finish({"error": error.name, "parameters": error.parameters})
+
+    def _finish(self, message: Mapping[str, object]) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.finish(None if self._oneway else message)
+
+    def gone(self) -> None:
+        """The client is gone."""
+        if self._client is not None:
+            self._client = None
+            self.cancel()
+
+
+class Server:
+    """Serves ``interfaces`` at ``path``. ``group`` is the group id that may use it beside root and ourselves."""
+
+    def __init__(
+        self, loop: Loop, path: str, interfaces: Mapping[str, Interface], *, group: int | None = None
+    ) -> None:
+        """Start listening. Raises OSError; EADDRINUSE when another process answers there."""
+        self.loop = loop
+        self._path = path
+        self._group = group
+        self._interfaces = {**interfaces, SERVICE: Interface(_SERVICE_DESCRIPTION, {
+            "GetInfo": self._get_info, "GetInterfaceDescription": self._get_description})}
+        self._clients: dict[int, _Client] = {}
+        self._socket = listen(path, group, CLIENT_LIMIT)
+        self._inode = os.stat(path).st_ino
+        self._accept_again()
+
+    def close(self) -> None:
+        """Hang up, and remove the socket's file when it is still ours."""
+        for client in list(self._clients.values()):
+            client.close()
+        self.loop.set_timer(self, None, self._accept_again)
+        self.loop.unregister(self._socket.fileno())
+        self._socket.close()
+        with contextlib.suppress(OSError):
+            if os.stat(self._path).st_ino == self._inode:
+                os.unlink(self._path)
+
+    def call(self, message: object, reply: Reply) -> None:
+        """Serve one call."""
+        try:
+            method, parameters = self._find(message)
+            method(parameters, reply)
+        except VarlinkError as error:
+            reply.fail(error)
+
+    def forget(self, client: _Client) -> None:
+        """``client`` has closed."""
+        self._clients.pop(client.fd, None)
+
+    def _find(self, message: object) -> tuple[Method, Parameters]:
+        name = message.get("method") if isinstance(message, dict) else None
+        parameters = message.get("parameters") if isinstance(message, dict) else None
+        if not isinstance(name, str):
+            raise VarlinkError(SERVICE + ".InvalidParameter", parameter="method")
+        if not isinstance(parameters, (dict, type(None))):
+            raise VarlinkError(SERVICE + ".InvalidParameter", parameter="parameters")
+        interface, _, method = name.rpartition(".")
+        if interface not in self._interfaces:
+            raise VarlinkError(SERVICE + ".InterfaceNotFound", interface=interface)
+        if method not in self._interfaces[interface].methods:
+            raise VarlinkError(SERVICE + ".MethodNotFound", method=name)
+        return self._interfaces[interface].methods[method], parameters or {}
+
+    def _get_info(self, parameters: Parameters, reply: Reply) -> None:  # noqa: ARG002
+        reply.answer(vendor="Holdfast", product="holdfast", version=__version__, url="",
+                     interfaces=sorted(self._interfaces))
+
+    def _get_description(self, parameters: Parameters, reply: Reply) -> None:
+        name = parameters.get("interface")
+        if not isinstance(name, str):
+            raise VarlinkError(SERVICE + ".InvalidParameter", parameter="interface")
+        if name not in self._interfaces:
+            raise VarlinkError(SERVICE + ".InterfaceNotFound", interface=name)
+        reply.answer(description=self._interfaces[name].description)
+
+    def _accept_again(self) -> None:
+        self.loop.register(self._socket.fileno(), self._accept, EVENT_READ)
+
+    def _accept(self, mask: int) -> None:  # noqa: ARG002
+        try:
+            connection, _ = self._socket.accept()
+        except BlockingIOError:
+            return  # it hung up again
+        except OSError:
+            # No descriptor left: the listening socket stays readable, and the loop would spin on it.
+            self.loop.unregister(self._socket.fileno())
+            self.loop.set_timer(self, self.loop.now() + ACCEPT_PAUSE, self._accept_again)
+            return
+        if not permitted(connection, self._group):
+            connection.close()
+            return
+        if len(self._clients) >= CLIENT_LIMIT:
+            min(self._clients.values(), key=lambda client: (client.busy, client.active_at)).close()
+        client = _Client(self, connection)
+        self._clients[client.fd] = client
+
+
+class _Client:
+    """One connection. ``busy``: a call is being served; ``active_at``: when it last sent something."""
+
+    def __init__(self, server: Server, connection: socket.socket) -> None:
+        self.fd = connection.fileno()
+        self.active_at = server.loop.now()
+        self._server = server
+        self._connection = connection
+        self._received = b""
+        self._to_send = b""
+        self._reply: Reply | None = None
+        self._ended = False  # it has no more to ask, and may still want to hear
+        connection.setblocking(False)
+        server.loop.register(self.fd, self._on_ready, EVENT_READ)
+
+    @property
+    def busy(self) -> bool:
+        return self._reply is not None
+
+    def finish(self, message: Mapping[str, object] | None) -> None:
+        """The call is served; None for one that wants no answer."""
+        self._reply = None
+        if message is not None:
+            import json  # noqa: PLC0415
+
+            self._to_send = json.dumps(message, separators=(",", ":")).encode() + b"\0"
+            self._send()
+        self._schedule()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._server.loop.set_timer(self, None, self._serve_next)
+        self._server.loop.unregister(self.fd)
+        self._connection.close()
+        self._server.forget(self)
+        if self._reply is not None:
+            self._reply.gone()
+
+    def _on_ready(self, mask: int) -> None:
+        if mask & EVENT_WRITE:
+            self._send()
+            self._schedule()
+        if mask & EVENT_READ and self._connection.fileno() >= 0:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._connection.recv(MESSAGE_LIMIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data and not self._hung_up() and (self.busy or b"\0" in self._received or self._to_send):
+            self._ended = True
+            self._await(self._to_send)
+            return
+        self._received += data
+        # Whoever sends more than a call ahead of its answers is not worth waiting for.
+        if not data or len(self._received) > 2 * MESSAGE_LIMIT:
+            self.close()
+            return
+        self.active_at = self._server.loop.now()
+        self._schedule()
+
+    def _send(self) -> None:
+        try:
+            self._to_send = self._to_send[self._connection.send(self._to_send):]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        self._await(self._to_send)
+
+    def _await(self, to_send: bytes) -> None:
+        """Be woken when there is something to read, after the end of its input no more, and for room to write."""
+        events = (0 if self._ended else EVENT_READ) | (EVENT_WRITE if to_send else 0)
+        if events:
+            self._server.loop.register(self.fd, self._on_ready, events)
+        else:
+            self._server.loop.unregister(self.fd)
+
+    def _hung_up(self) -> bool:
+        """Both directions are closed, not only the client's own."""
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return bool(poll.poll(0))
+
+    def _schedule(self) -> None:
+        """Serve the next call in the next round of the loop: the lease's packets come in between."""
+        if self._connection.fileno() < 0 or self._to_send or self.busy:
+            return
+        if self._received:
+            self._server.loop.set_timer(self, self._server.loop.now(), self._serve_next)
+        elif self._ended:
+            self.close()
+
+    def _serve_next(self) -> None:
+        data, end, rest = self._received.partition(b"\0")
+        if not end:
+            if len(data) > MESSAGE_LIMIT or self._ended:
+                self.close()
+            return
+        self._received = rest
+        import json  # noqa: PLC0415 - not before the first DISCOVER
+
+        try:
+            message = json.loads(data)
+        except (ValueError, RecursionError):
+            self.close()  # not Varlink: there is no way to answer that it would understand
+            return
+        oneway = isinstance(message, dict) and message.get("oneway") is True
+        self._reply = Reply(self, oneway)
+        self._server.call(message, self._reply)

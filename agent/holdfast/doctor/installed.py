@@ -1,0 +1,152 @@
+"""Is Holdfast there, whole, enabled, and does it know what to serve?"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator
+
+from holdfast.doctor.finding import BAD, NOTE, OK, Finding
+from holdfast.managers.formats import systemd_units
+from holdfast.managers.formats.tree import Tree
+from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME, CONFIG_PARTS
+from holdfast.settings.load import SIZE_LIMIT, load
+from holdfast.settings.model import Settings, SettingsError
+
+AGENT = "/usr/lib/holdfast/agent"
+DPKG_SUMS = "/var/lib/dpkg/info/holdfast.md5sums"
+CLEAN_HOOK = "/etc/cloud/clean.d/50-holdfast"
+SERVICE, TEMPLATE, WAIT = "holdfast.service", "holdfast@.service", "holdfast-wait-online.service"
+#: Files of a package whose checksums are compared; the package has some hundreds.
+FILE_LIMIT = 4096
+
+
+def check_package(tree: Tree) -> Iterator[Finding]:
+    """Every file of the package is there and has its checksum."""
+    sums = dict(list(_checksums(tree))[:FILE_LIMIT])
+    if not sums:
+        if tree.is_file(AGENT):
+            yield Finding("package", NOTE, f"{AGENT} is there; its package is checked with `rpm --verify holdfast`")
+        elif systemd_units.exists(tree, TEMPLATE):
+            yield Finding("package", NOTE, "Holdfast was not installed by a package; its files are not checked")
+        else:
+            yield Finding("package", BAD, "Holdfast is not installed", "install its .deb or .rpm")
+        return
+    wrong = sorted(path for path, digest in sums.items() if _digest(tree, path) != digest)
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        yield Finding("package", BAD, f"{wrong[0]}{more}: missing or changed since it was installed",
+                      "install the package again")
+    else:
+        yield Finding("package", OK, "1 file is as it was installed" if len(sums) == 1 else
+                      f"{len(sums)} files are as they were installed")
+
+
+def _checksums(tree: Tree) -> Iterator[tuple[str, str]]:
+    """(path, MD5 in hexadecimal) from dpkg's list; files that an administrator edits are not in it."""
+    for line in (tree.text(DPKG_SUMS) or "").splitlines():
+        digest, _, path = line.partition("  ")
+        if path:
+            yield f"/{path}", digest
+
+
+def _digest(tree: Tree, path: str) -> str | None:
+    data = tree.read(path)
+    return None if data is None else hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def check_user(tree: Tree) -> Iterator[Finding]:
+    """The daemon's user exists, or will at the first boot (sysusers.d(5))."""
+    entries = (tree.text("/etc/passwd") or "").splitlines()
+    if any(line.startswith("holdfast:") for line in entries):
+        yield Finding("user", OK, "the user holdfast exists")
+    elif any(tree.is_file(f"{folder}/holdfast.conf") for folder in ("/usr/lib/sysusers.d", "/etc/sysusers.d")):
+        yield Finding("user", OK, "the user holdfast is made at boot by systemd-sysusers")
+    else:
+        yield Finding("user", BAD, "there is no user holdfast, as whom the agent runs", "install the package again")
+
+
+def read_settings(tree: Tree) -> Settings:
+    """The configuration in the tree. Raises SettingsError."""
+    folder = f"{CONFIG_DIR}/{CONFIG_PARTS}"
+    names = [f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".toml") and name[0] != "."]
+    main = f"{CONFIG_DIR}/{CONFIG_NAME}"
+    return load(([main] if tree.is_file(main) else []) + names, lambda path: tree.read(path, SIZE_LIMIT + 1) or b"")
+
+
+def check_configuration(tree: Tree) -> Iterator[Finding]:
+    """It can be read, and every machine made from it has a client-id of its own."""
+    try:
+        settings = read_settings(tree)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            yield Finding("configuration", BAD, line, "mend the file; the agent does not start with it")
+        return
+    files = ", ".join(settings.files) or "there is none, and none is needed"
+    yield Finding("configuration", OK, files)
+    sections = {"defaults": settings.defaults, **{f"interfaces.{n}": one for n, one in settings.interfaces.items()}}
+    for name, one in sections.items():
+        if one.client_id and one.client_id not in ("mac", "duid", "none"):
+            yield Finding("client-id", BAD, f"[{name}] client_id is one fixed value: all copies of this system "
+                          "would ask for the same address", 'use client_id = "mac" or "duid"')
+
+
+def served(tree: Tree) -> list[str]:
+    """Names and patterns of the links that an enabled agent serves."""
+    on = systemd_units.enabled(tree)
+    names = {unit[len("holdfast@"):-len(".service")] for unit in on
+             if unit.startswith("holdfast@") and unit.endswith(".service")} - {""}
+    if SERVICE in on:
+        try:
+            settings = read_settings(tree)
+        except SettingsError:
+            return sorted(names)
+        names |= {*settings.interfaces, *settings.serve}
+    return sorted(names)
+
+
+def check_units(tree: Tree) -> Iterator[Finding]:
+    """An agent starts at boot, and has something to serve."""
+    on = sorted(unit for unit in systemd_units.enabled(tree) if unit == SERVICE or unit.startswith("holdfast@"))
+    if not on:
+        stopped = next((unit for unit in (SERVICE, TEMPLATE) if systemd_units.masked(tree, unit)), "")
+        if stopped:
+            yield Finding("unit", BAD, f"{stopped} is masked", f"systemctl unmask {stopped}, and enable it")
+        else:
+            yield Finding("unit", BAD, "no unit of Holdfast is enabled",
+                          f"systemctl enable {SERVICE}, or holdfast@IFACE.service for one link")
+        return
+    missing = [unit for unit in on if not systemd_units.exists(tree, SERVICE if unit == SERVICE else TEMPLATE)]
+    if missing:
+        yield Finding("unit", BAD, f"{missing[0]} is enabled, but has no file", "install the package again")
+    names = served(tree)
+    if names:
+        yield Finding("unit", OK, f"{' '.join(on)} enabled, for {' '.join(names)}")
+    else:
+        yield Finding("unit", BAD, f"{SERVICE} is enabled, but the configuration names no link",
+                      f'write serve = ["en*", "eth*"] below [agent] in {CONFIG_DIR}/{CONFIG_NAME}')
+
+
+def check_wait(tree: Tree) -> Iterator[Finding]:
+    """network-online.target means that there is an address."""
+    if WAIT in systemd_units.enabled(tree):
+        yield Finding("wait-online", OK, f"{WAIT} is enabled")
+    else:
+        yield Finding("wait-online", NOTE, f"{WAIT} is not enabled: network-online.target does not wait for an address")
+
+
+def check_cloud_init(tree: Tree) -> Iterator[Finding]:
+    """What cloud-init needs of us, and we of it."""
+    if not tree.is_file("/usr/bin/cloud-init"):
+        return
+    mode = tree.mode(CLEAN_HOOK)
+    if mode is None or not stat.S_ISREG(mode) or not mode & stat.S_IXUSR:
+        yield Finding("clean-hook", BAD, f"{CLEAN_HOOK} is not there, or not executable: `cloud-init clean` leaves the "
+                      "lease behind", "install the package again")
+    else:
+        yield Finding("clean-hook", OK, "`cloud-init clean` also calls `holdfast clean`")
+    clients = [name for name in ("dhclient", "dhcpcd", "udhcpc")
+               if any(tree.is_file(f"{folder}/{name}") for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin"))]
+    if not clients:
+        yield Finding("cloud-init", NOTE, "cloud-init has no DHCP client of its own (dhclient, dhcpcd or udhcpc), "
+                      "which it wants on clouds whose metadata is asked for before the network is up")

@@ -1,0 +1,156 @@
+"""A running guest: who serves its links now, how that goes, and who would after the next boot."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address
+from typing import Any
+
+from holdfast.cli.asking import agents, call
+from holdfast.cli.options import folders_of
+from holdfast.doctor import installed
+from holdfast.doctor.finding import BAD, NOTE, OK, Finding
+from holdfast.doctor.image import next_boot
+from holdfast.managers.formats.tree import Tree
+from holdfast.observe.words import duration
+
+Client = Mapping[str, Any]
+
+#: A lease with less than this share left should have been renewed long ago: T2 is at 0.875 of it.
+LATE = 0.1
+#: Bounds of the search through /proc.
+_MAX_PROCESSES, _MAX_DESCRIPTORS = 4096, 1024
+#: ETH_P_IP as /proc/net/packet has it. Programs that only watch (tcpdump) ask for all protocols, 0003.
+_IP = "0800"
+
+
+def check() -> Iterator[Finding]:
+    """This machine. Raises OSError and CliError."""
+    tree = Tree("/")
+    try:
+        clients, ours = _clients()
+        for name in sorted(clients):
+            yield from check_client(clients[name])
+            yield from check_alone(clients[name], ours)
+        yield from check_missing(installed.served(tree), set(clients))
+        yield from next_boot(tree, booted=True)
+    finally:
+        tree.close()
+
+
+def _clients() -> tuple[dict[str, Client], set[int]]:
+    """Interface -> what its agent says; the agents' process ids."""
+    clients: dict[str, Client] = {}
+    ours: set[int] = set()
+    for name, path in agents(folders_of(None)).items():
+        answer = call(path, "Status", {"interface": name})
+        if answer is not None:  # else a socket that a crash left behind
+            ours.add(answer["pid"])
+            clients |= {client["interface"]: client for client in answer["clients"]}
+    return clients, ours
+
+
+def check_client(client: Client) -> Iterator[Finding]:
+    """State, time left, and what was counted."""
+    name, state, lease = client["interface"], client["state"], client.get("lease")
+    if not client.get("present", True):
+        yield Finding("agent", BAD, f"{name}: the interface is not there", "the agent waits for it")
+        return
+    if lease is None:
+        yield Finding("agent", BAD, f"{name}: {state}, no address", f"see `holdfast history {name}`")
+        return
+    server = f" from {lease['server']}" if lease.get("server") else ""
+    yield Finding("agent", OK, f"{name}: {state}, {lease['address']}{server}")
+    yield _time_left(name, lease)
+    if client.get("hears_unicast") is False:
+        yield Finding("unicast", NOTE, f"{name}: the server does not hear unicast; renewals go by broadcast")
+    drops = client.get("drops") or {}
+    if drops:
+        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
+        yield Finding("faults", NOTE, f"{name}: ignored messages: {counted}")
+    else:
+        yield Finding("faults", OK, f"{name}: no message had to be ignored")
+
+
+def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
+    if lease.get("expiry") is None:
+        return Finding("time-left", OK, f"{name}: the lease has no end")
+    left, whole = lease["expiry"]["seconds"], lease.get("duration") or 0.0
+    text = f"{name}: {duration(max(left, 0.0))} of {duration(whole)} left"
+    if left < LATE * whole:
+        return Finding("time-left", BAD, f"{text}, and no server has answered", "look at the server and the way to it")
+    return Finding("time-left", OK, text)
+
+
+def check_missing(names: list[str], served: set[str]) -> Iterator[Finding]:
+    """Links that an enabled unit should serve and that no agent serves now; and nobody at all."""
+    if not served and not names:
+        yield Finding("agent", BAD, "no agent is running", "holdfast takeover IFACE")
+    links = {name for _, name in socket.if_nameindex()}
+    names_only = {name for name in names if not set("*?[") & set(name)}
+    for pattern in names:
+        if not any(fnmatchcase(link, pattern) for link in served):
+            if any(fnmatchcase(link, pattern) for link in links):
+                yield Finding("agent", BAD, f"no agent serves {pattern}", "systemctl status 'holdfast*'")
+            elif pattern in names_only:
+                yield Finding("agent", NOTE, f"no agent serves {pattern}, and there is no such link now")
+
+
+def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator[Finding]:
+    """No other process listens for DHCP answers on the link: neither on UDP port 68 nor on a packet socket."""
+    name = client["interface"]
+    sockets = {**_on_port_68(client, proc), **_on_packet_socket(name, proc)}
+    others = sorted(set(_holders(set(sockets), ours, proc)))
+    if others:
+        yield from (Finding("second-client", BAD, f"{name}: {other} listens for DHCP answers too",
+                            "stop it, and see that it does not come back") for other in others)
+    else:
+        yield Finding("second-client", OK, f"{name}: nobody else listens for DHCP answers")
+
+
+def _on_port_68(client: Client, proc: str) -> dict[str, str]:
+    """Inodes of UDP sockets on port 68 of the link's address (proc(5): net/udp; addresses are in host order)."""
+    lease = client.get("lease") or {}
+    wanted = set()
+    if lease.get("address"):
+        wanted = {int.from_bytes(IPv4Address(lease["address"].split("/")[0]).packed, "little")}
+    return {row[9]: "udp" for row in _rows(f"{proc}/net/udp", 10)
+            if row[1].endswith(":0044") and int(row[1].partition(":")[0], 16) in wanted}
+
+
+def _on_packet_socket(name: str, proc: str) -> dict[str, str]:
+    """Inodes of packet sockets for IPv4 on the link (proc(5): net/packet)."""
+    try:
+        index = str(socket.if_nametoindex(name))
+    except OSError:
+        return {}
+    return {row[8]: "packet" for row in _rows(f"{proc}/net/packet", 9) if row[3] == _IP and row[4] == index}
+
+
+def _rows(path: str, columns: int) -> Iterator[list[str]]:
+    with open(path, encoding="ascii", errors="replace") as table:
+        next(table, None)  # the heading
+        yield from (row for line in table if len(row := line.split()) >= columns)
+
+
+def _holders(inodes: set[str], ours: set[int], proc: str) -> Iterator[str]:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    pids = [name for name in os.listdir(proc) if name.isdigit() and int(name) not in ours]
+    for pid in pids[:_MAX_PROCESSES]:
+        try:
+            descriptors = os.listdir(f"{proc}/{pid}/fd")[:_MAX_DESCRIPTORS]
+            if any(_target(f"{proc}/{pid}/fd/{one}") in wanted for one in descriptors):
+                with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                    yield f"{file.read(64).strip()} (pid {pid})"
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+
+
+def _target(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

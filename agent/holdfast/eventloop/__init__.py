@@ -1,0 +1,1 @@
+"""One thread, one selector: the loop, its timers, the signals."""

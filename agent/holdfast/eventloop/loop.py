@@ -1,0 +1,116 @@
+"""One thread, one selector, absolute timers on CLOCK_BOOTTIME. It sleeps until something is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from math import inf
+from selectors import EVENT_READ, DefaultSelector
+
+from holdfast.clock import Clock, Jump, JumpDetector, SystemClock
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.eventloop.timers import StepWatch, WakeTimer
+
+#: epoll takes milliseconds in an int; nobody needs a longer nap in one piece.
+_LONGEST_WAIT = 86400.0
+
+
+def _ignore(_jump: Jump) -> None:
+    """Nobody asked."""
+
+
+class Loop:
+    """Conforms to ``ports.Loop``. Errors of callbacks end the loop: they are errors of this program."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._selector = DefaultSelector()
+        self._timers: dict[Hashable, tuple[float, Callable[[], None]]] = {}
+        self._wake: WakeTimer | None = None
+        self._steps: StepWatch | None = None
+        self._jumps = JumpDetector(self._clock)
+        self._stopping = False
+        self.on_jump: Callable[[Jump], None] = _ignore
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME seconds."""
+        return self._clock.boottime()
+
+    def register(self, fd: int, callback: Callable[[int], None], events: int = EVENT_READ) -> None:
+        """Call ``callback(mask)`` when ``fd`` is ready; registering again replaces."""
+        if fd in self._selector.get_map():
+            self._selector.modify(fd, events, callback)
+        else:
+            self._selector.register(fd, events, callback)
+
+    def unregister(self, fd: int) -> None:
+        """Forget ``fd``; unknown ones are ignored. To be called before the descriptor is closed."""
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once at instant ``at``; one timer for each key; None or infinity cancels."""
+        if at is None or at == inf:
+            self._timers.pop(key, None)
+        else:
+            self._timers[key] = (at, callback)
+
+    def use_timerfd(self) -> None:
+        """From now on wake by timerfds, which count suspend, where the kernel has them."""
+        try:
+            from holdfast.eventloop.timers import StepWatch, WakeTimer  # noqa: PLC0415 - not before the DISCOVER
+
+            wake, steps = WakeTimer(), StepWatch()
+        except (OSError, ImportError, MemoryError):
+            # A sandbox without the system call, a Python without ctypes, or one whose ctypes may not have
+            # executable memory (MemoryDenyWriteExecute=): epoll's timeouts go on, late after a suspend.
+            return
+        self._wake, self._steps = wake, steps
+        self.register(wake.fileno(), lambda _mask: wake.drain())
+        self.register(steps.fileno(), lambda _mask: steps.drain())
+
+    def run(self) -> None:
+        """Until ``stop`` is called."""
+        while not self._stopping:
+            self.run_once()
+
+    def stop(self) -> None:
+        """Let ``run`` return after the present round."""
+        self._stopping = True
+
+    def run_once(self, longest: float = _LONGEST_WAIT) -> None:
+        """Sleep until something is due, but not longer than ``longest`` seconds; then serve descriptors
+        and then timers. Timers have their turn in every round, however many packets come."""
+        for key, mask in self._selector.select(self._wait(longest)):
+            # An earlier callback of this round may have unregistered this one.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data(mask)
+        jump = self._jumps.check()
+        if jump is not None:
+            self.on_jump(jump)
+        self._serve_timers()
+
+    def _wait(self, longest: float) -> float:
+        due = min((at for at, _ in self._timers.values()), default=inf)
+        if self._wake is not None:
+            self._wake.arm(due)
+        return max(0.0, min(due - self.now(), longest, _LONGEST_WAIT))
+
+    def _serve_timers(self) -> None:
+        now = self.now()
+        due = [(key, entry) for key, entry in self._timers.items() if entry[0] <= now]
+        due.sort(key=lambda item: item[1][0])
+        for key, entry in due:
+            if self._timers.get(key) is entry:  # an earlier callback may have moved or cancelled it
+                del self._timers[key]
+                entry[1]()
+
+    def close(self) -> None:
+        """Close what the loop itself opened."""
+        for timer in (self._wake, self._steps):
+            if timer is not None:
+                self.unregister(timer.fileno())
+                timer.close()
+        self._wake = self._steps = None
+        self._selector.close()

@@ -1,0 +1,24 @@
+"""What runs in the loop asks of it, as a Protocol: the real loop and the tests' virtual one conform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from holdfast.wire.record import Protocol
+
+
+class Loop(Protocol):
+    """What ``eventloop.loop.Loop`` offers to everything that runs in it (the control server too)."""
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME seconds."""
+
+    def register(self, fd: int, callback: Callable[[int], None], events: int = 1) -> None:
+        """Call ``callback(mask)`` when ``fd`` is ready; ``events`` and ``mask`` are selectors.EVENT_READ (1)
+        and EVENT_WRITE (2). Registering again replaces."""
+
+    def unregister(self, fd: int) -> None:
+        """Forget ``fd``; unknown ones are ignored. Call it before closing the descriptor."""
+
+    def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
+        """Call once at instant ``at``; one timer for each key; None cancels."""

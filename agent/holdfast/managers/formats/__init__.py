@@ -1,0 +1,1 @@
+"""Parsers of other programs' files; nothing else parses them."""

@@ -1,0 +1,55 @@
+"""systemd's units in a tree: what is enabled, what is masked, what drop-ins say (systemd.unit(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from holdfast.managers.formats.tree import Tree
+
+#: The first that has a file goes before the others. /lib is /usr/lib where /usr is merged, and has its own elsewhere.
+FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+           "/lib/systemd/system")
+
+
+def enabled(tree: Tree) -> set[str]:
+    """The names in every .wants and .requires folder, without those that are masked."""
+    names = {name for folder in FOLDERS for sub in tree.names(folder) if sub.endswith((".wants", ".requires"))
+             for name in tree.names(f"{folder}/{sub}")}
+    return {name for name in names if not masked(tree, name)}
+
+
+def masked(tree: Tree, unit: str) -> bool:
+    """Whether the unit, or its template, is a link to /dev/null, or an empty file."""
+    name, at, _ = unit.partition("@")
+    for one in {unit, f"{name}@.service" if at else unit}:
+        for folder in FOLDERS:
+            if tree.link(f"{folder}/{one}") == "/dev/null" or tree.read(f"{folder}/{one}", 1) == b"":
+                return True
+            if tree.is_file(f"{folder}/{one}"):
+                break
+    return False
+
+
+def exists(tree: Tree, unit: str) -> bool:
+    """Whether there is a file for it."""
+    return any(tree.is_file(f"{folder}/{unit}") for folder in FOLDERS)
+
+
+def drop_ins(tree: Tree, unit: str) -> Iterator[tuple[str, str, str]]:
+    """(section, key, value) of the unit's drop-ins in the order in which systemd reads them."""
+    found: dict[str, str] = {}
+    for folder in reversed(FOLDERS):
+        found |= {name: folder for name in tree.names(f"{folder}/{unit}.d") if name.endswith(".conf")}
+    for name in sorted(found):
+        yield from settings_in(tree.text(f"{found[name]}/{unit}.d/{name}") or "")
+
+
+def settings_in(text: str) -> Iterator[tuple[str, str, str]]:
+    """(section, key, value) of a file in the style of systemd or GLib; comments are left out."""
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif "=" in line and line[0] not in "#;":
+            key, _, value = line.partition("=")
+            yield section, key.strip(), value.strip()

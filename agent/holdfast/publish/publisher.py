@@ -1,0 +1,204 @@
+"""``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]``.
+
+Publishes what the daemon wrote about names: systemd-resolved, else resolvconf, else /etc/resolv.conf. A
+program of its own for two reasons: the daemon may be a user who may do none of that, and all of it can take
+seconds, which other interfaces' packets must not wait for. systemd starts it when the spool changes
+(holdfast-dns.path); a daemon that is root starts it itself. It may be started at any time and any number of
+times: it does what is wanted now, whatever was done before, one at a time. With ``--wait`` it goes on for so
+long while systemd-resolved cannot be told yet: early in a boot there is no D-Bus, which is no error.
+
+Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from time import monotonic, sleep
+from typing import Callable, NoReturn
+
+from holdfast.network import ResolverError
+from holdfast.publish.backends import Backend, Resolver, ladder
+from holdfast.publish.spool import Wanted, read_all
+from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
+from holdfast.state import atomic
+from holdfast.state.identity import BOOT_ID, read_line
+
+DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
+USAGE = "usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]"
+#: Seconds for everything, waiting for another one of us included.
+TIME_LIMIT = 60
+#: Seconds that may be waited for something to come up, and between two looks.
+MAX_WAIT, PAUSE = 45, 0.5
+#: How often the spool is looked at again because it changed while it was worked on.
+MAX_ROUNDS = 10
+PUBLISHED = "published.json"
+#: Bytes of it: a line for each of MAX_FILES interfaces.
+PUBLISHED_LIMIT = 32 << 10
+
+
+def main(argv: list[str] | None = None) -> int:
+    """One run; the exit status."""
+    options = _arguments(sys.argv[1:] if argv is None else argv)
+    spool = options["--spool"] or os.path.join(runtime_dir(), "dns")
+    wait = _seconds(options["--wait"])
+    state = options["--state-dir"] or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or DNS_STATE_DIR
+    signal.signal(signal.SIGALRM, _overdue)
+    signal.alarm(TIME_LIMIT)
+    try:
+        os.makedirs(state, mode=0o755, exist_ok=True)
+        publisher = Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED)))
+        return work(publisher, state, wait)
+    except TimeoutError as error:
+        return _say(str(error), LATER)
+    except OSError as error:
+        return _say(f"name servers cannot be published: {error.filename or state}: {error.strerror}; make room, or let "
+                    "root write there", FAILED)
+    finally:
+        signal.alarm(0)
+
+
+def work(publisher: Publisher, state: str, wait: int) -> int:
+    """Run ``publisher``, and again for up to ``wait`` seconds while something has to come up first; the exit status."""
+    end = monotonic() + wait
+    while True:
+        lock = _lock(state)
+        try:
+            status = publisher.run()
+        finally:
+            os.close(lock)
+        if status != LATER or monotonic() >= end:
+            publisher.tell_what_is_missing()
+            return status
+        sleep(PAUSE)
+
+
+class Publisher:
+    """Makes the machine's resolver what the files in ``spool`` want; what it did is kept in ``state``."""
+
+    def __init__(self, spool: str, state: str, backends: tuple[Backend, ...]) -> None:
+        self._spool, self._state, self._backends = spool, state, backends
+        self._path = os.path.join(state, PUBLISHED)
+        self._told: set[str] = set()
+        self._missing: list[str] = []
+
+    def run(self) -> int:
+        """Work until the spool is as it was before the work. OSError when a folder cannot be used."""
+        status = DONE
+        self._missing.clear()
+        for _ in range(MAX_ROUNDS):
+            wanted, problems = read_all(self._spool)
+            for problem in problems.values():
+                self._tell(problem)
+            status = max(FAILED if problems else DONE, self._publish(wanted, frozenset(problems)))
+            if read_all(self._spool) == (wanted, problems):
+                break
+        return status
+
+    def tell_what_is_missing(self) -> None:
+        """Say why the last run has to be repeated."""
+        for text in self._missing:
+            self._tell(text)
+
+    def _publish(self, wanted: dict[str, Wanted], unknown: frozenset[str]) -> int:
+        """What is wanted for the interfaces in ``unknown`` is not known: theirs is left as it is."""
+        used = self._used()
+        resolver = Resolver(self._backends, used)
+        present = {name: want for name, want in wanted.items() if _ifindex(name) == want.ifindex}
+        status = DONE
+        # First what is to go: an interface that was renamed keeps its number.
+        for ifindex, (_, name) in used.items():
+            if name not in unknown and (name not in present or present[name].ifindex != ifindex):
+                status = max(status, self._try(name, partial(resolver.withdraw, name, ifindex)))
+        for name, want in present.items():
+            status = max(status, self._try(name, partial(resolver.publish, name, want.ifindex, want.names)))
+        if resolver.used != used:
+            self._keep(resolver.used)
+        return status
+
+    def _try(self, name: str, step: Callable[[], object]) -> int:
+        try:
+            step()
+        except ResolverError as error:
+            text = f"{name}: name servers: {error}"
+            if error.temporary:
+                self._missing.append(text)
+                return LATER
+            self._tell(text)
+            return FAILED
+        return DONE
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            _say(text, FAILED)
+
+    def _used(self) -> dict[int, tuple[str, str]]:
+        """What was published where; after a reboot only what survives one, /etc/resolv.conf."""
+        try:
+            with open(self._path, "rb") as file:
+                document = json.loads(file.read(PUBLISHED_LIMIT))
+            same_boot = document["boot_id"] == read_line(BOOT_ID)
+            entries = {int(ifindex): (str(backend), str(name)) for ifindex, (backend, name) in document["used"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}
+        return {key: value for key, value in entries.items() if same_boot or value[0] == self._backends[-1].name}
+
+    def _keep(self, used: dict[int, tuple[str, str]]) -> None:
+        document = {"boot_id": read_line(BOOT_ID), "used": used}
+        atomic.write(self._path, json.dumps(document).encode() + b"\n", 0o644)
+
+
+def _ifindex(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def _lock(state: str) -> int:
+    """Wait until no other one of us works here."""
+    fd = os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _overdue(_number: int, _frame: object) -> NoReturn:
+    raise TimeoutError(f"name servers: not done after {TIME_LIMIT} s; something that the resolver runs does not end")
+
+
+def _arguments(argv: list[str]) -> dict[str, str | None]:
+    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--wait": None}
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        given = value if equals else next(words, None)
+        if name not in options or not given:
+            raise SystemExit(_say(f"{word}: not understood; {USAGE}", WRONG_USAGE))
+        options[name] = given
+    return options
+
+
+def _seconds(text: str | None) -> int:
+    if text is not None and not (text.isascii() and text.isdecimal() and int(text) <= MAX_WAIT):
+        raise SystemExit(_say(f"--wait {text}: not a whole number of seconds up to {MAX_WAIT}; {USAGE}", WRONG_USAGE))
+    return int(text or 0)
+
+
+def _say(text: str, status: int) -> int:
+    line = "".join(char if char.isprintable() else " " for char in text)[:500]
+    sys.stderr.write(f"holdfast: {line}\n")
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+"""What the daemon tells the publisher of name servers: one small JSON file for each interface.
+
+The daemon may be an unprivileged user, and the publisher is root: to it the file is hostile input. Every
+value is checked, and no value of a bad file is ever shown (it could be a link to a secret).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from ipaddress import IPv4Address
+from typing import Any, NamedTuple
+
+from holdfast.publish.resolvconf import Names
+from holdfast.wire import options as opt
+
+SUFFIX = ".json"
+VERSION = 1
+#: What network/spec.py lets through is eight servers and sixteen domains; 253 bytes each at the most.
+SIZE_LIMIT = 8 << 10
+MAX_SERVERS, MAX_DOMAINS = 8, 16
+#: Interfaces that are looked at: more than one agent serves (runtime/host/hotplug.py).
+MAX_FILES = 128
+
+
+class DnsFileError(ValueError):
+    """What is wrong with a file, without anything of its content."""
+
+
+class Wanted(NamedTuple):
+    """The names that are wanted for the interface with the number ``ifindex``."""
+
+    ifindex: int
+    names: Names
+
+
+def render(wanted: Wanted) -> bytes:
+    """The file's content."""
+    names = wanted.names
+    return json.dumps({
+        "version": VERSION,
+        "ifindex": wanted.ifindex,
+        "dns": [str(server) for server in names.dns],
+        "search": list(names.search),
+        "default_route": names.default_route,
+    }).encode() + b"\n"
+
+
+def parse(data: bytes) -> Wanted:
+    """What ``data`` says. Raises DnsFileError and nothing else."""
+    if len(data) > SIZE_LIMIT:
+        raise DnsFileError(f"larger than {SIZE_LIMIT} bytes")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise DnsFileError("not JSON") from None
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise DnsFileError(f"not version {VERSION}")
+    ifindex, default_route = document.get("ifindex"), document.get("default_route")
+    if type(ifindex) is not int or not 0 < ifindex < 1 << 31:
+        raise DnsFileError("ifindex is not the number of an interface")
+    if not isinstance(default_route, bool):
+        raise DnsFileError("default_route is not true or false")
+    servers = tuple(map(_server, _texts(document, "dns", MAX_SERVERS)))
+    search = tuple(map(_domain, _texts(document, "search", MAX_DOMAINS)))
+    return Wanted(ifindex, Names(servers, search, default_route))
+
+
+def _texts(document: dict[str, Any], key: str, limit: int) -> list[str]:
+    values = document.get(key)
+    if not isinstance(values, list) or len(values) > limit or not all(isinstance(value, str) for value in values):
+        raise DnsFileError(f"{key} is not a list of up to {limit} texts")
+    return values
+
+
+def _server(text: str) -> IPv4Address:
+    try:
+        server = IPv4Address(text)
+    except ValueError:
+        raise DnsFileError("dns has something that is no IPv4 address") from None
+    if server.is_multicast or server.is_unspecified or int(server) == 0xFFFFFFFF:
+        raise DnsFileError("dns has an address that is no host's")
+    return server
+
+
+def _domain(text: str) -> str:
+    domain = opt.hostname(text.encode("utf-8", "replace"))  # rule 73: RFC 1123
+    if domain is None:
+        raise DnsFileError("search has something that is no domain")
+    return domain
+
+
+def read_all(folder: str) -> tuple[dict[str, Wanted], dict[str, str]]:
+    """What the files in ``folder`` want, and what is wrong with the others, by interface. A folder that is not
+    there wants nothing. OSError when it cannot be read."""
+    wanted: dict[str, Wanted] = {}
+    problems: dict[str, str] = {}
+    try:
+        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return {}, {}
+    try:
+        for name in sorted(os.listdir(folder_fd))[:MAX_FILES]:
+            ifname = name.removesuffix(SUFFIX)
+            if ifname == name or not ifname or ifname[0] == "." or len(os.fsencode(ifname)) > 15:
+                continue
+            try:
+                wanted[ifname] = parse(_read(name, folder_fd))
+            except FileNotFoundError:
+                continue  # withdrawn at this moment
+            except OSError as error:
+                problems[ifname] = f"{folder}/{name} is not used: {error.strerror}"
+            except DnsFileError as error:
+                problems[ifname] = f"{folder}/{name} is not used: {error}"
+    finally:
+        os.close(folder_fd)
+    return wanted, problems
+
+
+def _read(name: str, folder_fd: int) -> bytes:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise DnsFileError("not a plain file")
+        return os.read(fd, SIZE_LIMIT + 1)
+    finally:
+        os.close(fd)

@@ -1,0 +1,215 @@
+"""What the core wants configured -> the kernel and the resolver.
+
+The core itself asks again when Configure failed (its REAPPLY timer); what is retried here is what the
+core does not wait for: removing what an ended lease left, and the name servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from holdfast.network import KernelError
+from holdfast.runtime.retry import Backoff
+from holdfast.state.former_mtu import FormerMtu
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Lease
+    from holdfast.eventloop.ports import Loop
+    from holdfast.network.link import Link
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.ports import Kernel, Reporter, Resolver
+
+
+#: Leases that one after the other could not wholly be configured, and of which something may be left.
+TRIED_MAX = 8
+
+
+class Tools:
+    """Where the parts come from. Each is asked for when first needed, so that the hot start does without."""
+
+    def __init__(
+        self,
+        spec: Callable[[Lease], NetworkSpec],
+        kernel: Callable[[int], Kernel],
+        resolver: Callable[[], Resolver | None],
+        former_mtu: FormerMtu | None = None,
+    ) -> None:
+        self.spec, self.kernel, self.resolver = spec, kernel, resolver
+        self.former_mtu = former_mtu or FormerMtu()
+
+
+class Configurator:
+    """Makes one link look like the lease, and remembers what is there (``spec``)."""
+
+    def __init__(self, tools: Tools, loop: Loop, reporter: Reporter) -> None:
+        self._tools, self._loop, self._reporter = tools, loop, reporter
+        self._kernel: Kernel | None = None
+        self._link: Link | None = None
+        self.spec: NetworkSpec | None = None
+        self.yielded = False  # the interface is somebody else's: only an address of ours that is there is kept alive
+        self._told: tuple[str, ...] = ()
+        self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
+        self._leftovers: list[NetworkSpec] = []
+        self._removing = Backoff(0.25, 5.0)
+        self._publishing = Backoff(1.0, 60.0)
+
+    def attach(self, link: Link) -> None:
+        """From now on this is the link. Nothing of ours is known to be on a new one."""
+        former = self._link
+        if former is None or former.ifindex != link.ifindex:
+            self.detach()
+        self._link = link
+        if former is not None and former.name != link.name and self.spec is not None:
+            self._plan_publish()
+
+    def detach(self) -> None:
+        """The link is gone, and all that was on it."""
+        if self._link is not None and self.spec is not None:
+            if self.spec.mtu is not None:
+                self._tools.former_mtu.forget()
+            self.spec = None
+            self._publish()
+        self.close()
+
+    def close(self) -> None:
+        """Let go without touching what is configured."""
+        if self._kernel is not None:
+            self._kernel.close()
+        self._kernel = self._link = self.spec = None
+        self._tried, self._leftovers = [], []
+        for what in ("remove", "publish"):
+            self._loop.set_timer((self, what), None, self._remove)
+
+    def configure(self, lease: Lease, former: Lease | None) -> str | None:
+        """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
+        desired = self._tools.spec(lease)
+        if self.yielded:
+            return self._refresh(desired)
+        before = self.spec
+        if before is None and former is not None:
+            before = self._tools.spec(former)
+        # A lease of an earlier life that is all there is carried on with without a single change (rule 47).
+        error = self._apply(desired, before, keep=self.spec is None)
+        if error is None:
+            self._plan_publish()
+        return error
+
+    def restore(self) -> str | None:
+        """Apply once more what is configured: something else removed a part of it. As ``configure``."""
+        return None if self.spec is None else self._apply(self.spec, None, keep=True)
+
+    def _refresh(self, desired: NetworkSpec) -> str | None:
+        """The lifetimes of the address, if it is there; it would end with the former lease otherwise."""
+        try:
+            there = self._need_kernel().refresh(desired, self._loop.now())
+        except (KernelError, OSError) as error:
+            return str(error)
+        self.spec = desired if there else None
+        return None
+
+    def _apply(self, desired: NetworkSpec, former: NetworkSpec | None, *, keep: bool) -> str | None:
+        try:
+            self._note_mtu(desired)
+            refused = self._need_kernel().apply(desired, former, self._loop.now(), keep=keep)
+        except (KernelError, OSError) as error:
+            self._tried = [*_without(self._tried, desired), desired][-TRIED_MAX:]
+            return str(error)
+        self.spec = desired
+        self._leftovers = _without([*self._leftovers, *self._tried], desired)
+        self._tried = []
+        self._tell((*desired.notices, *refused))
+        self._remove()
+        return None
+
+    def _note_mtu(self, desired: NetworkSpec) -> None:
+        """What the link has before we change it, in this life or an earlier one of this boot."""
+        former = self._tools.former_mtu
+        if desired.mtu is not None and former.get() is None:
+            present = self._need_kernel().present_mtu()
+            if present != desired.mtu:
+                former.keep(present)
+
+    def _put_mtu_back(self, ended: NetworkSpec) -> None:
+        """The lease's MTU goes with the lease, unless somebody has set another since."""
+        former = self._tools.former_mtu.get()
+        if ended.mtu is None or former is None or self.yielded:
+            return
+        try:
+            self._need_kernel().put_mtu_back(ended.mtu, former)
+        except (KernelError, OSError) as error:
+            self._reporter.line(4, f"{error}: the link keeps {ended.mtu}")
+        self._tools.former_mtu.forget()
+
+    def _need_kernel(self) -> Kernel:
+        if self._link is None:
+            raise KernelError("the interface is gone")
+        if self._kernel is None:
+            self._kernel = self._tools.kernel(self._link.ifindex)
+        return self._kernel
+
+    def deconfigure(self, lease: Lease) -> None:
+        """Remove what ``configure`` put there; retried until the kernel did. The kernel's own lifetime
+        ends an expired address even when this fails (promise 3)."""
+        if self._link is None:
+            return  # it went with the link
+        ended = self._tools.spec(lease)
+        self._leftovers += [ended, *_without(self._tried, ended)]
+        if self.spec is not None and self.spec.address != ended.address:
+            self._leftovers.append(self.spec)  # the one that could not yet be replaced
+        self.spec, self._tried = None, []
+        self._remove()
+        self._plan_publish()
+
+    def _remove(self) -> None:
+        while self._leftovers:
+            ended = self._leftovers[0]
+            try:
+                if self.spec is None:
+                    self._need_kernel().remove(ended, yielded=self.yielded)
+                    self._put_mtu_back(ended)
+                else:  # removing takes all that has our mark, and what is in use now has it too
+                    self._need_kernel().apply(self.spec, ended, self._loop.now())
+            except (KernelError, OSError) as error:
+                if not self._removing.failures:
+                    self._reporter.line(3, f"{ended.address.ip} cannot be removed: {error}; trying again")
+                self._loop.set_timer((self, "remove"), self._loop.now() + self._removing.failed(), self._remove)
+                return
+            self._leftovers.pop(0)
+        self._removing.succeeded()
+
+    def _tell(self, notices: tuple[str, ...]) -> None:
+        """What the server offered and we do not use: once, not at every renewal."""
+        if notices != self._told:
+            self._told = notices
+            for text in notices:
+                self._reporter.line(5, text)
+
+    def _plan_publish(self) -> None:
+        """In the next round of the loop: the packets and answers of this one come first."""
+        self._loop.set_timer((self, "publish"), self._loop.now(), self._publish)
+
+    def _publish(self) -> None:
+        """Hand the name servers on. A failure is a notice and a retry."""
+        resolver = self._tools.resolver()
+        if self._link is None or resolver is None:
+            return
+        try:
+            if self.spec is not None:
+                resolver.publish(self._link.name, self._link.ifindex, self.spec)
+            else:
+                resolver.withdraw(self._link.name, self._link.ifindex)
+        except OSError as error:
+            if not self._publishing.failures:
+                self._reporter.line(4, f"name servers: {error.filename or 'the file'} cannot be written: "
+                                       f"{error.strerror}; trying again: make room, or let the agent's user write "
+                                       "there")
+            self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
+            return
+        if self._publishing.succeeded():
+            self._reporter.line(5, "name servers: the file is written again")
+
+
+def _without(specs: list[NetworkSpec], wanted: NetworkSpec) -> list[NetworkSpec]:
+    """``specs`` but those with the address that is ``wanted``."""
+    return [spec for spec in specs if spec.address != wanted.address]

@@ -1,0 +1,260 @@
+"""The control socket: ``io.holdfast.Agent`` over Varlink, one socket for each interface.
+
+An agent that serves by pattern has one for itself as well, which is there before any link that fits. A method without
+an ``interface`` means the one whose socket it came by, except Status, which then tells about every interface that this
+process serves. Renew, Rebind and Release are answered
+when their outcome is recorded and the rest of what it brings is done, WaitOnline when there is a lease.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Callable, Protocol
+
+from holdfast.control.interface import DESCRIPTION, NAME
+from holdfast.control.server import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
+from holdfast.core import events as ev
+from holdfast.runtime import views
+
+if TYPE_CHECKING:
+    from holdfast.core.client import Snapshot
+    from holdfast.core.outcome import Outcome
+    from holdfast.eventloop.ports import Loop
+    from holdfast.network.spec import NetworkSpec
+
+#: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some patience.
+ANSWER_TIMEOUT = 30.0
+#: Outcomes in one answer: 100 KiB or so.
+HISTORY_LIMIT = 200
+
+class Served(Protocol):
+    """One interface: ``runtime.driver.Driver``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def link(self) -> object | None: ...
+    @property
+    def spec(self) -> NetworkSpec | None: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def awaited(self) -> bool: ...
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    @property
+    def yielded(self) -> bool: ...
+    @property
+    def rival(self) -> str | None: ...
+    def keep_nothing(self) -> None: ...
+    def yield_interface(self, yielded: bool) -> None: ...
+    def snapshot(self) -> Snapshot: ...
+    def submit(self, event: ev.Event) -> None: ...
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
+
+
+class Control:
+    """All control sockets of this process. ``wall`` is Unix time."""
+
+    def __init__(
+        self, loop: Loop, runtime_dir: str, state_dir: str, *, group: int | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._loop = loop
+        self._runtime_dir = runtime_dir
+        self._state_dir = state_dir
+        self._group = group
+        self._wall = wall
+        self._patterns: tuple[str, ...] = ()
+        self._served: dict[str, Served] = {}
+        self._servers: dict[str, Server] = {}
+
+    def add(self, served: Served) -> None:
+        """Open the socket of one interface. Raises OSError: the agent goes on without it."""
+        name = served.name
+        self._served[name] = served  # told of by the other sockets even when its own fails
+        self._open(name, socket_path(self._runtime_dir, name))
+
+    def serve_patterns(self, patterns: tuple[str, ...]) -> None:
+        """Open the socket of the agent itself, which serves links that fit ``patterns``. Raises OSError."""
+        self._patterns = patterns
+        self._open("", agent_path(self._runtime_dir))
+
+    def _open(self, name: str, path: str) -> None:
+        """The socket by which a method means ``name``, "" for none."""
+        methods = {
+            "Status": self._status,
+            "Renew": self._asking(name, ev.Renew()),
+            "Rebind": self._asking(name, ev.Rebind()),
+            "Release": self._asking(name, ev.Release()),
+            "WaitOnline": self._wait_online(name),
+            "KeepNothing": self._keep_nothing(name),
+            "Yield": self._yield(name),
+            "History": self._history(name),
+        }
+        self._servers[name] = Server(self._loop, path, {NAME: Interface(DESCRIPTION, methods)}, group=self._group)
+
+    def remove(self, name: str) -> None:
+        """Close the socket of one interface; nothing happens when there is none."""
+        self._served.pop(name, None)
+        server = self._servers.pop(name, None)
+        if server is not None:
+            server.close()
+
+    def close(self) -> None:
+        """Close every socket and remove its file."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def _find(self, parameters: Parameters, default: str) -> Served:
+        name = _text(parameters, "interface") or default
+        if name not in self._served:
+            raise VarlinkError(NAME + ".NoSuchInterface", interface=name)
+        return self._served[name]
+
+    def _status(self, parameters: Parameters, reply: Reply) -> None:
+        name = _text(parameters, "interface")
+        chosen = list(self._served.values()) if name is None else [self._find(parameters, name)]
+        from holdfast import __version__  # noqa: PLC0415
+
+        now, wall = self._loop.now(), self._wall()
+        reply.answer(
+            version=__version__, pid=os.getpid(), patterns=self._patterns,
+            clients=[views.client(served, now, wall) for served in chosen],
+        )
+
+    def _asking(self, default: str, event: ev.Renew | ev.Rebind | ev.Release) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served = self._find(parameters, default)
+            if served.link is None:
+                raise VarlinkError(NAME + ".LinkMissing", interface=served.name)
+            if isinstance(event, ev.Release) and not _has_lease(served.snapshot()):
+                raise VarlinkError(NAME + ".NotBound", interface=served.name)
+            self._ask(served, event, reply)
+
+        return method
+
+    def _ask(self, served: Served, event: ev.Renew | ev.Rebind | ev.Release, reply: Reply) -> None:
+        """Submit ``event`` and answer with the next outcome, or with NoOutcome after some time."""
+        loop = self._loop
+
+        def on_outcome(outcome: Outcome) -> None:
+            unsubscribe()
+            # In the next round of the loop, so that the address is there, or gone, when the client hears of it.
+            loop.set_timer(reply, loop.now(), lambda: reply.answer(
+                outcome=views.record(served, outcome, loop.now(), self._wall())
+            ))
+
+        def on_timeout() -> None:
+            unsubscribe()
+            reply.fail(VarlinkError(NAME + ".NoOutcome", interface=served.name, seconds=ANSWER_TIMEOUT))
+
+        def on_hangup() -> None:
+            unsubscribe()
+            loop.set_timer(reply, None, on_timeout)
+
+        unsubscribe = served.subscribe(on_outcome)
+        reply.cancel = on_hangup
+        loop.set_timer(reply, loop.now() + ANSWER_TIMEOUT, on_timeout)
+        served.submit(event)
+
+    def _wait_online(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served, insist = self._find(parameters, default), _flag(parameters, "insist")
+            if served.online or not (served.awaited or insist):
+                reply.answer(online=served.online)
+                return
+
+            def on_online() -> None:
+                unsubscribe()
+                reply.answer(online=True)
+
+            unsubscribe = served.when_online(on_online)
+            reply.cancel = unsubscribe
+
+        return method
+
+    def _yield(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served, back = self._find(parameters, default), _flag(parameters, "back")
+            try:
+                served.yield_interface(not back)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise VarlinkError(NAME + ".CannotRemember", interface=served.name, reason=reason) from None
+            reply.answer()
+
+        return method
+
+    def _keep_nothing(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            self._find(parameters, default).keep_nothing()
+            reply.answer()
+
+        return method
+
+    def _history(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            from holdfast.observe.outcomes import read_history  # noqa: PLC0415
+
+            served = self._find(parameters, default)
+            since = _number(parameters, "since")
+            limit = _number(parameters, "limit")
+            count = HISTORY_LIMIT if limit is None else min(int(limit), HISTORY_LIMIT)
+            try:
+                outcomes = read_history(self._state_dir, served.name, since=since, limit=count)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise VarlinkError(NAME + ".HistoryUnreadable", interface=served.name, reason=reason) from None
+            reply.answer(outcomes=outcomes)
+
+        return method
+
+
+def group_id(name: str | None) -> int | None:
+    """The number of the group ``control_group`` names. KeyError when there is no such group."""
+    if name is None or name.isdigit():
+        return None if name is None else int(name)
+    import grp  # noqa: PLC0415 - rarely configured
+
+    return grp.getgrnam(name).gr_gid
+
+
+def socket_path(runtime_dir: str, ifname: str) -> str:
+    """Where the agent that serves ``ifname`` listens."""
+    return os.path.join(runtime_dir, ifname + ".varlink")
+
+
+def agent_path(runtime_dir: str) -> str:
+    """Where an agent that serves by pattern listens. No interface can be called so: it is longer than 15 bytes."""
+    return os.path.join(runtime_dir, NAME)
+
+
+def _has_lease(shot: Snapshot) -> bool:
+    """There is one to give back: in use, or won or remembered and not in use yet."""
+    return shot.lease is not None or shot.state in ("INIT-REBOOT", "REBOOTING", "PROBING")
+
+
+def _text(parameters: Parameters, name: str) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return value
+
+
+def _flag(parameters: Parameters, name: str) -> bool:
+    value = parameters.get(name)
+    if not isinstance(value, (bool, type(None))):
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return bool(value)
+
+
+def _number(parameters: Parameters, name: str) -> float | None:
+    """A number that a clock or a list could have; JSON knows others, and Python reads NaN in it too."""
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e11:
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
+    return value

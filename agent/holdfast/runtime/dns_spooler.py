@@ -1,0 +1,174 @@
+"""Name servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and somebody to read it.
+
+Who publishes is ``dns.py``, a program of its own. A daemon that is root starts it after each change, and
+again when it failed for the time being; under systemd an unprivileged daemon has a path unit that does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from holdfast.runtime.retry import Backoff
+from holdfast.state import atomic
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.eventloop.ports import Loop
+    from holdfast.network.spec import NetworkSpec
+
+RESOLV_CONF = "/etc/resolv.conf"
+#: ``dns.LATER``, not imported: it would bring json along.
+TRY_AGAIN = 75
+#: Seconds, many times what the program takes to end after its last look at the folder. See ``_remind``.
+REMIND_AFTER = 5.0
+#: Bytes of what the program said that are passed on.
+SAID_LIMIT = 4096
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.publish.publisher import main; sys.exit(main())"
+
+
+class Publisher:
+    """Conforms to ``ports.Resolver``. ``start`` runs the program and answers with its pid and a descriptor of
+    what it says; None when somebody else runs it. ``say(priority, text)`` is for what it said."""
+
+    def __init__(
+        self, folder: str, loop: Loop, say: Callable[[int, str], None],
+        start: Callable[[], tuple[int, int]] | None, *, resolv_conf: str = RESOLV_CONF,
+    ) -> None:
+        self._folder, self._loop, self._say, self._start = folder, loop, say, start
+        self._resolv_conf = resolv_conf
+        self._files: dict[int, tuple[str, bytes, object]] = {}
+        self._running: tuple[int, int] | None = None
+        self._again = False
+        self._backoff = Backoff(1.0, 60.0)
+        self._told = ""
+
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
+        """Want these servers and domains. Nothing happens when that is known, and /etc/resolv.conf is as it was
+        the last time. OSError when the file cannot be written."""
+        from holdfast.publish import spool  # noqa: PLC0415
+        from holdfast.publish.resolvconf import Names  # noqa: PLC0415 - json, when there is a lease
+
+        routed = any(route.destination.prefixlen == 0 for route in spec.routes)
+        data = spool.render(spool.Wanted(ifindex, Names(spec.dns, spec.search, routed)))
+        # Another program's doing, or resolved that came up after us, shows in the file's identity.
+        seen = _identity(self._resolv_conf)
+        if self._files.get(ifindex) == (ifname, data, seen):
+            return
+        os.makedirs(self._folder, mode=0o755, exist_ok=True)
+        atomic.write(self._path(ifname), data, 0o644)
+        former = self._files.get(ifindex)
+        if former is not None and former[0] != ifname:
+            atomic.remove(self._path(former[0]))
+        self._files[ifindex] = (ifname, data, seen)
+        self._run()
+
+    def withdraw(self, ifname: str, ifindex: int) -> None:
+        """Want none. OSError when the file cannot be removed."""
+        former = self._files.pop(ifindex, None)
+        changed = former is not None
+        for name in {ifname} if former is None else {ifname, former[0]}:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path(name))
+                changed = True
+        if changed:
+            self._run()
+
+    def _path(self, ifname: str) -> str:
+        return os.path.join(self._folder, ifname + ".json")
+
+    def _run(self) -> None:
+        """Start the program, or once more when it has ended."""
+        self._loop.set_timer((self, "again"), None, self._run)
+        self._again = self._running is not None
+        if self._start is None:
+            self._loop.set_timer((self, "again"), self._loop.now() + REMIND_AFTER, self._remind)
+        if self._start is None or self._running is not None:
+            return
+        try:
+            self._running = self._start()
+        except OSError as error:
+            self._failed(f"name servers cannot be published: {sys.executable} cannot be started: {error.strerror} (are "
+                         "memory and processes left?)")
+
+    def _remind(self) -> None:
+        """systemd does not watch the folder while the program runs (systemd.path(5): PathChanged= is an event, not a
+        state), so what was written between its last look and its end would be lost; by now that run has ended, and a
+        later one has seen it."""
+        with suppress(OSError):  # the folder has gone, and what it wanted with it
+            os.utime(self._folder)
+
+    def reap(self) -> None:
+        """To be called after SIGCHLD: take note of the program's end."""
+        if self._running is None:
+            return
+        pid, said = self._running
+        try:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended, status = pid, 0
+        if not ended:
+            return
+        self._running = None
+        text = os.pread(said, SAID_LIMIT, 0).decode("utf-8", "replace").replace("holdfast: ", "").strip()
+        os.close(said)
+        code = os.waitstatus_to_exitcode(status)
+        if self._again:
+            self._run()
+        elif code == TRY_AGAIN:
+            self._failed(text)
+        else:
+            self._backoff.succeeded()
+            self._tell(text or (f"the publisher of name servers ended with {code}" if code else ""))
+
+    def _failed(self, text: str) -> None:
+        """For the time being: tell it once, and try again."""
+        self._tell(f"{text}; trying again")
+        self._loop.set_timer((self, "again"), self._loop.now() + self._backoff.failed(), self._run)
+
+    def _tell(self, text: str) -> None:
+        if text == self._told:
+            return
+        for line in (text or "name servers are published").splitlines():
+            self._say(4 if text else 5, line)
+        self._told = text
+
+    def close(self) -> None:
+        """Wait for nothing; a program that runs is left to end by itself."""
+        self._loop.set_timer((self, "again"), None, self._run)
+        if self._running is not None:
+            os.close(self._running[1])
+            self._running = None
+
+
+def start_program(spool: str, state: str) -> tuple[int, int]:
+    """Run ``dns.py`` beside us: its pid, and a descriptor of what it will say. OSError."""
+    import holdfast  # noqa: PLC0415 - for where it is: -I forgets what we were told about that
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
+    said = os.memfd_create("holdfast-dns", os.MFD_CLOEXEC)
+    try:
+        alone = "-ISB" if sys.flags.no_site else "-I"  # as we were started ourselves
+        argv = [sys.executable, alone, "-c", _BOOT, root, "--spool", spool, "--state-dir", state]
+        pid = os.posix_spawn(
+            sys.executable, argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, said, 1),
+                          (os.POSIX_SPAWN_DUP2, said, 2)],
+            setsid=True, setsigmask=(), setsigdef=(13,),
+        )
+    except OSError:
+        os.close(said)
+        raise
+    return pid, said
+
+
+def _identity(path: str) -> object:
+    """What changes when somebody replaces or writes the file, or lets its link point elsewhere."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return os.path.realpath(path), status.st_dev, status.st_ino, status.st_mtime_ns

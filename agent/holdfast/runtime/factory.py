@@ -1,0 +1,174 @@
+"""The real parts of a driver, put together from the settings. What is not needed before the first
+DISCOVER is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from random import Random
+
+from holdfast.clock import Clock
+from holdfast.core.client import Client
+from holdfast.network import link as links
+from holdfast.network.link import Link
+from holdfast.runtime.configurator import Tools
+from holdfast.runtime.ports import Parts
+from holdfast.settings.client import client_config
+from holdfast.settings.dirs import dns_dir
+from holdfast.settings.model import InterfaceSettings, Settings
+from holdfast.sockets.link import LinkSockets, Listener
+from holdfast.state.former_mtu import FormerMtu
+from holdfast.state.lease_store import LeaseStore
+from holdfast.state.markers import YieldFile
+from holdfast.wire.message import CLIENT_PORT
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Lease
+    from holdfast.eventloop.ports import Loop
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.observe.log import Log
+    from holdfast.observe.report import InterfaceReporter
+    from holdfast.runtime.dns_spooler import Publisher
+    from holdfast.runtime.ports import Kernel, Reporter, Resolver
+    from holdfast.state.lease_store import Remembered
+
+
+def make_parts(
+    name: str, settings: InterfaceSettings, state_dir: str, runtime_dir: str, loop: Loop, clock: Clock,
+    reporter: Reporter, resolver: Callable[[], Resolver],
+) -> Parts:
+    """What the driver of interface ``name`` works with on a real system."""
+
+    def store(link: Link) -> LeaseStore:
+        from holdfast.state.identity import read_identity  # noqa: PLC0415 - two small files, no imports
+
+        return LeaseStore(state_dir, name, read_identity(link.mac), clock, reporter.line)
+
+    def client(link: Link, stored: bytes | None) -> tuple[Client, bytes]:
+        config = client_config(settings, link.mac, link.htype, stored)
+        rng = Random()  # noqa: S311 - for xids and jitter; seeded by the kernel
+        return Client(config, rng=rng), config.client_id or b""
+
+    return Parts(
+        find=_find,
+        set_up=links.set_up,
+        own_macs=_own_macs,
+        on_link=_on_link,
+        sockets=lambda listener: _sockets(loop, listener),
+        store=store,
+        client=client,
+        tools=Tools(
+            lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver,
+            FormerMtu(os.path.join(runtime_dir, name + ".mtu")),
+        ),
+        port_holder=_port_holder,
+        rivals=_rivals,
+        yield_file=YieldFile(state_dir, name),
+    )
+
+
+def _find(name: str) -> Link:
+    """The interface with its carrier as it is at this moment."""
+    from holdfast.network.onlink import settle_carrier  # noqa: PLC0415
+
+    settle_carrier(name)
+    return links.ethernet(name)
+
+
+def _sockets(loop: Loop, listener: Listener) -> LinkSockets:
+    return LinkSockets(loop, listener)
+
+
+def _own_macs() -> set[bytes]:
+    from holdfast.network.onlink import own_macs  # noqa: PLC0415
+
+    return own_macs()
+
+
+def _on_link(link: Link, remembered: Remembered) -> bool:
+    from holdfast.network.onlink import has_address  # noqa: PLC0415
+
+    return has_address(link.name, remembered.lease.address)
+
+
+def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
+    from holdfast.network.spec import spec_from_lease  # noqa: PLC0415
+
+    return spec_from_lease(
+        lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
+        use_routes=settings.use_routes,
+    )
+
+
+def _kernel(ifindex: int) -> Kernel:
+    from holdfast.network.kernel import Kernel as LinkKernel  # noqa: PLC0415 - 20 ms for netlink's classes
+
+    return LinkKernel(ifindex)
+
+
+def _no_resolver() -> None:
+    """Name servers are not used."""
+
+
+def make_publisher(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> Publisher:
+    """One for all interfaces, because there is one /etc/resolv.conf."""
+    from holdfast.runtime import dns_spooler  # noqa: PLC0415 - when there is a lease
+
+    spool, state = os.path.join(runtime_dir, "dns"), dns_dir(state_dir)
+    start = partial(dns_spooler.start_program, spool, state) if os.geteuid() == 0 else None
+    return dns_spooler.Publisher(spool, loop, say, start)
+
+
+def _port_holder() -> str:
+    from holdfast.network.port_owner import holder_of  # noqa: PLC0415
+
+    return holder_of(CLIENT_PORT)
+
+
+def _rivals() -> str:
+    from holdfast.network.port_owner import others_of  # noqa: PLC0415
+
+    return others_of(CLIENT_PORT)
+
+
+def make_reporter(name: str, settings: Settings, state_dir: str, log: Log) -> InterfaceReporter:
+    """Where the story of interface ``name`` goes."""
+    from holdfast.observe.outcomes import OutcomeJournal  # noqa: PLC0415
+    from holdfast.observe.report import InterfaceReporter  # noqa: PLC0415
+
+    metrics = None
+    if settings.metrics_dir is not None:
+        from holdfast.observe.metrics import Textfile  # noqa: PLC0415
+
+        metrics = Textfile(settings.metrics_dir, name)
+    return InterfaceReporter(name, log, OutcomeJournal(state_dir, name), metrics)
+
+
+class AlreadyServedError(Exception):
+    """Another agent has the interface. One line that says which."""
+
+
+def lock(folder: str, name: str) -> int | None:
+    """A descriptor that keeps other agents from serving ``name``, until it is closed or we die. None when
+    the folder cannot be written: then the port says so (two agents cannot both have it). AlreadyServedError."""
+    path = os.path.join(folder, name + ".lock")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pid = os.read(fd, 20).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise AlreadyServedError(
+            f"{name} is served by another holdfast (pid {pid}): ask it with `holdfast status {name}`, or stop it"
+        ) from None
+    with suppress(OSError):  # no room for the number, which is for people: the lock holds without it
+        os.truncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

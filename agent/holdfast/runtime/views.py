@@ -1,0 +1,83 @@
+"""One interface, its lease and its outcomes as the control socket tells of them (``description.py`` has the types).
+
+``now`` is CLOCK_BOOTTIME seconds, ``wall`` Unix seconds at the same moment.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Mapping
+
+if TYPE_CHECKING:
+    from holdfast.core.client import Snapshot
+    from holdfast.core.outcome import Outcome
+    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.control_service import Served
+
+
+def client(served: Served, now: float, wall: float) -> Mapping[str, object]:
+    """A Client of the control socket's interface."""
+    shot, spec = served.snapshot(), served.spec
+    return {
+        "interface": served.name,
+        "state": shot.state,
+        "present": served.link is not None,
+        "online": served.online,
+        "yielded": served.yielded,
+        "rival": served.rival,
+        "lease": _lease(shot, now, wall),
+        "network": None if spec is None else _network(spec),
+        "hears_unicast": None if shot.path is None else shot.path.hears_unicast,
+        "round_trip": None if shot.path is None else shot.path.srtt,
+        "gateway": None if shot.gateway is None else f"{shot.gateway.address} {shot.gateway.mac.hex(':')}",
+        "last_outcome": None if shot.last_outcome is None else record(served, shot.last_outcome, now, wall),
+        "drops": shot.drops,
+    }
+
+
+def _lease(shot: Snapshot, now: float, wall: float) -> Mapping[str, object] | None:
+    lease = shot.lease
+    if lease is None:
+        return None
+    return {
+        "address": str(lease.address),
+        "server": None if lease.server_id is None else str(lease.server_id),
+        "verified": lease.verified,
+        "duration": None if lease.lease_time == inf else lease.lease_time,
+        "started": _instant(lease.started_at, now, wall),
+        "renewal": _instant(lease.t1_at, now, wall),
+        "rebinding": _instant(lease.t2_at, now, wall),
+        "expiry": _instant(lease.expires_at if lease.ended_at is None else lease.ended_at, now, wall),
+        "held_until": None if lease.ended_at is None else _instant(lease.expires_at, now, wall),
+    }
+
+
+def _instant(at: float, now: float, wall: float) -> Mapping[str, object] | None:
+    from holdfast.observe.outcomes import iso_time  # noqa: PLC0415
+
+    if at == inf:
+        return None
+    seconds = at - now
+    return {"time": iso_time(wall + seconds), "seconds": round(seconds, 3)}
+
+
+def record(served: Served, outcome: Outcome, now: float, wall: float) -> Mapping[str, object]:
+    """``outcome`` as a line of the history."""
+    from holdfast.observe.outcomes import as_record  # noqa: PLC0415
+
+    # The wall clock of when it ended, as the history has it unless the clock was set since then.
+    ended = wall - now + outcome.ended_at
+    return as_record(outcome, served.name, boottime=outcome.ended_at, wall=ended)
+
+
+def _network(spec: NetworkSpec) -> Mapping[str, object]:
+    return {
+        "address": str(spec.address),
+        "routes": [str(route) for route in spec.routes],
+        "dns": [str(server) for server in spec.dns],
+        "search": list(spec.search),
+        "mtu": spec.mtu,
+        "ntp": [str(server) for server in spec.ntp],
+        "captive_portal": spec.captive_portal,
+        "notices": list(spec.notices),
+    }

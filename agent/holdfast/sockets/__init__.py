@@ -1,0 +1,1 @@
+"""Packet, UDP and ARP sockets, and the filters on them."""

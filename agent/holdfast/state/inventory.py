@@ -1,0 +1,103 @@
+"""The files of the state folder that belong to one interface, and whose they are.
+
+A disk that was copied brings them all along. What a former machine left is nobody's: its leases, the
+client-ids in them and its histories go when the first of them is met. A file that was written in this boot
+is not a former machine's, whatever is missing in it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from holdfast.observe.outcomes import SUFFIX as HISTORY
+from holdfast.state.identity import Identity
+
+LEASE, BAD, DRAFT = ".lease.json", ".lease.json.bad", ".lease.json.tmp"
+YIELD = ".yield"
+SUFFIXES = (LEASE, BAD, HISTORY, HISTORY + ".1", YIELD)
+#: Files looked at: an agent serves a few dozen interfaces, each with a handful.
+MAX_FILES = 4096
+#: The last bytes of a history, in which its newest line is.
+_TAIL = 4096
+
+
+def by_interface(folder: str) -> dict[str, list[str]]:
+    """The paths of our files in ``folder``, by interface; other files are none of ours. OSError."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder))[:MAX_FILES]:
+        suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+        ifname = name.removesuffix(suffix) if suffix is not None else ""
+        if name[0] == "." and name.endswith(DRAFT):  # of a crash in the middle of writing
+            ifname = name[1:].removesuffix(DRAFT)
+        if ifname and ifname[0] != ".":
+            found.setdefault(ifname, []).append(os.path.join(folder, name))
+    return found
+
+
+def rename(folder: str, former: str, name: str) -> None:
+    """Give the files of ``former`` to ``name``, which is the same link. A history of its own goes on; the rest
+    is of the link, and replaces what is there. What cannot be moved is left."""
+    for suffix in SUFFIXES:
+        target = os.path.join(folder, name + suffix)
+        if suffix.startswith(HISTORY) and os.path.lexists(target):
+            continue
+        with suppress(OSError):
+            os.replace(os.path.join(folder, former + suffix), target)
+
+
+def remove(paths: list[str]) -> None:
+    """Remove files, those that are gone already included. OSError for the first that cannot be removed."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def forget_former_machine(folder: str, mine: Identity, boot_id: str) -> list[str]:
+    """When a lease in ``folder`` is another machine's: remove that machine's files. The interfaces' names."""
+    gone = []
+    with suppress(OSError):
+        files = by_interface(folder)
+        leases = {ifname: _is_mine(os.path.join(folder, ifname + LEASE), mine) for ifname in files}
+        if False not in leases.values():
+            return []
+        for ifname, paths in files.items():
+            ours = leases[ifname]
+            if ours is None:
+                ours = _written_in(boot_id, os.path.join(folder, ifname + HISTORY))
+            if not ours:
+                remove(paths)
+                gone.append(ifname)
+    return gone
+
+
+def told(gone: list[str]) -> str:
+    """The line about what ``forget_former_machine`` removed."""
+    return f"this disk was another machine's: what it remembered is removed ({', '.join(gone)[:200]})"
+
+
+def _is_mine(path: str, mine: Identity) -> bool | None:
+    """Whether a lease is this machine's; None when there is none that can be read."""
+    from holdfast.state import lease_file  # noqa: PLC0415 - json
+
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            stored = lease_file.parse(file.read(lease_file.SIZE_LIMIT + 1) or b"")
+    except (OSError, lease_file.LeaseFileError):
+        return None
+    return mine.differs_as_machine(stored.identity) is None
+
+
+def _written_in(boot_id: str, path: str) -> bool:
+    """Whether the newest line of a history is of this boot (its boot_id has no hyphens)."""
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            return bool(boot_id) and boot_id.replace("-", "").encode() in file.read(_TAIL).splitlines()[-1]
+    except (OSError, IndexError):
+        return False
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe in the place of a file keeps nobody waiting."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,0 +1,229 @@
+"""The text of a lease file: lease -> JSON, and back with every value checked.
+
+The file is hostile input when read: it may be cut short, edited, from another version or another
+machine. ``parse`` raises LeaseFileError and nothing else.
+
+Instants are kept three ways: as CLOCK_BOOTTIME with the boot's id, which is exact on the same boot
+whatever was done to the wall clock (rule 44), and as the wall clock's distance from it at the time
+of writing, for after a reboot.
+
+Imported only when there is a file to read or a lease to write, because json costs 3 ms.
+"""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address
+from math import inf
+from typing import Any, NamedTuple
+
+from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.state.identity import Identity
+
+VERSION = 1
+#: Options as hex are twice wire's largest message; the rest is small.
+SIZE_LIMIT = 64 << 10
+#: Seconds that bound every instant and duration that is not infinite: the longest finite lease has 2^32 - 2, and
+#: counts from some time after the boot.
+_LONGEST = 2.0**33
+
+
+class LeaseFileError(ValueError):
+    """The text says what is wrong with the file."""
+
+
+class Stored(NamedTuple):
+    """What a file holds. ``lease`` has the instants of the boot ``boot_id``, at whose instant
+    ``saved_at`` the wall clock showed ``saved_wall`` (Unix seconds)."""
+
+    lease: Lease
+    path: ServerPath | None
+    client_id: bytes
+    identity: Identity
+    boot_id: str
+    saved_at: float
+    saved_wall: float
+    gateway: Gateway | None = None
+
+
+def render(stored: Stored) -> bytes:
+    """The file's content."""
+    lease, path = stored.lease, stored.path
+    document = {
+        "version": VERSION,
+        "identity": stored.identity._asdict(),
+        "clock": {"boot_id": stored.boot_id, "boottime": stored.saved_at, "wall": stored.saved_wall},
+        "client_id": stored.client_id.hex(),
+        "lease": {
+            "address": str(lease.address),
+            "server_id": None if lease.server_id is None else str(lease.server_id),
+            "started_at": lease.started_at,
+            "t1_at": _number(lease.t1_at),
+            "t2_at": _number(lease.t2_at),
+            "expires_at": _number(lease.expires_at),
+            "lease_time": _number(lease.lease_time),
+            "options": {str(code): value.hex() for code, value in sorted(lease.options.items())},
+            "siaddr": str(lease.siaddr),
+            "sname": lease.sname.hex(),
+            "file": lease.file.hex(),
+            "verified": lease.verified,
+        },
+        "path": None if path is None else {
+            "server_id": str(path.server_id), "hears_unicast": path.hears_unicast, "srtt": path.srtt,
+        },
+        "gateway": None if stored.gateway is None else {
+            "address": str(stored.gateway.address), "mac": stored.gateway.mac.hex(":"),
+        },
+    }
+    return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def parse(data: bytes) -> Stored:
+    """What ``data`` holds, every type and range checked. LeaseFileError when it is not a lease file of ours."""
+    if len(data) > SIZE_LIMIT:
+        raise LeaseFileError(f"larger than {SIZE_LIMIT} bytes")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise LeaseFileError(f"not JSON: {error}") from None
+    root = _Table(document, "the file")
+    version = root.get("version", int)
+    if version != VERSION:
+        raise LeaseFileError(f"version {version}, and this program writes {VERSION}")
+    identity, clock = root.table("identity"), root.table("clock")
+    return Stored(
+        _lease(root.table("lease")),
+        _path(root),
+        root.bytes("client_id", 255),
+        Identity(identity.text("machine_id"), identity.text("product_uuid"), identity.text("mac")),
+        clock.text("boot_id"),
+        clock.seconds("boottime"),
+        clock.seconds("wall"),
+        _gateway(root),
+    )
+
+
+def _lease(table: _Table) -> Lease:
+    lease = Lease(
+        address=table.address("address"),
+        server_id=None if table.raw("server_id") is None else table.address("server_id"),
+        # Below zero after a reboot: this boot was not yet.
+        started_at=table.seconds("started_at", low=-_LONGEST),
+        t1_at=table.seconds("t1_at", low=-_LONGEST, infinite=True),
+        t2_at=table.seconds("t2_at", low=-_LONGEST, infinite=True),
+        expires_at=table.seconds("expires_at", low=-_LONGEST, infinite=True),
+        lease_time=table.seconds("lease_time", infinite=True),
+        options=_options(table.table("options")),
+        siaddr=table.address("siaddr", unicast=False),
+        sname=table.bytes("sname", 64),
+        file=table.bytes("file", 128),
+        verified=table.get("verified", bool),
+    )
+    if not lease.started_at <= lease.t1_at <= lease.t2_at <= lease.expires_at:
+        raise LeaseFileError("its times are not in order")
+    if lease.infinite != (lease.lease_time == inf) or (
+        not lease.infinite and abs(lease.started_at + lease.lease_time - lease.expires_at) > 1.0
+    ):
+        raise LeaseFileError("its end is not its start and its duration")
+    return lease
+
+
+def _options(table: _Table) -> dict[int, bytes]:
+    options: dict[int, bytes] = {}
+    for key in table.names():
+        if not (key.isascii() and key.isdigit() and len(key) <= 3 and 1 <= int(key) <= 254):
+            raise LeaseFileError(f"{key[:20]!r} is not an option")
+        options[int(key)] = table.bytes(key, 2048)
+    return options
+
+
+def _path(root: _Table) -> ServerPath | None:
+    if root.raw("path") is None:
+        return None
+    table = root.table("path")
+    return ServerPath(
+        table.address("server_id"),
+        None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
+        None if table.raw("srtt") is None else table.seconds("srtt"),
+    )
+
+
+def _gateway(root: _Table) -> Gateway | None:
+    """Not in the files of 0.1.0, which are whole without it; what does not know the key passes it over."""
+    if "gateway" not in root.names() or root.raw("gateway") is None:
+        return None
+    table = root.table("gateway")
+    text = table.text("mac")
+    try:
+        mac = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        raise LeaseFileError("mac is not hex") from None
+    if len(mac) != 6:
+        raise LeaseFileError("mac is not six bytes")
+    return Gateway(table.address("address"), mac)
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity; null stands for it."""
+    return None if value == inf else value
+
+
+class _Table:
+    """A JSON object of which nothing is believed."""
+
+    def __init__(self, value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise LeaseFileError(f"{name} is not an object")
+        self._value, self._name = value, name
+
+    def names(self) -> list[str]:
+        return list(self._value)
+
+    def raw(self, key: str) -> Any:
+        if key not in self._value:
+            raise LeaseFileError(f"{self._name} has no {key}")
+        return self._value[key]
+
+    def get(self, key: str, kind: type) -> Any:
+        value = self.raw(key)
+        if type(value) is not kind:  # bool is an int, but not here
+            raise LeaseFileError(f"{key} is not a {kind.__name__}")
+        return value
+
+    def table(self, key: str) -> _Table:
+        return _Table(self.raw(key), key)
+
+    def text(self, key: str) -> str:
+        value = self.get(key, str)
+        if len(value) > 128:
+            raise LeaseFileError(f"{key} is too long")
+        return str(value)
+
+    def bytes(self, key: str, limit: int) -> bytes:
+        text = self.get(key, str)
+        try:
+            value = bytes.fromhex(text)
+        except ValueError:
+            raise LeaseFileError(f"{key} is not hex") from None
+        if len(value) > limit:
+            raise LeaseFileError(f"{key} is longer than {limit} bytes")
+        return value
+
+    def address(self, key: str, *, unicast: bool = True) -> IPv4Address:
+        text = self.get(key, str)
+        try:
+            value = IPv4Address(text)
+        except ValueError:
+            raise LeaseFileError(f"{key} is not an IPv4 address") from None
+        # 0/8, 127/8, multicast and above are nobody's address.
+        if unicast and (not 0 < int(value) >> 24 < 224 or int(value) >> 24 == 127):
+            raise LeaseFileError(f"{key} is not a host's address: {value}")
+        return value
+
+    def seconds(self, key: str, *, low: float = 0.0, infinite: bool = False) -> float:
+        value = self.raw(key)
+        if value is None and infinite:
+            return inf
+        if type(value) not in (int, float) or not low <= value <= _LONGEST:  # nan is neither
+            raise LeaseFileError(f"{key} is out of range")
+        return float(value)

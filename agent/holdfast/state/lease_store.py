@@ -1,0 +1,158 @@
+"""The lease on stable storage: ``<folder>/<ifname>.lease.json``, written atomically, never trusted when read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+
+from holdfast.clock import Clock
+from holdfast.state.identity import BOOT_ID, Identity, read_line
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from holdfast.core.lease import Gateway, Lease, ServerPath
+    from holdfast.state.lease_file import Stored
+
+SUFFIX = ".lease.json"
+#: A bad file is kept once, for whoever wants to know; the next one replaces it, so they cannot pile up.
+BAD_SUFFIX = ".bad"
+
+
+class Remembered(NamedTuple):
+    """What the store knew. Instants of ``lease`` are already CLOCK_BOOTTIME of this boot.
+
+    ``client_id`` is option 61 as it was sent for this binding (rule 8), empty when none was.
+    """
+
+    lease: Lease
+    path: ServerPath | None
+    client_id: bytes
+    gateway: Gateway | None = None
+
+
+class LeaseStore:
+    """One interface's lease file. ``say(priority, text)`` tells what was found and why it is not used."""
+
+    def __init__(
+        self,
+        folder: str,
+        ifname: str,
+        identity: Identity,
+        clock: Clock,
+        say: Callable[[int, str], None],
+        *,
+        boot_id_path: str = BOOT_ID,
+    ) -> None:
+        self.path = os.path.join(folder, ifname + SUFFIX)
+        self.client_id = b""
+        self._identity = identity
+        self._clock = clock
+        self._say = say
+        self._boot_id_path = boot_id_path
+        self._made = False
+
+    def load(self) -> Remembered | None:
+        """The stored lease, its instants moved to this boot's clock, expired ones included; None when there
+        is none of ours. Never raises: a file that cannot be used is told of, and set aside when it is bad."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unreadable(error)
+            return None
+        from holdfast.state import lease_file  # noqa: PLC0415 - json only when there is a file
+
+        try:
+            stored = lease_file.parse(os.read(fd, lease_file.SIZE_LIMIT + 1))
+        except OSError as error:
+            self._unreadable(error)
+            return None
+        except lease_file.LeaseFileError as error:
+            self._set_aside(str(error))
+            return None
+        finally:
+            os.close(fd)
+        difference = self._identity.differs_from(stored.identity)
+        if difference is not None:
+            self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
+            self._forget_foreign(stored)
+            return None
+        return Remembered(self._rebase(stored), stored.path, stored.client_id, stored.gateway)
+
+    def _unreadable(self, error: OSError) -> None:
+        self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}; asking for a new lease; let the "
+                     "agent's user read it, or remove it")
+
+    def _forget_foreign(self, stored: Stored) -> None:
+        """A file of another link goes; with another machine's all that it left behind."""
+        from holdfast.state import inventory  # noqa: PLC0415 - when a disk was copied
+
+        if self._identity.differs_as_machine(stored.identity) is None:
+            with suppress(OSError):
+                os.unlink(self.path)
+            return
+        gone = inventory.forget_former_machine(
+            os.path.dirname(self.path), self._identity, read_line(self._boot_id_path)
+        )
+        if gone:
+            self._say(4, inventory.told(gone))
+
+    def _rebase(self, stored: Stored) -> Lease:
+        """The lease with this boot's instants (rule 44: on the same boot the wall clock is not asked)."""
+        boot_id = read_line(self._boot_id_path)
+        now = self._clock.boottime()
+        if boot_id and boot_id == stored.boot_id and stored.saved_at <= now:
+            return stored.lease
+        # How long ago the file was written, by the wall clock; one that went backwards is no reason to
+        # believe that a lease lasts longer than it did when it was written.
+        age = max(0.0, self._clock.wall() - stored.saved_wall)
+        shift = now - age - stored.saved_at
+        lease = stored.lease
+        return lease._replace(
+            started_at=lease.started_at + shift,
+            t1_at=_shifted(lease.t1_at, shift),
+            t2_at=_shifted(lease.t2_at, shift),
+            expires_at=_shifted(lease.expires_at, shift),
+        )
+
+    def _set_aside(self, why: str) -> None:
+        bad = self.path + BAD_SUFFIX
+        try:
+            os.rename(self.path, bad)
+        except OSError as error:
+            self._say(4, f"the lease file {self.path} is not usable ({why}), "
+                         f"and cannot be set aside: {error.strerror}; asking for a new lease; remove the file")
+        else:
+            self._say(4, f"the lease file {self.path} is not usable ({why}); set aside as {bad}")
+
+    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None:
+        """Write the lease with the client-id and identity in use. OSError; the old file is whole then."""
+        from holdfast.state import atomic, lease_file  # noqa: PLC0415 - after the DISCOVER
+
+        self._make_folder()
+        atomic.write(self.path, lease_file.render(lease_file.Stored(
+            lease, path, self.client_id, self._identity,
+            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(), gateway,
+        )))
+
+    def forget(self) -> None:
+        """Remove the file. OSError, unless it is not there."""
+        from holdfast.state import atomic  # noqa: PLC0415
+
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            return
+        atomic.sync_folder(os.path.dirname(self.path))
+
+    def _make_folder(self) -> None:
+        if not self._made:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            self._made = True
+
+
+def _shifted(instant: float, shift: float) -> float:
+    return instant if instant == inf else instant + shift

@@ -1,0 +1,1 @@
+"""One file for each DHCP client and manager that can be taken over."""

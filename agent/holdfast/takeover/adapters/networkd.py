@@ -1,0 +1,296 @@
+"""systemd-networkd, also as netplan's backend.
+
+Facts, each tried with systemd 252:
+- ``systemctl restart`` ends networkd with SIGUSR2 (RestartKillSignal), which leaves every link as it is; a link whose
+  file says Unmanaged= is then left alone. ``systemctl stop`` takes the leased address away, and ``networkctl reload``
+  everything from links whose files have changed.
+- Of all .network files that match a link the first by name counts, whatever folder it is in; so netplan and
+  cloud-init may write theirs as often as they like.
+- When it starts, it takes all addresses and routes off the links that it manages, other programs' too, and begins
+  with DISCOVER. (In a container, where there is no udev, it takes nothing.) With KeepConfiguration=yes it takes nothing
+  and begins with INIT-REBOOT for the address that it finds; the address has no lifetime then.
+- systemd-networkd-wait-online never ends well when no link is managed.
+
+The lease: /run/systemd/netif/leases/<index>, one KEY=VALUE a line, without a date; networkd deletes it when it lets
+go of the link. How much time is left the kernel knows, from the address's lifetime.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Interface
+from math import inf
+
+from holdfast.managers.formats import dhcp_options
+from holdfast.takeover.host import Host
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+
+UNIT = "systemd-networkd.service"
+WAIT_ONLINE = "systemd-networkd-wait-online.service"
+#: Where .network files are, the strongest folder first (systemd.network(5)).
+FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
+           "/lib/systemd/network")
+#: Ours shall come before the file in use; these are tried in turn, later ones sort before earlier ones.
+PREFIXES = ("05-", "00-", "0-")
+#: Settings of a .network file that would be gone with networkd and that a DHCPv4 client does not bring back.
+_OTHER_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Bridge", "BridgeVLAN", "DHCPServer", "SR-IOV", "CAN")
+#: The same, of [DHCPv4]: routes elsewhere than in table main, or some of them left out.
+_OTHER_DHCP_KEYS = ("RouteTable", "UseGateway")
+_OTHER_KEYS = ("Address", "Gateway", "Bridge", "Bond", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN",
+               "Tunnel", "Xfrm", "BatmanAdvanced", "DHCPServer", "IPMasquerade", "DHCPPrefixDelegation",
+               "IPv6SendRA", "MACAddress", "MTUBytes")
+#: systemd's first version with KeepConfiguration=.
+FIRST_VERSION = 243
+#: Seconds for networkd to have its lease again. INIT-REBOOT is asked at once; 30 s allow for six tries.
+LEASE_TIMEOUT = 30.0
+
+
+class Networkd:
+    """See ``model.Adapter``."""
+
+    name = "systemd-networkd"
+
+    def find(self, host: Host, ifname: str) -> Found | None:
+        """A running networkd that holds a lease for the interface."""
+        process = next((each for each in host.processes() if each.comm == "systemd-network"), None)
+        if process is None or "systemd-networkd" not in process.program:
+            return None
+        index = host.ifindex(ifname)
+        state = _variables(host.text(f"/run/systemd/netif/links/{index}"))
+        path = f"/run/systemd/netif/leases/{index}"
+        if state.get("ADMIN_STATE") in (None, "unmanaged") or not host.exists(path):
+            return None
+        network = state.get("NETWORK_FILE", "")
+        return Found(
+            client=self.name, manager="netplan" if "netplan" in os.path.basename(network) else self.name,
+            ifname=ifname, pids=(process.pid,), unit=UNIT, argv=process.argv,
+            evidence=f"{UNIT} manages {ifname} with {network or 'no file'}; its lease is {path}",
+            facts={"network_file": network, "lets_go_by": _lets_go_by(host, index)},
+        )
+
+    def read(self, host: Host, found: Found) -> ForeignLease:
+        """The lease, its times from the address's lifetime in the kernel."""
+        path = f"/run/systemd/netif/leases/{host.ifindex(found.ifname)}"
+        stat = host.stat(path)
+        lease = _variables(host.text(path))
+        if stat is None or not lease:
+            raise TakeoverError(f"{found.ifname}: {path} has no lease; wait until networkd has one, then try again")
+        address = _address(lease, path)
+        options = _options(lease)
+        duration = dhcp_options.seconds(lease.get("LIFETIME"))
+        left = dhcp_options.lifetime(host, found.ifname, address)
+        now = host.boottime()
+        if duration == inf:
+            started = now
+        elif left == inf:  # KeepConfiguration= or netplan's `critical`: the file's date is the best that is known
+            started = min(now, host.from_wall(stat.st_mtime))
+        else:
+            started = min(now, now + left - duration)
+        t1 = dhcp_options.seconds(lease.get("T1"), duration * 0.5)
+        t2 = dhcp_options.seconds(lease.get("T2"), duration * 0.875)
+        client_id = lease.get("CLIENTID")
+        settings = dict(_settings(host, found.facts.get("network_file", "")))
+        return ForeignLease(
+            address=address, server_id=dhcp_options.address(lease.get("SERVER_ADDRESS")), started_at=started,
+            # Of unknown age: asked for at once.
+            t1_at=now if left == inf != duration else started + t1,
+            t2_at=max(now, started + t2) if left == inf != duration else started + t2,
+            expires_at=max(now, started + duration), options=options,
+            client_id=None if client_id is None else dhcp_options.hexadecimal(client_id),
+            vendor_class=settings.get(("DHCPv4", "VendorClassIdentifier"), "").encode() or None,
+            hostname=_hostname(host, settings), source=path,
+        )
+
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """See ``model.Decides``."""
+        settings = dict(_settings(host, found.facts.get("network_file", "")))
+        # systemd.network(5): the defaults are yes, yes and no.
+        decided: dict[str, bool | int] = {
+            "use_dns": not dhcp_options.is_off(settings.get(("DHCPv4", "UseDNS"))),
+            "use_routes": not dhcp_options.is_off(settings.get(("DHCPv4", "UseRoutes"))),
+            "use_mtu": dhcp_options.is_on(settings.get(("DHCPv4", "UseMTU"))),
+        }
+        metric = settings.get(("DHCPv4", "RouteMetric"), "")
+        if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32:
+            decided["metric"] = int(metric)
+        return decided
+
+    def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
+        """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
+        network = found.facts.get("network_file", "")
+        _refuse_old_version(host, found.ifname)
+        _refuse_other_settings(host, found.ifname, network)
+        dhcp_options.refuse_dhcpv6(host, found.ifname, "networkd")
+        name = _file_name(found.ifname, os.path.basename(network))
+        content = (
+            f"# {found.ifname} is served by Holdfast. `holdfast handback {found.ifname}` removes this file.\n"
+            f"[Match]\nName={found.ifname}\n\n[Link]\nUnmanaged=yes\n"
+        ).encode()
+        volatile: list[Change] = [FileChange(f"/run/systemd/network/{name}", content)]
+        volatile += dhcp_options.kernel_router_advertisements(host, found.ifname)
+        persistent: list[Change] = [FileChange(f"/etc/systemd/network/{name}", content)]
+        persistent += _wait_online(host, found.ifname, f"/etc/systemd/network/{name}")
+        return Ownership(tuple(volatile), tuple(persistent))
+
+    def stop(self, host: Host, found: Found) -> None:
+        """Start networkd anew: it lets go of this link, and the others keep what they have."""
+        index = host.ifindex(found.ifname)
+        others = _other_files(host, index)
+        if found.facts["network_file"] not in others:
+            host.remove(_keep_file(found.facts["network_file"]))  # of a former hand-back
+        _keep(host, others)
+        _restart(host)
+        state = f"/run/systemd/netif/links/{index}"
+        if not host.wait(lambda: _variables(host.text(state)).get("ADMIN_STATE") == "unmanaged", 10.0):
+            raise TakeoverError(f"{found.ifname}: networkd still manages it; is there a .network file before ours?")
+
+    def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Start networkd anew, so that it asks for the address that is there and takes nothing away."""
+        index = host.ifindex(found.ifname)
+        _keep(host, {found.facts["network_file"], *_other_files(host, index)})
+        _restart(host)
+        path, address = f"/run/systemd/netif/leases/{index}", str(lease_now.address.ip)
+        if not host.wait(lambda: _variables(host.text(path)).get("ADDRESS") == address, LEASE_TIMEOUT):
+            raise TakeoverError(
+                f"{found.ifname}: networkd has no lease for {address} after {LEASE_TIMEOUT:g} s; "
+                f"see `journalctl -u {UNIT}`"
+            )
+
+
+def _restart(host: Host) -> None:
+    """Every link hangs on it, so it shall not be left dead because somebody tries again and again: systemd starts a
+    unit five times in ten seconds, and no more."""
+    host.run(["systemctl", "reset-failed", UNIT])
+    host.must(["systemctl", "restart", UNIT])
+
+
+def _variables(text: str) -> dict[str, str]:
+    """KEY=VALUE lines."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+
+def _address(lease: Mapping[str, str], path: str) -> IPv4Interface:
+    try:
+        return IPv4Interface(f"{lease['ADDRESS']}/{lease['NETMASK']}")
+    except (KeyError, ValueError):
+        raise TakeoverError(f"{path} has no address and netmask; leave the interface to networkd") from None
+
+
+def _options(lease: Mapping[str, str]) -> dict[int, bytes]:
+    """The server's options as it sent them, from what networkd keeps of them."""
+    options: dict[int, bytes | None] = {
+        1: dhcp_options.addresses(lease.get("NETMASK")), 3: dhcp_options.addresses(lease.get("ROUTER")),
+        6: dhcp_options.addresses(lease.get("DNS")), 12: dhcp_options.text(lease.get("HOSTNAME")),
+        15: dhcp_options.text(lease.get("DOMAINNAME")), 26: dhcp_options.number(lease.get("MTU"), 2),
+        28: dhcp_options.addresses(lease.get("BROADCAST")), 42: dhcp_options.addresses(lease.get("NTP")),
+        51: dhcp_options.duration(lease.get("LIFETIME")), 54: dhcp_options.addresses(lease.get("SERVER_ADDRESS")),
+        58: dhcp_options.duration(lease.get("T1")), 59: dhcp_options.duration(lease.get("T2")),
+        119: dhcp_options.domains(lease.get("DOMAIN_SEARCH_LIST")),
+        121: dhcp_options.classless_routes(lease.get("CLASSLESS_ROUTES")),
+    }
+    for key, value in lease.items():
+        number = key.removeprefix("OPTION_")
+        if number != key and number.isascii() and number.isdigit() and 0 < int(number) < 255:
+            options[int(number)] = dhcp_options.hexadecimal(value)
+    return {code: value for code, value in options.items() if value}
+
+
+def _settings(host: Host, network: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """((section, key), value) of a .network file and its drop-ins."""
+    texts = [host.text(network)] if network else []
+    for folder in reversed(FOLDERS):
+        drop_ins = f"{folder}/{os.path.basename(network)}.d"
+        texts += [host.text(f"{drop_ins}/{name}") for name in host.listdir(drop_ins) if name.endswith(".conf")]
+    section = ""
+    for line in map(str.strip, "\n".join(texts).splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = {"DHCP": "DHCPv4"}.get(line[1:-1], line[1:-1])  # as it was called, and netplan calls it
+        elif "=" in line and not line.startswith(("#", ";")):
+            key, _, value = line.partition("=")
+            yield (section, key.strip()), value.strip()
+
+
+def _hostname(host: Host, settings: Mapping[tuple[str, str], str]) -> str | None:
+    """What it sends as option 12: by default the machine's own name."""
+    if dhcp_options.is_off(settings.get(("DHCPv4", "SendHostname"))):
+        return None
+    return settings.get(("DHCPv4", "Hostname")) or dhcp_options.machine_name(host)
+
+
+def _refuse_old_version(host: Host, ifname: str) -> None:
+    """TakeoverError when networkd could not be kept from taking addresses away when it starts."""
+    words = host.run(["networkctl", "--version"]).stdout.split()  # systemd 252 (252.39-1) ...
+    if len(words) > 1 and words[1].isdigit() and int(words[1]) < FIRST_VERSION:
+        raise TakeoverError(
+            f"{ifname}: networkd {words[1]} knows no KeepConfiguration= (systemd {FIRST_VERSION} does): "
+            "its start would take addresses away"
+        )
+
+
+def _refuse_other_settings(host: Host, ifname: str, network: str) -> None:
+    """TakeoverError when networkd does more for the link than DHCPv4 and IPv6 by router advertisements."""
+    others = sorted({
+        f"[{section}]" if section in _OTHER_SECTIONS else f"{key}="
+        for (section, key), value in _settings(host, network)
+        if section in _OTHER_SECTIONS or (section in ("Network", "Link") and key in _OTHER_KEYS and value)
+        or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main")
+            and not dhcp_options.is_on(value))
+    })
+    if others:
+        raise TakeoverError(
+            f"{ifname}: {network} also sets {', '.join(others)}, which would be gone at the next boot; "
+            "move that elsewhere first"
+        )
+
+
+def _file_name(ifname: str, network: str) -> str:
+    """A name that sorts before the file in use."""
+    for prefix in PREFIXES:
+        name = f"{prefix}holdfast-{ifname}.network"
+        if not network or name < network:
+            return name
+    raise TakeoverError(f"{ifname}: its file {network} comes before any name of ours; rename it to 10-{network} first")
+
+
+def _other_files(host: Host, index: int) -> set[str]:
+    """The .network files of the links that networkd manages beside this one."""
+    states = (
+        _variables(host.text(f"/run/systemd/netif/links/{name}"))
+        for name in host.listdir("/run/systemd/netif/links") if name != str(index)
+    )
+    return {state.get("NETWORK_FILE", "") for state in states if state.get("ADMIN_STATE") not in (None, "unmanaged")}
+
+
+def _lets_go_by(host: Host, index: int) -> str:
+    """For people."""
+    others = ", ".join(sorted(filter(None, _other_files(host, index))))
+    kept = f", with KeepConfiguration=yes until the next boot for {others}" if others else ""
+    return f"systemctl restart {UNIT}{kept}"
+
+
+def _wait_online(host: Host, ifname: str, ours: str) -> list[Change]:
+    """networkd's own wait for the network is left out while no link is managed; Holdfast has one, too."""
+    if _other_files(host, host.ifindex(ifname)):
+        return []
+    drop_in = f"/etc/systemd/system/{WAIT_ONLINE}.d/50-holdfast-{ifname}.conf"
+    content = (
+        f"# No link is left for networkd to wait for. `holdfast handback {ifname}` removes this file.\n"
+        f"[Unit]\nConditionPathExists=!{ours}\n"
+    )
+    return [FileChange(drop_in, content.encode())]  # read at the next boot, so nothing needs to be loaded now
+
+
+def _keep(host: Host, networks: set[str]) -> None:
+    """Let networkd keep what is on the links of these files when it starts. Until the next boot, and not shorter:
+    networkd would take everything off a link whose files have changed when somebody reloads."""
+    for network in sorted(filter(None, networks)):
+        host.write(_keep_file(network), (
+            b"# Holdfast has started networkd anew: it keeps what it finds on the link.\n"
+            b"[Network]\nKeepConfiguration=yes\n"
+        ))
+
+
+def _keep_file(network: str) -> str:
+    """A drop-in for a .network file; in /run, so that it is gone after a boot."""
+    return f"/run/systemd/network/{os.path.basename(network)}.d/90-holdfast.conf"

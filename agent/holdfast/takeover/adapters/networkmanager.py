@@ -1,0 +1,219 @@
+"""NetworkManager, with its own DHCP client or with dhclient.
+
+Facts, each tried with NetworkManager 1.42:
+- ``nmcli device set IF managed no`` leaves addresses, routes and link as they are. Configuration that says
+  ``unmanaged-devices`` and is loaded while the device is active takes everything away and the link down; so it is
+  written afterwards and never loaded. It counts from the next start on.
+- ``nmcli device set IF managed yes`` takes every address away, those of others included. But at its own start
+  NetworkManager takes over without a change what its state file (/run/NetworkManager/devices/INDEX) names as its
+  own, and asks for the address in /var/lib/NetworkManager/internal-UUID-IF.lease by INIT-REBOOT.
+- ``systemctl stop NetworkManager`` leaves all devices as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
+from math import inf
+
+from holdfast.managers.formats import dhcp_options
+from holdfast.takeover.host import Host, Process
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+
+UNIT = "NetworkManager.service"
+#: Kinds of device that stay when nobody manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
+KINDS = ("ethernet", "infiniband")
+#: Settings of a connection that would be gone with NetworkManager, with the values that do no harm.
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "connection.master": ("",), "connection.zone": ("",), "802-1x.eap": ("",), "ipv4.dns-search": ("",),
+    "ipv4.method": ("auto",), "ipv4.addresses": ("",), "ipv4.gateway": ("",),
+    "ipv4.routes": ("",), "ipv4.routing-rules": ("",), "ipv4.never-default": ("no", ""), "ipv4.dns": ("",),
+    "ipv4.route-table": ("0", ""),
+    "ipv6.method": ("auto", "ignore", "disabled", "link-local", ""), "ipv6.addresses": ("",), "ipv6.routes": ("",),
+    "802-3-ethernet.mtu": ("auto", "0", ""), "802-3-ethernet.cloned-mac-address": ("", "permanent", "preserve"),
+}
+_DECIDED = ("ipv4.ignore-auto-routes", "ipv4.ignore-auto-dns", "ipv4.route-metric")
+_SENT = ("ipv4.dhcp-send-hostname", "ipv4.dhcp-hostname", "ipv4.dhcp-vendor-class-identifier")
+#: Names of options as NetworkManager tells them: code and how to read the text.
+_ADDRESSES = {1: "subnet_mask", 3: "routers", 6: "domain_name_servers", 28: "broadcast_address", 33: "static_routes",
+              42: "ntp_servers", 54: "dhcp_server_identifier"}
+_TEXTS = {12: "host_name", 15: "domain_name", 17: "root_path"}
+_DURATIONS = {51: "dhcp_lease_time", 58: "dhcp_renewal_time", 59: "dhcp_rebinding_time"}
+#: Seconds for NetworkManager to have its lease again after its start.
+LEASE_TIMEOUT = 45.0
+
+
+class NetworkManager:
+    """See ``model.Adapter``."""
+
+    name = "NetworkManager"
+
+    def find(self, host: Host, ifname: str) -> Found | None:
+        """A running NetworkManager with an active connection and a DHCPv4 lease on the interface."""
+        processes = host.processes()
+        manager = next((each for each in processes if each.program == "NetworkManager"), None)
+        if manager is None:
+            return None
+        device = _device(host, ifname)
+        uuid = device.get("GENERAL.CON-UUID", "")
+        if not device.get("GENERAL.STATE", "").startswith("100") or not uuid or not _options(host, ifname):
+            return None
+        client = _dhclient_of(processes, manager, ifname)
+        pids = (manager.pid,) if client is None else (client.pid, manager.pid)
+        return Found(
+            client=self.name if client is None else "dhclient", manager=self.name, ifname=ifname, pids=pids, unit=UNIT,
+            argv=manager.argv,
+            evidence=f"{UNIT}: connection {device.get('GENERAL.CONNECTION', uuid)!r} ({uuid}) is active on {ifname}",
+            facts={"uuid": uuid, "kind": device.get("GENERAL.TYPE", ""),
+                   "lets_go_by": f"nmcli device set {ifname} managed no"},
+        )
+
+    def read(self, host: Host, found: Found) -> ForeignLease:
+        """The lease as ``nmcli`` tells it."""
+        told = _options(host, found.ifname)
+        try:
+            address = IPv4Interface(f"{told['ip_address']}/{told['subnet_mask']}")
+        except (KeyError, ValueError):
+            raise TakeoverError(
+                f"{found.ifname}: `nmcli -f DHCP4 device show {found.ifname}` has no address and mask; try again later"
+            ) from None
+        duration = dhcp_options.seconds(told.get("dhcp_lease_time"))
+        now = host.boottime()
+        left = dhcp_options.lifetime(host, found.ifname, address)
+        if told.get("expiry", "").isdigit() and left != inf:
+            left = min(left, host.from_wall(float(told["expiry"])) - now)
+        started = now if duration == inf else min(now, now + min(left, duration) - duration)
+        sent = _connection(host, found.facts["uuid"], _SENT)
+        wants_name = sent.get("ipv4.dhcp-send-hostname", "yes") == "yes"
+        client_id = told.get("dhcp_client_identifier")
+        return ForeignLease(
+            address=address, server_id=dhcp_options.address(told.get("dhcp_server_identifier")), started_at=started,
+            t1_at=started + dhcp_options.seconds(told.get("dhcp_renewal_time"), duration * 0.5),
+            t2_at=started + dhcp_options.seconds(told.get("dhcp_rebinding_time"), duration * 0.875),
+            expires_at=started + duration, options=_raw_options(told),
+            client_id=None if client_id is None else dhcp_options.hexadecimal(client_id),
+            vendor_class=sent.get("ipv4.dhcp-vendor-class-identifier", "").encode() or None,
+            hostname=(sent.get("ipv4.dhcp-hostname") or dhcp_options.machine_name(host)) if wants_name else None,
+            source=f"nmcli -f DHCP4 device show {found.ifname}",
+        )
+
+    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
+        """See ``model.Decides``."""
+        values = _connection(host, found.facts["uuid"], _DECIDED)
+        metric = values.get("ipv4.route-metric", "")  # -1: its own default
+        return {
+            "use_routes": values.get("ipv4.ignore-auto-routes") != "yes",
+            "use_dns": values.get("ipv4.ignore-auto-dns") != "yes",
+            **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
+        }
+
+    def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
+        """Configuration that counts when NetworkManager starts the next time."""
+        self._refuse(host, found)
+        name = f"90-holdfast-{found.ifname}.conf"
+        content = unmanaged(found.ifname)
+        volatile: list[Change] = [FileChange(f"/run/NetworkManager/conf.d/{name}", content)]
+        volatile += dhcp_options.kernel_router_advertisements(host, found.ifname)
+        return Ownership(tuple(volatile), (FileChange(f"/etc/NetworkManager/conf.d/{name}", content),))
+
+    def stop(self, host: Host, found: Found) -> None:
+        """Tell it to let go of the device, as it is."""
+        host.must(["nmcli", "device", "set", found.ifname, "managed", "no"])
+        if not host.wait(lambda: _device(host, found.ifname).get("GENERAL.STATE", "").startswith("10 "), 10.0):
+            raise TakeoverError(f"{found.ifname}: NetworkManager still manages it")
+        host.kill(pid for pid in found.pids if _is_dhclient(host, pid))  # its own one, when it is left over
+
+    def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Stop it, write down that the device was its own all the time, and start it."""
+        uuid, index = found.facts["uuid"], host.ifindex(found.ifname)
+        host.must(["systemctl", "stop", UNIT], 60.0)
+        host.write(f"/run/NetworkManager/devices/{index}", (
+            f"[device]\nmanaged=true\nconnection-uuid={uuid}\nnm-owned=false\n"
+        ).encode())
+        host.write(f"/var/lib/NetworkManager/internal-{uuid}-{found.ifname}.lease", (
+            f"# This is private data. Do not parse.\nADDRESS={lease_now.address.ip}\n"
+        ).encode())
+        host.run(["systemctl", "reset-failed", UNIT])  # also how often it was started lately, which has a limit
+        host.must(["systemctl", "start", UNIT], 60.0)
+        address = str(lease_now.address.ip)
+        if not host.wait(lambda: _options(host, found.ifname).get("ip_address") == address, LEASE_TIMEOUT):
+            raise TakeoverError(
+                f"{found.ifname}: NetworkManager has no lease for {address} after {LEASE_TIMEOUT:g} s; "
+                f"see `journalctl -u {UNIT}`"
+            )
+
+    def _refuse(self, host: Host, found: Found) -> None:
+        """TakeoverError when NetworkManager does more for the device than DHCPv4 and IPv6 by router advertisements."""
+        kind = found.facts.get("kind", "")
+        if kind not in KINDS:
+            raise TakeoverError(f"{found.ifname}: it is a {kind or 'device'} that NetworkManager makes; leave it to it")
+        values = _connection(host, found.facts["uuid"], tuple(_SETTINGS))
+        others = [f"{key}={value}" for key, value in values.items() if value not in _SETTINGS[key]]
+        if others:
+            raise TakeoverError(
+                f"{found.ifname}: its connection also sets {', '.join(others)}, which would be gone with it; "
+                "move that elsewhere first"
+            )
+        dhcp_options.refuse_dhcpv6(host, found.ifname, "NetworkManager")
+
+
+def unmanaged(ifname: str) -> bytes:
+    """Configuration that keeps NetworkManager off the interface (NetworkManager.conf(5))."""
+    return (
+        f"# {ifname} is served by Holdfast. `holdfast handback {ifname}` removes this file.\n"
+        f"[keyfile]\nunmanaged-devices+=interface-name:={ifname}\n"
+    ).encode()
+
+
+def _nmcli(host: Host, *arguments: str) -> dict[str, str]:
+    """``key:value`` lines of nmcli's terse output; empty when it fails."""
+    done = host.run(["nmcli", "--terse", "--escape", "no", *arguments])
+    return dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line) if done.ok else {}
+
+
+def _device(host: Host, ifname: str) -> dict[str, str]:
+    return _nmcli(host, "--fields", "GENERAL", "device", "show", ifname)
+
+
+def _connection(host: Host, uuid: str, keys: tuple[str, ...]) -> dict[str, str]:
+    """Those settings of a connection that it has."""
+    shown = _nmcli(host, "connection", "show", "uuid", uuid)
+    if not shown:
+        raise TakeoverError(f"NetworkManager has no connection {uuid} any more")
+    return {key: shown[key].strip() for key in keys if key in shown}
+
+
+def _options(host: Host, ifname: str) -> dict[str, str]:
+    """What NetworkManager knows of the DHCPv4 lease: name -> text; empty without one."""
+    lines = _nmcli(host, "--fields", "DHCP4", "device", "show", ifname).values()
+    return dict(line.split(" = ", 1) for line in lines if " = " in line)
+
+
+def _raw_options(told: Mapping[str, str]) -> dict[int, bytes]:
+    options: dict[int, bytes | None] = {
+        **{code: dhcp_options.addresses(told.get(name)) for code, name in _ADDRESSES.items()},
+        **{code: dhcp_options.text(told.get(name)) for code, name in _TEXTS.items()},
+        **{code: dhcp_options.duration(told.get(name)) for code, name in _DURATIONS.items()},
+        26: dhcp_options.number(told.get("interface_mtu"), 2),
+        119: dhcp_options.domains(told.get("domain_search")),
+        121: dhcp_options.classless_routes(told.get("rfc3442_classless_static_routes")),
+        249: dhcp_options.classless_routes(told.get("ms_classless_static_routes")),
+    }
+    for name, value in told.items():
+        code = name.removeprefix("private_").removeprefix("unknown_")
+        if code != name and code.isascii() and code.isdigit() and 0 < int(code) < 255:
+            options[int(code)] = dhcp_options.hexadecimal(value)
+    return {code: value for code, value in options.items() if value}
+
+
+def _dhclient_of(processes: list[Process], manager: Process, ifname: str) -> Process | None:
+    """The dhclient that NetworkManager runs for the interface, when it is told to use that."""
+    return next((
+        each for each in processes
+        if each.program == "dhclient" and each.ppid == manager.pid and each.argv[-1] == ifname and "-6" not in each.argv
+    ), None)
+
+
+def _is_dhclient(host: Host, pid: int) -> bool:
+    process = host.process(pid)
+    return process is not None and process.program == "dhclient"

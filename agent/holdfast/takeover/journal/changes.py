@@ -1,0 +1,65 @@
+"""Carrying out an ownership's changes, and taking them back: only what still is as we left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from holdfast.takeover.host import Host
+from holdfast.takeover.journal.record import FileDone, Journal, checksum
+from holdfast.takeover.model import Change, Command, FileChange, TakeoverError
+
+
+def record(host: Host, changes: Sequence[Change]) -> tuple[FileDone, ...]:
+    """The files as they are now, for the journal."""
+    done = []
+    for change in changes:
+        if isinstance(change, FileChange):
+            status = host.stat(change.path)
+            done.append(FileDone(
+                change.path, host.read(change.path), status.st_mode & 0o7777 if status else 0o644,
+                None if change.content is None else checksum(change.content),
+            ))
+    return tuple(done)
+
+
+def apply(host: Host, journal: Journal, changes: Sequence[Change]) -> None:
+    """In order; may be done twice. A file that is no longer as it was when the take-over began is an error."""
+    files = {done.path: done for done in journal.files}
+    for change in changes:
+        if isinstance(change, Command):
+            host.must(change.argv)
+            continue
+        now, done = host.read(change.path), files[change.path]
+        if now != done.before and (None if now is None else checksum(now)) != done.after:
+            raise TakeoverError(f"{change.path} was changed by somebody else meanwhile; try again")
+        if now == change.content:
+            continue
+        if change.content is None:
+            host.remove(change.path)
+        else:
+            host.write(change.path, change.content, change.mode)
+
+
+def undo(host: Host, journal: Journal, changes: Sequence[Change], say: Callable[[str], None]) -> None:
+    """In reverse; may be done twice, and when only a part was applied. What fails is told, and the rest is done."""
+    files = {done.path: done for done in journal.files}
+    for change in reversed(changes):
+        try:
+            if isinstance(change, FileChange):
+                _restore(host, files[change.path], say)
+            elif change.undo is not None:
+                host.must(change.undo)
+        except (TakeoverError, KeyError) as error:
+            say(f"not undone: {error}")
+
+
+def _restore(host: Host, done: FileDone, say: Callable[[str], None]) -> None:
+    now = host.read(done.path)
+    if now == done.before:
+        return
+    if (None if now is None else checksum(now)) != done.after:
+        say(f"{done.path} was changed by somebody else since: it is left as it is")
+    elif done.before is None:
+        host.remove(done.path)
+    else:
+        host.write(done.path, done.before, done.before_mode)

@@ -1,0 +1,1 @@
+"""The benchmark: Holdfast beside other DHCP clients."""

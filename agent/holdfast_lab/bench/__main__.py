@@ -1,0 +1,147 @@
+"""``./dev bench``: Holdfast and its peers side by side. Start reading here.
+
+What is measured: ``bench_measure.py`` (starts, idle, fault), ``bench_code.py`` (decode, imports),
+``bench_flood.py``. Where: ``bench_room.py`` and ``peers/``. What comes of it: ``bench_figures.py`` (the numbers),
+``bench_report.py`` (tables and verdicts), ``bench_docs.py`` (the page, and its pictures by ``charts.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from holdfast_lab.bench import docs, report
+from holdfast_lab.bench.code import ImportTimer, measure_decode
+from holdfast_lab.bench.figures import Figures
+from holdfast_lab.bench.flood import measure_flood
+from holdfast_lab.bench.measure import Tell, groups, measure_fault, measure_idle, measure_starts
+from holdfast_lab.peers import ALL, installed
+
+PARTS = ("starts", "idle", "fault", "decode", "flood")
+IN_PYTHON = ("holdfast", "pyroute2")
+SETTLE = 15
+"""Seconds from the address to the idle window. NetworkManager's dispatcher stays for 10."""
+DOCS = Path("docs/benchmarks")
+NOT_PERMITTED, FAILED = 5, 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status: 0 done, 1 could not measure, 2 usage, 5 not root. A missed budget is a result, not an error."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    if options.read:
+        figures = Figures.from_json(json.loads(Path(options.read).read_text(encoding="utf-8")))
+    else:
+        if os.geteuid() != 0:
+            print("holdfast bench: needs root, to make namespaces for each client; use sudo", file=sys.stderr)
+            return NOT_PERMITTED
+        try:
+            figures = measure(options, Progress(sys.stderr.isatty()))
+        except RuntimeError as error:
+            print(f"holdfast bench: {error}", file=sys.stderr)
+            return FAILED
+        except KeyboardInterrupt:
+            print("holdfast bench: interrupted; nothing is kept", file=sys.stderr)
+            return 128 + signal.SIGINT
+    show(figures)
+    if options.json:
+        Path(options.json).write_text(json.dumps(figures.as_json(), indent=1) + "\n", encoding="utf-8")
+    if options.write_docs:
+        for path in docs.write(figures, DOCS):
+            print(f"wrote {path}")
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line; argparse ends the process with status 2 on bad usage."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measure Holdfast beside other DHCP clients.")
+    parser.add_argument("--runs", type=positive, default=10, help="counted starts of each client (10)")
+    parser.add_argument(
+        "--clients", nargs="+", choices=list(ALL), default=list(ALL), metavar="CLIENT",
+        help=f"which of {', '.join(ALL)} (all that are installed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
+        help=f"which of {', '.join(PARTS)} (all)",
+    )  # fmt: skip
+    parser.add_argument("--idle", type=positive, default=60, help="length of the idle window in seconds (60)")
+    parser.add_argument("--json", metavar="FILE", help="write the raw figures there")
+    parser.add_argument("--read", metavar="FILE", help="measure nothing; show the figures of an earlier --json")
+    parser.add_argument("--write-docs", action="store_true", help=f"write {DOCS}/ (page, pictures, raw figures)")
+    return parser.parse_args(arguments)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+class Progress:
+    """One line on standard error that says what is going on; on a terminal it is overwritten."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self._last = ""
+
+    def __call__(self, words: str) -> None:
+        """Show; where lines cannot be overwritten, countdowns of one activity are shown once."""
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{words[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+        elif words.split(":", maxsplit=1)[0] != self._last:
+            self._last = words.split(":", maxsplit=1)[0]
+            print(words, file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """Clear the line."""
+        if self._terminal:
+            self("")
+            print("\r", end="", file=sys.stderr, flush=True)
+
+
+def measure(options: argparse.Namespace, progress: Progress) -> Figures:
+    """Take the figures that were asked for."""
+    versions, missing = installed(options.clients)
+    clients = list(versions)
+    figures = Figures(machine=docs.machine(), versions=versions, missing=missing)
+    figures.command = f"sudo ./dev bench --runs {options.runs} --write-docs"
+    tell: Tell = progress
+    if "starts" in options.parts:
+        imports = ImportTimer()
+        figures.starts = measure_starts(clients, options.runs, tell, beside=imports.once)
+        figures.imports = imports.medians()
+    if "idle" in options.parts:
+        for group in groups(clients, IN_PYTHON):
+            figures.idle |= measure_idle(group, options.idle, SETTLE, tell)
+    if "decode" in options.parts:
+        tell("decode: Holdfast and scapy in turns")
+        figures.decode = measure_decode()
+    if "flood" in options.parts and "holdfast" in clients:
+        figures.flood = measure_flood("holdfast", tell)
+    if "fault" in options.parts:
+        figures.fault = measure_fault(clients, tell)
+    progress.done()
+    return figures
+
+
+def show(figures: Figures) -> None:
+    """The tables, on standard output."""
+    for table in (report.main_table(figures), report.ratio_table(figures)):
+        print(report.text_table(table), end="\n\n")
+    print(report.text_table(report.verdict_table(report.verdicts(figures)), words=True), end="\n\n")
+    for name in figures.missing:
+        print(f"{name} is not installed; left out")
+    for name, starts in figures.starts.items():
+        if starts.failed:
+            print(f"{name}: starts without an address: {starts.failed}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""From figures to words: the tables, the ratios, and whether the budgets are met. Nothing here measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from holdfast_lab.bench.figures import LEASES, Figures
+from holdfast_lab.render.charts import value_text
+
+OURS = "holdfast"
+MIB = 1 << 20
+
+Table = list[list[str]]
+"""Rows of cells, the heading first; the first column is a name, the others are figures."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the budgets; ``met`` is None when something to compare with was not measured."""
+
+    what: str
+    measured: str
+    budget: str
+    met: bool | None
+
+    @property
+    def word(self) -> str:
+        """For a table cell."""
+        return {True: "met", False: "MISSED", None: "not known"}[self.met]
+
+
+def clients_in(figures: Figures) -> list[str]:
+    """Holdfast first, then the others in the order of ``versions``, without what was not measured at all."""
+    measured = {*figures.starts, *figures.idle, *figures.fault}
+    return sorted((name for name in figures.versions if name in measured), key=lambda name: name != OURS)
+
+
+def main_table(figures: Figures) -> Table:
+    """Every client's own figures."""
+    heading = ["client", "version", "first DISCOVER, ms", "address, ms"]
+    heading += [f"fault, {lease} s lease: s" for lease in LEASES]
+    heading += ["PSS, MiB", "processor, ms/min", "wake-ups/min"]
+    rows = [heading]
+    for name in clients_in(figures):
+        idle = figures.idle.get(name)
+        rows.append(
+            [
+                name,
+                figures.versions[name],
+                _scaled(figures.discover(name), 1000),
+                _scaled(figures.address(name), 1000),
+                *(_fault_cell(figures, name, lease) for lease in LEASES),
+                _scaled(idle.pss if idle else None, 1 / MIB),
+                _scaled(idle.processor if idle else None, 1000 * 60 / idle.window if idle else 1),
+                _scaled(idle.wakeups if idle else None, 60 / idle.window if idle else 1),
+            ]
+        )
+    return rows
+
+
+def ratio_table(figures: Figures) -> Table:
+    """Holdfast's figure divided by each peer's: under 1 is better than the peer."""
+    heading = ["Holdfast divided by", "first DISCOVER", "address"]
+    heading += [f"fault, {lease} s lease" for lease in LEASES] + ["PSS"]
+    rows = [heading]
+    ours = figures.idle.get(OURS)
+    for name in clients_in(figures):
+        if name == OURS:
+            continue
+        idle = figures.idle.get(name)
+        rows.append(
+            [
+                name,
+                _ratio(figures.discover(OURS), figures.discover(name)),
+                _ratio(figures.address(OURS), figures.address(name)),
+                *(_ratio(figures.fault_first(OURS, lease), figures.fault_first(name, lease)) for lease in LEASES),
+                _ratio(ours.pss if ours else None, idle.pss if idle else None),
+            ]
+        )
+    return rows
+
+
+def verdicts(figures: Figures) -> list[Verdict]:
+    """Every budget of the design, with what was measured."""
+    return [*_start_verdicts(figures), *_fault_verdicts(figures), *_idle_verdicts(figures), *_code_verdicts(figures)]
+
+
+def _start_verdicts(figures: Figures) -> list[Verdict]:
+    discover, reference = figures.discover(OURS), figures.discover("dhclient")
+    address, address_reference = figures.address(OURS), figures.address("dhclient")
+    pyroute2 = figures.address("pyroute2")
+    return [
+        Verdict(
+            "exec to first DISCOVER",
+            _ratio(discover, reference, "dhclient"),
+            "at most 2 x dhclient",
+            _at_most(discover, reference, 2),
+        ),
+        Verdict(
+            "exec to address",
+            _ratio(address, address_reference, "dhclient"),
+            "at most 3 x dhclient",
+            _at_most(address, address_reference, 3),
+        ),
+        Verdict(
+            "exec to address",
+            _ratio(address, pyroute2, "pyroute2"),
+            "before pyroute2's client",
+            _at_most(address, pyroute2, 1),
+        ),
+    ]
+
+
+def _fault_verdicts(figures: Figures) -> list[Verdict]:
+    found = []
+    for lease in LEASES:
+        first, later = figures.fault_first(OURS, lease), figures.fault_later(OURS, lease)
+        what = f"unanswered unicast to ACK, {lease} s lease"
+        found.append(Verdict(f"{what}, first time", _scaled(first, 1, "s"), "under 2.5 s", _at_most(first, 2.5, 1)))
+        found.append(Verdict(f"{what}, known deaf", _scaled(later, 1, "s"), "under 0.6 s", _at_most(later, 0.6, 1)))
+    return found
+
+
+def _idle_verdicts(figures: Figures) -> list[Verdict]:
+    ours, pyroute2 = figures.idle.get(OURS), figures.idle.get("pyroute2")
+    if ours is None:
+        return [Verdict("PSS, bound and idle", "-", "under 30 MiB", None)]
+    words = f"{value_text(ours.pss / MIB, 'MiB')}"
+    theirs = pyroute2.pss if pyroute2 else None
+    return [
+        Verdict("PSS, bound and idle", words, "under 30 MiB", ours.pss < 30 * MIB),
+        Verdict(
+            "PSS, bound and idle", _ratio(ours.pss, theirs, "pyroute2"), "below pyroute2's client",
+            _at_most(ours.pss, theirs, 1),
+        ),
+        Verdict(
+            "processor, bound and idle",
+            f"{ours.wakeups} wake-up{'' if ours.wakeups == 1 else 's'}, "
+            f"{value_text(ours.processor * 1000, 'ms')} in {ours.window:.0f} s",
+            "no periodic wake-ups",
+            ours.wakeups <= 1,
+        ),
+    ]  # fmt: skip
+
+
+def _code_verdicts(figures: Figures) -> list[Verdict]:
+    found = []
+    ours, scapy = figures.decode.get(OURS), figures.decode.get("scapy")
+    speed = scapy / ours if ours and scapy else None
+    found.append(
+        Verdict(
+            "decode of one reply",
+            "-" if speed is None else f"{speed:.0f} x scapy ({_scaled(ours, 1e6, 'µs')})",
+            "at least 50 x scapy",
+            None if speed is None else speed >= 50,
+        )
+    )
+    reference = figures.discover("dhclient")
+    bare, imports = figures.imports.get("interpreter"), figures.imports.get(OURS)
+    if bare is not None and imports is not None:
+        left = None if reference is None else 2 * reference - bare
+        budget = "-" if left is None else f"2 x dhclient less the interpreter: {_scaled(left, 1000, 'ms')}"
+        words = f"{_scaled(imports, 1000, 'ms')} (interpreter {_scaled(bare, 1000, 'ms')})"
+        found.append(Verdict("imports before the first DISCOVER", words, budget, _at_most(imports, left, 1)))
+    flood = figures.flood
+    if flood is None:
+        return found
+    what = f"{flood.rate:.0f} malformed packets/s, {flood.seconds:.0f} s"
+    growth = flood.pss_peak - flood.pss_before
+    renewed, on_time = "never renewed", False
+    if flood.renewal is not None and flood.late is not None:
+        renewed = f"ACK {_scaled(flood.renewal, 1000, 'ms')} after the REQUEST, {flood.late:+.1f} s from nominal T1"
+        on_time = flood.renewal < 2.5 and flood.late < 2.5
+    return [
+        *found,
+        Verdict(what, "kept" if flood.kept else "lost", "lease kept", flood.kept),
+        Verdict(what, renewed, "renewal on time", on_time),
+        Verdict(what, f"{growth / MIB:+.2f} MiB", "memory flat", growth < MIB),
+    ]
+
+
+def text_table(table: Table, *, words: bool = False) -> str:
+    """For a terminal: columns aligned; figures to the right, unless all cells are ``words``."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [cell.ljust(width) if words else cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def markdown_table(table: Table, *, words: bool = False) -> str:
+    """The same for a page."""
+    rule = ["---", *("---" if words else "---:" for _ in table[0][1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
+
+
+def verdict_table(found: Sequence[Verdict]) -> Table:
+    """The budgets as a table."""
+    return [["budget", "measured", "allowed", "verdict"]] + [
+        [one.what, one.measured, one.budget, one.word] for one in found
+    ]
+
+
+def _fault_cell(figures: Figures, name: str, lease: int) -> str:
+    """The first renewal, and for Holdfast, which learns, also the later ones."""
+    first, later = figures.fault_first(name, lease), figures.fault_later(name, lease)
+    if name == OURS and later is not None:
+        return f"{_scaled(first, 1)}, then {_scaled(later, 1)}"
+    return _scaled(first, 1)
+
+
+def _scaled(value: float | None, factor: float, unit: str = "") -> str:
+    return "-" if value is None else value_text(value * factor, unit)
+
+
+def _ratio(ours: float | None, theirs: float | None, peer: str = "") -> str:
+    if ours is None or not theirs:
+        return "-"
+    return value_text(ours / theirs, f"x {peer}" if peer else "")
+
+
+def _at_most(value: float | None, reference: float | None, factor: float) -> bool | None:
+    return None if value is None or reference is None else value <= factor * reference

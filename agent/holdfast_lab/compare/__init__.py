@@ -1,0 +1,1 @@
+"""Every client through every scenario."""

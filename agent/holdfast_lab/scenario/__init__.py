@@ -1,0 +1,1 @@
+"""A scenario: its file, its play, its result."""

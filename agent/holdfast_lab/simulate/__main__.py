@@ -1,0 +1,185 @@
+"""``./dev simulate``: a fleet of clients on a virtual clock."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast.cli import invoke
+from holdfast.cli.exits import FAILED, CliError
+from holdfast.cli.options import json_option
+
+if TYPE_CHECKING:
+    from holdfast_lab.simulate.figures import Figures
+    from holdfast_lab.simulate.matrix import Cell
+    from holdfast_lab.simulate.scenario import Outage, Scenario
+
+OURS = "holdfast"
+
+
+def _start_and_duration(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        start, duration = map(float, value.split(":"))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not START:SECONDS, for example 40000:7200", ctx, param) from None
+    return start, duration
+
+
+def _progress(label: str) -> Callable[[float], None] | None:
+    """One line on stderr that is written over, for a person who waits; nothing for a file."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(share: float) -> None:
+        click.echo(f"\r{label}: {share:4.0%}", nl=False, err=True)
+
+    return show
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+
+
+@click.command("simulate", short_help="Many clients, a server and an outage, on a virtual clock.")
+@click.option("--clients", type=int, default=1000, show_default=True, metavar="N", help="How many.")
+@click.option("--client", "names", multiple=True, metavar="NAME",
+              help="holdfast (the default), or a model of another; several times to compare; `all` for every one.")
+@click.option("--lease", type=float, default=3600.0, show_default=True, metavar="S", help="What the server grants.")
+@click.option("--span", type=float, default=86400.0, show_default=True, metavar="S", help="How long to simulate.")
+@click.option("--boot-within", type=float, metavar="S",
+              help="All start within S seconds; a few are a boot storm. Half a lease by default.")
+@click.option("--servers", type=click.IntRange(1, 2), default=1, show_default=True,
+              help="Two share one database; the outage is the first one's.")
+@click.option("--capacity", type=float, metavar="N",
+              help="Messages a server reads per second; without a limit by default.")
+@click.option("--queue", type=int, default=1000, show_default=True, metavar="N", help="Messages that can wait for it.")
+@click.option("--loss", type=float, default=0.0, metavar="P", help="The chance of a message being lost, each way.")
+@click.option("--deaf", is_flag=True, help="No server hears unicast.")
+@click.option("--outage", metavar="START:SECONDS", callback=_start_and_duration,
+              help="The server is away for SECONDS from START on.")
+@click.option("--forgets", is_flag=True, help="It comes back without its leases.")
+@click.option("--naks", is_flag=True, help="It refuses what it does not know, instead of being silent.")
+@click.option("--discover-ceiling", type=float, default=64.0, show_default=True, metavar="S",
+              help="The setting `discover_ceiling`, of Holdfast only.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same run.")
+@click.option("--matrix", is_flag=True,
+              help="Instead: leases of 120 s, 1 h and 24 h, four outages, unicast heard and not, as Markdown.")
+@click.option("--storm", is_flag=True, help="With --matrix: a fleet that booted within 10 s.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it as well.")
+@json_option
+def command(
+    names: tuple[str, ...], matrix: bool, storm: bool, svg: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Simulate a fleet of clients and a server on a virtual clock, without a socket.
+
+    Shows leases lost (and those lost after the server's return, which a better schedule could have kept), the time
+    from its return to the lease, over the clients that were asking then, and the load on the server.
+    """
+    wanted = _names(names)
+    if matrix:
+        _matrix(wanted, options["clients"], options["seed"], storm=storm, svg=svg)
+        return
+    scenario = _scenario(options)
+    rows = _runs(scenario, wanted)
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
+    else:
+        from holdfast_lab.simulate import report  # noqa: PLC0415
+
+        click.echo("\n".join([*report.table(rows), *report.notes(rows)]))
+    if svg is not None:
+        from holdfast_lab.render.fleet import load_picture  # noqa: PLC0415
+
+        _write(svg, load_picture(scenario, rows))
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    from holdfast_lab.simulate.models import BY_NAME  # noqa: PLC0415
+
+    known = [OURS, *BY_NAME]
+    if "all" in names:
+        return known
+    found = {name.lower(): name for name in known}
+    for name in names:
+        if name.lower() not in found:
+            raise click.UsageError(f"no client is called {name!r}; there are {', '.join(known)}")
+    return [found[name.lower()] for name in names] or [OURS]
+
+
+def _scenario(options: dict[str, Any]) -> Scenario:
+    from holdfast_lab.simulate.scenario import Scenario  # noqa: PLC0415
+
+    outage = _outage(options.pop("outage"), forgets=options.pop("forgets"), naks=options.pop("naks"))
+    within, capacity = options.pop("boot_within"), options.pop("capacity")
+    try:
+        return Scenario(
+            outage=outage, capacity=inf if capacity is None else capacity,
+            boot_within=min(options["lease"] / 2, options["span"]) if within is None else within, **options,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _outage(when: tuple[float, float] | None, *, forgets: bool, naks: bool) -> Outage | None:
+    from holdfast_lab.simulate.scenario import Outage  # noqa: PLC0415
+
+    if when is None:
+        if forgets or naks:
+            raise click.UsageError("--forgets and --naks say how an outage ends; give --outage as well")
+        return None
+    return Outage(*when, forgets=forgets, naks=naks)
+
+
+def _runs(scenario: Scenario, names: Sequence[str]) -> list[Figures]:
+    from holdfast_lab.simulate.figures import figures_of  # noqa: PLC0415
+    from holdfast_lab.simulate.fleet import simulate  # noqa: PLC0415
+    from holdfast_lab.simulate.models import BY_NAME  # noqa: PLC0415
+
+    rows = [figures_of(name, simulate(scenario, BY_NAME.get(name), _progress(name))) for name in names]
+    _clear()
+    return rows
+
+
+def _matrix(names: Sequence[str], clients: int, seed: int, *, storm: bool, svg: Path | None) -> None:
+    from holdfast_lab.simulate import matrix, report  # noqa: PLC0415
+
+    results: list[tuple[Cell, list[Figures]]] = []
+    cells = list(matrix.cells(clients, seed, storm=storm))
+    for index, cell in enumerate(cells):
+        results.append((cell, _runs(cell.scenario, names)))
+        show = _progress("matrix")
+        if show is not None:
+            show((index + 1) / len(cells))
+    _clear()
+    click.echo("\n".join(report.markdown(results)))
+    if svg is not None:
+        from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415
+
+        _write(svg, trade_picture(results))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(FAILED, f"{path} cannot be written: {error.strerror}; name another file") from None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Simulate a fleet; the exit status."""
+    return invoke(command, argv, "./dev simulate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

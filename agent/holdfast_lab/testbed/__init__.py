@@ -1,0 +1,1 @@
+"""Namespaces, links, a scripted server, and the stage that a scenario plays on."""

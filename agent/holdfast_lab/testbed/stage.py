@@ -1,0 +1,251 @@
+"""A whole bench in one object: server, client, witnesses, and the same `holdfast run` that ships."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease
+from holdfast_lab.testbed.netns import Namespace, Switch, connect
+from holdfast_lab.testbed.rtnl import Address, Route
+from holdfast_lab.testbed.server import LabServer
+from holdfast_lab.witness.exchanges import spans
+from holdfast_lab.witness.verdict import Evidence, Finding, judge
+from holdfast_lab.witness.watch import NetlinkWatch, Prober
+from holdfast_lab.witness.wirelog import Seen, boottime, merged
+
+LINK = "eth0"
+T = TypeVar("T")
+
+
+def holdfast_command() -> list[str]:
+    """The installed `holdfast`, or the same through this interpreter when it has no script beside it."""
+    script = Path(sys.executable).with_name("holdfast")
+    if script.exists():
+        return [str(script)]
+    return [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())"]
+
+
+def hardware_address(link: str) -> str:
+    """The MAC of a link in the calling thread's namespace, as "02:00:00:00:00:01"."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as probe:
+        probe.bind((link, 0))
+        address: bytes = probe.getsockname()[4]
+        return address.hex(":")
+
+
+class Stage:
+    """Server and client on one cable (with ``switch``: on a switch, so that carrier can go), all in namespaces.
+
+    ``config`` is the text of a configuration file for the client; ``identity`` the server's identifier when it is not
+    its address; ``private_files`` is False for a client that brings its own view of the file system. Use it as a
+    context manager; leaving it ends everything. ``client.directory`` and ``server_machine.directory`` are temporary.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: Lease | None = None,
+        faults: Faults = NO_FAULTS,
+        switch: bool = False,
+        config: str = "",
+        identity: str | None = None,
+        private_files: bool = True,
+    ) -> None:
+        self._stack = ExitStack()
+        self.servers: list[LabServer] = []
+        try:
+            self.client = self._stack.enter_context(Namespace("client", private_files=private_files))
+            self.server_machine = self._stack.enter_context(Namespace("server"))
+            self.port = self._wire(switch)
+            self.rtnl = self.server_machine.rtnl
+            self.server = self.add_server("192.0.2.1/24", identity=identity, lease=lease, faults=faults)
+            self.ifindex = self.client.run(lambda: socket.if_nametoindex(LINK))
+            self.mac = self.client.run(lambda: hardware_address(LINK))
+            self.watch = NetlinkWatch(self.client)
+            self._stack.callback(self.watch.close)
+            self.prober = Prober(self.server_machine, self.given, only=self.mac)
+            self._stack.callback(self.prober.close)
+        except BaseException:
+            self._stack.close()
+            raise
+        self.started_at = 0.0
+        self.process: subprocess.Popen[Any] | None = None
+        self._config = self.client.directory / "holdfast.toml"
+        self._config.write_text(config, encoding="utf-8")
+        self.log_path = self.client.directory / "holdfast.log"
+        self._excused: list[tuple[float, float]] = []
+
+    def _wire(self, switch: bool) -> str | None:
+        if not switch:
+            connect(self.client, LINK, self.server_machine, "srv0")
+            return None
+        self.switch = self._stack.enter_context(Switch())
+        port = self.switch.plug(self.client, LINK)
+        self.switch.plug(self.server_machine, "srv0")
+        return port
+
+    def given(self) -> set[str]:
+        """Every address that an ACK has given."""
+        return {address for server in self.servers for address in server.given}
+
+    def add_server(
+        self, address: str, *, identity: str | None = None, lease: Lease | None = None, faults: Faults = NO_FAULTS
+    ) -> LabServer:
+        """Another server on the same cable; its log is its own."""
+        self.server_machine.run(lambda: self.rtnl.add_address("srv0", address))  # again does no harm
+        name = address.partition("/")[0]
+        log = self.server_machine.directory / f"wire-{name}.jsonl"
+        machine = self.server_machine
+        server = LabServer(machine, address=address, identity=identity, lease=lease, faults=faults, log=log)
+        self._stack.callback(server.close)
+        self.servers.append(server)
+        return server
+
+    # --- the client -----------------------------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """The client's: its folders are on the stage, and no service manager is told anything."""
+        hidden = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID"}
+        folders = {
+            "STATE_DIRECTORY": str(self.client.directory / "state"),
+            "RUNTIME_DIRECTORY": str(self.client.directory / "run"),
+        }
+        return {key: value for key, value in os.environ.items() if key not in hidden} | folders
+
+    def start(self) -> None:
+        """Start `holdfast run eth0`."""
+        words = [*holdfast_command(), "run", "--config", str(self._config), LINK]
+        with self.log_path.open("a", encoding="utf-8") as log:
+            self.started_at = boottime()
+            self.process = self.client.popen(
+                words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def bind(self, timeout: float = 20) -> float:
+        """Start, and wait until the address is there; the instant."""
+        self.start()
+        return self.watch.wait_for(
+            lambda event: event.kind == "address+" and event.ifindex == self.ifindex, timeout, since=self.started_at
+        ).at
+
+    def terminate(self, timeout: float = 10) -> float:
+        """SIGTERM; the seconds it took to end."""
+        assert self.process is not None
+        asked = boottime()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout)
+        return boottime() - asked
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def command(self, *words: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
+        """Run a `holdfast` command beside the client."""
+        command = [*holdfast_command(), *words]
+        return self.client.run(
+            lambda: subprocess.run(
+                command, env=self.environment(), capture_output=True, text=True, timeout=timeout, check=False
+            )
+        )
+
+    def log(self) -> str:
+        """What the client has said so far."""
+        with suppress(OSError):
+            return self.log_path.read_text(encoding="utf-8")
+        return ""
+
+    def records(self) -> list[dict[str, Any]]:
+        """The client's journal of outcomes."""
+        path = self.client.directory / "state" / f"{LINK}.outcomes.jsonl"
+        with suppress(OSError):
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return []
+
+    def addresses(self) -> list[Address]:
+        """What the client's link has now."""
+        return self.client.run(lambda: self.client.rtnl.addresses(LINK))
+
+    def routes(self) -> list[Route]:
+        """The routes over the client's link now."""
+        return self.client.run(lambda: self.client.rtnl.routes(LINK))
+
+    def wait_until(self, condition: Callable[[], T | None], timeout: float) -> T:
+        """What ``condition`` returns as soon as that is true; for what leaves no event. AssertionError after that."""
+        deadline = boottime() + timeout
+        while not (value := condition()):
+            if boottime() > deadline:
+                raise AssertionError(f"still not so after {timeout} s; the client said:\n{self.log()}")
+            time.sleep(0.02)
+        return value
+
+    # --- the cable ------------------------------------------------------------------------------------------------
+
+    def pull_cable(self) -> None:
+        """The client loses carrier. Until ``plug_cable`` nobody expects it to answer."""
+        assert self.port is not None, "the stage has no switch"
+        self._excused.append((boottime(), float("inf")))
+        self.switch.carrier(self.port, up=False)
+
+    def plug_cable(self) -> None:
+        """The carrier comes back."""
+        assert self.port is not None, "the stage has no switch"
+        self.switch.carrier(self.port, up=True)
+        start, _end = self._excused.pop()
+        self._excused.append((start, boottime() + 1.0))  # ports need a moment to forward
+
+    # --- the verdict ----------------------------------------------------------------------------------------------
+
+    def wire(self) -> list[Seen]:
+        """What client and servers have said to each other so far, each message once."""
+        return [seen for seen in merged([server.wire.all() for server in self.servers]) if seen.mac == self.mac]
+
+    def evidence(self, *, foreign: Iterable[str] = (), released: bool = False, records: bool = True) -> Evidence:
+        """All that was seen until now."""
+        wire = self.wire()
+        return Evidence(
+            wire=wire,
+            events=self.watch.events(),
+            ended_at=boottime(),
+            ifindex=self.ifindex,
+            probes={span.address: self.prober.probes(span.address) for span in spans(wire)},
+            records=self.records() if records else None,
+            foreign=frozenset(foreign),
+            excused=tuple(self._excused),
+            released=released,
+        )
+
+    def findings(self, **options: Any) -> list[Finding]:
+        """The verdict on what was seen until now."""
+        return judge(self.evidence(**options))
+
+    def on_close(self, action: Callable[[], object]) -> None:
+        """Do this when the stage is cleared, before what was made earlier goes."""
+        self._stack.callback(action)
+
+    def close(self) -> None:
+        """End everything."""
+        self._stack.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):  # pytest shows this when a test fails
+            print(f"--- the client said:\n{self.log()}")
+        self.close()

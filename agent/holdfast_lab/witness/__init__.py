@@ -1,0 +1,1 @@
+"""What was seen: packets, kernel events, probes, and the verdicts on them."""

@@ -1,0 +1,226 @@
+"""Two witnesses: netlink events on the client's machine, and ARP probes from the server's side of the cable."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from holdfast_lab.testbed import rtnl
+from holdfast_lab.testbed.netns import Namespace
+from holdfast_lab.witness.wirelog import ETH_P_ARP, boottime, packet_socket, receive
+
+#: Probes go out this often. Frequent enough to see a gap of a tenth of a second, rare enough to cost nothing.
+PROBE_GAP = 0.05
+#: A machine in the next namespace answers within a millisecond; this long without an answer is no answer.
+PATIENCE = 0.25
+
+
+class Event(NamedTuple):
+    """One change on the client's machine. ``at`` is CLOCK_BOOTTIME.
+
+    ``kind``: "address+", "address-", "route+", "route-", "up", "down". ``what`` is "192.0.2.50/24" or
+    "0.0.0.0/0 via 192.0.2.1 proto 16". ``valid``: seconds of an address's lifetime, None for one without end.
+    """
+
+    at: float
+    kind: str
+    what: str
+    ifindex: int
+    valid: int | None = None
+
+
+class Witness:
+    """A thread that reads one socket until it is closed."""
+
+    def __init__(self, source: socket.socket, name: str) -> None:
+        self._source = source
+        self._source.setblocking(False)
+        self._changed = threading.Condition()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._source, selectors.EVENT_READ)
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            while True:
+                ready = [key.fileobj for key, _ in selector.select(self._tick())]
+                if self._wake_read in ready:
+                    return
+                if self._source in ready:
+                    try:
+                        self._read()
+                    except OSError:  # the link is down: nothing to read now
+                        continue
+
+    def _tick(self) -> float | None:
+        """Called before each wait; how long it may be."""
+        return None
+
+    def _read(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Stop; what was seen stays readable."""
+        if self._thread.is_alive():
+            os.write(self._wake_write, b"x")
+            self._thread.join()
+            self._source.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+
+class NetlinkWatch(Witness):
+    """Records what happens to addresses, unicast routes and links in ``namespace``."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._events: list[Event] = []
+        super().__init__(namespace.run(self._subscribe), f"netlink-{namespace.name}")
+
+    @staticmethod
+    def _subscribe() -> socket.socket:
+        source = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        source.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV4_IFADDR | rtnl.RTMGRP_IPV4_ROUTE))
+        return source
+
+    def _read(self) -> None:
+        data = self._source.recv(1 << 16)
+        at = boottime()
+        found = [event for message in rtnl.messages(data) if (event := _event(message, at)) is not None]
+        with self._changed:
+            self._events += found
+            self._changed.notify_all()
+
+    def events(self, *kinds: str) -> list[Event]:
+        """What was seen so far, of these kinds (of all without any)."""
+        with self._changed:
+            return [event for event in self._events if not kinds or event.kind in kinds]
+
+    def settle(self, quiet: float = 0.1) -> None:
+        """Return when netlink has said nothing for a moment: what was done before has been seen."""
+        with self._changed:
+            while self._changed.wait(quiet):
+                pass
+
+    def wait_for(self, wanted: Callable[[Event], bool], timeout: float, *, since: float = 0.0) -> Event:
+        """The first event after ``since`` that is ``wanted``; AssertionError after ``timeout`` s."""
+
+        def find() -> Event | None:
+            return next((event for event in self._events if event.at > since and wanted(event)), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: find() is not None, timeout)
+            found = find()
+            if found is None:
+                raise AssertionError(f"not seen within {timeout} s; netlink's last words: {self._events[-8:]}")
+            return found
+
+
+def _event(message: rtnl.Message, at: float) -> Event | None:
+    if message.kind in {rtnl.RTM_NEWADDR, rtnl.RTM_DELADDR}:
+        address = rtnl.read_address(message)
+        kind = "address+" if message.kind == rtnl.RTM_NEWADDR else "address-"
+        return Event(at, kind, str(address.interface), address.ifindex, address.valid)
+    if message.kind in {rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE}:
+        route = rtnl.read_route(message)
+        if route is None:
+            return None
+        kind = "route+" if message.kind == rtnl.RTM_NEWROUTE else "route-"
+        return Event(at, kind, describe_route(route), route.ifindex)
+    if message.kind == rtnl.RTM_NEWLINK:
+        _family, _type, index, flags, _change = struct.unpack("=BxHiII", message.header)
+        return Event(at, "up" if flags & rtnl.IFF_RUNNING else "down", "", index)
+    return None
+
+
+def describe_route(route: rtnl.Route) -> str:
+    """One route in a line: "0.0.0.0/0 via 192.0.2.1 metric 100 proto 16"."""
+    via = f" via {route.gateway}" if route.gateway else ""
+    return f"{route.destination}{via} metric {route.metric} proto {route.protocol}"
+
+
+class Probe(NamedTuple):
+    """One ARP request for ``address`` at instant ``at``, and when it was answered (None: it was not)."""
+
+    at: float
+    address: str
+    answered_at: float | None
+
+
+class Prober(Witness):
+    """Asks the wire for every address that ``targets`` names, twenty times a second, from the server's side.
+
+    A probe that the prober itself was too late to send proves nothing and is not counted; so a busy machine
+    makes the witness blind for a moment, but never a liar. ``only``: the MAC whose answers count; None for any.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        targets: Callable[[], Iterable[str]],
+        *,
+        link: str = "srv0",
+        source: str = "192.0.2.1",
+        only: str | None = None,
+    ) -> None:
+        self._targets = targets
+        self._only = None if only is None else bytes.fromhex(only.replace(":", ""))
+        self._sender = IPv4Address(source).packed
+        self._open: list[Probe] = []
+        self._done: list[Probe] = []
+        self._next = 0.0
+        tap: socket.socket = namespace.run(lambda: packet_socket(link, ETH_P_ARP))
+        self._mac: bytes = tap.getsockname()[4]
+        super().__init__(tap, f"probe-{namespace.name}")
+
+    def _tick(self) -> float:
+        now = boottime()
+        if now >= self._next:
+            self._next = now + PROBE_GAP
+            with suppress(OSError):  # what has arrived is read before anything counts as unanswered
+                while True:
+                    self._read()
+            with self._changed:
+                self._done += [probe for probe in self._open if now - probe.at > PATIENCE]
+                self._open = [probe for probe in self._open if now - probe.at <= PATIENCE]
+            for target in self._targets():
+                self._ask(target, boottime())
+        return max(0.0, self._next - boottime())
+
+    def _ask(self, target: str, now: float) -> None:
+        ethernet = b"\xff" * 6 + self._mac + struct.pack(">H", ETH_P_ARP)
+        header = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 1)
+        body = self._mac + self._sender + bytes(6) + IPv4Address(target).packed
+        try:
+            self._source.send(ethernet + header + body)
+        except OSError:  # no carrier: nobody can be asked
+            return
+        with self._changed:
+            self._open.append(Probe(now, target, None))
+
+    def _read(self) -> None:
+        frame, at = receive(self._source)
+        if frame[20:22] != b"\x00\x02" or frame[:6] != self._mac or self._only not in {None, frame[22:28]}:
+            return
+        address = str(IPv4Address(frame[28:32]))
+        with self._changed:
+            self._done += [probe._replace(answered_at=at) for probe in self._open if probe.address == address]
+            self._open = [probe for probe in self._open if probe.address != address]
+
+    def probes(self, address: str) -> list[Probe]:
+        """The decided probes for ``address``, oldest first."""
+        with self._changed:
+            return sorted((probe for probe in self._done if probe.address == address), key=lambda probe: probe.at)
+
+    def unanswered(self, address: str, start: float, end: float) -> list[Probe]:
+        """The probes for ``address`` sent in that time (CLOCK_BOOTTIME) that nobody answered."""
+        return [probe for probe in self.probes(address) if start <= probe.at <= end and probe.answered_at is None]

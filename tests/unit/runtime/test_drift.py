@@ -1,0 +1,192 @@
+"""runtime.defending, on a driver with everything around it in memory: fights, and giving way."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+from tests.support.driving import OURS, Host
+
+from holdfast.network.spec import RTPROT_DHCP
+from holdfast.network.watch import Kind, LinkEvent
+from holdfast.runtime.drift import FIGHT_COUNT, PEACE
+from holdfast.state.markers import YieldFile
+
+ADDRESS = IPv4Interface("192.0.2.50/24")
+
+
+@pytest.fixture
+def host() -> Host:
+    made = Host(lease_time=86400)
+    made.bind()
+    return made
+
+
+def delete_address(host: Host) -> None:
+    host.kernel.addresses = ()
+    host.driver.links_changed([LinkEvent(Kind.ADDRESS_REMOVED, "eth0", 2, address=ADDRESS)])
+
+
+def delete_routes(host: Host) -> None:
+    host.kernel.routes = ()
+    host.driver.links_changed([LinkEvent(Kind.ROUTE_REMOVED, "eth0", 2)])
+
+
+# -- fights (rule 60) ----------------------------------------------------------------------------
+
+
+def test_three_times_is_an_accident(host: Host) -> None:  # rule 60
+    for _ in range(FIGHT_COUNT - 1):
+        delete_address(host)
+        host.loop.run(1)
+    assert host.driver.rival is None
+    assert host.addresses == [OURS]
+
+
+@pytest.mark.parametrize("blow", [delete_address, delete_routes])
+def test_a_fight_is_told_once_and_slows_down(host: Host, blow: object) -> None:
+    applied = len(host.kernel.applied)
+    for _ in range(600):
+        blow(host)  # type: ignore[operator]
+        host.loop.run(0.5)
+    assert host.notes.said("fight with dhclient (pid 42): 4 times") == 1
+    assert host.driver.rival == "dhclient (pid 42)"
+    assert len(host.kernel.applied) - applied < 80  # in five minutes
+
+    host.loop.run(60)
+    assert host.addresses == [OURS]  # the other has stopped
+    assert host.kernel.routes != ()
+    host.loop.run(PEACE)
+    assert host.notes.said("nobody has taken anything off the interface for 120 s") == 1
+    assert host.driver.rival is None
+    for _ in range(FIGHT_COUNT):
+        blow(host)  # type: ignore[operator]
+        host.loop.run(8)
+    assert host.notes.said("fight with") == 2
+
+
+def test_routes_that_go_with_the_address_are_one_blow(host: Host) -> None:
+    for _ in range(FIGHT_COUNT - 1):
+        delete_address(host)
+        delete_routes(host)
+        host.loop.run(10)
+    assert host.driver.rival is None
+
+
+def test_once_in_a_while_is_no_fight(host: Host) -> None:
+    for _ in range(20):
+        delete_address(host)
+        host.loop.run(31)
+    assert host.driver.rival is None
+
+
+def test_an_idle_agent_has_no_timers_but_the_lease_s(host: Host) -> None:
+    delete_address(host)
+    host.loop.run(5)
+    assert [key[1] for key in host.loop.timers if isinstance(key, tuple)] == ["client"]
+
+
+# -- giving way ----------------------------------------------------------------------------------
+
+
+def test_yielded_nothing_is_put_back(host: Host) -> None:
+    host.driver.yield_interface(True)
+    host.driver.yield_interface(True)
+    assert host.notes.said("yielded: the lease is kept") == 1
+    delete_routes(host)
+    delete_address(host)
+    host.loop.run(3600)
+    assert (host.addresses, host.kernel.routes) == ([], ())
+    assert host.driver.snapshot().lease is not None
+    assert not host.driver.awaited
+    host.loop.run(50000)  # T1: renewed all the same
+    assert host.state == "BOUND"
+    assert (host.addresses, host.kernel.routes) == ([], ())
+    assert not host.driver.online
+
+    host.driver.yield_interface(False)
+    assert host.addresses == [OURS]
+    assert host.kernel.routes != ()
+    assert host.driver.online
+    assert host.notes.said("taken back") == 1
+
+
+def test_yielded_an_address_that_is_there_lives_on_with_the_lease(host: Host) -> None:
+    host.driver.yield_interface(True)
+    delete_routes(host)
+    for _ in range(5):
+        host.loop.run(40000)
+        host.kernel.tick(host.clock.now)
+    assert host.addresses == [OURS]
+    assert [route for route in host.kernel.routes if route.protocol == RTPROT_DHCP] == []
+    assert host.driver.online
+
+
+def test_yielded_the_administrator_s_own_lifetime_is_left_alone(host: Host) -> None:
+    host.driver.yield_interface(True)
+    [held] = host.kernel.addresses
+    host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
+    host.loop.run(50000)
+    assert [address.valid for address in host.kernel.addresses] == [float("inf")]
+
+
+def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
+    """promise 3 holds for an interface that is somebody else's, too."""
+    host.driver.yield_interface(True)
+    host.silent = True
+    host.loop.run(90000)
+    assert host.addresses == []
+
+
+def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(host: Host) -> None:
+    """It is the administrator's, and with it the routes that he has by way of it (rule 58)."""
+    host.driver.yield_interface(True)
+    [held] = host.kernel.addresses
+    routes = host.kernel.routes
+    host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
+    host.silent = True
+    host.loop.run(90000)
+    assert host.driver.snapshot().lease is None
+    assert (host.addresses, host.kernel.routes) == ([OURS], routes)
+
+
+def test_it_is_remembered() -> None:
+    host = Host()
+    host.driver.yield_interface(True)
+    other = Host()
+    other._folder.cleanup()
+    other._folder = host._folder
+    other.driver._parts = other.driver._parts._replace(yield_file=YieldFile(host._folder.name, "eth0"))
+    other.driver.begin()
+    assert other.driver.yielded
+    other.loop.run(1)
+    assert other.state == "BOUND"
+    assert other.addresses == []
+    other.driver.yield_interface(False)
+    assert other.addresses == [OURS]
+    assert os.listdir(host._folder.name) == []
+
+
+def test_what_cannot_be_remembered_is_not_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(yielded: bool) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(host.driver._parts.yield_file, "set", refuse)
+    with pytest.raises(OSError, match="Read-only"):
+        host.driver.yield_interface(True)
+    delete_address(host)
+    host.loop.run(1)
+    assert host.addresses == [OURS]
+
+
+def test_a_kernel_that_refuses_while_yielded_is_asked_again(host: Host) -> None:
+    host.driver.yield_interface(True)
+    host.kernel.fail_all = errno.ENOBUFS
+    host.loop.run(50000)
+    assert any(notice.code.value == "apply-failed" for notice in host.notes.notices)
+    host.kernel.fail_all = None
+    host.loop.run(100)
+    assert host.kernel.observe().addresses[0].interface.ip == IPv4Address(OURS)

@@ -1,0 +1,181 @@
+"""ifupdown's adapter on a fake machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.fake_host import FakeHost
+
+from holdfast.takeover.adapters.dhclient import Dhclient
+from holdfast.takeover.adapters.ifupdown import Ifupdown
+from holdfast.takeover.model import Command, FileChange, Found, Ownership, TakeoverError
+
+LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
+ARGV = ("dhclient", "-4", "-v", "-i", "-pf", "/run/dhclient.eth0.pid", "-lf", LEASES, "-I", "-df",
+        "/var/lib/dhcp/dhclient6.eth0.leases", "eth0")
+TEXT = r"""default-duid "\000\001\000\0012\226\000\257RT\000w\000\001";
+lease {
+  interface "eth0";
+  fixed-address 10.77.0.80;
+  option subnet-mask 255.255.255.0;
+  option dhcp-lease-time 600;
+  option dhcp-server-identifier 10.77.0.1;
+  renew 5 2027/01/15 08:04:00;
+  rebind 5 2027/01/15 08:07:00;
+  expire 5 2027/01/15 08:08:20;
+}
+"""
+SOURCES = "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n"
+STANZA = "auto eth0\niface eth0 inet dhcp\n"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path)
+    host.boot_systemd()
+    host.add_process(64, *ARGV, unit="networking.service", environment={"IFACE": "eth0"})
+    host.put(LEASES, TEXT)
+    host.put("/etc/network/interfaces", SOURCES)
+    host.put("/etc/network/interfaces.d/50-cloud-init", STANZA)
+    host.put("/run/network/ifstate", "lo=lo\neth0=eth0\n")
+    return host
+
+
+@pytest.fixture
+def adapter() -> Ifupdown:
+    return Ifupdown((Dhclient(),))
+
+
+def find(host: FakeHost, adapter: Ifupdown) -> Found:
+    found = adapter.find(host, "eth0")
+    assert found is not None
+    return found
+
+
+def own(host: FakeHost, adapter: Ifupdown) -> Ownership:
+    found = find(host, adapter)
+    return adapter.own(host, found, adapter.read(host, found))
+
+
+def files(changes: tuple[object, ...]) -> dict[str, str]:
+    return {change.path: (change.content or b"").decode() for change in changes if isinstance(change, FileChange)}
+
+
+def test_it_is_found_with_the_client_that_it_runs(host: FakeHost, adapter: Ifupdown) -> None:
+    found = find(host, adapter)
+    assert (found.name, found.pids, found.unit) == ("dhclient under ifupdown", (64,), "")
+    assert (found.argv, found.environment["IFACE"], found.facts["logical"]) == (ARGV, "eth0", "eth0")
+
+
+def test_a_client_that_ifup_has_not_started_is_not_its(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/run/network/ifstate", "lo=lo\n")
+    assert adapter.find(host, "eth0") is None
+    host.put("/run/network/ifstate", "eth0=eth0\n")
+    host.put("/etc/network/interfaces.d/50-cloud-init", "auto eth0\niface eth0 inet manual\n")
+    assert adapter.find(host, "eth0") is None
+    host.put("/etc/network/interfaces.d/50-cloud-init", STANZA)
+    host.remove_process(64)
+    assert adapter.find(host, "eth0") is None
+
+
+def test_a_mapped_name_is_looked_up(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/run/network/ifstate", "eth0=office\n")
+    assert adapter.find(host, "eth0") is None
+    host.put("/etc/network/interfaces.d/office", "iface office inet dhcp\n")
+    assert find(host, adapter).facts["logical"] == "office"
+
+
+def test_the_lease_is_the_clients(host: FakeHost, adapter: Ifupdown) -> None:
+    lease = adapter.read(host, find(host, adapter))
+    assert str(lease.address) == "10.77.0.80/24"
+    assert lease.client_id == bytes.fromhex("ff0000000100010001329600af525400770001")  # -i; rule 8
+
+
+def test_until_the_next_boot_it_is_excluded_and_never_goes_down(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/etc/default/networking", "#EXCLUDE_INTERFACES=\nEXCLUDE_INTERFACES=\"eth7 br*\"\n")
+    owned = own(host, adapter)
+    written = files(owned.volatile)
+    assert written.pop("/run/network/holdfast-eth0.env") == 'EXCLUDE_INTERFACES="eth7 br* eth0"\n'
+    networking = written.pop("/run/systemd/system/networking.service.d/40-holdfast-eth0.conf")
+    assert "[Service]\nEnvironmentFile=/run/network/holdfast-eth0.env\n" in networking
+    assert "ExecStop=\n" in written.pop("/run/systemd/system/ifup@eth0.service.d/40-holdfast.conf")
+    assert not written
+    reload = ("systemctl", "daemon-reload")  # before the files for the way back, after them for the way there
+    assert owned.volatile[0] == owned.persistent[0] == Command(reload, reload)
+    assert owned.volatile[-1] == owned.persistent[-1] == Command(reload)
+
+
+def test_after_a_boot_it_is_up_already_and_never_goes_down(host: FakeHost, adapter: Ifupdown) -> None:
+    written = files(own(host, adapter).persistent)
+    assert written.pop("/etc/network/interfaces.d/holdfast-eth0").endswith("\nno-auto-down eth0\n")
+    networking = written.pop("/etc/systemd/system/networking.service.d/50-holdfast-eth0.conf")
+    hotplug = written.pop("/etc/systemd/system/ifup@eth0.service.d/50-holdfast.conf")
+    assert "echo eth0 >/run/network/ifstate.eth0" in networking
+    assert "ExecStop" not in networking
+    assert hotplug.endswith("\nExecStop=\n")
+    assert not written
+
+
+def test_without_systemd_the_next_boot_is_the_old_clients(host: FakeHost, adapter: Ifupdown) -> None:
+    (host.folder / "run/systemd/system").rmdir()
+    assert own(host, adapter) == Ownership()
+
+
+@pytest.mark.parametrize(("main", "path"), [
+    ("source /etc/network/interfaces.d/*.cfg\n", "/etc/network/interfaces.d/holdfast-eth0.cfg"),
+    ("source-directory /etc/network/interfaces.d\n", "/etc/network/interfaces.d/holdfast-eth0"),
+    ("source interfaces.d/*\n", "/etc/network/interfaces.d/holdfast-eth0"),
+])
+def test_the_file_is_one_that_ifup_reads(host: FakeHost, adapter: Ifupdown, main: str, path: str) -> None:
+    host.put("/etc/network/interfaces", f"{main}{STANZA}")
+    assert path in files(own(host, adapter).persistent)
+
+
+def test_no_place_for_the_file_is_told(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/etc/network/interfaces", STANZA)
+    with pytest.raises(TakeoverError, match="first add the line"):
+        own(host, adapter)
+
+
+@pytest.mark.parametrize("stanza", [
+    "iface eth0 inet dhcp\n    post-up ip route add 192.0.2.0/24 via 10.77.0.9\n", "iface eth0 inet dhcp\n  mtu 1400\n",
+    STANZA + "iface eth0 inet6 static\n  address 2001:db8::5/64\n", STANZA + "iface eth0 inet6 dhcp\n",
+    "iface base inet dhcp\niface eth0 inet dhcp inherits base\n", "iface eth0 inet dhcp\n  post-up \\\n  true\n",
+])
+def test_more_than_dhcp_is_refused(host: FakeHost, adapter: Ifupdown, stanza: str) -> None:
+    host.put("/etc/network/interfaces.d/50-cloud-init", stanza)
+    with pytest.raises(TakeoverError, match="would not do any more"):
+        own(host, adapter)
+
+
+def test_settings_that_do_no_harm_are_passed_over(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/etc/network/interfaces.d/50-cloud-init",
+             "# mine\nallow-hotplug eth0\niface eth0 inet dhcp\n  hostname x\n  metric 50\niface eth0 inet6 auto\n"
+             "iface eth1 inet static\n  address 192.0.2.1/24\n")
+    assert own(host, adapter).persistent
+
+
+def test_files_that_read_each_other_end(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/etc/network/interfaces.d/loop", "source /etc/network/interfaces\nsource /etc/network/interfaces.d/*\n")
+    assert find(host, adapter)
+
+
+def test_only_the_client_is_stopped(host: FakeHost, adapter: Ifupdown) -> None:
+    adapter.stop(host, find(host, adapter))
+    assert host.killed == [(64, 9)]
+    assert not any("ifdown" in command for command in host.ran)
+
+
+def test_it_is_given_back_as_ifup_had_left_it(host: FakeHost, adapter: Ifupdown) -> None:
+    found = find(host, adapter)
+    lease = adapter.read(host, found)
+    adapter.stop(host, found)
+    host.remove("/run/network/ifstate")  # a boot later
+    adapter.give_back(host, found, lease)
+    assert host.text("/run/network/ifstate") == "eth0=eth0\n"
+    assert host.text("/run/network/ifstate.eth0") == "eth0\n"
+    ((words, environment),) = host.started
+    assert words[words.index("--") + 1:] == ("/usr/sbin/dhclient", *ARGV[1:])
+    assert (words[1], environment["IFACE"]) == ("--scope", "eth0")  # it outlives what we run in
+    assert host.text(LEASES).count("lease {") == 2

@@ -1,0 +1,283 @@
+"""systemd-networkd's adapter on a fake machine."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+from math import inf
+from pathlib import Path
+
+import pytest
+from tests.support.fake_host import FakeHost
+
+from holdfast.network.ops import Address, Observed
+from holdfast.takeover.adapters.networkd import Networkd
+from holdfast.takeover.host import Completed
+from holdfast.takeover.model import FileChange, Found, TakeoverError
+
+NETWORK = "/run/systemd/network/10-netplan-eth0.network"
+LEASE = """\
+# This is private data. Do not parse.
+ADDRESS=10.77.0.80
+NETMASK=255.255.255.0
+ROUTER=10.77.0.1
+SERVER_ADDRESS=10.77.0.1
+BROADCAST=10.77.0.255
+T1=300
+T2=525
+LIFETIME=600
+DNS=10.77.0.1 10.77.0.2
+DOMAINNAME=example.test
+DOMAIN_SEARCH_LIST=a.test b.test
+CLASSLESS_ROUTES=0.0.0.0/0,10.77.0.1
+CLIENTID=ff63e9aac600020000ab11
+OPTION_245=a83f8110
+OPTION_999=00
+"""
+LINK = f"ADMIN_STATE=configured\nOPER_STATE=routable\nNETWORK_FILE={NETWORK}\n"
+ADDRESS = IPv4Interface("10.77.0.80/24")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path)
+    host.boot_systemd()
+    host.add_process(32, "/lib/systemd/systemd-networkd", unit="systemd-networkd.service")
+    host.put("/run/systemd/netif/links/1", "ADMIN_STATE=unmanaged\n")
+    host.put("/run/systemd/netif/links/2", LINK)
+    host.put("/run/systemd/netif/leases/2", LEASE)
+    host.put(NETWORK, "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=ipv6\n[DHCP]\nRouteMetric=100\n")
+    host.observed = Observed(addresses=(Address(ADDRESS, valid=500.0),))
+    return host
+
+
+def find(host: FakeHost) -> Found:
+    found = Networkd().find(host, "eth0")
+    assert found is not None
+    return found
+
+
+def test_it_is_found_with_its_file(host: FakeHost) -> None:
+    found = find(host)
+    assert (found.name, found.pids, found.unit) == ("systemd-networkd under netplan", (32,), "systemd-networkd.service")
+    assert NETWORK in found.evidence
+    assert found.facts["network_file"] == NETWORK
+
+
+def test_it_is_not_found_where_it_holds_no_lease(host: FakeHost) -> None:
+    host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
+    assert Networkd().find(host, "eth0") is None
+    host.put("/run/systemd/netif/links/2", LINK)
+    host.remove("/run/systemd/netif/leases/2")
+    assert Networkd().find(host, "eth0") is None
+    host.remove_process(32)
+    assert Networkd().find(host, "eth0") is None
+
+
+def test_the_lease_with_the_kernels_time_left(host: FakeHost) -> None:
+    lease = Networkd().read(host, find(host))
+    assert (lease.address, lease.server_id) == (ADDRESS, IPv4Address("10.77.0.1"))
+    assert (lease.started_at, lease.t1_at, lease.t2_at, lease.expires_at) == (9900.0, 10200.0, 10425.0, 10500.0)
+    assert lease.client_id == bytes.fromhex("ff63e9aac600020000ab11")  # rule 8
+    assert (lease.hostname, lease.vendor_class) == ("guest", None)
+    assert sorted(lease.options) == [1, 3, 6, 15, 28, 51, 54, 58, 59, 119, 121, 245]
+    assert lease.options[245] == bytes.fromhex("a83f8110")
+
+
+def test_times_as_newer_versions_write_them(host: FakeHost) -> None:
+    host.put("/run/systemd/netif/leases/2", LEASE.replace("T1=300", "T1=5min").replace("T2=525", "T2=8min 45s")
+             .replace("LIFETIME=600", "LIFETIME=10min"))
+    lease = Networkd().read(host, find(host))
+    assert (lease.t1_at, lease.t2_at, lease.expires_at) == (10200.0, 10425.0, 10500.0)
+    assert lease.options[51] == (600).to_bytes(4, "big")
+
+
+def test_a_lease_of_unknown_age_is_renewed_at_once(host: FakeHost) -> None:
+    host.observed = Observed(addresses=(Address(ADDRESS, valid=inf),))  # netplan's `critical`
+    lease = Networkd().read(host, find(host))
+    assert lease.t1_at == host.now
+    assert lease.started_at <= host.now <= lease.t2_at <= lease.expires_at < inf
+
+
+def test_a_lease_without_an_end(host: FakeHost) -> None:
+    host.put("/run/systemd/netif/leases/2", LEASE.replace("LIFETIME=600", "LIFETIME=infinity").replace("T1=300\n", "")
+             .replace("T2=525\n", ""))
+    host.observed = Observed(addresses=(Address(ADDRESS, valid=inf),))
+    lease = Networkd().read(host, find(host))
+    assert lease.t1_at == lease.t2_at == lease.expires_at == inf
+    assert lease.options[51] == b"\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize("text", ["", "ADDRESS=10.77.0.80\n", "ADDRESS=x\nNETMASK=255.255.255.0\n"])
+def test_an_unreadable_lease_is_refused(host: FakeHost, text: str) -> None:
+    found = find(host)
+    host.put("/run/systemd/netif/leases/2", text)
+    with pytest.raises(TakeoverError, match="/run/systemd/netif/leases/2"):
+        Networkd().read(host, found)
+
+
+def test_what_it_sends_comes_from_its_file_and_drop_ins(host: FakeHost) -> None:
+    host.put(f"/etc/systemd/network/{NETWORK.rsplit('/', 1)[1]}.d/50.conf",
+             "[DHCPv4]\nHostname=other\nVendorClassIdentifier=vc\n")
+    lease = Networkd().read(host, find(host))
+    assert (lease.hostname, lease.vendor_class) == ("other", b"vc")
+    host.put(NETWORK, "[DHCPv4]\nSendHostname=no\n")
+    assert Networkd().read(host, find(host)).hostname is None
+
+
+def test_ownership_is_a_file_that_comes_first_and_no_wait(host: FakeHost) -> None:
+    found = find(host)
+    owned = Networkd().own(host, found, Networkd().read(host, found))
+    (volatile,) = owned.volatile
+    file, wait = owned.persistent
+    assert isinstance(volatile, FileChange)
+    assert isinstance(file, FileChange)
+    assert isinstance(wait, FileChange)
+    assert volatile.path == "/run/systemd/network/05-holdfast-eth0.network"
+    assert file.path == "/etc/systemd/network/05-holdfast-eth0.network"
+    assert file.content == volatile.content
+    assert file.content is not None
+    assert b"Name=eth0\n\n[Link]\nUnmanaged=yes\n" in file.content
+    assert wait.path == "/etc/systemd/system/systemd-networkd-wait-online.service.d/50-holdfast-eth0.conf"
+    assert wait.content is not None
+    assert f"ConditionPathExists=!{file.path}".encode() in wait.content
+
+
+def test_it_still_waits_for_other_links(host: FakeHost) -> None:
+    host.put("/run/systemd/netif/links/3", LINK)
+    found = find(host)
+    assert len(Networkd().own(host, found, Networkd().read(host, found)).persistent) == 1
+
+
+@pytest.mark.parametrize(("name", "ours"), [
+    ("10-eth.network", "05-holdfast-eth0.network"), ("01-eth.network", "00-holdfast-eth0.network"),
+    ("00-eth.network", "0-holdfast-eth0.network"), ("eth.network", "05-holdfast-eth0.network"),
+])
+def test_the_file_comes_before_the_one_in_use(host: FakeHost, name: str, ours: str) -> None:
+    host.put("/run/systemd/netif/links/2", LINK.replace(NETWORK, f"/etc/systemd/network/{name}"))
+    found = find(host)
+    changes = Networkd().own(host, found, Networkd().read(host, found)).volatile
+    assert [change.path for change in changes if isinstance(change, FileChange)] == [f"/run/systemd/network/{ours}"]
+    assert ours < name
+
+
+def test_a_file_that_nothing_comes_before_is_refused(host: FakeHost) -> None:
+    host.put("/run/systemd/netif/links/2", LINK.replace(NETWORK, "/etc/systemd/network/!.network"))
+    found = find(host)
+    with pytest.raises(TakeoverError, match="rename it"):
+        Networkd().own(host, found, Networkd().read(host, found))
+
+
+@pytest.mark.parametrize(("more", "named"), [
+    ("[Network]\nAddress=192.0.2.1/24\n", "Address="), ("[Route]\nGateway=10.77.0.9\n", r"\[Route\]"),
+    ("[Network]\nVLAN=vlan5\n", "VLAN="), ("[Network]\nBridge=br0\n", "Bridge="),
+    ("[Link]\nMTUBytes=1400\n", "MTUBytes="),
+])
+def test_more_than_dhcp_is_refused(host: FakeHost, more: str, named: str) -> None:
+    host.put(f"/run/systemd/network/{NETWORK.rsplit('/', 1)[1]}.d/more.conf", more)
+    found = find(host)
+    with pytest.raises(TakeoverError, match=named):
+        Networkd().own(host, found, Networkd().read(host, found))
+
+
+def test_an_empty_value_takes_a_setting_back(host: FakeHost) -> None:
+    host.put(f"/run/systemd/network/{NETWORK.rsplit('/', 1)[1]}.d/more.conf", "# [Network]\n[Network]\nAddress=\n")
+    found = find(host)
+    assert Networkd().own(host, found, Networkd().read(host, found)).volatile
+
+
+def test_it_is_stopped_for_this_link_by_a_restart(host: FakeHost) -> None:
+    def restart(argv: object) -> Completed:
+        host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
+        return Completed(0, "", "")
+
+    found = find(host)
+    host.answers["systemctl restart systemd-networkd.service"] = restart
+    Networkd().stop(host, found)
+    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+
+
+def test_a_link_that_stays_managed_is_told(host: FakeHost) -> None:
+    with pytest.raises(TakeoverError, match="still manages"):
+        Networkd().stop(host, find(host))
+
+
+def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
+    found = find(host)
+    lease = Networkd().read(host, found)
+    Networkd().give_back(host, found, lease)
+    drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
+    assert "KeepConfiguration=yes" in host.text(drop_in)
+    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+    host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
+    host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
+    Networkd().stop(host, found)  # and the next take-over leaves nothing of it
+    assert not host.exists(drop_in)
+
+
+def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
+    found = find(host)
+    lease = Networkd().read(host, found)
+    host.remove("/run/systemd/netif/leases/2")
+    with pytest.raises(TakeoverError, match=r"no lease for 10\.77\.0\.80"):
+        Networkd().give_back(host, found, lease)
+
+
+@pytest.mark.parametrize(("version", "refused"), [("239 (239-82.el8)", True), ("252 (252.39)", False), ("", False)])
+def test_a_networkd_that_cannot_keep_anything_is_refused(host: FakeHost, version: str, refused: bool) -> None:
+    host.answers["networkctl --version"] = Completed(0, f"systemd {version}\n+PAM +AUDIT\n", "")
+    found = find(host)
+    lease = Networkd().read(host, found)
+    if refused:
+        with pytest.raises(TakeoverError, match="KeepConfiguration"):
+            Networkd().own(host, found, lease)
+    else:
+        assert Networkd().own(host, found, lease).persistent
+
+
+def test_other_links_keep_what_they_have(host: FakeHost) -> None:
+    other = "/etc/systemd/network/20-other.network"
+    drop_in = "/run/systemd/network/20-other.network.d/90-holdfast.conf"
+    host.put("/run/systemd/netif/links/3", LINK.replace(NETWORK, other))
+    found = find(host)
+    assert other in found.facts["lets_go_by"]
+
+    def restart(argv: object) -> Completed:
+        assert "KeepConfiguration=yes" in host.text(drop_in)
+        host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
+        return Completed(0, "", "")
+
+    host.answers["systemctl restart systemd-networkd.service"] = restart
+    lease = Networkd().read(host, found)
+    Networkd().stop(host, found)
+    assert host.exists(drop_in)
+    host.remove(drop_in)
+    Networkd().give_back(host, found, lease)
+    assert host.exists(drop_in)
+
+
+def test_the_plan_says_how_it_lets_go(host: FakeHost) -> None:
+    assert find(host).facts["lets_go_by"] == "systemctl restart systemd-networkd.service"
+
+
+def test_what_it_does_with_an_answer(host: FakeHost) -> None:
+    """netplan calls the section [DHCP]."""
+    found = find(host)
+    assert Networkd().decided(host, found) == {"use_dns": True, "use_routes": True, "use_mtu": False, "metric": 100}
+    host.put(NETWORK, "[DHCP]\nUseMTU=true\nUseDNS=false\nHostname=other\n[DHCPv4]\nUseRoutes=off\nRouteMetric=x\n")
+    assert Networkd().decided(host, found) == {"use_dns": False, "use_routes": False, "use_mtu": True}
+    assert Networkd().read(host, found).hostname == "other"
+
+
+@pytest.mark.parametrize(("lines", "refused"), [
+    ("RouteTable=100", "RouteTable="), ("UseGateway=no", "UseGateway="), ("RouteTable=main\nUseGateway=yes", None),
+])
+def test_routes_elsewhere_are_refused(host: FakeHost, lines: str, refused: str | None) -> None:
+    """Ours go into table main, all of them or none."""
+    host.put(NETWORK, f"[Network]\nDHCP=ipv4\n[DHCP]\n{lines}\n")
+    found = find(host)
+    lease = Networkd().read(host, found)
+    if refused is None:
+        Networkd().own(host, found, lease)
+        return
+    with pytest.raises(TakeoverError, match=f"also sets {refused}, which would be gone"):
+        Networkd().own(host, found, lease)
