@@ -1,8 +1,8 @@
 """``./dev bench``: Holdfast and its peers side by side. Start reading here.
 
-What is measured: ``bench_measure.py`` (starts, idle, fault), ``bench_code.py`` (decode, imports),
-``bench_flood.py``. Where: ``bench_room.py`` and ``peers/``. What comes of it: ``bench_figures.py`` (the numbers),
-``bench_report.py`` (tables and verdicts), ``bench_docs.py`` (the page, and its pictures by ``charts.py``).
+What is measured: ``measure.py`` (starts, idle, fault), ``code.py`` (decode, imports),
+``flood.py``. Where: ``room.py`` and ``peers/``. What comes of it: ``figures.py`` (the numbers),
+``report.py`` (tables and verdicts), ``docs.py`` (the page, and its pictures by ``render/charts.py``).
 """
 
 from __future__ import annotations

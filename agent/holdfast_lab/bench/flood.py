@@ -27,7 +27,7 @@ LEAD = 5
 SETTLE = 3
 """Seconds after the flood before memory is read for the last time."""
 
-_SENDER = Path(__file__).with_name("bench_sender.py")
+_SENDER = Path(__file__).with_name("sender.py")
 
 
 def measure_flood(client: str, tell: Tell) -> Flood:
