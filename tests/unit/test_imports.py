@@ -29,7 +29,8 @@ ALLOWED = {
     "takeover": {"core", "managers", "network", "settings", "sockets", "state", "wire"},
     "doctor": {"cli", "managers", "observe", "settings"},
     "runtime": {
-        "clock", "control", "core", "eventloop", "network", "observe", "publish", "settings", "sockets", "state", "wire",
+        "clock", "control", "core", "eventloop", "network", "observe", "publish", "settings", "sockets", "state",
+        "wire",
     },
     "cli": {"control", "doctor", "network", "observe", "runtime", "settings", "state", "takeover", "wire"},
 }

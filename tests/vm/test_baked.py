@@ -78,7 +78,7 @@ def assert_first(guest: Guest) -> None:
 
 
 @pytest.mark.machine
-@pytest.mark.slow
+@pytest.mark.ondemand
 def test_baked_in_a_virtual_machine_as_packer_does(distribution: Distribution, tmp_path: Path) -> None:
     """The provisioner's script in a booted guest; then a machine from its disk, with another MAC and machine-id."""
     with Qemu("bare", terms=TERMS, seed={"user-data": "#cloud-config\n{}\n"}) as guest:

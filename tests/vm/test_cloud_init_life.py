@@ -2,7 +2,7 @@
 
 The whole of it in a virtual machine with a metadata service like OpenStack's, which cloud-init asks with a DHCP client
 of its own before it configures the network; a first boot likewise with every user-data for Debian and every renderer,
-most of them with `./dev test --slow` only.
+most of them with `./dev test --machines` only.
 What needs no machine of its own runs in containers.
 """
 
@@ -183,7 +183,7 @@ REMOVED = {("user-data-apt.yaml", "ifupdown"), ("user-data-package-url.yaml", "n
 
 @pytest.mark.machine
 @pytest.mark.parametrize(
-    ("name", "variant"), [*FIRST, *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)]
+    ("name", "variant"), [*FIRST, *(pytest.param(*other, marks=pytest.mark.ondemand) for other in OTHERS)]
 )
 def test_the_first_boots_in_a_virtual_machine(
     name: str, variant: Variant, distribution: Distribution, tmp_path: Path

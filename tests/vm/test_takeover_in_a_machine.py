@@ -80,7 +80,7 @@ def test_netplan_with_ipv6() -> None:
             handover.assert_nobody_noticed()
 
 
-@pytest.mark.slow
+@pytest.mark.ondemand
 def test_ifupdown_with_a_hotplugged_interface() -> None:
     stanza = File(f"allow-hotplug {LINK}\niface {LINK} inet dhcp\n")
     every_boot(Former(
