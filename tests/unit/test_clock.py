@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from tests.support.driving import VirtualClock
 
 from holdfast.clock import Jump, JumpDetector, SystemClock, to_wall
+from holdfast_lab.testbed.virtual_host import VirtualClock
 
 
 def test_instants_for_people() -> None:

@@ -6,11 +6,8 @@ core does not wait for: removing what an ended lease left, and the name servers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from holdfast.network import KernelError
 from holdfast.runtime.retry import Backoff
-from holdfast.state.former_mtu import FormerMtu
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,32 +15,18 @@ if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
-    from holdfast.runtime.ports import Kernel, Reporter, Resolver
+    from holdfast.runtime.ports import Kernel, NetworkBackends, Reporter
 
 
 #: Leases that one after the other could not wholly be configured, and of which something may be left.
 TRIED_MAX = 8
 
 
-class Tools:
-    """Where the parts come from. Each is asked for when first needed, so that the hot start does without."""
-
-    def __init__(
-        self,
-        spec: Callable[[Lease], NetworkSpec],
-        kernel: Callable[[int], Kernel],
-        resolver: Callable[[], Resolver | None],
-        former_mtu: FormerMtu | None = None,
-    ) -> None:
-        self.spec, self.kernel, self.resolver = spec, kernel, resolver
-        self.former_mtu = former_mtu or FormerMtu()
-
-
 class Configurator:
     """Makes one link look like the lease, and remembers what is there (``spec``)."""
 
-    def __init__(self, tools: Tools, loop: Loop, reporter: Reporter) -> None:
-        self._tools, self._loop, self._reporter = tools, loop, reporter
+    def __init__(self, backends: NetworkBackends, loop: Loop, reporter: Reporter) -> None:
+        self._backends, self._loop, self._reporter = backends, loop, reporter
         self._kernel: Kernel | None = None
         self._link: Link | None = None
         self.spec: NetworkSpec | None = None
@@ -67,7 +50,7 @@ class Configurator:
         """The link is gone, and all that was on it."""
         if self._link is not None and self.spec is not None:
             if self.spec.mtu is not None:
-                self._tools.former_mtu.forget()
+                self._backends.former_mtu.forget()
             self.spec = None
             self._publish()
         self.close()
@@ -83,12 +66,12 @@ class Configurator:
 
     def configure(self, lease: Lease, former: Lease | None) -> str | None:
         """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
-        desired = self._tools.spec(lease)
+        desired = self._backends.spec(lease)
         if self.yielded:
             return self._refresh(desired)
         before = self.spec
         if before is None and former is not None:
-            before = self._tools.spec(former)
+            before = self._backends.spec(former)
         # A lease of an earlier life that is all there is carried on with without a single change (rule 47).
         error = self._apply(desired, before, keep=self.spec is None)
         if error is None:
@@ -124,7 +107,7 @@ class Configurator:
 
     def _note_mtu(self, desired: NetworkSpec) -> None:
         """What the link has before we change it, in this life or an earlier one of this boot."""
-        former = self._tools.former_mtu
+        former = self._backends.former_mtu
         if desired.mtu is not None and former.get() is None:
             present = self._need_kernel().present_mtu()
             if present != desired.mtu:
@@ -132,20 +115,20 @@ class Configurator:
 
     def _put_mtu_back(self, ended: NetworkSpec) -> None:
         """The lease's MTU goes with the lease, unless somebody has set another since."""
-        former = self._tools.former_mtu.get()
+        former = self._backends.former_mtu.get()
         if ended.mtu is None or former is None or self.yielded:
             return
         try:
             self._need_kernel().put_mtu_back(ended.mtu, former)
         except (KernelError, OSError) as error:
             self._reporter.line(4, f"{error}: the link keeps {ended.mtu}")
-        self._tools.former_mtu.forget()
+        self._backends.former_mtu.forget()
 
     def _need_kernel(self) -> Kernel:
         if self._link is None:
             raise KernelError("the interface is gone")
         if self._kernel is None:
-            self._kernel = self._tools.kernel(self._link.ifindex)
+            self._kernel = self._backends.kernel(self._link.ifindex)
         return self._kernel
 
     def deconfigure(self, lease: Lease) -> None:
@@ -153,7 +136,7 @@ class Configurator:
         ends an expired address even when this fails (promise 3)."""
         if self._link is None:
             return  # it went with the link
-        ended = self._tools.spec(lease)
+        ended = self._backends.spec(lease)
         self._leftovers += [ended, *_without(self._tried, ended)]
         if self.spec is not None and self.spec.address != ended.address:
             self._leftovers.append(self.spec)  # the one that could not yet be replaced
@@ -191,7 +174,7 @@ class Configurator:
 
     def _publish(self) -> None:
         """Hand the name servers on. A failure is a notice and a retry."""
-        resolver = self._tools.resolver()
+        resolver = self._backends.resolver()
         if self._link is None or resolver is None:
             return
         try:

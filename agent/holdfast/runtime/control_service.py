@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Callable, Protocol
+from typing import TYPE_CHECKING, Callable
 
 from holdfast.control.interface import DESCRIPTION, NAME
 from holdfast.control.server import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
@@ -21,36 +21,12 @@ if TYPE_CHECKING:
     from holdfast.core.client import Snapshot
     from holdfast.core.outcome import Outcome
     from holdfast.eventloop.ports import Loop
-    from holdfast.network.spec import NetworkSpec
+    from holdfast.runtime.ports import ServedInterface
 
 #: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some patience.
 ANSWER_TIMEOUT = 30.0
 #: Outcomes in one answer: 100 KiB or so.
 HISTORY_LIMIT = 200
-
-class Served(Protocol):
-    """One interface: ``runtime.driver.Driver``."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def link(self) -> object | None: ...
-    @property
-    def spec(self) -> NetworkSpec | None: ...
-    @property
-    def online(self) -> bool: ...
-    @property
-    def awaited(self) -> bool: ...
-    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
-    @property
-    def yielded(self) -> bool: ...
-    @property
-    def rival(self) -> str | None: ...
-    def keep_nothing(self) -> None: ...
-    def yield_interface(self, yielded: bool) -> None: ...
-    def snapshot(self) -> Snapshot: ...
-    def submit(self, event: ev.Event) -> None: ...
-    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
 
 
 class Control:
@@ -66,10 +42,10 @@ class Control:
         self._group = group
         self._wall = wall
         self._patterns: tuple[str, ...] = ()
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, ServedInterface] = {}
         self._servers: dict[str, Server] = {}
 
-    def add(self, served: Served) -> None:
+    def add(self, served: ServedInterface) -> None:
         """Open the socket of one interface. Raises OSError: the agent goes on without it."""
         name = served.name
         self._served[name] = served  # told of by the other sockets even when its own fails
@@ -107,7 +83,7 @@ class Control:
             server.close()
         self._servers.clear()
 
-    def _find(self, parameters: Parameters, default: str) -> Served:
+    def _find(self, parameters: Parameters, default: str) -> ServedInterface:
         name = _text(parameters, "interface") or default
         if name not in self._served:
             raise VarlinkError(NAME + ".NoSuchInterface", interface=name)
@@ -135,7 +111,7 @@ class Control:
 
         return method
 
-    def _ask(self, served: Served, event: ev.Renew | ev.Rebind | ev.Release, reply: Reply) -> None:
+    def _ask(self, served: ServedInterface, event: ev.Renew | ev.Rebind | ev.Release, reply: Reply) -> None:
         """Submit ``event`` and answer with the next outcome, or with NoOutcome after some time."""
         loop = self._loop
 

@@ -14,8 +14,7 @@ from holdfast.clock import Clock
 from holdfast.core.client import Client
 from holdfast.network import link as links
 from holdfast.network.link import Link
-from holdfast.runtime.configurator import Tools
-from holdfast.runtime.ports import Parts
+from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from holdfast.state.lease_store import Remembered
 
 
-def make_parts(
+def make_deps(
     name: str, settings: InterfaceSettings, state_dir: str, runtime_dir: str, loop: Loop, clock: Clock,
     reporter: Reporter, resolver: Callable[[], Resolver],
-) -> Parts:
+) -> InterfaceDeps:
     """What the driver of interface ``name`` works with on a real system."""
 
     def store(link: Link) -> LeaseStore:
@@ -53,7 +52,7 @@ def make_parts(
         rng = Random()  # noqa: S311 - for xids and jitter; seeded by the kernel
         return Client(config, rng=rng), config.client_id or b""
 
-    return Parts(
+    return InterfaceDeps(
         find=_find,
         set_up=links.set_up,
         own_macs=_own_macs,
@@ -61,7 +60,7 @@ def make_parts(
         sockets=lambda listener: _sockets(loop, listener),
         store=store,
         client=client,
-        tools=Tools(
+        backends=NetworkBackends(
             lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver,
             FormerMtu(os.path.join(runtime_dir, name + ".mtu")),
         ),

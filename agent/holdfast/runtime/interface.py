@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.network.watch import LinkEvent
-    from holdfast.runtime.ports import Parts, Reporter
+    from holdfast.runtime.ports import InterfaceDeps, Reporter
     from holdfast.sockets.arp import Claim
 
 #: A wall clock set forward by less than this many seconds tells of no pause that a lease would feel.
@@ -49,12 +49,13 @@ class Driver:
     start. ``awaited`` says whether a machine that boots should wait for this interface."""
 
     def __init__(
-        self, name: str, loop: Loop, reporter: Reporter, parts: Parts, awaited: Callable[[], bool] = lambda: True
+        self, name: str, loop: Loop, reporter: Reporter, parts: InterfaceDeps,
+        awaited: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name, self._awaited = name, awaited
         self._loop, self._reporter, self._parts = loop, reporter, parts
         self._sockets = parts.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, self._on_gone))
-        self._configurator = Configurator(parts.tools, loop, reporter)
+        self._configurator = Configurator(parts.backends, loop, reporter)
         self._follower = Follower(name, loop, reporter, parts, self._sockets, self._configurator, self)
         self._served: Link | None = None  # the link that the client was made for
         self._feed = Feed(loop, self._on_fed)

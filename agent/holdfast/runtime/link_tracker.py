@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
     from holdfast.network.link import Link
     from holdfast.runtime.configurator import Configurator
-    from holdfast.runtime.ports import Parts, Reporter, Sockets
+    from holdfast.runtime.ports import InterfaceDeps, Reporter, Sockets
 
 #: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
 LINK_RETRY = 5.0
@@ -42,8 +42,8 @@ class Follower:
     """Follows the link that is called ``name`` when we start, and opens and closes what hangs on it."""
 
     def __init__(
-        self, name: str, loop: Loop, reporter: Reporter, parts: Parts, sockets: Sockets, configurator: Configurator,
-        user: LinkUser,
+        self, name: str, loop: Loop, reporter: Reporter, parts: InterfaceDeps, sockets: Sockets,
+        configurator: Configurator, user: LinkUser,
     ) -> None:
         self._name = name  # what it is called now, or was when it was last there; as LinkWatch has it
         self._loop, self._reporter, self._parts = loop, reporter, parts

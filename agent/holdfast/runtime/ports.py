@@ -8,21 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from holdfast.state.former_mtu import FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
-    from holdfast.core.client import Client
+    from holdfast.core.client import Client, Snapshot
+    from holdfast.core.events import Event
     from holdfast.core.lease import Gateway, Lease, ServerPath
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
-    from holdfast.runtime.configurator import Tools
     from holdfast.sockets.link import Listener
     from holdfast.state.lease_store import Remembered
     from holdfast.state.markers import YieldFile
+
+
+class ServedInterface(Protocol):
+    """What the control socket asks of one interface (``runtime.interface``)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def link(self) -> object | None: ...
+    @property
+    def spec(self) -> NetworkSpec | None: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def awaited(self) -> bool: ...
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    @property
+    def yielded(self) -> bool: ...
+    @property
+    def rival(self) -> str | None: ...
+    def keep_nothing(self) -> None: ...
+    def yield_interface(self, yielded: bool) -> None: ...
+    def snapshot(self) -> Snapshot: ...
+    def submit(self, event: Event) -> None: ...
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
 
 
 class Reporter(Protocol):
@@ -99,7 +125,23 @@ class Sockets(Protocol):
     def close(self) -> None: ...
 
 
-class Parts(NamedTuple):
+class NetworkBackends:
+    """Where a configurator gets what it works with. Each is asked for when first needed, so that the hot start does
+    without: ``spec`` makes a lease's NetworkSpec, ``kernel`` opens the kernel's side of the link with an index,
+    ``resolver`` is None where name servers are not used."""
+
+    def __init__(
+        self,
+        spec: Callable[[Lease], NetworkSpec],
+        kernel: Callable[[int], Kernel],
+        resolver: Callable[[], Resolver | None],
+        former_mtu: FormerMtu | None = None,
+    ) -> None:
+        self.spec, self.kernel, self.resolver = spec, kernel, resolver
+        self.former_mtu = former_mtu or FormerMtu()
+
+
+class InterfaceDeps(NamedTuple):
     """What a driver is made of; the supervisor brings the real ones, a test its fakes."""
 
     find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
@@ -109,7 +151,7 @@ class Parts(NamedTuple):
     sockets: Callable[[Listener], Sockets]
     store: Callable[[Link], Store]
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
-    tools: Tools
+    backends: NetworkBackends
     port_holder: Callable[[], str]
     rivals: Callable[[], str]
     yield_file: YieldFile

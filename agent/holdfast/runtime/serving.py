@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from holdfast.network.watch import Kind, LinkWatch
-from holdfast.runtime.factory import lock, make_parts, make_reporter
+from holdfast.runtime.factory import lock, make_deps, make_reporter
 from holdfast.runtime.interface import Driver
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Serving:
             self._unlock()
             raise
         self.reporter = make_reporter(name, common.settings, common.state_dir, common.log)
-        parts = make_parts(
+        parts = make_deps(
             name, common.settings.interface(name), common.state_dir, common.runtime_dir, common.loop, common.clock,
             self.reporter, common.resolver,
         )

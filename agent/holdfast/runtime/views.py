@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from holdfast.core.client import Snapshot
     from holdfast.core.outcome import Outcome
     from holdfast.network.spec import NetworkSpec
-    from holdfast.runtime.control_service import Served
+    from holdfast.runtime.ports import ServedInterface
 
 
-def client(served: Served, now: float, wall: float) -> Mapping[str, object]:
+def client(served: ServedInterface, now: float, wall: float) -> Mapping[str, object]:
     """A Client of the control socket's interface."""
     shot, spec = served.snapshot(), served.spec
     return {
@@ -61,7 +61,7 @@ def _instant(at: float, now: float, wall: float) -> Mapping[str, object] | None:
     return {"time": iso_time(wall + seconds), "seconds": round(seconds, 3)}
 
 
-def record(served: Served, outcome: Outcome, now: float, wall: float) -> Mapping[str, object]:
+def record(served: ServedInterface, outcome: Outcome, now: float, wall: float) -> Mapping[str, object]:
     """``outcome`` as a line of the history."""
     from holdfast.observe.outcomes import as_record  # noqa: PLC0415
 

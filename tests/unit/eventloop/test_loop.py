@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.driving import VirtualClock
 
 from holdfast.clock import Jump
 from holdfast.eventloop import timers
 from holdfast.eventloop.loop import Loop
+from holdfast_lab.testbed.virtual_host import VirtualClock
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.driving import MAC, OURS, UP, MemoryResolver, Notes, VirtualClock, VirtualLoop, lease_of
 
 from holdfast.core.lease import Lease
 from holdfast.network.link import Link
 from holdfast.network.spec import spec_from_lease
-from holdfast.runtime.configurator import Configurator, Tools
+from holdfast.runtime.configurator import Configurator
+from holdfast.runtime.ports import NetworkBackends
 from holdfast_lab.testbed.fake_kernel import FakeKernel
+from holdfast_lab.testbed.virtual_host import MAC, OURS, UP, MemoryResolver, Notes, VirtualClock, VirtualLoop, lease_of
 
 LINK = Link("eth0", 2, MAC, 1, UP)
 OTHER = IPv4Address("192.0.2.60")
@@ -29,7 +30,7 @@ class Bench:
         self.kernel = FakeKernel(now=self.clock.now)
         self.opened: list[int] = []
         self.configurator = Configurator(
-            Tools(spec_from_lease, self._kernel, lambda: self.resolver), self.loop, self.notes
+            NetworkBackends(spec_from_lease, self._kernel, lambda: self.resolver), self.loop, self.notes
         )
         self.configurator.attach(LINK)
         self.lease = lease_of(self.clock)
@@ -156,7 +157,8 @@ def test_what_is_left_out_of_an_offer_is_told_once(bench: Bench) -> None:
 
 def test_a_resolver_may_be_absent(bench: Bench) -> None:
     loop = bench.loop
-    configurator = Configurator(Tools(spec_from_lease, lambda _: bench.kernel, lambda: None), loop, bench.notes)
+    backends = NetworkBackends(spec_from_lease, lambda _: bench.kernel, lambda: None)
+    configurator = Configurator(backends, loop, bench.notes)
     configurator.attach(LINK)
     configurator.configure(bench.lease, None)
     loop.run(1)

@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from tests.support.driving import VirtualClock, VirtualLoop
 from tests.support.leases import make_spec
 from tests.support.servers import wait_until
 
@@ -19,6 +18,7 @@ from holdfast.publish import publisher
 from holdfast.publish.spool import read_all
 from holdfast.runtime import dns_spooler
 from holdfast.runtime.dns_spooler import TRY_AGAIN, Publisher
+from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 SPEC = replace(make_spec(), dns=(IPv4Address("10.0.0.2"),), search=("example.org",))
 

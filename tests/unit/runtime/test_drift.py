@@ -8,12 +8,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
-from tests.support.driving import OURS, Host
 
 from holdfast.network.spec import RTPROT_DHCP
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.runtime.drift import FIGHT_COUNT, PEACE
 from holdfast.state.markers import YieldFile
+from holdfast_lab.testbed.virtual_host import OURS, Host
 
 ADDRESS = IPv4Interface("192.0.2.50/24")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.driving import VirtualClock, VirtualLoop
-
 from holdfast.runtime.driver import Feed
+from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 
 class Story:

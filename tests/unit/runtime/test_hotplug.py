@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.driving import VirtualClock, VirtualLoop
 
 from holdfast.network.census import Found
 from holdfast.runtime.host import hotplug
 from holdfast.runtime.host.hotplug import MAX_SERVED, UDEV_PATIENCE, Hotplug, UdevDatabase, fits
+from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 PATTERNS = ("en*", "eth*", "br0")
 

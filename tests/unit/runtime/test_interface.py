@@ -7,18 +7,6 @@ import os
 from ipaddress import IPv4Interface
 
 import pytest
-from tests.support.driving import (
-    DOWN,
-    MAC,
-    NO_CARRIER,
-    OTHER_MAC,
-    OURS,
-    SERVER,
-    UP,
-    Host,
-    lease_of,
-    reply,
-)
 
 from holdfast.clock import Jump
 from holdfast.core import events as ev
@@ -32,6 +20,18 @@ from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
 from holdfast.state.lease_store import Remembered
 from holdfast.wire import message as msg
+from holdfast_lab.testbed.virtual_host import (
+    DOWN,
+    MAC,
+    NO_CARRIER,
+    OTHER_MAC,
+    OURS,
+    SERVER,
+    UP,
+    Host,
+    lease_of,
+    reply,
+)
 
 
 def told(host: Host, kind: Kind, **more: object) -> None:

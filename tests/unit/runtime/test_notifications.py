@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tests.support.control import OUTCOME
-from tests.support.driving import VirtualClock, VirtualLoop
 from tests.support.servers import wait_until
 
 from holdfast.core.outcome import Result
@@ -17,6 +16,7 @@ from holdfast.observe.log import Log
 from holdfast.runtime.host.notifications import Telling
 from holdfast.runtime.serving import Common
 from holdfast.settings.model import Settings
+from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 
 class Idle:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.bench import ADDRESS, Bench
-from tests.support.driving import VirtualClock
 
 from holdfast.clock import Jump
 from holdfast.network import LinkError
 from holdfast.observe.log import Log
-from holdfast.runtime.factory import AlreadyServedError, make_parts, make_reporter
+from holdfast.runtime.factory import AlreadyServedError, make_deps, make_reporter
 from holdfast.runtime.supervisor import Supervisor, _why_not
 from holdfast.settings.model import Settings
+from holdfast_lab.testbed.virtual_host import VirtualClock
 
 DAEMON = [sys.executable, "-m", "holdfast.runtime"]
 
@@ -174,9 +174,9 @@ def test_real_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     clock = VirtualClock()
     supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
     try:
-        parts = make_parts("eth0", settings.interface("eth0"), str(tmp_path), str(tmp_path), supervisor.loop, clock,
+        parts = make_deps("eth0", settings.interface("eth0"), str(tmp_path), str(tmp_path), supervisor.loop, clock,
                            reporter, supervisor._resolver)
-        assert parts.tools.resolver() is None
+        assert parts.backends.resolver() is None
         assert "namespace" in parts.port_holder() or "pid" in parts.port_holder() or "found" in parts.port_holder()
         assert supervisor._resolver() is supervisor._resolver()
         with pytest.raises(OSError, match="no interface called 'nonesuch0'") as caught:

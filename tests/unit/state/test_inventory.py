@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.driving import VirtualClock, lease_of
 
 from holdfast.state import inventory
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
+from holdfast_lab.testbed.virtual_host import VirtualClock, lease_of
 
 ME = Identity("a" * 32, "uuid-1", "02:00:00:00:00:01")
 OTHER = ME._replace(machine_id="b" * 32)

@@ -8,11 +8,11 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from tests.support.driving import OURS, SERVER, VirtualClock, lease_of
 
 from holdfast.core.lease import Gateway, ServerPath
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
+from holdfast_lab.testbed.virtual_host import OURS, SERVER, VirtualClock, lease_of
 
 ME = Identity("a" * 32, "", "02:00:00:00:00:01")
 

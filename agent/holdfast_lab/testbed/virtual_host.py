@@ -1,4 +1,4 @@
-"""A driver on a virtual clock, with a network in memory: a link, sockets, a kernel, a store, a server."""
+"""One served interface on a virtual clock, with a host in memory: a link, sockets, a kernel, a store, a server."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
 from holdfast.network.link import Link
 from holdfast.network.spec import NetworkSpec, spec_from_lease
-from holdfast.runtime.configurator import Tools
 from holdfast.runtime.interface import Driver
-from holdfast.runtime.ports import Parts
+from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch, Listener
 from holdfast.state.lease_store import Remembered
@@ -260,6 +259,7 @@ class Host:
         self.link: Link | None = Link("eth0", 2, MAC, 1, UP)
         self.config = config or ClientConfig(chaddr=MAC, client_id=b"\x01" + MAC, acd="off")
         self.lease_time, self.silent, self.deaf_to_unicast = lease_time, False, False
+        self._held_answers: list[Message] | None = None
         self.find_error: LinkError | None = None
         self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
@@ -268,8 +268,8 @@ class Host:
         weakref.finalize(self, self._folder.cleanup)
         self.driver = Driver("eth0", self.loop, self.notes, self._parts())
 
-    def _parts(self) -> Parts:
-        return Parts(
+    def _parts(self) -> InterfaceDeps:
+        return InterfaceDeps(
             find=self.find,
             set_up=self.set_up,
             own_macs=lambda: self.own_macs,
@@ -277,7 +277,7 @@ class Host:
             sockets=self._make_sockets,
             store=lambda link: self.store,
             client=self._make_client,
-            tools=Tools(spec_from_lease, self._make_kernel, lambda: self.resolver),
+            backends=NetworkBackends(spec_from_lease, self._make_kernel, lambda: self.resolver),
             port_holder=lambda: "dhclient (pid 42)",
             rivals=lambda: "dhclient (pid 42)",
             yield_file=YieldFile(self._folder.name, "eth0"),
@@ -321,8 +321,16 @@ class Host:
         kind = {msg.DISCOVER: msg.OFFER, msg.REQUEST: msg.ACK}.get(action.message.message_type or 0)
         if kind is not None:
             answer = reply(action.message, kind, lease_time=self.lease_time)
+            if self._held_answers is not None:
+                self._held_answers.append(answer)
+                return
             key = ("answer", len(self.sockets.sent))
             self.loop.set_timer(key, self.clock.now + 0.002, lambda: self.receive(answer))
+
+    def hold_answers(self) -> list[Message]:
+        """From now on the server's answers go into this list and not on the wire."""
+        self._held_answers = []
+        return self._held_answers
 
     def receive(self, message: Message) -> None:
         """A message comes in."""
