@@ -7,15 +7,13 @@ when its answer has gone out.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
 import socket
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
 
 from holdfast import __version__
-from holdfast.control.unix_socket import listen, permitted
+from holdfast.control.unix_socket import listen, permitted, remove
 
 if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
@@ -107,8 +105,7 @@ class Server:
         self._interfaces = {**interfaces, SERVICE: Interface(_SERVICE_DESCRIPTION, {
             "GetInfo": self._get_info, "GetInterfaceDescription": self._get_description})}
         self._clients: dict[int, _Client] = {}
-        self._socket = listen(path, group, CLIENT_LIMIT)
-        self._inode = os.stat(path).st_ino
+        self._socket, self._inode = listen(path, group, CLIENT_LIMIT)
         self._accept_again()
 
     def close(self) -> None:
@@ -118,9 +115,7 @@ class Server:
         self.loop.set_timer(self, None, self._accept_again)
         self.loop.unregister(self._socket.fileno())
         self._socket.close()
-        with contextlib.suppress(OSError):
-            if os.stat(self._path).st_ino == self._inode:
-                os.unlink(self._path)
+        remove(self._path, self._inode)
 
     def call(self, message: object, reply: Reply) -> None:
         """Serve one call."""

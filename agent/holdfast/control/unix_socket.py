@@ -6,9 +6,13 @@ import contextlib
 import os
 import socket
 import struct
-from errno import EADDRINUSE
-from stat import S_ISSOCK
+from collections.abc import Iterator
+from errno import EADDRINUSE, EPERM
 
+from holdfast.state import folder as folders
+
+#: The socket's name until it gets its own.
+_DRAFT = "s"
 _SO_PEERGROUPS = 59  # asm-generic/socket.h; socket has no name for it
 
 
@@ -44,42 +48,83 @@ def _peer_groups(connection: socket.socket) -> tuple[int, ...]:
     return struct.unpack(f"{len(data) // 4}I", data)
 
 
-def listen(path: str, group: int | None, backlog: int) -> socket.socket:
-    """A listening socket at ``path``, replacing what a crash left there.
+def listen(path: str, group: int | None, backlog: int) -> tuple[socket.socket, int]:
+    """A listening socket at ``path``, replacing what a crash left there, and its inode.
 
-    It gets its name when its owner and mode are right, so that nobody can connect before.
+    It gets its name when its owner and mode are right, so that nobody can connect before. The folder may be the
+    daemon user's when we are root: until then it is in a folder of our own that nobody else can write to.
     Raises OSError; EADDRINUSE when another process answers there, or something else is in the way.
     """
-    _refuse_to_replace(path)
-    draft = path + "~"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        server.bind(draft)
-        os.chmod(draft, 0o660)
-        if group is not None:
-            os.chown(draft, -1, group)
-        server.listen(backlog)
-        os.rename(draft, path)
-    except OSError:
-        server.close()
-        raise
-    return server
+    above, name = os.path.split(path)
+    with folders.opened(above) as folder:
+        _refuse_to_replace(folder, name, path)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            with _workshop(folder, f".{name}.new") as workshop:
+                inode = _bound(server, workshop, group, os.fstat(folder))
+                server.listen(backlog)
+                os.rename(_DRAFT, name, src_dir_fd=workshop, dst_dir_fd=folder)
+        except BaseException:
+            server.close()
+            raise
+    return server, inode
 
 
-def _refuse_to_replace(path: str) -> None:
+def remove(path: str, inode: int) -> None:
+    """Remove the socket's name when it is still that of ``inode``."""
+    above, name = os.path.split(path)
+    with contextlib.suppress(OSError), folders.opened(above) as folder:
+        if os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino == inode:
+            os.unlink(name, dir_fd=folder)
+
+
+def _bound(server: socket.socket, workshop: int, group: int | None, folder: os.stat_result) -> int:
+    """Bind in ``workshop``, where every name is ours; the inode. The socket is its folder's owner's, as files are."""
+    server.bind(f"/proc/self/fd/{workshop}/{_DRAFT}")
+    os.chmod(_DRAFT, 0o660, dir_fd=workshop)
+    owner = folder.st_uid if os.geteuid() == 0 else -1
+    if group is not None or owner > 0:
+        os.chown(_DRAFT, owner, -1 if group is None else group, dir_fd=workshop, follow_symlinks=False)
+    return os.stat(_DRAFT, dir_fd=workshop, follow_symlinks=False).st_ino
+
+
+@contextlib.contextmanager
+def _workshop(folder: int, name: str) -> Iterator[int]:
+    """A folder in ``folder`` that nobody but us can change, empty, and gone afterwards. OSError."""
+    _clear(folder, name)
+    os.mkdir(name, 0o700, dir_fd=folder)
+    fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not S_ISSOCK(mode):
-        raise OSError(EADDRINUSE, "is in the way, and is not a socket", path)
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise folders.RefusedError(EPERM, "was exchanged while it was made", name)
+        yield fd
+    finally:
+        os.close(fd)
+        _clear(folder, name)
+
+
+def _clear(folder: int, name: str) -> None:
+    """Remove a workshop, and what a crash left in it, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_DRAFT, dir_fd=fd)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=folder)
+
+
+def _refuse_to_replace(folder: int, name: str, path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return  # left over from a crash: nobody listens
+            with folders.socket_at(folder, name) as address:
+                probe.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return  # nothing there, or left over from a crash: nobody listens
+        except folders.NotPlainError:
+            raise OSError(EADDRINUSE, "is in the way, and is not a socket", path) from None
         except BlockingIOError:
             pass  # somebody listens, and has a full queue
     raise OSError(EADDRINUSE, "another agent answers there", path)

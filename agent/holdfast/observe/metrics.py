@@ -8,7 +8,6 @@ is dead shows by a lease expiry that passes and a success that grows old (rule 7
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from math import inf
 from typing import Iterator, Mapping, NamedTuple
 
@@ -16,6 +15,7 @@ from holdfast import __version__
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Outcome
 from holdfast.observe import ids
+from holdfast.state import atomic
 
 STATES = (
     "INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING",
@@ -48,16 +48,8 @@ class Textfile:
 
     def write(self, facts: Facts) -> None:
         """Write ``facts``. Raises OSError; the former file is there then."""
-        # The collector reads *.prom only, and the rename must stay within one file system.
-        draft = self.path + ".new"
-        _remove(draft)
-        try:
-            with open(draft, "w", encoding="utf-8", opener=_world_readable) as file:
-                file.write(render(facts))
-            os.replace(draft, self.path)
-        except OSError:
-            _remove(draft)
-            raise
+        # The collector is another user, and often the folder's owner; it reads *.prom only.
+        atomic.write(self.path, render(facts).encode(), 0o644, anyones=True, durable=False)
 
 
 def render(facts: Facts) -> str:
@@ -143,16 +135,3 @@ def _number(value: float) -> str:
     if value == inf:
         return "+Inf"
     return str(value) if isinstance(value, int) else f"{value:.3f}"
-
-
-def _world_readable(path: str, flags: int) -> int:
-    # The agent's umask is its own; the collector is another user, and often the folder's owner: a link or a pipe that
-    # it puts in our way must not make root write elsewhere, or wait.
-    fd = os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    os.fchmod(fd, 0o644)
-    return fd
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):  # never written, or as unremovable as it was unwritable
-        os.unlink(path)

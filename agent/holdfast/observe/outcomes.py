@@ -14,23 +14,27 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from errno import EBUSY
 from ipaddress import IPv4Address
 from itertools import islice
 from math import inf
 
 from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.state import folder as folders
+from holdfast.state.inventory import HISTORY as SUFFIX
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from typing import Any
 
-SUFFIX = ".outcomes.jsonl"
 #: Bytes of one file; see above.
 SIZE_LIMIT = 1 << 20
 #: Outcomes that wait in memory: an hour of the shortest lease in the field (120 s), and about 30 KiB.
 QUEUE_LIMIT = 64
 #: A line that is longer was not written by us (ours have some 500 bytes).
 LINE_LIMIT = 16 << 10
+#: How often something in the history's place that is no file of ours is moved away for one line.
+_ATTEMPTS = 3
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -141,20 +145,32 @@ class OutcomeJournal:
             self._queue.popleft()
 
     def _write(self, line: bytes) -> None:
-        # Opened for each line: it happens once in a renewal, and survives whatever is done to the file.
-        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Opened for each line: it happens once in a renewal, and survives whatever is done to the file and the folder.
+        folder, name = os.path.split(self.path)
+        with folders.opened(folder) as there:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    if self._append(there, name, line):
+                        return
+                except folders.NotPlainError:  # a link, say: it is moved away, and what it leads to is not touched
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                os.rename(name, name + ".1", src_dir_fd=there, dst_dir_fd=there)
+        raise OSError(EBUSY, "is never the file that was begun", self.path)
+
+    def _append(self, folder: int, name: str, line: bytes) -> bool:
+        """False when the file is full. OSError."""
+        fd = folders.open_or_create_at(folder, name, os.O_RDWR | os.O_APPEND, 0o644)
         try:
             size = os.fstat(fd).st_size
             if size and size + len(line) > self._size_limit:
-                os.replace(self.path, self.path + ".1")
-            else:
-                # A line that a crash cut short must not swallow the one that follows.
-                cut = size and os.pread(fd, 1, size - 1) != b"\n"
-                _append_whole(fd, b"\n" + line if cut else line, size)
-                return
+                return False
+            # A line that a crash cut short must not swallow the one that follows.
+            cut = size and os.pread(fd, 1, size - 1) != b"\n"
+            _append_whole(fd, b"\n" + line if cut else line, size)
+            return True
         finally:
             os.close(fd)
-        self._write(line)
 
 
 def _append_whole(fd: int, data: bytes, size: int) -> None:
@@ -176,7 +192,7 @@ def history_path(directory: str, ifname: str) -> str:
 def interfaces_with_history(directory: str) -> list[str]:
     """The names of all interfaces that have a history in ``directory``; empty when there is none."""
     try:
-        names = os.listdir(directory)
+        names = folders.names(directory, anyones=True)
     except OSError:
         return []
     return sorted({name.removesuffix(".1").removesuffix(SUFFIX) for name in names
@@ -201,11 +217,11 @@ def read_history(
 def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
     import json  # noqa: PLC0415
 
-    if not os.path.exists(path):
-        return
-    with open(path, "rb", opener=_at_once) as file:
+    try:
         # Twice the limit: whatever somebody put there, the agent answers `History` from it.
-        lines = (file.read(2 * SIZE_LIMIT) or b"").split(b"\n")
+        lines = folders.read(path, 2 * SIZE_LIMIT, anyones=True).split(b"\n")
+    except FileNotFoundError:
+        return
     for line in reversed(lines):
         try:
             record = json.loads(line) if 0 < len(line) <= LINE_LIMIT else None
@@ -213,11 +229,6 @@ def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(record, dict) and _has_texts(record, "time", "result"):
             yield record
-
-
-def _at_once(path: str, flags: int) -> int:
-    """The folder is the agent's user's: a pipe that is put there must not keep root's commands waiting."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _has_texts(record: dict[str, Any], *keys: str) -> bool:

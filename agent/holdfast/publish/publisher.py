@@ -27,6 +27,7 @@ from holdfast.publish.backends import Backend, Resolver, ladder
 from holdfast.publish.spool import Wanted, read_all
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
 from holdfast.state import atomic
+from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, read_line
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGALRM, _overdue)
     signal.alarm(TIME_LIMIT)
     try:
-        os.makedirs(state, mode=0o755, exist_ok=True)
+        folders.make(state)
         publisher = Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED)))
         return work(publisher, state, wait)
     except TimeoutError as error:
@@ -141,8 +142,7 @@ class Publisher:
     def _used(self) -> dict[int, tuple[str, str]]:
         """What was published where; after a reboot only what survives one, /etc/resolv.conf."""
         try:
-            with open(self._path, "rb") as file:
-                document = json.loads(file.read(PUBLISHED_LIMIT))
+            document = json.loads(folders.read(self._path, PUBLISHED_LIMIT))
             same_boot = document["boot_id"] == read_line(BOOT_ID)
             entries = {int(ifindex): (str(backend), str(name)) for ifindex, (backend, name) in document["used"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -163,7 +163,8 @@ def _ifindex(name: str) -> int:
 
 def _lock(state: str) -> int:
     """Wait until no other one of us works here."""
-    fd = os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with folders.opened(state) as there:
+        fd = folders.open_or_create_at(there, "lock", os.O_RDWR, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
     except BaseException:

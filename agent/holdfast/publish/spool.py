@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 from holdfast.publish.resolvconf import Names
+from holdfast.state import folder as folders
 from holdfast.wire import options as opt
 
 SUFFIX = ".json"
@@ -97,16 +97,16 @@ def read_all(folder: str) -> tuple[dict[str, Wanted], dict[str, str]]:
     wanted: dict[str, Wanted] = {}
     problems: dict[str, str] = {}
     try:
-        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        folder_fd = folders.open_folder(folder, anyones=True)
     except FileNotFoundError:
         return {}, {}
     try:
-        for name in sorted(os.listdir(folder_fd))[:MAX_FILES]:
+        for name in folders.names_at(folder_fd)[:MAX_FILES]:
             ifname = name.removesuffix(SUFFIX)
             if ifname == name or not ifname or ifname[0] == "." or len(os.fsencode(ifname)) > 15:
                 continue
             try:
-                wanted[ifname] = parse(_read(name, folder_fd))
+                wanted[ifname] = parse(folders.read_at(folder_fd, name, SIZE_LIMIT + 1))
             except FileNotFoundError:
                 continue  # withdrawn at this moment
             except OSError as error:
@@ -116,13 +116,3 @@ def read_all(folder: str) -> tuple[dict[str, Wanted], dict[str, str]]:
     finally:
         os.close(folder_fd)
     return wanted, problems
-
-
-def _read(name: str, folder_fd: int) -> bytes:
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise DnsFileError("not a plain file")
-        return os.read(fd, SIZE_LIMIT + 1)
-    finally:
-        os.close(fd)

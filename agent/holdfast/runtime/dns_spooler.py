@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from holdfast.runtime.retry import Backoff
 from holdfast.state import atomic
+from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Publisher:
         seen = _identity(self._resolv_conf)
         if self._files.get(ifindex) == (ifname, data, seen):
             return
-        os.makedirs(self._folder, mode=0o755, exist_ok=True)
+        folders.make(self._folder)
         atomic.write(self._path(ifname), data, 0o644)
         former = self._files.get(ifindex)
         if former is not None and former[0] != ifname:
@@ -72,7 +73,7 @@ class Publisher:
         changed = former is not None
         for name in {ifname} if former is None else {ifname, former[0]}:
             with suppress(FileNotFoundError):
-                os.unlink(self._path(name))
+                folders.unlink(self._path(name))
                 changed = True
         if changed:
             self._run()
@@ -98,8 +99,8 @@ class Publisher:
         """systemd does not watch the folder while the program runs (systemd.path(5): PathChanged= is an event, not a
         state), so what was written between its last look and its end would be lost; by now that run has ended, and a
         later one has seen it."""
-        with suppress(OSError):  # the folder has gone, and what it wanted with it
-            os.utime(self._folder)
+        with suppress(OSError), folders.opened(self._folder) as there:  # else it has gone, with what it wanted
+            os.utime(f"/proc/self/fd/{there}")
 
     def reap(self) -> None:
         """To be called after SIGCHLD: take note of the program's end."""

@@ -19,6 +19,7 @@ from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.sockets.link import LinkSockets, Listener
+from holdfast.state import folder as folders
 from holdfast.state.former_mtu import FormerMtu
 from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import YieldFile
@@ -154,9 +155,9 @@ class AlreadyServedError(Exception):
 def lock(folder: str, name: str) -> int | None:
     """A descriptor that keeps other agents from serving ``name``, until it is closed or we die. None when
     the folder cannot be written: then the port says so (two agents cannot both have it). AlreadyServedError."""
-    path = os.path.join(folder, name + ".lock")
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with folders.opened(folder) as there:
+            fd = folders.open_or_create_at(there, name + ".lock", os.O_RDWR, 0o600)
     except OSError:
         return None
     try:

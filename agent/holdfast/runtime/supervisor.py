@@ -11,7 +11,6 @@ keeps the address as well, and reads the whole configuration.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from holdfast.clock import Clock, Jump, SystemClock
@@ -20,6 +19,7 @@ from holdfast.runtime.factory import AlreadyServedError, make_publisher
 from holdfast.runtime.host.notifications import Telling
 from holdfast.runtime.interface import Driver
 from holdfast.runtime.serving import Common, Serving
+from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class Supervisor:
         for folder, lacking in ((self._state_dir, "no lease outlives a restart"), (self._runtime_dir, "no command "
                                 "reaches this agent")):
             try:
-                os.makedirs(folder, mode=0o755, exist_ok=True)
+                folders.make(folder)
+            except folders.RefusedError as error:
+                self._log.write(4, f"{folder} {error.strerror}; going on without it, so {lacking}")
             except OSError as error:
                 self._log.write(4, f"{folder} cannot be made: {error.strerror}; going on without it, so {lacking}: "
                                    "make it for the agent's user and restart the agent")

@@ -5,49 +5,49 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from holdfast.state import folder as folders
 
-def write(path: str, data: bytes, mode: int = 0o600) -> None:
+
+def write(path: str, data: bytes, mode: int = 0o600, *, anyones: bool = False, durable: bool = True) -> None:
     """Replace ``path`` by ``data``: temporary file beside it, fsync, rename, fsync of the folder. OSError
-    that names ``path``; then that is as it was, and the temporary file is gone."""
+    that names ``path``; then that is as it was, and the temporary file is gone. ``anyones`` as in ``folder``.
+    Not ``durable``: without the two fsyncs."""
+    folder, name = os.path.split(path)
     try:
-        _write(path, data, mode)
+        with folders.opened(folder, anyones=anyones) as fd:
+            write_at(fd, name, data, mode, durable=durable)
+    except folders.RefusedError:
+        raise  # names the folder
     except OSError as error:
         error.filename, error.filename2 = path, None
         raise
 
 
-def _write(path: str, data: bytes, mode: int) -> None:
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.tmp")  # one name: a crash leaves one file, overwritten next time
-    # Always a new file: root writes into folders of the agent's user, where a link or a FIFO could wait for it.
-    remove(temporary)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+def write_at(folder: int, name: str, data: bytes, mode: int, *, durable: bool = True) -> None:
+    """``write`` for a file in an open folder."""
+    draft = f".{name}.tmp"  # one name: a crash leaves one file, overwritten next time
+    with suppress(FileNotFoundError):
+        os.unlink(draft, dir_fd=folder)
+    fd = folders.create_at(folder, draft, os.O_WRONLY, mode)
     try:
         try:
-            os.fchmod(fd, mode)  # whatever the umask of the shell that started us, or the draft of a crash
+            os.fchmod(fd, mode)  # whatever the umask of the shell that started us
             while data:
                 data = data[os.write(fd, data):]
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(temporary, path)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
-        remove(temporary)
+        with suppress(OSError):
+            os.unlink(draft, dir_fd=folder)
         raise
-    sync_folder(folder)
+    if durable:
+        folders.sync(folder)
 
 
 def remove(path: str) -> None:
     """Remove ``path`` if it is there and can be removed."""
     with suppress(OSError):
-        os.unlink(path)
-
-
-def sync_folder(folder: str) -> None:
-    """Make the names in ``folder`` durable. Not every file system can; then it does what it can."""
-    fd = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):
-            os.fsync(fd)
-    finally:
-        os.close(fd)
+        folders.unlink(path)

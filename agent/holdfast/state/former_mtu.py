@@ -5,10 +5,9 @@ Kept in the run-time folder, which outlives the process and not the boot, as the
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
-from holdfast.state.identity import read_line
+from holdfast.state import folder as folders
 
 
 class FormerMtu:
@@ -20,11 +19,13 @@ class FormerMtu:
 
     def get(self) -> int | None:
         """The number, None when none is remembered."""
+        text = ""
         if self._known is None and self._path is not None:
-            text = read_line(self._path)
-            # 68 is the least that IPv4 can do with (RFC 791), and no link has more than 16 bits of it.
-            if text.isascii() and text.isdigit() and len(text) <= 5 and 68 <= int(text) <= 65535:
-                self._known = int(text)
+            with suppress(OSError):
+                text = folders.read(self._path, 16).decode("ascii", "replace").strip()
+        # 68 is the least that IPv4 can do with (RFC 791), and no link has more than 16 bits of it.
+        if text.isascii() and text.isdigit() and len(text) <= 5 and 68 <= int(text) <= 65535:
+            self._known = int(text)
         return self._known
 
     def keep(self, mtu: int) -> None:
@@ -41,4 +42,4 @@ class FormerMtu:
         self._known = None
         if self._path is not None:
             with suppress(OSError):
-                os.unlink(self._path)
+                folders.unlink(self._path)

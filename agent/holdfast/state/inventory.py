@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from holdfast.observe.outcomes import SUFFIX as HISTORY
+from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 
+#: One JSON line for each outcome (observe/outcomes.py).
+HISTORY = ".outcomes.jsonl"
 LEASE, BAD, DRAFT = ".lease.json", ".lease.json.bad", ".lease.json.tmp"
 YIELD = ".yield"
 SUFFIXES = (LEASE, BAD, HISTORY, HISTORY + ".1", YIELD)
@@ -22,10 +24,11 @@ MAX_FILES = 4096
 _TAIL = 4096
 
 
-def by_interface(folder: str) -> dict[str, list[str]]:
-    """The paths of our files in ``folder``, by interface; other files are none of ours. OSError."""
+def by_interface(folder: str, *, anyones: bool = False) -> dict[str, list[str]]:
+    """The paths of our files in ``folder``, by interface; other files are none of ours. OSError. ``anyones`` as in
+    ``folder``."""
     found: dict[str, list[str]] = {}
-    for name in sorted(os.listdir(folder))[:MAX_FILES]:
+    for name in folders.names(folder, anyones=anyones)[:MAX_FILES]:
         suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
         ifname = name.removesuffix(suffix) if suffix is not None else ""
         if name[0] == "." and name.endswith(DRAFT):  # of a crash in the middle of writing
@@ -38,19 +41,20 @@ def by_interface(folder: str) -> dict[str, list[str]]:
 def rename(folder: str, former: str, name: str) -> None:
     """Give the files of ``former`` to ``name``, which is the same link. A history of its own goes on; the rest
     is of the link, and replaces what is there. What cannot be moved is left."""
-    for suffix in SUFFIXES:
-        target = os.path.join(folder, name + suffix)
-        if suffix.startswith(HISTORY) and os.path.lexists(target):
-            continue
-        with suppress(OSError):
-            os.replace(os.path.join(folder, former + suffix), target)
+    with suppress(OSError), folders.opened(folder) as fd:
+        there = folders.names_at(fd)
+        for suffix in SUFFIXES:
+            if not (suffix.startswith(HISTORY) and name + suffix in there):
+                with suppress(OSError):
+                    os.rename(former + suffix, name + suffix, src_dir_fd=fd, dst_dir_fd=fd)
 
 
-def remove(paths: list[str]) -> None:
-    """Remove files, those that are gone already included. OSError for the first that cannot be removed."""
+def remove(paths: list[str], *, anyones: bool = False) -> None:
+    """Remove files, those that are gone already included. OSError for the first that cannot be removed. ``anyones`` as
+    in ``folder``."""
     for path in paths:
         with suppress(FileNotFoundError):
-            os.unlink(path)
+            folders.unlink(path, anyones=anyones)
 
 
 def forget_former_machine(folder: str, mine: Identity, boot_id: str) -> list[str]:
@@ -81,8 +85,7 @@ def _is_mine(path: str, mine: Identity) -> bool | None:
     from holdfast.state import lease_file  # noqa: PLC0415 - json
 
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            stored = lease_file.parse(file.read(lease_file.SIZE_LIMIT + 1) or b"")
+        stored = lease_file.parse(folders.read(path, folders.SIZE_LIMIT + 1))
     except (OSError, lease_file.LeaseFileError):
         return None
     return mine.differs_as_machine(stored.identity) is None
@@ -91,13 +94,6 @@ def _is_mine(path: str, mine: Identity) -> bool | None:
 def _written_in(boot_id: str, path: str) -> bool:
     """Whether the newest line of a history is of this boot (its boot_id has no hyphens)."""
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            return bool(boot_id) and boot_id.replace("-", "").encode() in file.read(_TAIL).splitlines()[-1]
+        return bool(boot_id) and boot_id.replace("-", "").encode() in folders.tail(path, _TAIL).splitlines()[-1]
     except (OSError, IndexError):
         return False
-
-
-def _at_once(path: str, flags: int) -> int:
-    """A pipe in the place of a file keeps nobody waiting."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

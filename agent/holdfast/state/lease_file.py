@@ -18,11 +18,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.state.folder import SIZE_LIMIT
 from holdfast.state.identity import Identity
 
 VERSION = 1
-#: Options as hex are twice wire's largest message; the rest is small.
-SIZE_LIMIT = 64 << 10
 #: Seconds that bound every instant and duration that is not infinite: the longest finite lease has 2^32 - 2, and
 #: counts from some time after the boot.
 _LONGEST = 2.0**33

@@ -8,6 +8,7 @@ from contextlib import suppress
 from math import inf
 
 from holdfast.clock import Clock
+from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, Identity, read_line
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
@@ -57,8 +58,11 @@ class LeaseStore:
         """The stored lease, its instants moved to this boot's clock, expired ones included; None when there
         is none of ours. Never raises: a file that cannot be used is told of, and set aside when it is bad."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            data = folders.read(self.path, folders.SIZE_LIMIT + 1)
         except FileNotFoundError:
+            return None
+        except folders.NotPlainError as error:
+            self._set_aside(f"it {error.strerror}")
             return None
         except OSError as error:
             self._unreadable(error)
@@ -66,15 +70,10 @@ class LeaseStore:
         from holdfast.state import lease_file  # noqa: PLC0415 - json only when there is a file
 
         try:
-            stored = lease_file.parse(os.read(fd, lease_file.SIZE_LIMIT + 1))
-        except OSError as error:
-            self._unreadable(error)
-            return None
+            stored = lease_file.parse(data)
         except lease_file.LeaseFileError as error:
             self._set_aside(str(error))
             return None
-        finally:
-            os.close(fd)
         difference = self._identity.differs_from(stored.identity)
         if difference is not None:
             self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
@@ -92,7 +91,7 @@ class LeaseStore:
 
         if self._identity.differs_as_machine(stored.identity) is None:
             with suppress(OSError):
-                os.unlink(self.path)
+                folders.unlink(self.path)
             return
         gone = inventory.forget_former_machine(
             os.path.dirname(self.path), self._identity, read_line(self._boot_id_path)
@@ -121,7 +120,7 @@ class LeaseStore:
     def _set_aside(self, why: str) -> None:
         bad = self.path + BAD_SUFFIX
         try:
-            os.rename(self.path, bad)
+            folders.rename(self.path, os.path.basename(bad))
         except OSError as error:
             self._say(4, f"the lease file {self.path} is not usable ({why}), "
                          f"and cannot be set aside: {error.strerror}; asking for a new lease; remove the file")
@@ -140,17 +139,12 @@ class LeaseStore:
 
     def forget(self) -> None:
         """Remove the file. OSError, unless it is not there."""
-        from holdfast.state import atomic  # noqa: PLC0415
-
-        try:
-            os.unlink(self.path)
-        except FileNotFoundError:
-            return
-        atomic.sync_folder(os.path.dirname(self.path))
+        with suppress(FileNotFoundError):
+            folders.unlink(self.path, durable=True)
 
     def _make_folder(self) -> None:
         if not self._made:
-            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            folders.make(os.path.dirname(self.path))
             self._made = True
 
 

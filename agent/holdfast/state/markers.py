@@ -18,9 +18,9 @@ class YieldFile:
     def set(self, yielded: bool) -> None:
         """Remember it. OSError; then it is as it was."""
         from holdfast.state import atomic  # noqa: PLC0415 - rarely, and long after the first DISCOVER
+        from holdfast.state import folder as folders  # noqa: PLC0415
 
         if yielded:
             atomic.write(self._path, b"holdfast yield --back ends it\n", 0o644)
         elif self.is_set():
-            os.unlink(self._path)
-            atomic.sync_folder(os.path.dirname(self._path))
+            folders.unlink(self._path, durable=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,14 +12,12 @@ from math import inf
 from holdfast.core.lease import Lease
 from holdfast.core.replies import duration
 from holdfast.network.ops import Address
+from holdfast.state import folder as folders
 from holdfast.state.identity import read_identity
 from holdfast.state.lease_store import LeaseStore, Remembered
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, TakeoverError
 from holdfast.wire import options as opt
-
-#: Who the daemon is when the package has made the user (packaging/systemd).
-USER = "holdfast"
 
 
 def to_lease(foreign: ForeignLease, held: Address, now: float) -> Lease:
@@ -73,10 +70,7 @@ def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: byte
     file = store(host, state_dir, ifname, lambda _priority, _text: None)
     file.client_id = client_id
     try:
-        file.save(lease, None)
-        status = os.stat(os.path.dirname(file.path))
-        # The folder is that user's, who could put a link there meanwhile: no other file is given away.
-        os.chown(file.path, status.st_uid, status.st_gid, follow_symlinks=False)
+        file.save(lease, None)  # a new file, which goes to the folder's owner
     except OSError as error:
         raise TakeoverError(f"the lease file {file.path} cannot be written: {error.strerror}") from None
 
@@ -85,11 +79,11 @@ def prepare_folder(host: Host, state_dir: str) -> None:
     """The state folder, the daemon's user's, before the daemon's first start."""
     real = host.path(state_dir)
     try:
-        os.makedirs(real, mode=0o755, exist_ok=True)
+        folders.make(real)
         with suppress(KeyError):
-            user = pwd.getpwnam(USER)
-            if host.systemd and os.stat(real).st_uid == 0:
-                os.chown(real, user.pw_uid, user.pw_gid)
+            user = pwd.getpwnam(folders.AGENT_USER)
+            if host.systemd:
+                folders.give(real, user.pw_uid, user.pw_gid)
     except OSError as error:
         raise TakeoverError(f"{state_dir} cannot be made: {error.strerror}; run as root") from None
 

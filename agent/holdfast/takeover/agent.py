@@ -8,10 +8,12 @@ import re
 import signal
 import socket
 import time
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
 from holdfast.settings.model import Settings
+from holdfast.state import folder as folders
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import TakeoverError
 
@@ -69,7 +71,10 @@ class Agent:
         if self.unit:
             self._host.must(["systemctl", "stop", self.unit])
             return
-        pid = self._host.text(f"{self._runtime_dir}/{self._ifname}.lock", 64).strip()
+        pid = ""
+        with suppress(OSError):
+            lock = self._host.path(f"{self._runtime_dir}/{self._ifname}.lock")
+            pid = folders.read(lock, 20).decode("ascii", "replace").strip()
         process = self._host.process(int(pid)) if pid.isascii() and pid.isdigit() else None
         if process is None or not any("holdfast.runtime" in word for word in process.argv):
             return

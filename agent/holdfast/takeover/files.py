@@ -9,6 +9,7 @@ import os
 import stat
 
 from holdfast.state import atomic
+from holdfast.state import folder as folders
 from holdfast.takeover.model import TakeoverError, system_error
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
@@ -69,22 +70,24 @@ class Files:
         """The file wholly or not at all; its folder is made when it is missing."""
         real = self.path(path)
         try:
-            os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-            atomic.write(real, content, mode)
+            os.close(folders.open_folder(os.path.dirname(real), make=True, anyones=True))
+            atomic.write(real, content, mode, anyones=True)
         except OSError as error:
             raise system_error(f"{path} cannot be written", error) from None
 
     def set_time(self, path: str, unix: float) -> None:
         """Give the file a time of change."""
         try:
-            os.utime(self.path(path), (unix, unix))
+            folder, name = os.path.split(self.path(path))
+            with folders.opened(folder, anyones=True) as there:
+                os.utime(name, (unix, unix), dir_fd=there, follow_symlinks=False)
         except OSError as error:
             raise system_error(f"the time of {path} cannot be set", error) from None
 
     def remove(self, path: str) -> None:
         """No error when it is not there."""
         try:
-            os.unlink(self.path(path))
+            folders.unlink(self.path(path), anyones=True)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -85,7 +85,7 @@ def test_a_full_disk_costs_no_journal(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "write", full)
+        patch.setattr(atomic, "write_at", full)
         assert main(["clean"]) == 1
     assert "eth1.json cannot be written: No space left on device" in capsys.readouterr().err
     assert file.load() == before
@@ -156,7 +156,7 @@ def test_a_journal_that_cannot_be_removed_is_named_with_its_folder(
 
 
 def test_who_may_not(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def refuse(path: str) -> None:
+    def refuse(path: str, **_: object) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "unlink", refuse)

@@ -112,10 +112,10 @@ def test_a_failed_write_leaves_the_former_file_and_no_draft(tmp_path: File, monk
     textfile.write(FACTS)
     before = (tmp_path / "holdfast_eth0.prom").read_text()
 
-    def refuse(source: str, target: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr(metrics.os, "replace", refuse)
+    monkeypatch.setattr(metrics.os, "rename", refuse)
     with pytest.raises(OSError, match="no"):
         textfile.write(FACTS._replace(state="INIT"))
     assert [path.name for path in tmp_path.iterdir()] == ["holdfast_eth0.prom"]
@@ -131,7 +131,7 @@ def test_whoever_owns_the_folder_cannot_make_us_write_elsewhere_or_wait(tmp_path
     folder.mkdir()
     victim.write_text("secret")
     victim.chmod(0o600)
-    draft = folder / "holdfast_eth0.prom.new"
+    draft = folder / ".holdfast_eth0.prom.tmp"
     if trap == "symbolic link":
         draft.symlink_to(victim)
     elif trap == "hard link":

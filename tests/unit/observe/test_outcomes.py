@@ -24,6 +24,7 @@ from holdfast.observe.outcomes import (
     iso_time,
     read_history,
 )
+from holdfast.state.folder import NotPlainError
 
 RENEWED = Outcome(
     purpose="t1", result=Result.RENEWED, path=Path.BROADCAST, attempts=2, latency=1.03,
@@ -146,16 +147,18 @@ def test_garbage_is_passed_over(tmp_path: File) -> None:
 
 def test_a_history_that_cannot_be_read_says_so(tmp_path: File) -> None:
     (tmp_path / "eth0.outcomes.jsonl").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(NotPlainError, match="is not a regular file"):
         read_history(str(tmp_path), "eth0")
 
 
 def test_a_pipe_keeps_nobody_waiting(tmp_path: File) -> None:
     """The state folder is the agent's user's, and root reads it: with and without a writer at the other end."""
     os.mkfifo(outcomes.history_path(str(tmp_path), "eth0"))
-    assert read_history(str(tmp_path), "eth0") == []
+    with pytest.raises(NotPlainError):
+        read_history(str(tmp_path), "eth0")
     writer = os.open(outcomes.history_path(str(tmp_path), "eth0"), os.O_RDWR)
-    assert read_history(str(tmp_path), "eth0") == []
+    with pytest.raises(NotPlainError):
+        read_history(str(tmp_path), "eth0")
     os.close(writer)
 
 

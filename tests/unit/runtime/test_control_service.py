@@ -168,7 +168,7 @@ def test_a_history_that_cannot_be_read(bench: ControlBench, agent: Any) -> None:
     with pytest.raises(varlink.VarlinkError) as caught:
         agent.History()
     assert caught.value.error() == "io.holdfast.Agent.HistoryUnreadable"
-    assert caught.value.parameters() == {"interface": "eth0", "reason": "Is a directory"}
+    assert caught.value.parameters() == {"interface": "eth0", "reason": "is not a regular file"}
 
 
 def test_no_outcome_is_an_error_in_the_end(bench: ControlBench) -> None:
@@ -455,7 +455,8 @@ def test_a_file_that_is_no_longer_ours_stays(bench: ControlBench) -> None:
 def test_a_socket_left_by_a_crash_is_replaced(tmp_path: File) -> None:
     with tempfile.TemporaryDirectory(prefix="hf") as folder:
         path = socket_path(folder, "eth0")
-        for name in (path, path + "~"):
+        os.mkdir(f"{folder}/.eth0.varlink.new", 0o700)
+        for name in (path, f"{folder}/.eth0.varlink.new/s"):
             with socket.socket(socket.AF_UNIX) as left:
                 left.bind(name)
         with ControlBench(folder) as bench, closing(bench.connect()) as connection:

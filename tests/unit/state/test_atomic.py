@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.state import atomic
+from holdfast.state import folder as folders
 
 
 def test_writing_and_replacing(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_order_of_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     done: list[str] = []
     real_fsync, real_rename = os.fsync, os.rename
     monkeypatch.setattr(os, "fsync", lambda fd: (done.append("fsync"), real_fsync(fd))[1])
-    monkeypatch.setattr(os, "rename", lambda a, b: (done.append("rename"), real_rename(a, b))[1])
+    monkeypatch.setattr(os, "rename", lambda *a, **k: (done.append("rename"), real_rename(*a, **k))[1])
     atomic.write(str(tmp_path / "file"), b"x")
     assert done == ["fsync", "rename", "fsync"]  # rule 53
 
@@ -54,7 +55,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "file"
     atomic.write(str(path), b"old")
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, failing, full)
@@ -93,8 +94,9 @@ def test_a_file_system_that_cannot_sync_folders(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    atomic.sync_folder(str(tmp_path))
-    atomic.sync_folder("")
+    with folders.opened(str(tmp_path)) as folder:
+        folders.sync(folder)
+    atomic.write(str(tmp_path / "file"), b"x", durable=False)
 
 
 def test_removing_what_is_not_there(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_bad_file_that_cannot_be_set_aside(bench: Bench, monkeypatch: pytest.M
     bench.folder.mkdir()
     (bench.folder / "eth0.lease.json").write_bytes(b"{")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(os, "rename", refuse)
@@ -165,12 +165,25 @@ def test_what_is_no_file_is_not_read(bench: Bench) -> None:
     path = bench.folder / "eth0.lease.json"
     path.mkdir()
     assert bench.store().load() is None
-    path.rmdir()
+    bad = Path(f"{path}.bad")
+    bad.rmdir()
     path.symlink_to("/etc/passwd")
     assert bench.store().load() is None
-    assert len([line for line in bench.said if f"{path} cannot be read" in line]) == 2
-    cure = "asking for a new lease; let the agent's user read it, or remove it"
-    assert all(line.endswith(cure) for line in bench.said)
+    assert bad.is_symlink()
+    assert len([line for line in bench.said if line.endswith(f"set aside as {bad}")]) == 2
+
+
+def test_a_file_that_may_not_be_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.store().save(bench.lease, None)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "read", refuse)
+    assert bench.store().load() is None
+    (line,) = bench.said
+    assert "cannot be read: Input/output error" in line
+    assert line.endswith("asking for a new lease; let the agent's user read it, or remove it")
 
 
 def test_forgetting(bench: Bench) -> None:

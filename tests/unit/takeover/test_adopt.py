@@ -15,6 +15,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
 from holdfast.network.ops import Address
+from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
 from holdfast.takeover import adopt
 from holdfast.takeover.model import TakeoverError
@@ -84,6 +85,7 @@ def test_stored_and_remembered(tmp_path: Path) -> None:
 @pytest.mark.root
 def test_no_other_file_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder is the agent's user's: a link that is put there between two steps leads root nowhere."""
+    monkeypatch.setattr(folders, "agent_uid", lambda: 65534)
     host, secret = FakeHost(tmp_path), tmp_path / "shadow"
     secret.write_text("root's own")
     adopt.prepare_folder(host, "/var/lib/holdfast")

@@ -60,7 +60,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_what_can_be_done_about_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, todo: str
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(files.atomic, "write", fail)

@@ -14,6 +14,7 @@ from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError, printable
 from holdfast.cli.options import config_option, folders_of
 from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
+from holdfast.state import folder as folders
 from holdfast.state import inventory
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Phase, anonymous
@@ -36,10 +37,11 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
     if state_dir is None:
         settings = folders_of(config)
         _silence(settings, force=force)
-        folders = search_state_dirs(settings.state_dir)
+        places = search_state_dirs(settings.state_dir)
     else:
-        folders = (state_dir,)
-    removed = [path for folder in folders for path in (*_clean(folder), *_clean_journals(takeover_dir(folder)))]
+        places = (state_dir,)
+    removed = [path for place in places for path in (*_clean(place, anyones=state_dir is not None),
+                                                     *_clean_journals(takeover_dir(place)))]
     for path in removed:
         click.echo(printable(f"removed {path}"))
     if not removed:
@@ -61,17 +63,17 @@ def _silence(settings: Settings, *, force: bool) -> None:
 def _served(folder: str) -> dict[str, str]:
     """The interfaces that agents serve now, by their locks, with the agents' pids."""
     served: dict[str, str] = {}
-    with suppress(OSError):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".lock") and (pid := _holder(os.path.join(folder, name))) is not None:
+    with suppress(OSError), folders.opened(folder, anyones=True) as there:
+        for name in folders.names_at(there):
+            if name.endswith(".lock") and (pid := _holder(there, name)) is not None:
                 served[name.removesuffix(".lock")] = pid
     return served
 
 
-def _holder(path: str) -> str | None:
+def _holder(folder: int, name: str) -> str | None:
     """The pid that is written in a lock that somebody holds; None when nobody does."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = folders.open_at(folder, name, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -83,11 +85,12 @@ def _holder(path: str) -> str | None:
     return None
 
 
-def _clean(folder: str) -> list[str]:
-    """Remove our files in ``folder``; which there were."""
+def _clean(folder: str, *, anyones: bool) -> list[str]:
+    """Remove our files in ``folder``; which there were. ``anyones``: in an image the daemon's user has its own number
+    there."""
     with _told():
-        paths = [path for paths in inventory.by_interface(folder).values() for path in paths]
-        inventory.remove(paths)
+        paths = [path for paths in inventory.by_interface(folder, anyones=anyones).values() for path in paths]
+        inventory.remove(paths, anyones=anyones)
         return paths
     return []
 
@@ -96,7 +99,9 @@ def _clean_journals(folder: str) -> list[str]:
     """The journals of take-overs, those that last made anonymous; not what a client that was handed back may run. What
     the folder is in may be somebody's, with another state folder: no link is followed."""
     with _told():
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        above, last = os.path.split(folder)
+        with folders.opened(above, anyones=True) as there:
+            fd = os.open(last, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
         try:
             names = [name for name in sorted(os.listdir(fd)) if name.endswith((".json", ".lock", ".json.tmp"))]
             gone = [name for name in names if not _anonymous(name, folder)]
@@ -142,6 +147,8 @@ def _told() -> Iterator[None]:
         yield
     except FileNotFoundError:
         return
+    except folders.RefusedError as error:
+        raise CliError(FAILED, f"{error.filename} {error.strerror}") from None
     except PermissionError as error:
         raise CliError(NOT_PERMITTED, f"not permitted to clean {error.filename}; run as root") from None
     except OSError as error:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from holdfast.state import atomic
+from holdfast.state import folder as folders
 from holdfast.takeover.journal import codec
 from holdfast.takeover.journal.record import Journal
 from holdfast.takeover.model import TakeoverError, system_error
@@ -82,15 +83,14 @@ class JournalFile:
             ) from None
         with self._made_folder() as folder:
             try:
-                path = os.path.join(f"/proc/self/fd/{folder}", os.path.basename(self.path))
-                atomic.write(path, text, 0o600)
+                atomic.write_at(folder, os.path.basename(self.path), text, 0o600)
             except OSError as error:
                 raise system_error(f"{self.path} cannot be written", error) from None
 
     def load(self) -> Journal | None:
         """The journal, None when there is none. TakeoverError for one that cannot be believed."""
         try:
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            folder = self._opened()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -123,18 +123,29 @@ class JournalFile:
     def remove(self) -> None:
         """The take-over is history."""
         try:
-            os.unlink(self.path)
+            folder = self._opened()
         except FileNotFoundError:
             return
-        atomic.sync_folder(self.folder)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.basename(self.path), dir_fd=folder)
+                folders.sync(folder)
+        finally:
+            os.close(folder)
+
+    def _opened(self) -> int:
+        """The folder, which itself is no link."""
+        above, name = os.path.split(self.folder)
+        with folders.opened(above, anyones=True) as there:
+            return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
 
     @contextmanager
     def _made_folder(self) -> Iterator[int]:
         """The folder, open: what it is in is root's by default, but with another state folder somebody else's, who
         could put a link in its place between a look at it and a write into it."""
         try:
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            os.close(folders.open_folder(self.folder, anyones=True, make=True, mode=0o700))
+            folder = self._opened()
         except OSError as error:
             raise system_error(f"{self.folder} cannot be made", error) from None
         try:

@@ -210,14 +210,14 @@ def test_a_folder_that_is_replaced_meanwhile(
     file.save(JOURNAL)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    real = atomic.write
+    real = atomic.write_at
 
-    def swapped(path: str, data: bytes, mode: int) -> None:
+    def swapped(folder: int, name: str, data: bytes, mode: int) -> None:
         os.rename(file.folder, tmp_path / "away")
         os.symlink(elsewhere, file.folder)
-        real(path, data, mode)
+        real(folder, name, data, mode)
 
-    monkeypatch.setattr(atomic, "write", swapped)
+    monkeypatch.setattr(atomic, "write_at", swapped)
     file.save(JOURNAL.at(Phase.CONFIRMED))
     assert os.listdir(elsewhere) == []
     with pytest.raises(TakeoverError), file.locked():
