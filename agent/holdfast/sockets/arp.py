@@ -6,6 +6,7 @@ import socket
 from ipaddress import IPv4Address
 
 from holdfast.sockets.filters import arp_claims, attach
+from holdfast.sockets.reader import ask_auxdata, check_auxdata
 from holdfast.wire import WireError
 from holdfast.wire.arp import REPLY, build_announcement, build_probe, build_request, parse
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP
@@ -32,6 +33,7 @@ class ArpSocket:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             self.watch(())
+            ask_auxdata(self._socket)
             self._socket.bind((ifname, ETHERTYPE_ARP))
         except OSError:
             self._socket.close()
@@ -67,10 +69,11 @@ class ArpSocket:
         ENETDOWN, once when the link goes down."""
         while True:
             try:
-                packet = self._socket.recv(256)
+                packet, ancillary, flags, address = self._socket.recvmsg(256, 128)
             except BlockingIOError:
                 return None
             try:
+                check_auxdata(ancillary, flags, address[2])
                 arp = parse(packet)
             except WireError:
                 continue

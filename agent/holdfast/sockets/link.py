@@ -20,7 +20,7 @@ from holdfast.core.events import Received
 from holdfast.eventloop.ports import Loop
 from holdfast.sockets.arp import ArpSocket, Claim
 from holdfast.sockets.filters import DROP_ALL, attach
-from holdfast.sockets.reader import LONGEST, PACKET_AUXDATA, SOL_PACKET, describe_error, read_packet
+from holdfast.sockets.reader import LONGEST, PACKET_OUTGOING, ask_auxdata, describe_error, read_packet
 from holdfast.wire import WireError
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, udp_filter
 from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT, encode
@@ -33,8 +33,6 @@ BATCH = 64
 _ERROR_BATCH = 16
 #: Servers and relays of one link that are remembered by their MAC.
 _ANSWERERS = 8
-
-_PACKET_OUTGOING = 4
 
 _IP_PKTINFO = 8
 _IP_RECVERR = 11
@@ -79,7 +77,7 @@ class LinkSockets:
         packet = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             attach(packet, udp_filter(CLIENT_PORT))
-            packet.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            ask_auxdata(packet)
             packet.bind((ifname, ETHERTYPE_IPV4))
         except OSError:
             packet.close()
@@ -200,10 +198,10 @@ class LinkSockets:
                 if self._lost():
                     break
                 continue
-            if address[2] == _PACKET_OUTGOING:
+            if address[2] == PACKET_OUTGOING:
                 continue
             try:
-                messages.append(read_packet(packet, ancillary, flags))
+                messages.append(read_packet(packet, ancillary, flags, address[2]))
                 self._answered(address[4])
             except WireError as error:
                 malformed.append(str(error))

@@ -17,6 +17,8 @@ LONGEST = 4096
 
 SOL_PACKET = 263
 PACKET_AUXDATA = 8
+#: sll_pkttype of packet(7).
+PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
 _AUXDATA = struct.Struct("=IIIHHHH")  # struct tpacket_auxdata: status len snaplen mac net vlan_tci vlan_tpid
 _CSUM_NOT_READY = 1 << 3  # TP_STATUS_CSUMNOTREADY
 _VLAN_VALID = 1 << 4  # TP_STATUS_VLAN_VALID
@@ -26,19 +28,35 @@ _EXTENDED_ERROR = struct.Struct("=I4B2I")  # struct sock_extended_err
 _ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
 
 
-def read_packet(packet: bytes, ancillary: list[tuple[int, int, bytes]], flags: int) -> Received:
-    """A received packet and its PACKET_AUXDATA -> the message. WireError when it is none for us."""
+def ask_auxdata(sock: socket.socket) -> None:
+    """Have PACKET_AUXDATA beside every packet of a packet socket. OSError."""
+    sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+
+
+def read_packet(packet: bytes, ancillary: list[tuple[int, int, bytes]], flags: int, kind: int) -> Received:
+    """What recvmsg(2) gave of a packet socket -> the message. ``kind`` is its address's sll_pkttype (packet(7)).
+    WireError when it is none for us."""
+    datagram = parse_ipv4_udp(packet, checksum_ready=check_auxdata(ancillary, flags, kind))
+    return Received(decode(datagram.payload), datagram.source, datagram.destination)
+
+
+def check_auxdata(ancillary: list[tuple[int, int, bytes]], flags: int, kind: int) -> bool:
+    """What stands beside a packet -> False when its checksum is yet to be filled in by hardware. WireError for a packet
+    that was cut, and for one that is tagged for a VLAN: a socket of eth0 gets those of eth0.5, too. A socket for all
+    protocols is told the tag; one for a single protocol gets the packet without it, as one for another host (Linux,
+    net/core/dev.c: __netif_receive_skb_core)."""
     if flags & socket.MSG_TRUNC:
         raise WireError(f"longer than {LONGEST} bytes", "length")
+    if kind == PACKET_OTHERHOST:
+        raise WireError("for another host, or tagged for a VLAN that is not there", "vlan")
     checksum_ready = True
-    for level, kind, data in ancillary:
-        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
+    for level, number, data in ancillary:
+        if (level, number) == (SOL_PACKET, PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
             status, _, _, _, _, vlan, _ = _AUXDATA.unpack_from(data)
             checksum_ready = not status & _CSUM_NOT_READY
             if status & _VLAN_VALID and vlan & _VLAN_ID:
                 raise WireError("tagged for a VLAN: it is for another interface", "vlan")
-    datagram = parse_ipv4_udp(packet, checksum_ready=checksum_ready)
-    return Received(decode(datagram.payload), datagram.source, datagram.destination)
+    return checksum_ready
 
 
 def describe_error(data: bytes) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,17 +21,17 @@ from holdfast.core.lease import Lease
 from holdfast.core.replies import duration, normal_times
 from holdfast.core.requests import request_reboot, request_renew
 from holdfast.sockets import filters
+from holdfast.sockets.reader import LONGEST, ask_auxdata, read_packet
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found, TakeoverError
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
-from holdfast.wire.frame import Instruction, build_udp, parse_ipv4_udp
+from holdfast.wire.frame import Instruction, build_udp
 
 ETH_P_ALL, ETH_P_IP = 3, 0x0800
 #: Linux's own in a filter: the packet's protocol (linux/filter.h, SKF_AD_OFF + SKF_AD_PROTOCOL).
 _PROTOCOL = 0xFFFFF000
-TP_STATUS_CSUMNOTREADY, PACKET_AUXDATA, SOL_PACKET = 8, 8, 263
 #: Seconds for the client to ask after it was told to, and for the server to answer each REQUEST.
 ASK_PATIENCE, ANSWER_PATIENCE = 5.0, 2.0
 
@@ -59,7 +58,7 @@ class Ear:
             # Bound last, and with protocol 0 until then: no packet gets in before the filter.
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
             filters.attach(self._socket, _FILTER)
-            self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            ask_auxdata(self._socket)
             self._socket.bind((ifname, ETH_P_ALL))
         except OSError as error:
             raise TakeoverError(f"{ifname} cannot be listened to: {error.strerror}; run as root") from None
@@ -111,15 +110,11 @@ class Ear:
 
     def _read(self) -> tuple[msg.Message, IPv4Address] | None:
         try:
-            packet, ancillary, _, _ = self._socket.recvmsg(1 << 16, 256)
-            ready = not any(
-                struct.unpack_from("=I", data)[0] & TP_STATUS_CSUMNOTREADY
-                for level, kind, data in ancillary if (level, kind) == (SOL_PACKET, PACKET_AUXDATA)
-            )
-            datagram = parse_ipv4_udp(packet, checksum_ready=ready)
-            return msg.decode(datagram.payload), datagram.destination
+            packet, ancillary, flags, address = self._socket.recvmsg(LONGEST, 256)
+            received = read_packet(packet, ancillary, flags, address[2])
         except (WireError, OSError):
             return None
+        return received.message, received.destination
 
 
 def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:

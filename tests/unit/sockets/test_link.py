@@ -239,6 +239,16 @@ def test_a_message_for_which_there_is_no_socket(bench: Bench) -> None:
     assert not bench.sockets.holds_port
 
 
+@pytest.mark.root
+def test_a_message_in_a_vlan_is_another_interface_s(bench: Bench) -> None:
+    """A socket that is bound to IPv4 gets it without its tag, as a frame that is for another host."""
+    packet = build_udp(SERVER, BROADCAST, 67, 68, encode(MESSAGE._replace(xid=5)))
+    bench.wire.send(BROADCAST_MAC + FOREIGN_MAC + bytes.fromhex("810000050800") + packet)
+    bench.send(encode(MESSAGE))
+    bench.run_until(bench.messages, "the message that has no tag")
+    assert [received.message for received in bench.messages()] == [MESSAGE]
+
+
 # -- the link ------------------------------------------------------------------------------------
 
 
@@ -332,6 +342,16 @@ def test_claims_of_others_are_heard_while_watching(bench: Bench) -> None:
 
 
 @pytest.mark.root
+def test_a_claim_in_a_vlan_is_another_interface_s(bench: Bench) -> None:
+    bench.inside(lambda: bench.sockets.watch((OURS,)))
+    head = BROADCAST_MAC + FOREIGN_MAC
+    bench.wire.send(head + bytes.fromhex("810000050806") + arp.build_probe(FOREIGN_MAC, OURS))
+    bench.wire.send(head + bytes.fromhex("0806") + arp.build_announcement(FOREIGN_MAC, OURS))
+    bench.run_until(lambda: bench.claims, "a claim")
+    assert bench.claims == [Claim(OURS, FOREIGN_MAC, probe=False)]
+
+
+@pytest.mark.root
 def test_the_gateway_is_asked_alone_or_everybody_is(bench: Bench) -> None:
     # rule 49
     bench.inside(lambda: bench.sockets.ask_gateway(AskGateway(OTHER, FOREIGN_MAC, OURS)))
@@ -389,26 +409,28 @@ def _auxdata(status: int, vlan: int = 0) -> list[tuple[int, int, bytes]]:
 
 
 def test_reading_a_packet() -> None:
-    assert read_packet(PACKET, [], 0).message == MESSAGE
-    assert read_packet(PACKET, _auxdata(0), 0).message == MESSAGE
-    assert read_packet(PACKET, _auxdata(1 << 4, vlan=0xE000), 0).message == MESSAGE  # a priority, no VLAN
+    assert read_packet(PACKET, [], 0, 0).message == MESSAGE
+    assert read_packet(PACKET, _auxdata(0), 0, 0).message == MESSAGE
+    assert read_packet(PACKET, _auxdata(1 << 4, vlan=0xE000), 0, 0).message == MESSAGE  # a priority, no VLAN
 
 
 def test_a_checksum_is_looked_at_unless_the_kernel_says_otherwise() -> None:
     wrong = PACKET[:26] + b"\x12\x34" + PACKET[28:]
-    assert read_packet(wrong, _auxdata(1 << 3), 0).message == MESSAGE
+    assert read_packet(wrong, _auxdata(1 << 3), 0, 0).message == MESSAGE
     with pytest.raises(WireError):
-        read_packet(wrong, _auxdata(0), 0)
+        read_packet(wrong, _auxdata(0), 0, 0)
 
 
 def test_packets_of_a_vlan_are_another_interface_s() -> None:
     with pytest.raises(WireError, match="VLAN"):
-        read_packet(PACKET, _auxdata(1 << 4, vlan=7), 0)
+        read_packet(PACKET, _auxdata(1 << 4, vlan=7), 0, 0)
+    with pytest.raises(WireError, match="another host"):
+        read_packet(PACKET, _auxdata(0), 0, reader.PACKET_OTHERHOST)
 
 
 def test_packets_too_long_for_the_buffer() -> None:
     with pytest.raises(WireError, match="longer than"):
-        read_packet(PACKET, [], socket.MSG_TRUNC)
+        read_packet(PACKET, [], socket.MSG_TRUNC, 0)
 
 
 def test_errors_are_described_without_trust() -> None:

@@ -182,3 +182,27 @@ def test_on_a_wire() -> None:
                 assert next(frame for frame in frames if frame[:6] == b"\xff" * 6)[23] == 17
         with pytest.raises(TakeoverError, match="nosuch0"):
             learn.Ear(host, "nosuch0")
+
+
+@pytest.mark.root
+def test_what_is_tagged_for_a_vlan_is_another_interface_s() -> None:
+    """A REQUEST of eth0.5, which has eth0's hardware address, would teach another client-id."""
+    with cable() as (client, server):
+        host = Host()
+        mac, peer = client.run(lambda: host.mac("eth0")), server.run(lambda: host.mac("srv0"))
+        client.run(lambda: settle_carrier("eth0"))  # what is sent before is lost
+        ear = client.run(lambda: learn.Ear(host, "eth0"))
+        wire = server.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+        with ear, wire:
+            wire.bind(("srv0", 0))
+
+            def say(client_id: bytes, tag: bytes = b"") -> None:
+                message = REQUEST._replace(chaddr=mac, options={**REQUEST.options, 61: client_id})
+                packet = build_udp(ADDRESS.ip, SERVER, 68, 67, msg.encode(message))
+                wire.send(b"\xff" * 6 + peer + tag + b"\x08\x00" + packet)
+
+            say(b"\x01tagged", b"\x81\x00\x00\x05")
+            say(b"\x01mine")
+            heard = ear.request(5.0)
+        assert heard is not None
+        assert heard[0].client_id == b"\x01mine"
