@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 from functools import partial
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Callable, NoReturn
 
 from holdfast.network import ResolverError
@@ -36,6 +36,8 @@ USAGE = "usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir 
 TIME_LIMIT = 60
 #: Seconds that may be waited for something to come up, and between two looks.
 MAX_WAIT, PAUSE = 45, 0.5
+#: Seconds from one run's end to the next one's work: whoever writes the spool can have it started in a loop.
+MIN_INTERVAL = 1.0
 #: How often the spool is looked at again because it changed while it was worked on.
 MAX_ROUNDS = 10
 PUBLISHED = "published.json"
@@ -70,8 +72,11 @@ def work(publisher: Publisher, state: str, wait: int) -> int:
     while True:
         lock = _lock(state)
         try:
+            _keep_distance(lock)
             status = publisher.run()
         finally:
+            os.ftruncate(lock, 1)
+            os.utime(lock, (time(), time()))
             os.close(lock)
         if status != LATER or monotonic() >= end:
             publisher.tell_what_is_missing()
@@ -162,7 +167,7 @@ def _ifindex(name: str) -> int:
 
 
 def _lock(state: str) -> int:
-    """Wait until no other one of us works here."""
+    """Wait until no other one of us works here. The file's time is the end of the last run; empty: there was none."""
     with folders.opened(state) as there:
         fd = folders.open_or_create_at(there, "lock", os.O_RDWR, 0o600)
     try:
@@ -171,6 +176,15 @@ def _lock(state: str) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _keep_distance(lock: int) -> None:
+    """Sleep until ``MIN_INTERVAL`` s have passed since the last run, whose end is the lock's time. What is written
+    meanwhile is published by this run. A clock that was set back says nothing."""
+    last = os.fstat(lock)
+    since = time() - last.st_mtime
+    if last.st_size and 0 <= since < MIN_INTERVAL:
+        sleep(MIN_INTERVAL - since)
 
 
 def _overdue(_number: int, _frame: object) -> NoReturn:

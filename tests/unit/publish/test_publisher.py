@@ -7,6 +7,7 @@ import json
 import os
 from ipaddress import IPv4Address
 from pathlib import Path
+from time import time as wall_clock
 
 import pytest
 
@@ -58,6 +59,7 @@ class Machine:
         self.service = Service()
         monkeypatch.setattr(publisher, "BOOT_ID", str(self.boot))
         monkeypatch.setattr(publisher, "_ifindex", lambda name: self.links.get(name, 0))
+        monkeypatch.setattr(publisher, "MIN_INTERVAL", 0)
 
     def want(self, name: str, *servers: str, ifindex: int | None = None) -> None:
         wanted = Wanted(ifindex or self.links[name], Names(tuple(map(IPv4Address, servers)), (), default_route=True))
@@ -292,3 +294,67 @@ def test_how_long_to_wait_is_checked(wait: str, capsys: pytest.CaptureFixture[st
         main(f"--wait={wait}")
     assert caught.value.code == publisher.WRONG_USAGE
     assert capsys.readouterr().err.count("\n") == 1
+
+
+class Time:
+    """A wall clock that only sleeping moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.slept = wall_clock(), [0.0]
+        self.meanwhile = lambda: None
+        monkeypatch.setattr(publisher, "time", lambda: self.now)
+        monkeypatch.setattr(publisher, "sleep", self.sleep)
+        monkeypatch.setattr(publisher, "MIN_INTERVAL", 1.0)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        self.meanwhile()
+
+
+def test_runs_that_follow_each_other_are_a_second_apart(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes the spool can have the publisher started in a loop."""
+    time = Time(monkeypatch)
+    machine.want("eth0", "10.0.0.2")
+    machine.run()
+    assert time.slept == [0.0]  # the first one waits for nothing
+    time.now += 0.25
+    began = time.now
+    for _ in range(4):
+        machine.run()
+    assert time.slept == pytest.approx([0.0, 0.75, 1.0, 1.0, 1.0])
+    assert time.now - began == pytest.approx(3.75)
+    time.now += 1.0
+    machine.run()
+    assert len(time.slept) == 5
+
+
+def test_what_is_written_while_a_run_waits_is_published_by_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time(monkeypatch)
+    machine.want("eth0", "10.0.0.2")
+    machine.run()
+    time.meanwhile = lambda: machine.want("eth0", "10.0.0.3")
+    machine.want("eth0", "10.0.0.9")
+    machine.run()
+    assert [str(server) for server in machine.service.links[2].dns] == ["10.0.0.3"]
+
+
+def test_a_run_that_fails_counts_too(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time(monkeypatch)
+    machine.spool.rmdir()
+    machine.spool.write_text("no folder")
+    for _ in range(2):
+        with pytest.raises(OSError, match="dns"):
+            machine.run()
+    assert time.slept == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_clock_that_was_set_holds_nobody_up(machine: Machine, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    time = Time(monkeypatch)
+    machine.run()
+    time.now += step
+    machine.run()
+    assert time.slept == [0.0]
