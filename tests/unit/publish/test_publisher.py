@@ -1,4 +1,4 @@
-"""runtime.dns: from the spool to the machine's resolver, whatever was done before. Never the machine's own."""
+"""publish.publisher: from the spool to the machine's resolver, whatever was done before. Never the machine's own."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ class Time:
     """A wall clock that only sleeping moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.slept = wall_clock(), [0.0]
+        self.now, self.slept = wall_clock() + 0.25, [0.0]
         self.meanwhile = lambda: None
         monkeypatch.setattr(publisher, "time", lambda: self.now)
         monkeypatch.setattr(publisher, "sleep", self.sleep)
