@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from holdfast.network.link import Link
 from holdfast.network.ops import Observed, Op
 from holdfast.takeover.host import Completed, Host
+from holdfast.takeover.processes import Process
 
 
 class FakeHost(Host):
@@ -38,13 +40,27 @@ class FakeHost(Host):
 
     def add_process(
         self, pid: int, *argv: str, ppid: int = 1, group: int = 0, unit: str = "",
-        environment: Mapping[str, str] | None = None, comm: str = "",
+        environment: Mapping[str, str] | None = None, comm: str = "", uids: tuple[int, int, int, int] = (0, 0, 0, 0),
+        exe: str = "",
     ) -> None:
-        """A process of the machine, with what /proc tells of it."""
-        self.put(f"/proc/{pid}/stat", f"{pid} ({comm or argv[0].rsplit('/', 1)[-1][:15]}) S {ppid} {group or pid} 1 0")
+        """A process of the machine, with what /proc tells of it. ``exe`` is its program, by default root's."""
+        name = argv[0].split(":")[0].rsplit("/", 1)[-1]
+        fields = f"S {ppid} {group or pid}" + " 0" * 16 + f" {100 + pid} 0"
+        self.put(f"/proc/{pid}/stat", f"{pid} ({comm or name[:15]}) {fields}")
+        self.put(f"/proc/{pid}/status", f"Name:\t{comm or name}\nUid:\t{' '.join(map(str, uids))}\n")
+        program = exe or (argv[0] if argv[0].startswith("/") else f"/usr/sbin/{name}")
+        if not self.exists(program):
+            self.put(program, "a program", 0o755)
+        link = Path(self.path(f"/proc/{pid}/exe"))
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
         self.put(f"/proc/{pid}/cmdline", "\0".join(argv) + "\0")
         self.put(f"/proc/{pid}/environ", "".join(f"{k}={v}\0" for k, v in (environment or {}).items()))
         self.put(f"/proc/{pid}/cgroup", f"0::/system.slice/{unit}\n" if unit else "0::/\n")
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """What /proc/PID/exe leads to is a file of this machine."""
+        return super().stat(self.readlink(path) or path)
 
     def remove_process(self, pid: int) -> None:
         """It is gone."""
@@ -81,8 +97,14 @@ class FakeHost(Host):
         self.add_process(pid, *argv, environment=env)
         return pid
 
-    def kill(self, pids: Iterable[int], number: int = 9, timeout: float = 5.0) -> None:
+    def kill(
+        self, pids: Iterable[int], number: int = 9, timeout: float = 5.0,
+        still: Callable[[Process], bool] | None = None,
+    ) -> None:
         for pid in pids:
+            process = self.process(pid)
+            if still is not None and (process is None or not still(process)):
+                continue
             self.killed.append((pid, number))
             if number in (9, 15):
                 self.remove_process(pid)

@@ -19,6 +19,7 @@ from holdfast.takeover.adapters import process
 from holdfast.takeover.host import Completed, Host
 from holdfast.takeover.model import Command, FileChange, ForeignLease, Found, Ownership, TakeoverError
 from holdfast.takeover.plan import Place
+from holdfast.takeover.processes import Process
 
 ADDRESS = IPv4Interface("192.0.2.9/24")
 GATEWAY = IPv4Address("192.0.2.1")
@@ -72,9 +73,12 @@ class Mortal(FakeHost):
         self.add_process(pid, *argv, environment=env)
         return pid
 
-    def kill(self, pids: Iterable[int], number: int = 9, timeout: float = 5.0) -> None:
+    def kill(
+        self, pids: Iterable[int], number: int = 9, timeout: float = 5.0,
+        still: Callable[[Process], bool] | None = None,
+    ) -> None:
         self.act()
-        super().kill(pids, number, timeout)
+        super().kill(pids, number, timeout, still)
 
     def perform(self, ifname: str, ops: Iterable[Op], say: Callable[[str], None]) -> None:
         self.act()

@@ -16,6 +16,7 @@ from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.processes import Process
 
 ALL = "holdfast.service"
 #: Seconds for the agent to be there after its start, and for the answer to a renewal (the agent itself gives up
@@ -75,13 +76,12 @@ class Agent:
         with suppress(OSError):
             lock = self._host.path(f"{self._runtime_dir}/{self._ifname}.lock")
             pid = folders.read(lock, 20).decode("ascii", "replace").strip()
-        process = self._host.process(int(pid)) if pid.isascii() and pid.isdigit() else None
-        if process is None or not any("holdfast.runtime" in word for word in process.argv):
+        if not (pid.isascii() and pid.isdigit()):
             return
         try:
-            self._host.kill([process.pid], signal.SIGTERM)
+            self._host.kill([int(pid)], signal.SIGTERM, still=_is_agent)
         except TakeoverError:
-            self._host.kill([process.pid], signal.SIGKILL)
+            self._host.kill([int(pid)], signal.SIGKILL, still=_is_agent)
 
     def _connect(self, timeout: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -115,6 +115,10 @@ class Agent:
         if not isinstance(parameters, dict):
             raise ValueError("no Varlink message")
         return {**parameters, **({"error": answer["error"]} if "error" in answer else {})}
+
+
+def _is_agent(process: Process) -> bool:
+    return any("holdfast.runtime" in word for word in process.argv)
 
 
 def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool) -> str:

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
+from holdfast.takeover.processes import Process
 
 #: Seconds for all that comes before the proof; each step is bounded, and together they stay below it.
 STEPS_TIME = 120.0
@@ -73,7 +74,7 @@ def disarm(host: Host, ifname: str, keep: str = "") -> None:
         return
     pids = [each.pid for each in host.processes() if _is(each, ifname) and str(each.pid) != keep]
     if pids:
-        host.kill(pids, signal.SIGKILL)
+        host.kill(pids, signal.SIGKILL, still=lambda each: _is(each, ifname))
 
 
 def _units(ifname: str) -> tuple[str, str]:

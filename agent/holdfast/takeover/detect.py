@@ -41,6 +41,7 @@ def look(
     if not clients:
         known = ", ".join(adapter.name for adapter in adapters)
         bound = f"; UDP port 68 is held by {holder()}" if holder is not None else ""
+        bound += "".join(f"; passed over: {each}" for each in host.passed_over([adapter.name for adapter in adapters]))
         raise TakeoverError(
             f"no DHCP client that can be taken over serves {ifname} (looked for {known}{bound}). When nothing serves "
             f"it, `holdfast run {ifname}` needs no take-over; an address that was set by hand is to be removed first"

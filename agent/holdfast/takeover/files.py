@@ -1,6 +1,6 @@
 """Files below a root: "/" on a real system, a folder that looks like one in tests.
 
-Files of others are hostile when read: bounded, regular files only.
+Files of others are hostile when read: bounded, regular files only. Written is only where nobody but root can.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import stat
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 from holdfast.takeover.model import TakeoverError, system_error
+from holdfast.takeover.trust import weakness
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
 READ_LIMIT = 1 << 20
@@ -25,6 +26,17 @@ class Files:
     def path(self, path: str) -> str:
         """Where ``path`` (absolute) really is."""
         return os.path.join(self.root, path.lstrip("/"))
+
+    def weakness(self, path: str, *, missing: bool = False) -> str:
+        """See ``trust.weakness``."""
+        return weakness(path, self.root, missing=missing)
+
+    def require_root(self, path: str, what: str) -> None:
+        """TakeoverError when others than root can change what is at ``path``, or will be; ``what`` it is."""
+        found = self.weakness(path, missing=True)
+        if found:
+            raise TakeoverError(f"{what} {path}: others than root can change it ({found}); move it into a folder that "
+                                "only root can write")
 
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
         """The whole file, None when it is not there. A file beyond ``limit``, or no file, is an error."""
@@ -67,7 +79,9 @@ class Files:
             return []
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """The file wholly or not at all; its folder is made when it is missing."""
+        """The file wholly or not at all; its folder is made when it is missing. TakeoverError also when others than
+        root could put something in its place."""
+        self.require_root(os.path.dirname(path), "the folder")
         real = self.path(path)
         try:
             os.close(folders.open_folder(os.path.dirname(real), make=True, anyones=True))

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from holdfast.state.identity import BOOT_ID
 from holdfast.takeover import adopt, deadman, linkstate
+from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import ALL, Agent, meant
 from holdfast.takeover.detect import ADAPTERS, adapter_called
 from holdfast.takeover.host import Host
@@ -19,7 +20,7 @@ from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
-from holdfast.takeover.plan import Place
+from holdfast.takeover.plan import Place, journal_file
 from holdfast.takeover.session import no_hangup
 
 Say = Callable[[str], None]
@@ -34,7 +35,7 @@ def hand_back(
     host: Host, place: Place, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
 ) -> None:
     """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
-    file = JournalFile(host.path(place.takeover_dir), place.ifname)
+    file = journal_file(host, place)
     with no_hangup(), file.locked(host.wait):
         journal = file.load()
         if journal is None:
@@ -44,7 +45,7 @@ def hand_back(
         if unconfirmed and journal.phase is Phase.CONFIRMED:
             return
         _check_shared(host, journal, place)
-        _check_client(host, journal)
+        process.check(host, journal.found)  # before the agent ends: nobody would have the lease
         file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
             _renew_first(host, place, journal, say)
@@ -75,17 +76,6 @@ def _check_shared(host: Host, journal: Journal, place: Place) -> None:
         raise TakeoverError(
             f"{ALL} serves {place.ifname} and {', '.join(others)}, and would be stopped for all of them; first let "
             f"holdfast@NAME.service serve the others, and leave {place.ifname} alone in the configuration"
-        )
-
-
-def _check_client(host: Host, journal: Journal) -> None:
-    """Ending the agent for a client that cannot be started would leave the lease to nobody."""
-    found = journal.found
-    program = found.facts.get("program") or (found.argv[0] if found.argv else "")
-    there = host.exists(program) if program.startswith("/") else not program or host.which(program) is not None
-    if not there:
-        raise TakeoverError(
-            f"{found.name} cannot be started: {program} is not there any more. Nothing was changed; install it again"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -9,34 +10,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from holdfast.network import link as links
 from holdfast.network.link import Link
 from holdfast.network.ops import Observed, Op
-from holdfast.takeover.files import Files
 from holdfast.takeover.model import TakeoverError, system_error
+from holdfast.takeover.processes import Processes
+from holdfast.takeover.trust import weakness
 
 COMMAND_TIMEOUT = 30.0
-
-
-@dataclass(frozen=True)
-class Process:
-    """One process of our network namespace. ``comm`` is the kernel's name for it (15 characters), ``group`` its
-    process group."""
-
-    pid: int
-    ppid: int
-    comm: str
-    argv: tuple[str, ...]
-    group: int = 0
-
-    @property
-    def program(self) -> str:
-        """The base name of argv[0], without what a daemon adds to its title: "dhcpcd: eth0" is "dhcpcd"."""
-        first = self.argv[0] if self.argv else self.comm
-        return os.path.basename(first.split(" ")[0]).rstrip(":")
+DAEMON_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -58,97 +42,23 @@ class Completed:
         return lines[-1].strip()[:200] if lines else f"exit status {self.status}"
 
 
-class Host(Files):
+class Host(Processes):
     """Looks and acts. Raises TakeoverError only."""
-
-    # -- processes -------------------------------------------------------------------------------
-
-    def processes(self) -> list[Process]:
-        """The processes of our network namespace, by pid; kernel threads have no argv and are left out."""
-        ours = self.readlink("/proc/self/ns/net")
-        found = []
-        for name in self.listdir("/proc"):
-            if name.isascii() and name.isdigit() and self.readlink(f"/proc/{name}/ns/net") == ours:
-                process = self.process(int(name))
-                if process is not None:
-                    found.append(process)
-        return sorted(found, key=lambda process: process.pid)
-
-    def process(self, pid: int) -> Process | None:
-        """That process, None when it is gone, a zombie, or a kernel thread."""
-        try:
-            status = self.text(f"/proc/{pid}/stat", 4096)
-            # proc(5): the name in parentheses may hold anything, so the fields begin after the last one.
-            comm, _, fields = status.partition("(")[2].rpartition(")")
-            state, ppid, group = fields.split()[:3]
-            argv = tuple((self.read(f"/proc/{pid}/cmdline") or b"").decode("utf-8", "replace").split("\0"))
-        except (TakeoverError, ValueError):
-            return None
-        while argv and not argv[-1]:
-            argv = argv[:-1]
-        return Process(pid, int(ppid), comm, argv, int(group)) if argv and state not in "ZX" else None
-
-    def environment(self, pid: int) -> dict[str, str]:
-        """The environment that ``pid`` was started with."""
-        entries = (self.read(f"/proc/{pid}/environ") or b"").decode("utf-8", "surrogateescape").split("\0")
-        return dict(entry.split("=", 1) for entry in entries if "=" in entry)
-
-    def cwd(self, pid: int) -> str:
-        """The folder that ``pid`` is in, "/" for one that is gone or that is the kernel's own."""
-        path = self.readlink(f"/proc/{pid}/cwd")
-        kernels = path.split("/")[1:2] in (["proc"], ["sys"], ["dev"])
-        return path if path and not kernels and os.path.isdir(self.path(path)) else "/"
-
-    def executable(self, pid: int) -> str:
-        """The file that ``pid`` runs, "" when that cannot be told or it was replaced meanwhile."""
-        path = self.readlink(f"/proc/{pid}/exe")
-        return "" if path.endswith(" (deleted)") else path
-
-    def unit_of(self, pid: int) -> str:
-        """The systemd unit (service or scope) that ``pid`` belongs to, "" for none (proc(5): cgroup)."""
-        for line in self.text(f"/proc/{pid}/cgroup", 65536).splitlines():
-            if line.startswith("0::") or ":name=systemd:" in line:
-                parts = [part for part in line.split(":", 2)[2].split("/") if part.endswith((".service", ".scope"))]
-                if parts:
-                    return parts[-1]
-        return ""
-
-    def kill(self, pids: Iterable[int], number: int = signal.SIGKILL, timeout: float = 5.0) -> None:
-        """Send the signal to each, and wait until all are gone when it is SIGKILL or SIGTERM."""
-        waiting = []
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                try:
-                    os.kill(pid, number)
-                except PermissionError as error:
-                    raise system_error(f"process {pid} cannot be stopped", error) from None
-                waiting.append(pid)
-        if number not in (signal.SIGKILL, signal.SIGTERM):
-            return
-        gone = self.wait(lambda: not any(self.process(pid) for pid in waiting), timeout)
-        if not gone:
-            left = ", ".join(str(pid) for pid in waiting if self.process(pid))
-            raise TakeoverError(f"process {left} is still there {timeout:g} s after signal {number}")
-
-    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Look twenty times a second until it holds; False when it did not within ``timeout`` seconds."""
-        end = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.05)
-        return True
 
     # -- commands and units ----------------------------------------------------------------------
 
     def run(
         self, argv: Sequence[str], timeout: float = COMMAND_TIMEOUT, env: Mapping[str, str] | None = None
     ) -> Completed:
-        """Run a program to its end; status 127 when there is none of that name, 124 when it took too long."""
+        """Run a program to its end; status 127 when there is none of that name, 124 when it took too long. A bare name
+        is looked for as ``which`` does, by the program too; ``env`` instead of our environment."""
+        program = argv[0] if "/" in argv[0] else self.which(argv[0])
+        if program is None:
+            return Completed(127, "", f"{argv[0]}: {os.strerror(errno.ENOENT)}")
         try:
             done = subprocess.run(  # noqa: S603 - a list, never a shell
-                list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False,
-                env=None if env is None else dict(env),
+                [program, *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False,
+                env={**os.environ, "PATH": search_path()} if env is None else dict(env),
             )
         except subprocess.TimeoutExpired:
             return Completed(124, "", f"{argv[0]} took longer than {timeout:g} s")
@@ -176,8 +86,13 @@ class Host(Files):
         return child.pid
 
     def which(self, program: str) -> str | None:
-        """The path of a program, searched where daemons are too."""
-        return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin")
+        """The path of a program that only root can change, searched in our PATH and where daemons are; None when there
+        is none."""
+        for folder in search_path().split(":"):
+            found = shutil.which(program, path=folder)
+            if found is not None and not weakness(found):
+                return found
+        return None
 
     @property
     def systemd(self) -> bool:
@@ -269,6 +184,12 @@ class Host(Files):
     def from_wall(self, unix: float) -> float:
         """The BOOTTIME instant at which the wall clock shows ``unix``; inf stays."""
         return unix if unix == float("inf") else unix - self.wall() + self.boottime()
+
+
+def search_path() -> str:
+    """Our PATH and the folders of daemons, without those that others than root can write."""
+    folders = [*os.environ.get("PATH", "").split(":"), *DAEMON_PATH.split(":")]
+    return ":".join(folder for folder in dict.fromkeys(folders) if not weakness(folder))
 
 
 def _hear_hangups() -> None:

@@ -18,7 +18,6 @@ from holdfast.takeover.detect import ADAPTERS
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
-from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, TakeoverError
 from holdfast.takeover.plan import Place, Plan
@@ -34,7 +33,7 @@ class Takeover:
 
     def __init__(self, host: Host, place: Place, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
         self._host, self._place, self._say, self._adapters = host, place, say, adapters
-        self._file = JournalFile(host.path(place.takeover_dir), place.ifname)
+        self._file = planning.journal_file(host, place)
 
     def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
         """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""

@@ -13,9 +13,11 @@ from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover import adopt, learn, linkstate
 from holdfast.takeover import wanted as wishes
+from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
 from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
 from holdfast.takeover.host import Host
+from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.model import (
     Adapter,
     Asks,
@@ -66,6 +68,18 @@ class Plan:
         return _spec(self.ours, self.settings)
 
 
+def journal_file(host: Host, place: Place) -> JournalFile:
+    """Where the journal of a take-over is. TakeoverError when others than root could put another one there: it holds
+    command lines that root runs."""
+    found = host.weakness(place.takeover_dir, missing=True)
+    if found:
+        raise TakeoverError(
+            f"{place.takeover_dir} can be written by others than root ({found}): it is not believed, and nothing was "
+            "done"
+        )
+    return JournalFile(host.path(place.takeover_dir), place.ifname)
+
+
 def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
     return spec_from_lease(
         lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
@@ -83,6 +97,7 @@ def make(
     if Agent(host, ifname, place.runtime_dir, "").serving:
         raise TakeoverError(f"Holdfast serves {ifname} already; see `holdfast status {ifname}`")
     adapter, found = look(host, ifname, adapters, holder)
+    process.check_named(host, found)
     lease = adapter.read(host, found)
     if not dry:
         lease = _complete(host, adapter, found, lease)

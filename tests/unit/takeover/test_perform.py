@@ -442,7 +442,6 @@ def test_a_client_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_former_client_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its package went meanwhile: refused before anything is done, and the agent serves on."""
     host = machine(tmp_path, monkeypatch)
-    (tmp_path / "proc/100/exe").symlink_to("/usr/sbin/oldclient")
     take(host)
     host.remove("/usr/sbin/oldclient")
     before = outside(host)

@@ -17,8 +17,9 @@ from math import inf
 from holdfast.managers.formats import dhclient_leases as leases
 from holdfast.managers.formats import dhclient_text
 from holdfast.takeover.adapters import process
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 
 LEASE_FILES = ("/var/lib/dhcp/dhclient.leases", "/var/lib/dhclient/dhclient.leases")
 CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
@@ -89,7 +90,7 @@ def _serves(host: Host, process: Process, ifname: str) -> bool:
     if told.words:
         return ifname in told.words
     path = lease_path(host, process.argv)  # without a name: every interface that can broadcast
-    return leases.last_lease(host.text(path), ifname, {}) is not None
+    return not host.weakness(path, missing=True) and leases.last_lease(host.text(path), ifname, {}) is not None
 
 
 def lease_path(host: Host, argv: Sequence[str]) -> str:
@@ -107,8 +108,10 @@ def configuration(host: Host, argv: Sequence[str]) -> str:
         if not included.startswith("/"):
             raise TakeoverError(f"{path} includes {included!r}, which depends on where dhclient was started; name it "
                                 "from / on")
+        host.require_root(included, f"{path} includes")
         return host.text(included)
 
+    host.require_root(path, "dhclient's configuration")
     return dhclient_text.with_included(host.text(path), read)
 
 
@@ -131,6 +134,7 @@ def check_alone(host: Host, process: Process, ifname: str) -> None:
 def read_lease(host: Host, found: Found) -> ForeignLease:
     """The lease of the dhclient that ``found`` describes, from its file."""
     path = lease_path(host, found.argv)
+    host.require_root(path, "dhclient's lease file")
     text, conf = host.text(path), configuration(host, found.argv)
     block = leases.last_lease(text, found.ifname, dhclient_text.declared_options(conf))
     if block is None:
@@ -200,6 +204,7 @@ class _Sends:
 def write_lease(host: Host, found: Found, lease: ForeignLease) -> None:
     """Append ``lease`` to its lease file, so that it starts with it."""
     path = lease_path(host, found.argv)
+    host.require_root(path, "dhclient's lease file")
     before = host.read(path) or b""
     declared = dhclient_text.declared_options(configuration(host, found.argv))
 

@@ -10,14 +10,14 @@ line with a title, so what it was started with is known only from its unit, or a
 from __future__ import annotations
 
 import re
-import signal
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
 from holdfast.managers.formats import dhcp_options
 from holdfast.takeover.adapters import process
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -74,11 +74,12 @@ class Dhcpcd:
         path = lease_path(host, found.ifname)
         if path is None:
             raise TakeoverError(f"{FOLDER} has no lease of {found.ifname}; is dhcpcd (pid {found.pids[0]}) bound?")
+        host.require_root(path, "dhcpcd's lease file")
         return _read(host, found, path)
 
     def ask_renewal(self, host: Host, found: Found) -> None:
         """See ``model.Asks``."""
-        host.kill(found.pids[:1], signal.SIGUSR1)
+        process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         owned = process.unit_ownership(host, found)
@@ -100,7 +101,7 @@ class Dhcpcd:
             every = [each for each in host.processes() if each.comm == "dhcpcd"]
             orphans = all(_launches(each) for each in every)  # one whose daemon is gone waits for ever
             left = [each.pid for each in every if orphans or str(each.group) == found.facts.get("group")]
-            host.kill(left)
+            host.kill(left, still=lambda each: each.comm == "dhcpcd")
             return not left
 
         if not host.wait(emptied, STOP_PATIENCE):

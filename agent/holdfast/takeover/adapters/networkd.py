@@ -23,8 +23,10 @@ from ipaddress import IPv4Interface
 from math import inf
 
 from holdfast.managers.formats import dhcp_options
+from holdfast.takeover.adapters.process import main_pid
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 
 UNIT = "systemd-networkd.service"
 WAIT_ONLINE = "systemd-networkd-wait-online.service"
@@ -53,8 +55,8 @@ class Networkd:
 
     def find(self, host: Host, ifname: str) -> Found | None:
         """A running networkd that holds a lease for the interface."""
-        process = next((each for each in host.processes() if each.comm == "systemd-network"), None)
-        if process is None or "systemd-networkd" not in process.program:
+        process = _process(host)
+        if process is None:
             return None
         index = host.ifindex(ifname)
         state = _variables(host.text(f"/run/systemd/netif/links/{index}"))
@@ -156,6 +158,11 @@ class Networkd:
                 f"{found.ifname}: networkd has no lease for {address} after {LEASE_TIMEOUT:g} s; "
                 f"see `journalctl -u {UNIT}`"
             )
+
+
+def _process(host: Host) -> Process | None:
+    """networkd, which runs as a user of its own: so it is the one that root's systemd names, and no other."""
+    return host.named_by_systemd(int(pid)) if (pid := main_pid(host, UNIT)) else None
 
 
 def _restart(host: Host) -> None:

@@ -17,8 +17,9 @@ from ipaddress import IPv4Interface
 from math import inf
 
 from holdfast.managers.formats import dhcp_options
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 
 UNIT = "NetworkManager.service"
 #: Kinds of device that stay when nobody manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
@@ -121,7 +122,7 @@ class NetworkManager:
         host.must(["nmcli", "device", "set", found.ifname, "managed", "no"])
         if not host.wait(lambda: _device(host, found.ifname).get("GENERAL.STATE", "").startswith("10 "), 10.0):
             raise TakeoverError(f"{found.ifname}: NetworkManager still manages it")
-        host.kill(pid for pid in found.pids if _is_dhclient(host, pid))  # its own one, when it is left over
+        host.kill(found.pids, still=lambda each: each.program == "dhclient")  # its own one, when it is left over
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Stop it, write down that the device was its own all the time, and start it."""
@@ -212,8 +213,3 @@ def _dhclient_of(processes: list[Process], manager: Process, ifname: str) -> Pro
         each for each in processes
         if each.program == "dhclient" and each.ppid == manager.pid and each.argv[-1] == ifname and "-6" not in each.argv
     ), None)
-
-
-def _is_dhclient(host: Host, pid: int) -> bool:
-    process = host.process(pid)
-    return process is not None and process.program == "dhclient"

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, Command, FileChange, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 
 RELOAD = ("systemctl", "daemon-reload")
 #: Kept for hand-back: the environment of a daemon is small; what is larger is not needed to start one.
 ENVIRONMENT_LIMIT, VARIABLE_LIMIT = 64, 1 << 14
 #: What a client has that was started without anything, or that is gone before it was asked: its script needs this.
 BARE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+#: What clients and the scripts of distributions read from their environment: language, dhclient(8)'s own files,
+#: interfaces(5)'s of a hook. Nothing else is kept: a variable that tells a loader, a shell or an interpreter what to
+#: run (LD_PRELOAD, BASH_ENV, PYTHONPATH, ...) has many names, and PATH keeps only folders that only root can write.
+_KEPT = re.compile(r"LANG|LANGUAGE|LC_[A-Z]+|PATH_DHCLIENT_[A-Z]+|IF_\w+|IFACE|LOGICAL|ADDRFAM|METHOD|MODE|PHASE|CLASS|"
+                   r"VERBOSITY")
 #: Seconds in which a client that is there twice may be one that forks: to call its script, to become a daemon.
 FORK_PATIENCE = 5.0
 
@@ -22,18 +30,25 @@ def found(
     pids: Sequence[int] = (), facts: Mapping[str, str] | None = None,
 ) -> Found:
     """The description of ``process``; ``pids`` when there are more than its own."""
+    pid = process.pid
+    own = environment(host, host.environment(pid)), host.cwd(pid), own_unit(host, pid), host.executable(pid)
+    if not host.same(process):  # that was another one's, perhaps
+        own = BARE, "/", "", ""
     return Found(
-        client, manager, ifname, tuple(pids) or (process.pid,), evidence, process.argv, _environment(host, process.pid),
-        host.cwd(process.pid), own_unit(host, process.pid),
-        {"program": host.executable(process.pid), **(facts or {})},
+        client, manager, ifname, tuple(pids) or (pid,), evidence, process.argv, *own[:3],
+        {"program": own[3], **(facts or {})},
     )
 
 
-def _environment(host: Host, pid: int) -> Mapping[str, str]:
-    """Of ``pid``, bounded; its PATH in any case."""
-    every = {name: value for name, value in host.environment(pid).items() if len(name + value) <= VARIABLE_LIMIT}
-    first = {name: every[name] for name in ("PATH",) if name in every}
-    return dict(list({**first, **every}.items())[:ENVIRONMENT_LIMIT]) or BARE
+def environment(host: Host, every: Mapping[str, str]) -> Mapping[str, str]:
+    """What a client is started with again, of what it had: bounded, nothing that others than root decide, and a PATH
+    in any case."""
+    kept = {
+        name: value for name, value in every.items() if _KEPT.fullmatch(name) and len(name + value) <= VARIABLE_LIMIT
+        and not (value.startswith("/") and host.weakness(value, missing=True))
+    }
+    path = ":".join(folder for folder in every.get("PATH", "").split(":") if not host.weakness(folder, missing=True))
+    return {"PATH": path or BARE["PATH"], **dict(list(kept.items())[:ENVIRONMENT_LIMIT])}
 
 
 def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:
@@ -63,10 +78,15 @@ def unrelated(processes: Sequence[Process]) -> bool:
 def own_unit(host: Host, pid: int) -> str:
     """The service that exists to run ``pid``, "" when it only happens to live in one (a login, cloud-init)."""
     unit = host.unit_of(pid)
-    if not unit.endswith(".service") or not host.systemd:
+    return unit if unit.endswith(".service") and main_pid(host, unit) == str(pid) else ""
+
+
+def main_pid(host: Host, unit: str) -> str:
+    """The pid of a service's main process as root's systemd has it, "" for none."""
+    if not host.systemd:
         return ""
-    main = host.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip()
-    return unit if main == str(pid) else ""
+    told = host.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip()
+    return told if told.isascii() and told.isdigit() and told != "0" else ""
 
 
 def unit_ownership(host: Host, client: Found) -> Ownership:
@@ -88,12 +108,42 @@ def unit_ownership(host: Host, client: Found) -> Ownership:
 
 def stop(host: Host, client: Found) -> None:
     """SIGKILL to what of ``client.pids`` still is that client. Every other signal may release or flush."""
-    host.kill([pid for pid in client.pids if _still(host, pid, client.client)])
+    host.kill(client.pids, still=lambda process: client.client in (process.program, process.comm))
 
 
-def _still(host: Host, pid: int, program: str) -> bool:
-    process = host.process(pid)
-    return process is not None and program in (process.program, process.comm)
+def ask(host: Host, client: Found) -> None:
+    """SIGUSR1 to the process that speaks DHCP, while it still is that client: dhcpcd and udhcpc renew then."""
+    host.kill(client.pids[:1], signal.SIGUSR1, still=lambda process: client.client in (process.program, process.comm))
+
+
+def check(host: Host, client: Found) -> str:
+    """The file that starts ``client`` again, "" when only its unit does. TakeoverError when it is not there, when
+    others than root can change it, and as ``check_named``."""
+    program = client.facts.get("program") or (client.argv[0] if client.argv else "")
+    path = program if program.startswith("/") else host.which(program) if program else ""
+    if path is None or (path and not host.exists(path)):
+        raise TakeoverError(f"{client.name} cannot be started: {program} is not there any more. Nothing was changed; "
+                            "install it again")
+    if path:
+        host.require_root(path, f"{client.name} on {client.ifname} runs")
+    check_named(host, client)
+    return path
+
+
+def check_named(host: Host, client: Found) -> None:
+    """TakeoverError when its command line names a file (a script, a lease file, a configuration) that others than root
+    can change: root would run, write or read it."""
+    for named in _named(client):
+        host.require_root(named, f"{client.name} on {client.ifname} is told to use")
+
+
+def _named(client: Found) -> Iterator[str]:
+    """Every path that a word of the command line may be: the whole word, the value after "=" or behind a letter."""
+    for word in client.argv[1:]:
+        option = re.match(r"--[\w-]+=|-\w(?=/)", word)
+        path = word[option.end():] if option else word
+        if "/" in path or not word.startswith("-"):
+            yield os.path.join(client.cwd, path)
 
 
 def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
@@ -104,14 +154,16 @@ def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
         return
     if not client.argv:
         raise TakeoverError(f"how {client.client} was started on {client.ifname} is not known; start it by hand")
-    program = client.facts.get("program") or host.which(client.argv[0])
+    program = check(host, client)
+    surroundings = environment(host, client.environment)
+    cwd = "/" if host.weakness(client.cwd) else client.cwd
     if not host.systemd:
-        host.start([*client.argv, *extra], client.environment, client.cwd, program or None)
+        host.start([*client.argv, *extra], surroundings, cwd, program)
         return
     # What we run in (the dead-man's unit, an ssh session) may end its processes when it ends itself.
     scope = [host.which("systemd-run") or "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice",
              f"--description={client.name} on {client.ifname}", "--"]
     # busybox goes by the name that it is called by.
-    same = program is not None and os.path.basename(program) == os.path.basename(client.argv[0])
-    called = program if program and same else host.which(client.argv[0]) or client.argv[0]
-    host.start([*scope, called, *client.argv[1:], *extra], client.environment, client.cwd)
+    same = os.path.basename(program) == os.path.basename(client.argv[0])
+    called = program if same else host.which(client.argv[0]) or program
+    host.start([*scope, called, *client.argv[1:], *extra], surroundings, cwd)

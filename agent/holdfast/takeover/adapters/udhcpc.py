@@ -9,15 +9,16 @@ puts the address into a DISCOVER. So at hand-back it is started with a script be
 
 from __future__ import annotations
 
-import signal
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from holdfast.settings.dirs import TAKEOVER_DIR
 from holdfast.takeover.adapters import process
-from holdfast.takeover.host import Host, Process
+from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.processes import Process
 
 #: busybox --help: options with a value, short and long.
 _VALUED = "ipsrVFxOtTA"
@@ -72,7 +73,7 @@ class Udhcpc:
 
     def ask_renewal(self, host: Host, found: Found) -> None:
         """See ``model.Asks``."""
-        host.kill(found.pids[:1], signal.SIGUSR1)
+        process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         return process.unit_ownership(host, found)
@@ -92,6 +93,7 @@ def start_quietly(host: Host, found: Found, lease: ForeignLease) -> None:
     quiet, flag = f"{FOLDER}/udhcpc-{found.ifname}.script", f"{FOLDER}/udhcpc-{found.ifname}.first"
     if "'" in script + quiet:
         raise TakeoverError(f"{script!r} cannot be called from a script; start udhcpc by hand")
+    host.require_root(os.path.join(found.cwd, script), f"udhcpc's script on {found.ifname}")
     host.write(flag, b"")
     host.write(quiet, _QUIET.format(flag=flag, script=script).encode(), 0o755)
     # Of an option that is there twice the last counts.

@@ -87,9 +87,9 @@ def test_how_it_was_started(host: FakeHost, title: str, argv: tuple[str, ...]) -
 
 
 def test_before_version_9_the_command_line_is_there(host: FakeHost) -> None:
-    host.add_process(20, "/sbin/dhcpcd", "-q", "eth0", environment={"A": "1"})
+    host.add_process(20, "/sbin/dhcpcd", "-q", "eth0", environment={"LANG": "C", "PATH": "/bin"})
     found = find(host)
-    assert (found.argv, found.environment) == (("/sbin/dhcpcd", "-q", "eth0"), {"A": "1"})
+    assert (found.argv, found.environment) == (("/sbin/dhcpcd", "-q", "eth0"), {"LANG": "C", "PATH": "/bin"})
 
 
 def test_others_are_no_concern(host: FakeHost) -> None:

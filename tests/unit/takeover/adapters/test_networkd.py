@@ -41,7 +41,8 @@ ADDRESS = IPv4Interface("10.77.0.80/24")
 def host(tmp_path: Path) -> FakeHost:
     host = FakeHost(tmp_path)
     host.boot_systemd()
-    host.add_process(32, "/lib/systemd/systemd-networkd", unit="systemd-networkd.service")
+    host.answers["systemctl show --property=MainPID --value systemd-networkd.service"] = Completed(0, "32\n", "")
+    host.add_process(32, "/lib/systemd/systemd-networkd", unit="systemd-networkd.service", uids=(998, 998, 998, 998))
     host.put("/run/systemd/netif/links/1", "ADMIN_STATE=unmanaged\n")
     host.put("/run/systemd/netif/links/2", LINK)
     host.put("/run/systemd/netif/leases/2", LEASE)
@@ -54,6 +55,15 @@ def find(host: FakeHost) -> Found:
     found = Networkd().find(host, "eth0")
     assert found is not None
     return found
+
+
+def test_only_the_one_that_systemd_names(host: FakeHost) -> None:
+    """rule 93: networkd has a user of its own, so its name and its program prove nothing."""
+    host.remove_process(32)
+    host.add_process(33, "/lib/systemd/systemd-networkd", uids=(65534, 65534, 65534, 65534))
+    assert Networkd().find(host, "eth0") is None
+    host.answers["systemctl show --property=MainPID --value systemd-networkd.service"] = Completed(0, "0\n", "")
+    assert Networkd().find(host, "eth0") is None
 
 
 def test_it_is_found_with_its_file(host: FakeHost) -> None:
@@ -193,7 +203,7 @@ def test_it_is_stopped_for_this_link_by_a_restart(host: FakeHost) -> None:
     found = find(host)
     host.answers["systemctl restart systemd-networkd.service"] = restart
     Networkd().stop(host, found)
-    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+    assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
 
 
 def test_a_link_that_stays_managed_is_told(host: FakeHost) -> None:
@@ -207,7 +217,7 @@ def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
     Networkd().give_back(host, found, lease)
     drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
     assert "KeepConfiguration=yes" in host.text(drop_in)
-    assert host.ran == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+    assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
     host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
     host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
     Networkd().stop(host, found)  # and the next take-over leaves nothing of it

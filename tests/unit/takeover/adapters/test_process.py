@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover.adapters import process
-from holdfast.takeover.host import Completed, Process
+from holdfast.takeover.host import Completed
 from holdfast.takeover.model import Found, TakeoverError
+from holdfast.takeover.processes import Process
 
 
 @pytest.fixture
@@ -35,12 +37,28 @@ def test_a_client_that_forks_while_it_is_looked_at(host: FakeHost) -> None:
 
 def test_a_large_environment(host: FakeHost) -> None:
     """Bounded, and its PATH in any case."""
-    many = {f"V{number}": "x" for number in range(100)}
-    host.add_process(50, "udhcpc", environment={"BIG": "x" * 70_000, **many, "PATH": "/opt/bin"})
+    many = {f"IF_{number}": "x" for number in range(100)}
+    host.add_process(50, "udhcpc", environment={"IF_BIG": "x" * 70_000, **many, "PATH": "/opt/bin"})
     environment = found(host).environment
-    assert len(environment) == process.ENVIRONMENT_LIMIT
+    assert len(environment) == process.ENVIRONMENT_LIMIT + 1
     assert environment["PATH"] == "/opt/bin"
-    assert "BIG" not in environment
+    assert "IF_BIG" not in environment
+
+
+def test_what_is_kept_of_an_environment(host: FakeHost) -> None:
+    """rule 93: neither what loaders, shells and interpreters obey, nor a path that a user can change."""
+    host.put("/home/user/dhclient.conf", "")
+    os.chown(host.path("/home/user"), 65534, 65534)
+    host.put("/etc/own.conf", "")
+    kept = {"LANG": "C.UTF-8", "LC_ALL": "C", "IF_METRIC": "5", "IFACE": "eth0", "PATH_DHCLIENT_CONF": "/etc/own.conf"}
+    others = {
+        "LD_PRELOAD": "/lib/x.so", "BASH_ENV": "/etc/profile", "ENV": "/etc/profile", "PYTHONPATH": "/usr",
+        "HOME": "/root", "IFS": "x", "GCONV_PATH": "/usr/lib", "PATH_DHCLIENT_SCRIPT": "/home/user/dhclient.conf",
+    }
+    path = "/home/user:/home/user/bin:bin::/usr/sbin:/bin"
+    host.add_process(50, "udhcpc", environment={**kept, **others, "PATH": path})
+    assert found(host).environment == {**kept, "PATH": "/usr/sbin:/bin"}
+    assert process.environment(host, {"PATH": "/home/user"}) == process.BARE
 
 
 def test_a_unit_of_its_own(host: FakeHost) -> None:
@@ -75,10 +93,10 @@ def test_stop_only_what_still_is_that_client(host: FakeHost) -> None:
 
 
 def test_start_again(host: FakeHost) -> None:
-    host.add_process(50, "udhcpc", "-i", "eth0", environment={"A": "1"})
+    host.add_process(50, "udhcpc", "-i", "eth0", environment={"IF_METRIC": "1", "PATH": "/bin"})
     client = found(host)
     process.start_again(host, client, ["-b"])
-    assert host.started == [(("udhcpc", "-i", "eth0", "-b"), {"A": "1"})]
+    assert host.started == [(("udhcpc", "-i", "eth0", "-b"), {"IF_METRIC": "1", "PATH": "/bin"})]
     host.boot_systemd()
     process.start_again(host, client)
     argv = host.started[-1][0]
