@@ -18,7 +18,7 @@ install_package() {
     fi
 }
 
-if [ -n "$package" ]; then
+if [ $# -gt 0 ]; then
     case $package in /*) ;; *) package=$PWD/$package ;; esac
     [ -f "$package" ] || { say "there is no file $package"; exit 1; }
     install_package "$package"

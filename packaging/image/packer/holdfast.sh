@@ -3,7 +3,16 @@
 # Packer copies the package and bake.sh into /var/tmp first; see build.pkr.hcl. The machine keeps the DHCP client
 # it has until it is shut down: nothing of Holdfast is started here.
 set -eu
-package=$(find /var/tmp -maxdepth 1 -name 'holdfast*.deb' -o -maxdepth 1 -name 'holdfast*.rpm' | head -n 1)
+package=
+for file in /var/tmp/holdfast*.deb /var/tmp/holdfast*.rpm; do
+    [ -f "$file" ] || continue
+    [ -z "$package" ] || package=/dev/null
+    package=${package:-$file}
+done
+if ! [ -f "$package" ]; then
+    echo "holdfast.sh: not exactly one package of Holdfast in /var/tmp" >&2
+    exit 1
+fi
 sh /var/tmp/bake.sh "$package"
 rm -f /var/tmp/bake.sh "$package"
 if command -v cloud-init >/dev/null; then
