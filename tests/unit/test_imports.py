@@ -18,7 +18,7 @@ ALLOWED = {
     "clock": {"wire"},
     "escape": set(),
     "core": {"wire"},
-    "network": {"core", "wire"},
+    "network": {"core", "escape", "wire"},
     "observe": {"core", "escape", "state", "wire"},
     "settings": {"core", "wire"},
     "eventloop": {"clock", "wire"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "control": {"eventloop", "state", "wire"},
     "managers": {"takeover"},
     "takeover": {"core", "escape", "managers", "network", "settings", "sockets", "state", "wire"},
-    "doctor": {"cli", "escape", "managers", "observe", "settings"},
+    "doctor": {"cli", "escape", "managers", "network", "observe", "settings"},
     "runtime": {
         "clock", "control", "core", "escape", "eventloop", "network", "observe", "publish", "settings", "sockets",
         "state", "wire",

@@ -15,6 +15,7 @@ from holdfast.doctor import installed
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.doctor.image import next_boot
 from holdfast.managers.formats.tree import Tree
+from holdfast.network.port_owner import named
 from holdfast.observe.words import duration
 
 Client = Mapping[str, Any]
@@ -143,8 +144,7 @@ def _holders(inodes: set[str], ours: set[int], proc: str) -> Iterator[str]:
         try:
             descriptors = os.listdir(f"{proc}/{pid}/fd")[:_MAX_DESCRIPTORS]
             if any(_target(f"{proc}/{pid}/fd/{one}") in wanted for one in descriptors):
-                with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    yield f"{file.read(64).strip()} (pid {pid})"
+                yield named(pid, proc)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
 

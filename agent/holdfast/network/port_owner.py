@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from holdfast.escape import printable
+
 #: Bounds of the search: enough for a big host, and still well under a second.
 _MAX_PROCESSES = 4096
 _MAX_DESCRIPTORS = 1024
@@ -19,7 +21,7 @@ def holder_of(port: int, proc: str = "/proc") -> str:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for pid in _processes(proc):
         if _has_descriptor(f"{proc}/{pid}/fd", wanted):
-            return f"{_name(f'{proc}/{pid}/comm')} (pid {pid})"
+            return named(pid, proc)
     return f"a process that could not be found (socket inode {min(inodes)})"
 
 
@@ -27,13 +29,13 @@ def others_of(port: int, proc: str = "/proc") -> str:
     """The other programs that can speak DHCP as a client: with a UDP socket on ``port``, or with a packet socket
     for IPv4 or for everything. An ordinary user sees his own alone."""
     wanted = {f"socket:[{inode}]" for inode in _inodes(port, proc) | _packet_inodes(proc)}
-    named = []
+    found = []
     for pid in _processes(proc) if wanted else []:
         if _has_descriptor(f"{proc}/{pid}/fd", wanted):
-            named.append(f"{_name(f'{proc}/{pid}/comm')} (pid {pid})")
-            if len(named) == _MAX_NAMED:
+            found.append(named(pid, proc))
+            if len(found) == _MAX_NAMED:
                 break
-    return ", ".join(named) or "which one is not known"
+    return ", ".join(found) or "which one is not known"
 
 
 def _packet_inodes(proc: str) -> set[str]:
@@ -85,9 +87,19 @@ def _has_descriptor(folder: str, wanted: set[str]) -> bool:
     return False
 
 
-def _name(path: str) -> str:
+def named(pid: str, proc: str = "/proc") -> str:
+    """``name (pid 123)``, and whose it is when it is not root's: no DHCP client of this machine is another user's, save
+    a part of root's that has given its rights up."""
+    name = printable(_text(f"{proc}/{pid}/comm").strip())
+    status = _text(f"{proc}/{pid}/status").splitlines()
+    uids = next((line.split()[1:5] for line in status if line.startswith("Uid:")), [])
+    other = next((uid for uid in uids if uid != "0"), "")
+    return f"{name or 'a process'} (pid {pid}{f', of uid {other}' if other else ''})"
+
+
+def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(64).strip()
+            return file.read(8192)
     except OSError:
-        return "a process"
+        return ""

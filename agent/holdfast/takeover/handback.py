@@ -20,7 +20,7 @@ from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
-from holdfast.takeover.plan import Place, journal_file
+from holdfast.takeover.plan import Place, require_own_folder
 from holdfast.takeover.session import no_hangup
 
 Say = Callable[[str], None]
@@ -35,7 +35,8 @@ def hand_back(
     host: Host, place: Place, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
 ) -> None:
     """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
-    file = journal_file(host, place)
+    require_own_folder(host, place)
+    file = JournalFile(host.path(place.takeover_dir), place.ifname)
     with no_hangup(), file.locked(host.wait):
         journal = file.load()
         if journal is None:

@@ -18,6 +18,7 @@ from holdfast.takeover.detect import ADAPTERS
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
+from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, TakeoverError
 from holdfast.takeover.plan import Place, Plan
@@ -33,7 +34,7 @@ class Takeover:
 
     def __init__(self, host: Host, place: Place, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
         self._host, self._place, self._say, self._adapters = host, place, say, adapters
-        self._file = planning.journal_file(host, place)
+        self._file = JournalFile(host.path(place.takeover_dir), place.ifname)
 
     def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
         """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""
@@ -193,6 +194,7 @@ class Takeover:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        planning.require_own_folder(self._host, self._place)
         with self._file.locked():
             yield
 

@@ -17,7 +17,6 @@ from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
 from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
 from holdfast.takeover.host import Host
-from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.model import (
     Adapter,
     Asks,
@@ -68,16 +67,15 @@ class Plan:
         return _spec(self.ours, self.settings)
 
 
-def journal_file(host: Host, place: Place) -> JournalFile:
-    """Where the journal of a take-over is. TakeoverError when others than root could put another one there: it holds
-    command lines that root runs."""
+def require_own_folder(host: Host, place: Place) -> None:
+    """TakeoverError when others than root could put a journal into the place of ours: it holds command lines that root
+    runs."""
     found = host.weakness(place.takeover_dir, missing=True)
     if found:
         raise TakeoverError(
             f"{place.takeover_dir} can be written by others than root ({found}): it is not believed, and nothing was "
             "done"
         )
-    return JournalFile(host.path(place.takeover_dir), place.ifname)
 
 
 def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:

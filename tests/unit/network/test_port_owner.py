@@ -42,6 +42,16 @@ def test_a_process_without_a_name(proc: Path) -> None:
     assert holder_of(68, str(proc)) == "a process (pid 42)"
 
 
+@pytest.mark.parametrize(("uids", "whose"), [
+    ("0 0 0 0", ""), ("65534 65534 65534 65534", ", of uid 65534"), ("0 65534 0 0", ", of uid 65534"),
+])
+def test_whose_it_is(proc: Path, uids: str, whose: str) -> None:
+    """rule 93: another user's process is told as his, and its name cannot speak to a terminal."""
+    (proc / "42" / "comm").write_text("dh\x1b]0;x\x07\nclient\u202e\n")
+    (proc / "42" / "status").write_text(f"Name:\tdhclient\nUid:\t{uids}\n")
+    assert holder_of(68, str(proc)) == rf"dh\x1b]0;x\x07\nclient\u202e (pid 42{whose})"
+
+
 def test_a_process_that_cannot_be_seen(proc: Path) -> None:
     (proc / "42" / "fd" / "5").unlink()
     assert holder_of(68, str(proc)) == "a process that could not be found (socket inode 4711)"
