@@ -1,19 +1,23 @@
-"""A loop in a thread with control sockets, and a stand-in for the driver behind them."""
+"""A loop in a thread with control sockets, a stand-in for the driver behind them, and agents that are none."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, Callable
 
+from holdfast.control.interface import socket_path
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
 from holdfast.core.lease import Lease, ServerPath
 from holdfast.core.outcome import Outcome, Path, Result
 from holdfast.eventloop.loop import Loop
 from holdfast.network.spec import NetworkSpec, Route
-from holdfast.runtime.control_service import Control, socket_path
+from holdfast.observe.outcomes import as_record
+from holdfast.runtime.control_service import Control
 
 OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
 LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})
@@ -22,6 +26,7 @@ OUTCOME = Outcome("operator", Result.RENEWED, Path.UNICAST, 1, 0.01, SERVER, OUR
 SPEC = NetworkSpec(IPv4Interface("10.0.0.5/24"), routes=(Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS),),
                    dns=(SERVER,), search=("example.org",), mtu=1450, notices=("MTU 12 is ignored",))
 WALL = 1_700_000_000.0
+RECORD = as_record(OUTCOME, "eth0", boottime=999.01, wall=WALL)
 
 
 class StillClock:
@@ -135,3 +140,75 @@ class ControlBench:
         connection.settimeout(10)
         connection.connect(self.path)
         return connection
+
+
+def ask(connection: socket.socket, message: object) -> Any:
+    """The answer to one call."""
+    connection.sendall(json.dumps(message).encode() + b"\0")
+    return hear(connection)
+
+
+def hear(connection: socket.socket) -> Any:
+    """The next answer; an AssertionError when the agent hangs up."""
+    data = b""
+    while not data.endswith(b"\0"):
+        part = connection.recv(1 << 16)
+        assert part, "the agent hung up"
+        data += part
+    return json.loads(data[:-1])
+
+
+class Impostor:
+    """Listens at ``path``, answers one call with ``data`` and hangs up. ``asked`` is the call."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.asked = b""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(path)
+        self._socket.listen()
+        self._socket.settimeout(10)
+        self._data = data
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection:
+            self.asked = connection.recv(4096)
+            with suppress(BrokenPipeError, ConnectionResetError):  # the answer is too long to be heard out
+                connection.sendall(self._data)
+
+    def __enter__(self) -> Impostor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.join(10)
+        self._socket.close()
+
+
+class Trickler:
+    """Listens at ``path`` and answers one call with ``drop``, again and again, without end."""
+
+    def __init__(self, path: str, drop: bytes) -> None:
+        self._ended = threading.Event()
+        self._drop = drop
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(path)
+        self._socket.listen()
+        self._socket.settimeout(10)
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection, suppress(BrokenPipeError, ConnectionResetError):
+            while not self._ended.wait(0.02):
+                connection.sendall(self._drop)
+
+    def __enter__(self) -> Trickler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._ended.set()
+        self._thread.join(10)
+        self._socket.close()

@@ -27,7 +27,7 @@ ALLOWED = {
     "publish": {"escape", "network", "settings", "state", "wire"},
     "control": {"eventloop", "state", "wire"},
     "managers": {"takeover"},
-    "takeover": {"core", "escape", "managers", "network", "settings", "sockets", "state", "wire"},
+    "takeover": {"control", "core", "escape", "managers", "network", "settings", "sockets", "state", "wire"},
     "doctor": {"cli", "escape", "managers", "network", "observe", "settings"},
     "runtime": {
         "clock", "control", "core", "escape", "eventloop", "network", "observe", "publish", "settings", "sockets",

@@ -1,27 +1,18 @@
-"""Asking a running agent over its control socket (Varlink; the server is runtime/control_service.py)."""
+"""Which agents run, and what their answers and errors mean for a command; control/client.py asks them."""
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import time
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, Mapping
 
 from holdfast.cli.exits import FAILED, NO_AGENT, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import interface_names, no_such_interface
+from holdfast.control import client
+from holdfast.control.interface import NAME, SUFFIX, agent_path
 from holdfast.settings.dirs import search_runtime_dirs
 from holdfast.settings.model import Settings
-
-SUFFIX = ".varlink"
-#: An agent that serves by pattern has a socket of this name as well (runtime.control.agent_path).
-NAME = "io.holdfast.Agent"
-#: Seconds for a whole call; longer than the agent itself waits for an outcome.
-TIMEOUT = 40.0
-#: Bytes of an answer: 200 outcomes are 100 KiB, the status of 64 interfaces is about as much.
-ANSWER_LIMIT = 1 << 20
 
 
 def agents(settings: Settings) -> dict[str, str]:
@@ -58,81 +49,42 @@ def waiting_agent(settings: Settings, interface: str | None = None) -> str | Non
     """What an agent that serves by pattern waits for, in words; None when there is none, or ``interface`` would not
     fit. CliError when it cannot be asked."""
     for folder in search_runtime_dirs(settings.runtime_dir):
-        answer = call(os.path.join(folder, NAME), "Status", {}) or {}
-        pid, patterns = answer.get("pid"), answer.get("patterns")
-        if not isinstance(pid, int) or not isinstance(patterns, list):
-            continue
-        words = [str(pattern) for pattern in patterns]
-        if words and (interface is None or any(fnmatchcase(interface, pattern) for pattern in words)):
-            return f"the agent (pid {pid}) waits for a link that fits {' or '.join(words)}"
+        answer = call(agent_path(folder), "Status", {})
+        patterns = answer["patterns"] if answer else []
+        if answer and patterns and (interface is None or any(fnmatchcase(interface, one) for one in patterns)):
+            return f"the agent (pid {answer['pid']}) waits for a link that fits {' or '.join(patterns)}"
     return None
 
 
 def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:
-    """One call; None when nobody listens at ``path``. It ends after ``TIMEOUT`` seconds, however slowly an answer
-    trickles in."""
-    until = time.monotonic() + TIMEOUT
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT)
-        try:
-            connection.connect(path)
-        except PermissionError:
-            raise CliError(NOT_PERMITTED, f"not permitted to use {path}; run as root, or as a member of the group "
-                                          "that control_group names") from None
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except OSError as error:
-            why = error.strerror or error
-            raise CliError(FAILED, f"the agent at {path} cannot be asked: {why}; try again") from None
-        try:
-            connection.sendall(json.dumps({"method": f"{NAME}.{method}", "parameters": parameters}).encode() + b"\0")
-            return _result(_read(connection, until), path)
-        except TimeoutError:
-            raise CliError(FAILED, f"the agent at {path} did not answer within {TIMEOUT:.0f} s") from None
-        except (ConnectionResetError, BrokenPipeError, EOFError):
-            raise CliError(FAILED if os.geteuid() == 0 else NOT_PERMITTED, f"the agent at {path} hung up; it answers "
-                           "root, its own user and the group that control_group names") from None
-        except RecursionError:
-            raise CliError(FAILED, f"the agent at {path} gave no proper answer: nested too deeply") from None
-        except (OSError, ValueError) as error:
-            raise CliError(FAILED, f"the agent at {path} gave no proper answer: {error}") from None
+    """The answer to one call, as the interface declares it; None when nobody listens at ``path``. CliError when there
+    is no answer, or an error."""
+    try:
+        return client.call(path, method, parameters)
+    except client.NoAgentError:
+        return None
+    except client.NotPermittedError as error:
+        raise CliError(NOT_PERMITTED, str(error)) from None
+    except client.RefusedError as error:
+        raise _refusal(error, path) from None
+    except client.ControlError as error:
+        raise CliError(FAILED, str(error)) from None
 
 
-def _read(connection: socket.socket, until: float) -> object:
-    """``until`` is an instant of time.monotonic(). TimeoutError, EOFError, ValueError, RecursionError, OSError."""
-    data = bytearray()
-    while not data.endswith(b"\0"):
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
-        part = connection.recv(1 << 16)
-        if not part:
-            raise EOFError
-        data += part
-        if len(data) > ANSWER_LIMIT:
-            raise ValueError(f"more than {ANSWER_LIMIT} bytes")
-    return json.loads(data[:-1])
-
-
-def _result(message: object, path: str) -> dict[str, Any]:
-    if not isinstance(message, dict) or not isinstance(message.get("parameters", {}), dict):
-        raise ValueError("not a Varlink message")
-    parameters: dict[str, Any] = message.get("parameters", {})
-    error = message.get("error")
-    if error is None:
-        return parameters
-    name = parameters.get("interface", "?")
-    short = str(error).removeprefix(NAME + ".")
-    if short == "NoSuchInterface":
-        raise CliError(NO_AGENT, f"the agent at {path} does not serve {name}")
-    if short == "NotBound":
-        raise CliError(FAILED, f"{name} has no lease to release")
-    if short == "CannotRemember":
-        raise CliError(FAILED, f"{name}: that cannot be remembered ({parameters.get('reason')}); nothing was changed")
-    if short == "LinkMissing":
-        raise CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
-    if short == "NoOutcome":
-        raise CliError(FAILED, f"nobody answered within {parameters.get('seconds', 0):.0f} s, and the agent goes on "
-                               f"asking; see `holdfast status {name}`")
-    raise CliError(FAILED, f"the agent at {path} answered {error} {json.dumps(parameters)}")
+def _refusal(error: client.RefusedError, path: str) -> CliError:
+    """The agent's own errors as lines that say what to do."""
+    name = error.parameters.get("interface")
+    match error.name.removeprefix(NAME + "."):
+        case "NoSuchInterface":
+            return CliError(NO_AGENT, f"the agent at {path} does not serve {name}")
+        case "NotBound":
+            return CliError(FAILED, f"{name} has no lease to release")
+        case "CannotRemember":
+            reason = error.parameters["reason"]
+            return CliError(FAILED, f"{name}: that cannot be remembered ({reason}); nothing was changed")
+        case "LinkMissing":
+            return CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
+        case "NoOutcome":
+            return CliError(FAILED, f"nobody answered within {error.parameters['seconds']:.0f} s, and the agent goes "
+                                    f"on asking; see `holdfast status {name}`")
+    return CliError(FAILED, str(error))

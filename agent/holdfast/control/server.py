@@ -1,8 +1,9 @@
 """A Varlink server (varlink.org/Wire-Protocol) on the agent's own loop: JSON and a NUL, over a Unix socket.
 
-Nothing a client does can block the agent or make it grow: sockets never block, messages and
-clients are bounded, one call of one client is served in a round of the loop, and the next only
-when its answer has gone out.
+Nothing a client does can block the agent or make it grow: sockets never block, messages and clients are bounded, one
+call of one client is served in a round of the loop, and the next only when its answer has gone out. A method is called
+with parameters that are as the interface's definition declares them. ``more`` is answered once, as the protocol allows;
+``upgrade`` is refused, because no method here goes on in another protocol.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import select
 import socket
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from holdfast import __version__
+from holdfast.control.interface import SERVICE, definition
 from holdfast.control.unix_socket import listen, permitted, remove
 
 if TYPE_CHECKING:
@@ -26,41 +28,23 @@ CLIENT_LIMIT = 16
 #: Seconds without accepting after accept(2) has failed (no descriptor left).
 ACCEPT_PAUSE = 1.0
 
-SERVICE = "org.varlink.service"
-_SERVICE_DESCRIPTION = """\
-# What every Varlink service tells about itself.
-interface org.varlink.service
+#: Where a person reads on; the project has no other address of its own.
+URL = "man:holdfast.service(8)"
 
-# The implementation and its interfaces.
-method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
-
-# One of them, in the interface definition language.
-method GetInterfaceDescription(interface: string) -> (description: string)
-
-error InterfaceNotFound (interface: string)
-error MethodNotFound (method: string)
-error MethodNotImplemented (method: string)
-error InvalidParameter (parameter: string)
-"""
-
+#: What a method gets: every parameter that the definition declares, None where an optional one was not given.
 Parameters = Mapping[str, Any]
 Method = Callable[[Parameters, "Reply"], None]
+#: The methods of one interface by their short names.
+Methods = Mapping[str, Method]
 
 
 class VarlinkError(Exception):
-    """What a method raises to answer with an error."""
+    """What a method raises to answer with the error ``name``, interface included."""
 
     def __init__(self, name: str, **parameters: object) -> None:
         super().__init__(name)
         self.name = name
         self.parameters = parameters
-
-
-class Interface(NamedTuple):
-    """One Varlink interface: its definition, and its methods by their short names."""
-
-    description: str
-    methods: Mapping[str, Method]
 
 
 class Reply:
@@ -86,24 +70,23 @@ class Reply:
             client.finish(None if self._oneway else message)
 
     def gone(self) -> None:
-        """The client is gone."""
+        """The client has gone away: ``cancel`` is called unless the answer was given before."""
         if self._client is not None:
             self._client = None
             self.cancel()
 
 
 class Server:
-    """Serves ``interfaces`` at ``path``. ``group`` is the group id that may use it beside root and ourselves."""
+    """Serves ``interfaces``, methods by the interface's name, at ``path``. ``group`` is the group id that may use it
+    beside root and ourselves."""
 
-    def __init__(
-        self, loop: Loop, path: str, interfaces: Mapping[str, Interface], *, group: int | None = None
-    ) -> None:
+    def __init__(self, loop: Loop, path: str, interfaces: Mapping[str, Methods], *, group: int | None = None) -> None:
         """Start listening. Raises OSError; EADDRINUSE when another process answers there."""
         self.loop = loop
         self._path = path
         self._group = group
-        self._interfaces = {**interfaces, SERVICE: Interface(_SERVICE_DESCRIPTION, {
-            "GetInfo": self._get_info, "GetInterfaceDescription": self._get_description})}
+        self._interfaces: Mapping[str, Methods] = {**interfaces, SERVICE: {
+            "GetInfo": self._get_info, "GetInterfaceDescription": self._get_description}}
         self._clients: dict[int, _Client] = {}
         self._socket, self._inode = listen(path, group, CLIENT_LIMIT)
         self._accept_again()
@@ -117,8 +100,13 @@ class Server:
         self._socket.close()
         remove(self._path, self._inode)
 
-    def call(self, message: object, reply: Reply) -> None:
-        """Serve one call."""
+    def load(self) -> None:
+        """Read the definitions, unless that is done. Raises what ``definition`` raises."""
+        for name in self._interfaces:
+            definition(name)
+
+    def call(self, message: Mapping[str, Any], reply: Reply) -> None:
+        """Serve one call: a decoded message. Needs ``load``."""
         try:
             method, parameters = self._find(message)
             method(parameters, reply)
@@ -129,31 +117,32 @@ class Server:
         """``client`` has closed."""
         self._clients.pop(client.fd, None)
 
-    def _find(self, message: object) -> tuple[Method, Parameters]:
-        name = message.get("method") if isinstance(message, dict) else None
-        parameters = message.get("parameters") if isinstance(message, dict) else None
+    def _find(self, message: Mapping[str, Any]) -> tuple[Method, Parameters]:
+        """The method that ``message`` calls, and its parameters as they are declared. VarlinkError."""
+        name = message.get("method")
         if not isinstance(name, str):
             raise VarlinkError(SERVICE + ".InvalidParameter", parameter="method")
-        if not isinstance(parameters, (dict, type(None))):
-            raise VarlinkError(SERVICE + ".InvalidParameter", parameter="parameters")
-        interface, _, method = name.rpartition(".")
+        for flag in ("oneway", "more", "upgrade"):
+            if not isinstance(message.get(flag), (bool, type(None))) or (flag == "upgrade" and message.get(flag)):
+                raise VarlinkError(SERVICE + ".InvalidParameter", parameter=flag)
+        interface, _, short = name.rpartition(".")
         if interface not in self._interfaces:
             raise VarlinkError(SERVICE + ".InterfaceNotFound", interface=interface)
-        if method not in self._interfaces[interface].methods:
+        if short not in definition(interface).methods:
             raise VarlinkError(SERVICE + ".MethodNotFound", method=name)
-        return self._interfaces[interface].methods[method], parameters or {}
+        if short not in self._interfaces[interface]:
+            raise VarlinkError(SERVICE + ".MethodNotImplemented", method=name)
+        return self._interfaces[interface][short], _parameters(interface, short, message.get("parameters"))
 
     def _get_info(self, parameters: Parameters, reply: Reply) -> None:  # noqa: ARG002
-        reply.answer(vendor="Holdfast", product="holdfast", version=__version__, url="",
+        reply.answer(vendor="Holdfast", product="holdfast", version=__version__, url=URL,
                      interfaces=sorted(self._interfaces))
 
     def _get_description(self, parameters: Parameters, reply: Reply) -> None:
-        name = parameters.get("interface")
-        if not isinstance(name, str):
-            raise VarlinkError(SERVICE + ".InvalidParameter", parameter="interface")
+        name = parameters["interface"]
         if name not in self._interfaces:
             raise VarlinkError(SERVICE + ".InterfaceNotFound", interface=name)
-        reply.answer(description=self._interfaces[name].description)
+        reply.answer(description=definition(name).text)
 
     def _accept_again(self) -> None:
         self.loop.register(self._socket.fileno(), self._accept, EVENT_READ)
@@ -175,6 +164,20 @@ class Server:
             min(self._clients.values(), key=lambda client: (client.busy, client.active_at)).close()
         client = _Client(self, connection)
         self._clients[client.fd] = client
+
+
+def _parameters(interface: str, method: str, given: object) -> Parameters:
+    """``given`` as ``method`` declares it; a VarlinkError names the parameter that is not so."""
+    from holdfast.control.idl import MismatchError, conform  # noqa: PLC0415 - loaded with the definition
+
+    described = definition(interface)
+    try:
+        found: Parameters = conform(described, described.methods[method].takes, {} if given is None else given,
+                                    strict=True)
+    except MismatchError as error:
+        parameter = error.member or "parameters"
+        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=parameter) from None
+    return found
 
 
 class _Client:
@@ -200,9 +203,13 @@ class _Client:
         """The call is served; None for one that wants no answer."""
         self._reply = None
         if message is not None:
-            import json  # noqa: PLC0415
+            from holdfast.control.message import encode  # noqa: PLC0415 - loaded when the call came
 
-            self._to_send = json.dumps(message, separators=(",", ":")).encode() + b"\0"
+            try:
+                self._to_send = encode(message)
+            except ValueError:
+                self.close()  # a number that JSON does not have
+                return
             self._send()
         self._schedule()
 
@@ -281,13 +288,15 @@ class _Client:
                 self.close()
             return
         self._received = rest
-        import json  # noqa: PLC0415 - not before the first DISCOVER
-
         try:
-            message = json.loads(data)
-        except (ValueError, RecursionError):
-            self.close()  # not Varlink: there is no way to answer that it would understand
+            from holdfast.control.message import decode  # noqa: PLC0415 - not before the first DISCOVER
+
+            self._server.load()
+            message = decode(data)
+        except (ImportError, OSError, ValueError):
+            # Not Varlink: there is no way to answer that it would understand. Or the package was removed while this
+            # agent runs: it keeps its leases, and can be asked nothing.
+            self.close()
             return
-        oneway = isinstance(message, dict) and message.get("oneway") is True
-        self._reply = Reply(self, oneway)
+        self._reply = Reply(self, message.get("oneway") is True)
         self._server.call(message, self._reply)

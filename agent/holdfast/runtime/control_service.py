@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping
 
-from holdfast.control.interface import DESCRIPTION, NAME
-from holdfast.control.server import SERVICE, Interface, Parameters, Reply, Server, VarlinkError
+from holdfast.control.interface import NAME, SERVICE, agent_path, definition, socket_path
+from holdfast.control.server import Parameters, Reply, Server, VarlinkError
 from holdfast.core import events as ev
 from holdfast.runtime import views
 
@@ -68,7 +69,7 @@ class Control:
             "Yield": self._yield(name),
             "History": self._history(name),
         }
-        self._servers[name] = Server(self._loop, path, {NAME: Interface(DESCRIPTION, methods)}, group=self._group)
+        self._servers[name] = Server(self._loop, path, {NAME: methods}, group=self._group)
 
     def remove(self, name: str) -> None:
         """Close the socket of one interface; nothing happens when there is none."""
@@ -84,13 +85,13 @@ class Control:
         self._servers.clear()
 
     def _find(self, parameters: Parameters, default: str) -> ServedInterface:
-        name = _text(parameters, "interface") or default
+        name = parameters["interface"] or default
         if name not in self._served:
             raise VarlinkError(NAME + ".NoSuchInterface", interface=name)
         return self._served[name]
 
     def _status(self, parameters: Parameters, reply: Reply) -> None:
-        name = _text(parameters, "interface")
+        name = parameters["interface"]
         chosen = list(self._served.values()) if name is None else [self._find(parameters, name)]
         from holdfast import __version__  # noqa: PLC0415
 
@@ -137,7 +138,7 @@ class Control:
 
     def _wait_online(self, default: str) -> Callable[[Parameters, Reply], None]:
         def method(parameters: Parameters, reply: Reply) -> None:
-            served, insist = self._find(parameters, default), _flag(parameters, "insist")
+            served, insist = self._find(parameters, default), parameters["insist"]
             if served.online or not (served.awaited or insist):
                 reply.answer(online=served.online)
                 return
@@ -153,7 +154,7 @@ class Control:
 
     def _yield(self, default: str) -> Callable[[Parameters, Reply], None]:
         def method(parameters: Parameters, reply: Reply) -> None:
-            served, back = self._find(parameters, default), _flag(parameters, "back")
+            served, back = self._find(parameters, default), parameters["back"]
             try:
                 served.yield_interface(not back)
             except OSError as error:
@@ -177,13 +178,13 @@ class Control:
             served = self._find(parameters, default)
             since = _number(parameters, "since")
             limit = _number(parameters, "limit")
-            count = HISTORY_LIMIT if limit is None else min(int(limit), HISTORY_LIMIT)
+            count = HISTORY_LIMIT if limit is None else min(limit, HISTORY_LIMIT)
             try:
-                outcomes = read_history(self._state_dir, served.name, since=since, limit=count)
+                records = read_history(self._state_dir, served.name, since=since, limit=count)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise VarlinkError(NAME + ".HistoryUnreadable", interface=served.name, reason=reason) from None
-            reply.answer(outcomes=outcomes)
+            reply.answer(outcomes=list(_outcomes(records)))
 
         return method
 
@@ -197,40 +198,23 @@ def group_id(name: str | None) -> int | None:
     return grp.getgrnam(name).gr_gid
 
 
-def socket_path(runtime_dir: str, ifname: str) -> str:
-    """Where the agent that serves ``ifname`` listens."""
-    return os.path.join(runtime_dir, ifname + ".varlink")
-
-
-def agent_path(runtime_dir: str) -> str:
-    """Where an agent that serves by pattern listens. No interface can be called so: it is longer than 15 bytes."""
-    return os.path.join(runtime_dir, NAME)
-
-
 def _has_lease(shot: Snapshot) -> bool:
     """There is one to give back: in use, or won or remembered and not in use yet."""
     return shot.lease is not None or shot.state in ("INIT-REBOOT", "REBOOTING", "PROBING")
 
 
-def _text(parameters: Parameters, name: str) -> str | None:
-    value = parameters.get(name)
-    if value is not None and not isinstance(value, str):
-        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
-    return value
+def _outcomes(records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Those of ``records`` that are Outcomes of the interface: the file may have lines of others."""
+    from holdfast.control.idl import MismatchError, Named, conform  # noqa: PLC0415 - loaded with the definition
+
+    for record in records:
+        with suppress(MismatchError):
+            yield conform(definition(NAME), Named("Outcome"), record)
 
 
-def _flag(parameters: Parameters, name: str) -> bool:
-    value = parameters.get(name)
-    if not isinstance(value, (bool, type(None))):
-        raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
-    return bool(value)
-
-
-def _number(parameters: Parameters, name: str) -> float | None:
-    """A number that a clock or a list could have; JSON knows others, and Python reads NaN in it too."""
-    value = parameters.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e11:
+def _number(parameters: Parameters, name: str) -> Any:
+    """A number that a clock or a list could have, or None."""
+    value = parameters[name]
+    if value is not None and not 0 <= value < 1e11:
         raise VarlinkError(SERVICE + ".InvalidParameter", parameter=name)
     return value

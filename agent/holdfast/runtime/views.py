@@ -1,6 +1,7 @@
-"""One interface, its lease and its outcomes as the control socket tells of them (``description.py`` has the types).
+"""One interface, its lease and its outcomes as the control socket tells of them.
 
-``now`` is CLOCK_BOOTTIME seconds, ``wall`` Unix seconds at the same moment.
+Each function builds one type of control/io.holdfast.varlink, with every member that is declared there; a test holds
+the two together. ``now`` is CLOCK_BOOTTIME seconds, ``wall`` Unix seconds at the same moment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def client(served: ServedInterface, now: float, wall: float) -> Mapping[str, object]:
-    """A Client of the control socket's interface."""
+    """A Client."""
     shot, spec = served.snapshot(), served.spec
     return {
         "interface": served.name,
@@ -36,6 +37,7 @@ def client(served: ServedInterface, now: float, wall: float) -> Mapping[str, obj
 
 
 def _lease(shot: Snapshot, now: float, wall: float) -> Mapping[str, object] | None:
+    """A Lease, None without one."""
     lease = shot.lease
     if lease is None:
         return None
@@ -53,6 +55,7 @@ def _lease(shot: Snapshot, now: float, wall: float) -> Mapping[str, object] | No
 
 
 def _instant(at: float, now: float, wall: float) -> Mapping[str, object] | None:
+    """An Instant, None for infinity."""
     from holdfast.observe.outcomes import iso_time  # noqa: PLC0415
 
     if at == inf:
@@ -62,7 +65,7 @@ def _instant(at: float, now: float, wall: float) -> Mapping[str, object] | None:
 
 
 def record(served: ServedInterface, outcome: Outcome, now: float, wall: float) -> Mapping[str, object]:
-    """``outcome`` as a line of the history."""
+    """An Outcome: ``outcome`` as a line of the history."""
     from holdfast.observe.outcomes import as_record  # noqa: PLC0415
 
     # The wall clock of when it ended, as the history has it unless the clock was set since then.
@@ -71,6 +74,7 @@ def record(served: ServedInterface, outcome: Outcome, now: float, wall: float) -
 
 
 def _network(spec: NetworkSpec) -> Mapping[str, object]:
+    """A Network."""
     return {
         "address": str(spec.address),
         "routes": [str(route) for route in spec.routes],

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import signal
-import socket
-import time
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from typing import Any
 
+from holdfast.control import client
+from holdfast.control.interface import socket_path
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
 from holdfast.takeover.host import Host
@@ -19,10 +16,8 @@ from holdfast.takeover.model import TakeoverError
 from holdfast.takeover.processes import Process
 
 ALL = "holdfast.service"
-#: Seconds for the agent to be there after its start, and for the answer to a renewal (the agent itself gives up
-#: asking after 30 s).
-START_PATIENCE, ANSWER_PATIENCE = 20.0, 45.0
-ANSWER_LIMIT = 1 << 20
+#: Seconds for the agent to be there after its start.
+START_PATIENCE = 20.0
 #: Characters of a word of the answer that are passed on.
 WORD_LIMIT = 80
 
@@ -37,11 +32,7 @@ class Agent:
     @property
     def serving(self) -> bool:
         """True when an agent answers for the interface."""
-        try:
-            with self._connect(2.0):
-                return True
-        except OSError:
-            return False
+        return client.listens(self._socket, 2.0)
 
     def start(self) -> None:
         """Start the unit. One that serves others too is started anew: that leaves every interface as it is."""
@@ -57,14 +48,14 @@ class Agent:
     def renew(self) -> str:
         """Renew, and say how it went. TakeoverError unless the lease was renewed."""
         try:
-            answer = self._call("Renew")
-        except (OSError, ValueError, RecursionError) as error:
+            outcome = client.call(self._socket, "Renew", {"interface": self._ifname})["outcome"]
+        except client.RefusedError as error:
+            raise _unproven(error.name) from None
+        except client.ControlError as error:
             raise TakeoverError(f"the agent of {self._ifname} did not say how the renewal went: {error}") from None
-        outcome = answer.get("outcome")
-        if not isinstance(outcome, dict) or outcome.get("result") != "renewed":
-            result = outcome.get("result") if isinstance(outcome, dict) else answer.get("error", "no answer")
-            raise TakeoverError(f"the renewal that was to prove the take-over failed: {str(result)[:WORD_LIMIT]}")
-        path, server = (str(outcome.get(key))[:WORD_LIMIT] for key in ("path", "server"))
+        if outcome["result"] != "renewed":
+            raise _unproven(outcome["result"])
+        path, server = (str(outcome[key])[:WORD_LIMIT] for key in ("path", "server"))
         return f"renewed by {path} from {server}"
 
     def stop(self) -> None:
@@ -83,38 +74,13 @@ class Agent:
         except TakeoverError:
             self._host.kill([int(pid)], signal.SIGKILL, still=_is_agent)
 
-    def _connect(self, timeout: float) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(timeout)
-        try:
-            connection.connect(self._host.path(os.path.join(self._runtime_dir, f"{self._ifname}.varlink")))
-        except OSError:
-            connection.close()
-            raise
-        return connection
+    @property
+    def _socket(self) -> str:
+        return self._host.path(socket_path(self._runtime_dir, self._ifname))
 
-    def _call(self, method: str) -> dict[str, Any]:
-        """The answer's parameters, with "error" when it is one. OSError, ValueError, RecursionError: the agent is
-        another user, and may answer anything, or one byte now and then."""
-        until = time.monotonic() + ANSWER_PATIENCE
-        with self._connect(ANSWER_PATIENCE) as connection:
-            question = {"method": f"io.holdfast.Agent.{method}", "parameters": {"interface": self._ifname}}
-            connection.sendall(json.dumps(question).encode() + b"\0")
-            data = bytearray()
-            while not data.endswith(b"\0"):
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError("timed out")
-                connection.settimeout(left)
-                part = connection.recv(1 << 16)
-                if not part or len(data) > ANSWER_LIMIT:
-                    raise ValueError("it hung up")
-                data += part
-        answer = json.loads(data[:-1])
-        parameters = answer.get("parameters", {}) if isinstance(answer, dict) else None
-        if not isinstance(parameters, dict):
-            raise ValueError("no Varlink message")
-        return {**parameters, **({"error": answer["error"]} if "error" in answer else {})}
+
+def _unproven(result: str) -> TakeoverError:
+    return TakeoverError(f"the renewal that was to prove the take-over failed: {result[:WORD_LIMIT]}")
 
 
 def _is_agent(process: Process) -> bool:

@@ -14,7 +14,7 @@ from tests.support.control import ControlBench, FakeClient
 from tests.support.servers import wait_until
 
 from holdfast.cli import main
-from holdfast.cli.commands import wait_online
+from holdfast.control import client
 from holdfast.settings import dirs
 
 
@@ -154,7 +154,8 @@ def test_who_may_not_ask_is_told(
         def connect(self, address: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-    Path(folder, "eth0.varlink").touch()
-    monkeypatch.setattr(wait_online.socket, "socket", Refusing)
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(f"{folder}/eth0.varlink")
+    monkeypatch.setattr(client.socket, "socket", Refusing)
     assert main(["wait-online"]) == 5
     assert "control_group" in capsys.readouterr().err

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import select
-import socket
 import time
 from math import inf
 
 import click
 
-from holdfast.cli.asking import NAME, agents
+from holdfast.cli.asking import agents
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument
+from holdfast.control.client import Call, ControlError, NotPermittedError
 from holdfast.settings.model import Settings
 
 #: Seconds between two looks for an agent that has not come yet; the agents that are there answer by themselves.
 LOOK_AGAIN = 0.25
-#: Bytes of an answer; it is about 50.
-ANSWER_LIMIT = 4096
 
 
 @click.command("wait-online", short_help="Wait until the interfaces have their leases.")
@@ -49,7 +46,7 @@ class Waiter:
     def __init__(self, settings: Settings, given: tuple[str, ...], *, any_one: bool) -> None:
         self._settings, self._given, self._any = settings, given, any_one
         self._wanted: set[str] = set()
-        self._asked: dict[str, tuple[socket.socket, bytes]] = {}
+        self._asked: dict[str, Call] = {}
         self._online: set[str] = set()
         self._excused: set[str] = set()
 
@@ -72,8 +69,8 @@ class Waiter:
 
     def close(self) -> None:
         """Hang up."""
-        for connection, _ in self._asked.values():
-            connection.close()
+        for call in self._asked.values():
+            call.close()
         self._asked.clear()
 
     def _done(self) -> bool:
@@ -89,15 +86,15 @@ class Waiter:
         for name in sorted(self._wanted & paths.keys()):
             if name in self._asked or name in self._online:
                 continue
-            connection = _call(paths[name], name, insist=bool(self._given))
-            if connection is not None:
-                self._asked[name] = connection, b""
+            call = _call(paths[name], name, insist=bool(self._given))
+            if call is not None:
+                self._asked[name] = call
 
     def _listen(self, longest: float) -> None:
         """Hear answers, until there is none for a moment when somebody is still to be asked."""
         if not self._asked or self._wanted != self._online | self._asked.keys():
             longest = min(longest, LOOK_AGAIN)
-        names = {connection.fileno(): name for name, (connection, _) in self._asked.items()}
+        names = {call.fileno(): name for name, call in self._asked.items()}
         poll = select.poll()
         for fd in names:
             poll.register(fd, select.POLLIN)
@@ -106,44 +103,24 @@ class Waiter:
             self._hear(names[fd])
 
     def _hear(self, name: str) -> None:
-        connection, before = self._asked.pop(name)
+        call = self._asked[name]
         try:
-            data = before + connection.recv(ANSWER_LIMIT)
-        except OSError:
-            data = before
-        if data != before and not data.endswith(b"\0") and len(data) < ANSWER_LIMIT:
-            self._asked[name] = connection, data
-            return
-        connection.close()
-        online = _online(data)
-        if online is None:
+            answer = call.receive()
+        except ControlError:
             time.sleep(LOOK_AGAIN)  # the agent ended: another one may begin
         else:
-            (self._online if online else self._excused).add(name)
+            if answer is None:
+                return
+            (self._online if answer["online"] else self._excused).add(name)
+        del self._asked[name]
+        call.close()
 
 
-def _call(path: str, interface: str, *, insist: bool) -> socket.socket | None:
-    """The connection on which the answer will come; None when nobody listens (any more)."""
-    call = {"method": f"{NAME}.WaitOnline", "parameters": {"interface": interface, "insist": insist}}
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _call(path: str, interface: str, *, insist: bool) -> Call | None:
+    """The call that is answered when ``interface`` is online; None when nobody can be asked (any more)."""
     try:
-        connection.settimeout(1.0)
-        connection.connect(path)
-        connection.sendall(json.dumps(call).encode() + b"\0")
-    except PermissionError:
-        connection.close()
-        raise CliError(NOT_PERMITTED, f"not permitted to use {path}; run as root, or as a member of the group "
-                                      "that control_group names") from None
-    except OSError:
-        connection.close()
+        return Call(path, "WaitOnline", {"interface": interface, "insist": insist}, timeout=inf)
+    except NotPermittedError as error:
+        raise CliError(NOT_PERMITTED, str(error)) from None
+    except ControlError:
         return None
-    return connection
-
-
-def _online(answer: bytes) -> bool | None:
-    """What the agent said; None when it said nothing that makes sense."""
-    try:
-        online = json.loads(answer.rstrip(b"\0"))["parameters"]["online"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return online if isinstance(online, bool) else None

@@ -1,0 +1,224 @@
+"""Asks an agent over its control socket: one call, one deadline, one answer that is as the interface declares it.
+
+The agent is another user than root, and may answer anything, slowly or without end, and put anything in the socket's
+place. Whoever asks gets an answer whose types are right, or one ControlError whose text says what happened and where.
+Texts in an answer are not escaped for a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from holdfast.control.idl import INTERFACE_NAME, MismatchError, conform
+from holdfast.control.interface import NAME, SERVICE, definition
+from holdfast.control.message import MessageError, decode, encode
+from holdfast.state.folder import socket_address
+
+#: Seconds for a whole call; longer than the agent itself waits for an outcome (30).
+TIMEOUT = 40.0
+#: Seconds of them for the question to be taken; an agent that runs takes it at once.
+ASK_TIMEOUT = 5.0
+#: Bytes of an answer: 200 outcomes are 100 KiB, the status of 64 interfaces is about as much.
+ANSWER_LIMIT = 1 << 20
+#: Characters of an error's name; ours have forty.
+_NAME_LIMIT = 255
+#: poll(2) takes milliseconds in an int.
+_LONGEST_WAIT = 86400.0
+
+
+class ControlError(Exception):
+    """A call that brought no answer. The text is one line for the user; it may hold what the agent said."""
+
+
+class NoAgentError(ControlError):
+    """Nobody listens: there is no socket, or a crash left it behind."""
+
+
+class NotPermittedError(ControlError):
+    """The socket, or the agent behind it, refuses this user."""
+
+
+class TimedOutError(ControlError):
+    """No whole answer came in time."""
+
+
+class HungUpError(ControlError):
+    """The agent ended, or hung up, before its answer was whole."""
+
+
+class ImproperAnswerError(ControlError):
+    """What came is no Varlink, too long, or not of the declared types."""
+
+
+class RefusedError(ControlError):
+    """The agent answered with an error. ``name`` includes the interface; ``parameters`` are as declared, and empty for
+    an error that this version does not know."""
+
+    def __init__(self, path: str, name: str, parameters: Mapping[str, Any]) -> None:
+        super().__init__(f"the agent at {path} answered {name} {json.dumps(parameters)}")
+        self.name = name
+        self.parameters = parameters
+
+
+def call(
+    path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None
+) -> dict[str, Any]:
+    """The answer of the agent that listens at ``path`` to ``method`` of io.holdfast.Agent: every member that the
+    interface declares, None for those that were left out. It takes at most ``timeout`` seconds, TIMEOUT when None.
+    Raises ControlError, and MismatchError when ``parameters`` are not the method's."""
+    with Call(path, method, parameters, timeout=timeout) as one:
+        return one.answer()
+
+
+def listens(path: str, timeout: float) -> bool:
+    """True when somebody takes a connection at ``path`` within ``timeout`` seconds."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        try:
+            with socket_address(path) as address:
+                connection.connect(address)
+        except OSError:
+            return False
+    return True
+
+
+class Call:
+    """One call under way, for whoever waits for several: poll ``fileno``, then ``receive``."""
+
+    def __init__(
+        self, path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Connect and ask. ``timeout`` is for the whole call, in seconds: TIMEOUT when None, and infinity for one that
+        is given up from outside. Raises as ``call`` does."""
+        self.path = path
+        self._timeout = TIMEOUT if timeout is None else timeout
+        self._until = time.monotonic() + self._timeout
+        self._interface = definition(NAME)
+        self._method = self._interface.methods[method]
+        checked = conform(self._interface, self._method.takes, dict(parameters or {}), strict=True)
+        given = {name: value for name, value in checked.items() if value is not None}
+        self._received = bytearray()
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._ask(encode({"method": f"{NAME}.{method}", "parameters": given}))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Call:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to ``receive``."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Hang up; the agent forgets the call."""
+        self._connection.close()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer, until the call's time is over. Raises ControlError."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while True:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise self._timed_out()
+            if poll.poll(min(left, _LONGEST_WAIT) * 1000):
+                answer = self.receive()
+                if answer is not None:
+                    return answer
+
+    def receive(self) -> dict[str, Any] | None:
+        """Take what has come, without waiting: the answer once it is whole, else None. Raises ControlError."""
+        try:
+            part = self._connection.recv(1 << 16)
+        except BlockingIOError:
+            return None
+        except OSError:
+            part = b""
+        if not part:
+            raise self._hung_up()
+        data, end, rest = part.partition(b"\0")
+        self._received += data
+        if len(self._received) > ANSWER_LIMIT:
+            raise self._improper(f"more than {ANSWER_LIMIT} bytes")
+        if not end:
+            return None
+        if rest:
+            raise self._improper("more than one answer")
+        return self._result(bytes(self._received))
+
+    def _ask(self, question: bytes) -> None:
+        self._connection.settimeout(min(self._timeout, ASK_TIMEOUT))
+        try:
+            with socket_address(self.path) as address:
+                self._connection.connect(address)
+            self._connection.sendall(question)
+        except PermissionError:
+            raise NotPermittedError(f"not permitted to use {self.path}; run as root, or as a member of the group that "
+                                    "control_group names") from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NoAgentError(f"no agent listens at {self.path}") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._hung_up() from None
+        except TimeoutError:
+            raise self._timed_out() from None
+        except OSError as error:
+            why = error.strerror or error
+            raise ControlError(f"the agent at {self.path} cannot be asked: {why}; try again") from None
+        self._connection.setblocking(False)
+
+    def _result(self, data: bytes) -> dict[str, Any]:
+        try:
+            message = decode(data)
+        except MessageError as wrong:
+            raise self._improper(str(wrong)) from None
+        parameters, error = message.get("parameters"), message.get("error")
+        try:
+            if error is None:
+                answer: dict[str, Any] = conform(self._interface, self._method.gives, _object(parameters))
+                return answer
+            raise RefusedError(self.path, *_error(error, _object(parameters)))
+        except MismatchError as wrong:
+            raise self._improper(str(wrong)) from None
+
+    def _timed_out(self) -> TimedOutError:
+        limit = self._timeout if self._timeout != inf else ASK_TIMEOUT
+        return TimedOutError(f"the agent at {self.path} did not answer within {limit:.0f} s")
+
+    def _hung_up(self) -> ControlError:
+        if not self._received and os.geteuid() != 0:
+            # The agent closes the connection of a user that it does not serve.
+            return NotPermittedError(f"the agent at {self.path} hung up; it answers root, its own user and the group "
+                                     "that control_group names")
+        return HungUpError(f"the agent at {self.path} ended before it had answered; try again")
+
+    def _improper(self, why: str) -> ImproperAnswerError:
+        return ImproperAnswerError(f"the agent at {self.path} gave no proper answer: {why}")
+
+
+def _object(parameters: object) -> object:
+    """A message's parameters may be left out when there are none."""
+    return {} if parameters is None else parameters
+
+
+def _error(name: object, parameters: object) -> tuple[str, Mapping[str, Any]]:
+    """An error's name and its parameters as they are declared. Raises MismatchError."""
+    if not isinstance(name, str) or len(name) > _NAME_LIMIT or not INTERFACE_NAME.fullmatch(name):
+        raise MismatchError(("error",), "is not the name of an error")
+    interface, _, short = name.rpartition(".")
+    described = definition(interface) if interface in (NAME, SERVICE) else None
+    if described is None or short not in described.errors:
+        return name, {}
+    return name, conform(described, described.errors[short], parameters)
