@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from holdfast.doctor.finding import BAD, CHECK, Finding
-from holdfast.doctor.globs import overlaps
+from holdfast.managers.formats.link_patterns import overlaps
 from holdfast.managers.formats.tree import Tree
 
 #: What has a DHCP client started.

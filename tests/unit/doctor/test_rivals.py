@@ -11,6 +11,7 @@ from holdfast.managers.formats.tree import Tree
 NETWORKD = ("systemd-networkd.service",)
 NM = ("NetworkManager.service", "/usr/sbin/NetworkManager")
 IFUPDOWN = ("networking.service", "/usr/sbin/ifup")
+SOURCES = "source /etc/network/interfaces.d/*\n"
 WAIT = "systemd-networkd-wait-online.service"
 
 
@@ -156,6 +157,7 @@ def test_a_link_that_ifup_is_told_is_up(image: Image) -> None:
     image.remove(f"{SYSTEM}/multi-user.target.wants/holdfast.service")
     image.enable("holdfast@ens3.service")
     image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces", SOURCES)
     image.write("/etc/network/interfaces.d/ens3", "auto ens3\niface ens3 inet dhcp\n")
     assert len(rivals(image)) == 1
     marked = "[Service]\nExecStartPre=/bin/sh -c 'echo ens3 >/run/network/ifstate.ens3 && true'\n"
@@ -195,6 +197,7 @@ def test_ifupdown_by_pattern(image: Image, text: str, words: str) -> None:
     image.remove("/usr/bin/cloud-init")
     image.manager(*IFUPDOWN)
     image.drop_in("etc/systemd/system/networking.service.d/90-holdfast.conf")
+    image.write("/etc/network/interfaces", SOURCES)
     image.write("/etc/network/interfaces.d/all", text)
     lines = rivals(image)
     assert lines
@@ -245,3 +248,59 @@ def test_the_command_line_of_this_boot(image: Image) -> None:
         "the kernel's command line would have eth0 configured too: `ip=dhcp` in /proc/cmdline; "
         "take it out of the boot loader's configuration"
     ]
+
+
+@pytest.mark.parametrize(("main", "other", "count"), [
+    ("source /etc/network/more/*\n", "auto eth0\niface eth0 inet dhcp\n", 1),
+    ("source-directory more\n", "auto eth0\niface eth0 \\\n  inet dhcp\n", 1),
+    ("auto eth0\niface base inet dhcp\niface eth0 inherits base\n", "", 1),
+    ("mapping eth*\n  script /usr/local/sbin/where\n  map 192.0.2.1 office\niface office inet dhcp\n", "", 1),
+    ("# auto eth0 \\\niface eth0 inet manual\n", "auto eth0\niface eth0 inet dhcp\n", 0),
+])
+def test_ifupdown_reads_what_is_sourced_and_nothing_else(image: Image, main: str, other: str, count: int) -> None:
+    """A continued line and another folder were not seen; a file that nobody sources was."""
+    image.remove("/usr/bin/cloud-init")
+    image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces", main)
+    image.write("/etc/network/more/eth0", other)
+    assert len(rivals(image)) == count
+
+
+def test_ifupdown_whose_files_never_end(image: Image) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.manager(*IFUPDOWN)
+    image.write("/etc/network/interfaces", "source /etc/network/more/*\n")
+    for number in range(300):
+        image.write(f"/etc/network/more/{number}", "")
+    (line,) = rivals(image)
+    assert "reads more than 256 files" in line
+
+
+def test_ifcfg_leftovers_and_the_other_way_to_say_dhcp(image: Image) -> None:
+    folder = "/etc/sysconfig/network-scripts"
+    image.write(f"{folder}/ifup-eth", "")
+    image.write(f"{folder}/ifcfg-eth0.rpmsave", "DEVICE=eth0\nBOOTPROTO=dhcp\n")
+    assert rivals(image) == []
+    image.write(f"{folder}/ifcfg-eth0", "export BOOTPROTO='bootp'\n")
+    assert len(rivals(image)) == 1
+
+
+def test_networkd_s_drop_ins_count(image: Image) -> None:
+    """In the order of their names, whatever folder they are in."""
+    image.manager(*NETWORKD)
+    image.remove("/usr/bin/cloud-init")
+    image.write("/etc/systemd/network/20-wired.network", "[Match]\nName=ens3\n[Network]\nDHCP=yes\n")
+    image.write("/run/systemd/network/20-wired.network.d/50.conf", "[Link]\nUnmanaged=yes\n")
+    assert rivals(image) == []
+    image.write("/etc/systemd/network/20-wired.network.d/40.conf", "[Link]\nUnmanaged=no\n")
+    assert rivals(image) == []
+    image.write("/usr/local/lib/systemd/network/20-wired.network.d/60.conf", "[Link]\nUnmanaged=no\n")
+    assert len(rivals(image)) == 1
+
+
+def test_network_manager_reads_the_vendor_s_files_before_its_own(image: Image) -> None:
+    image.manager(*NM)
+    image.write("/usr/lib/NetworkManager/conf.d/50-vendor.conf", "[keyfile]\nunmanaged-devices=*\n")
+    assert rivals(image) == []
+    image.write("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:wl*\n")
+    assert len(rivals(image)) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from holdfast.managers.formats import ini
 from holdfast.managers.formats.tree import Tree
 
 #: The first that has a file goes before the others. /lib is /usr/lib where /usr is merged, and has its own elsewhere.
@@ -23,11 +24,16 @@ def masked(tree: Tree, unit: str) -> bool:
     name, at, _ = unit.partition("@")
     for one in {unit, f"{name}@.service" if at else unit}:
         for folder in FOLDERS:
-            if tree.link(f"{folder}/{one}") == "/dev/null" or tree.read(f"{folder}/{one}", 1) == b"":
+            if is_void(tree, f"{folder}/{one}"):
                 return True
             if tree.is_file(f"{folder}/{one}"):
                 break
     return False
+
+
+def is_void(tree: Tree, path: str) -> bool:
+    """Whether a file is there only to hide one of its name: a link to /dev/null, or an empty file."""
+    return tree.link(path) == "/dev/null" or tree.read(path, 1) == b""
 
 
 def exists(tree: Tree, unit: str) -> bool:
@@ -37,19 +43,5 @@ def exists(tree: Tree, unit: str) -> bool:
 
 def drop_ins(tree: Tree, unit: str) -> Iterator[tuple[str, str, str]]:
     """(section, key, value) of the unit's drop-ins in the order in which systemd reads them."""
-    found: dict[str, str] = {}
-    for folder in reversed(FOLDERS):
-        found |= {name: folder for name in tree.names(f"{folder}/{unit}.d") if name.endswith(".conf")}
-    for name in sorted(found):
-        yield from settings_in(tree.text(f"{found[name]}/{unit}.d/{name}") or "")
-
-
-def settings_in(text: str) -> Iterator[tuple[str, str, str]]:
-    """(section, key, value) of a file in the style of systemd or GLib; comments are left out."""
-    section = ""
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1]
-        elif "=" in line and line[0] not in "#;":
-            key, _, value = line.partition("=")
-            yield section, key.strip(), value.strip()
+    for path in tree.merged([f"{folder}/{unit}.d" for folder in FOLDERS], ".conf").values():
+        yield from ini.settings(tree.text(path) or "")

@@ -1,4 +1,4 @@
-"""Files below a root that somebody else made: an unpacked or mounted image.
+"""Files below a root that somebody else made: an unpacked or mounted image, or this machine's own "/".
 
 Symbolic links are followed as the image's own system would follow them: an absolute target starts at the root,
 and ".." never leaves it. The walk goes from descriptor to descriptor with O_NOFOLLOW, so that no link, and nobody
@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from itertools import islice
+
+from holdfast.managers.formats.errors import FormatError
 
 #: As the kernel's own limit (path_resolution(7)).
 LINK_LIMIT = 40
@@ -21,6 +25,9 @@ READ_LIMIT = 16 << 20
 #: Names in one folder, and parts of one path: far more than any system has.
 NAME_LIMIT = 8192
 PART_LIMIT = 256
+#: Folders that one pattern with wildcards has us look into.
+GLOB_LIMIT = 4096
+_MAGIC = re.compile(r"[*?\[]")
 
 
 class Tree:
@@ -31,7 +38,14 @@ class Tree:
         self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """No reading after it; may be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # the root was none
+            self.close()
 
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
         """A regular file's bytes, at most ``limit``; None when there is no such file. OSError otherwise."""
@@ -42,14 +56,22 @@ class Tree:
                 return file.read(limit)
 
     def text(self, path: str) -> str | None:
-        """As ``read``; bytes that are no UTF-8 are replaced."""
-        data = self.read(path)
+        """The whole file; bytes that are no UTF-8 are replaced. FormatError for one beyond ``READ_LIMIT``: what was cut
+        off could say anything. OSError as ``read``."""
+        data = self.read(path, READ_LIMIT + 1)
+        if data is not None and len(data) > READ_LIMIT:
+            raise FormatError(f"{path} is larger than {READ_LIMIT} bytes; look into it, and move it away")
         return None if data is None else data.decode("utf-8", "replace")
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """Of what the path leads to, None when there is nothing. OSError otherwise."""
+        with self._opened(path, lambda _: True, os.O_PATH) as fd:
+            return None if fd is None else os.fstat(fd)
 
     def mode(self, path: str) -> int | None:
         """st_mode of what the path leads to, None when there is nothing."""
-        with self._opened(path, lambda _: True, os.O_PATH) as fd:
-            return None if fd is None else os.fstat(fd).st_mode
+        status = self.stat(path)
+        return None if status is None else status.st_mode
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file is there."""
@@ -72,6 +94,32 @@ class Tree:
                 return None if fd is None else os.readlink(name, dir_fd=fd)
             except OSError:
                 return None
+
+    def glob(self, pattern: str) -> list[str]:
+        """The sorted paths that fit ``pattern`` (absolute; shell wildcards in any part, which fit no leading dot).
+        FormatError when it has us look into more than ``GLOB_LIMIT`` folders."""
+        found, looked = [""], 0
+        for part in pattern.strip("/").split("/"):
+            if not _MAGIC.search(part):
+                found = [f"{path}/{part}" for path in found]
+                continue
+            looked += len(found)
+            if looked > GLOB_LIMIT:
+                raise FormatError(f"{pattern} leads into more than {GLOB_LIMIT} folders; name fewer")
+            hidden = part.startswith(".")
+            found = [f"{path}/{name}" for path in found for name in self.names(path)
+                     if fnmatchcase(name, part) and (hidden or not name.startswith("."))]
+        return sorted(path for path in found if self.stat(path) is not None)
+
+    def merged(self, folders: Iterable[str], suffix: str) -> Mapping[str, str]:
+        """File name -> path of the files that end with ``suffix``, sorted by name whatever folder they are in; of two
+        with the same name that of the earlier folder. So systemd and NetworkManager read their drop-ins."""
+        found: dict[str, str] = {}
+        for folder in folders:
+            for name in self.names(folder):
+                if name.endswith(suffix):
+                    found.setdefault(name, f"{folder}/{name}")
+        return dict(sorted(found.items()))
 
     @contextmanager
     def _opened(self, path: str, kind: Callable[[int], bool], flags: int) -> Iterator[int | None]:

@@ -1,10 +1,12 @@
-"""Names of links with shell wildcards, compared with each other: nobody knows what an image's links are called."""
+"""Names of links with shell wildcards, compared with each other: before a boot nobody knows what links are called."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import cache
 
+#: A word with one of them is a pattern.
+WILDCARDS = frozenset("*?[")
 #: No name has it, so a pattern that fits it fits every name that the other pattern does.
 _ANY = "\x01"
 #: Interface names have 15 bytes; a longer pattern is nobody's honest work, and only "not sure" is said of it.
@@ -19,6 +21,11 @@ def _parts(pattern: str) -> tuple[str, ...]:
         parts.append("?" if close > 0 else pattern[at])
         at = close + 1 if close > 0 else at + 1
     return tuple(parts)
+
+
+def is_pattern(links: str) -> bool:
+    """Whether ``links`` has a wildcard, and may so fit more than one link."""
+    return not WILDCARDS.isdisjoint(links)
 
 
 def covers(pattern: str, links: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.doctor.globs import covers, overlaps
+from holdfast.managers.formats.link_patterns import covers, overlaps
 
 PATTERNS = st.text("ab0*?", max_size=6)
 NAMES = st.text("ab0", max_size=6)
