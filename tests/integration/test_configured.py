@@ -94,7 +94,7 @@ def test_frozen_for_a_while(make_bench: Any) -> None:
     bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
     bench.acquire()
 
-    bench.agent.process.send_signal(signal.SIGSTOP)
+    bench.agent.freeze()
     frozen = len(bench.agent.outcomes())
     since = bench.monitor.changes[-1].at
     bench.agent.wait(lambda: bench.probe.asked(ADDRESS, since + 4.0), 10, "four seconds have passed")

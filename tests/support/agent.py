@@ -68,6 +68,13 @@ class Agent:
         self._signal(signal.SIGKILL)
         self._reap(5)
 
+    def freeze(self) -> None:
+        """SIGSTOP; return when it does nothing any more."""
+        assert self.process is not None, "it is not running"
+        self._signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 20, "the daemon is stopped")
+
     def terminate(self, timeout: float = 2.0) -> int:
         """SIGTERM; the exit status. Rule 51: gone in under two seconds."""
         self._signal(signal.SIGTERM)

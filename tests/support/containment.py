@@ -2,7 +2,7 @@
 COMMAND...``.
 
 The command runs in a PID namespace and a mount namespace of its own. /etc and /var are read-only there, /run,
-/dev/shm and /var/tmp are empty, temporary files go to a folder that is removed. So a test that would write the
+/dev/shm and /var/tmp are empty, and so is the folder for temporary files, which is removed. So a test that would write the
 machine's own files fails at once, and when the run ends, by itself, by INT or TERM or by SIGKILL, the kernel ends
 every process of it: workers, servers, guests. What a run that ended by itself left over is a failure, and is named.
 
@@ -45,7 +45,6 @@ def main(command: Sequence[str]) -> int:
     something."""
     _remove_abandoned()
     scratch = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
-    os.environ["TMPDIR"] = scratch
     try:
         return _attend(_start(command, scratch))
     finally:
@@ -56,7 +55,7 @@ def _start(command: Sequence[str], scratch: str) -> int:
     """Fork; the child's pid: PID 1 of a namespace for root, else the leader of a process group."""
     contained = os.geteuid() == 0
     if contained:
-        _check(_libc.unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare")
+        _check(_libc.unshare(CLONE_NEWPID), "unshare")  # for the child to come
     child = os.fork()
     if child == 0:
         _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
@@ -135,6 +134,7 @@ def _seal(scratch: str) -> None:
     hidden = [path for path in kept if path.startswith(("/run/", "/dev/shm/", "/var/tmp/"))]
     if hidden:
         sys.exit(f"tests: {hidden[0]} lies where the tests have an empty folder of their own; move it elsewhere")
+    _check(_libc.unshare(CLONE_NEWNS), "unshare")
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for folder in ("/etc", "/var"):
@@ -144,6 +144,14 @@ def _seal(scratch: str) -> None:
         if path.startswith(("/etc/", "/var/")):
             _mount(path, path, None, MS_BIND | MS_REC)
             _mount("none", path, None, MS_BIND | MS_REMOUNT)
+    # Over the folder for temporary files: a longer path would leave no room for the names of sockets (unix(7)).
+    temporary = Path(scratch).resolve().parent
+    if temporary in ROOT.parents:
+        inside = Path(scratch, ROOT.relative_to(temporary))
+        inside.mkdir(parents=True)
+        _mount(str(ROOT), str(inside), None, MS_BIND | MS_REC)
+    _mount(scratch, str(temporary), None, MS_BIND | MS_REC)
+    os.chdir(os.getcwd())  # into what lies there now
     for folder in EXPECTED:
         _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={'755' if folder == '/run' else '1777'}")
 

@@ -1,7 +1,9 @@
 """What the kernel said about one namespace: every address, route and link message, with its time.
 
 A raw rtnetlink socket (rtnetlink(7)), made inside the namespace and read by a thread, so that nothing
-of the client's own netlink code is trusted to judge the client.
+of the client's own netlink code is trusted to judge the client. Whoever looks at the story sees all that the kernel has
+said until then: the look asks the kernel a question on the same socket, and waits until the thread has read the answer,
+which is queued behind everything that was said before.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ _KINDS = {
 _GROUPS = 0x1 | 0x10 | 0x40  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE
 _MAIN_TABLE = 254
 _FOREVER = 0xFFFFFFFF
+#: nlmsghdr and ifinfomsg: a question about interface 1, which every namespace has.
+_LOOPBACK = struct.Struct("=IHHII" "BxHiII")
+_RTM_GETLINK, _NLM_F_REQUEST = 18, 1
 
 
 class Change(NamedTuple):
@@ -50,15 +55,18 @@ def boottime() -> float:
 
 
 class Monitor:
-    """Listens from construction until ``close``. ``changes`` only ever grows."""
+    """Listens from construction until ``close``. The story only ever grows."""
 
     def __init__(self, namespace: Namespace) -> None:
-        self.changes: list[Change] = []
+        self._changes: list[Change] = []
+        self._question, self._answered = 0, 0
+        self._read_on = threading.Condition()
         self._socket = namespace.run(
             lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         )
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.bind((0, _GROUPS))
+        self._port = self._socket.getsockname()[0]
         self._socket.settimeout(0.1)
         self._closing = False
         self._trigger: tuple[Callable[[Change], bool], Callable[[], None]] | None = None
@@ -74,6 +82,17 @@ class Monitor:
     def when(self, condition: Callable[[Change], bool], action: Callable[[], None]) -> None:
         """Do ``action`` once, in the reading thread, at the next change for which ``condition`` holds."""
         self._trigger = (condition, action)
+
+    @property
+    def changes(self) -> list[Change]:
+        """Everything that the kernel has said so far."""
+        if self._thread is not threading.current_thread() and not self._closing:
+            with self._read_on:
+                self._question += 1
+                wanted = self._question
+                self._socket.send(_LOOPBACK.pack(32, _RTM_GETLINK, _NLM_F_REQUEST, wanted, 0, 0, 0, 1, 0, 0))
+                assert self._read_on.wait_for(lambda: self._answered >= wanted, 60), "the monitor does not read"
+        return self._changes
 
     def mark(self) -> int:
         """A place in the story, for ``since``."""
@@ -111,9 +130,14 @@ class Monitor:
             length, kind = struct.unpack_from("=IH", data, offset)
             body = data[offset + 16 : offset + length]
             name = _KINDS.get(kind)
-            if name is not None:
+            number, port = struct.unpack_from("=II", data, offset + 8)
+            if port == self._port:  # the answer to our question
+                with self._read_on:
+                    self._answered = number
+                    self._read_on.notify_all()
+            elif name is not None:
                 change = _decode(name, body, at)
-                self.changes.append(change)
+                self._changes.append(change)
                 if self._trigger is not None and self._trigger[0](change):
                     action = self._trigger[1]
                     self._trigger = None
