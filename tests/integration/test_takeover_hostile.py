@@ -213,3 +213,32 @@ def test_files_that_a_user_can_write(guest: Machine, option: str) -> None:
     assert f"{path}" in said(guest)
     assert "others than root can change it" in said(guest)
     assert any(path in line for line in guest.processes().values()), "it runs on"
+
+
+def test_separated_privileges(tmp_path: Path) -> None:
+    """rule 93: dhcpcd's process that speaks DHCP has given root's rights up, and is believed as a part of root's; the
+    same program, run by another user, is not."""
+    if shutil.which("dhcpcd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
+        pytest.skip("dhcpcd is not installed")
+    with Machine(tmp_path / "guest") as machine:
+        machine.server.start()
+        with machine.inside("/etc/passwd").open("a") as users:
+            users.write("dhcpcd:x:871:871::/var/empty:/bin/false\n")
+        machine.inside("/var/empty").mkdir(exist_ok=True)
+        machine.start("dhcpcd", "-4", CLIENT)
+        machine.wait(machine.has, 30, "dhcpcd has its address")
+        machine.wait(lambda: "nameserver 10.77.0.1" in machine.resolv(), 10, "its script is done")
+        machine.wait(lambda: 871 in uids(machine), 10, "it has given its rights up")
+        machine.watch()
+
+        run = take(machine)
+        assert run.poll() is None, said(machine)
+        assert uids(machine) == [], "all of its processes are gone"
+        machine.holdfast("handback", CLIENT)
+        machine.wait(lambda: 871 in uids(machine), 10, "it runs again")
+        assert machine.flaws() == []
+
+
+def uids(machine: Machine) -> list[int]:
+    """Whose dhcpcd's processes are."""
+    return [Path(f"/proc/{pid}").stat().st_uid for pid, line in machine.processes().items() if "dhcpcd" in line]
