@@ -10,6 +10,7 @@ import click
 
 from holdfast import __version__
 from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
+from holdfast.cli.output import complain, echo
 
 COMMANDS = (
     "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
@@ -59,7 +60,8 @@ def invoke(program: click.Command, argv: list[str] | None, name: str) -> int:
     try:
         status = program.main(argv, prog_name=name, standalone_mode=False)
     except _HELP_INSTEAD as error:
-        click.echo(error.format_message(), err=True)
+        for line in error.format_message().splitlines():  # the help
+            echo(line, err=True)
         return USAGE
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else name
@@ -77,5 +79,5 @@ def invoke(program: click.Command, argv: list[str] | None, name: str) -> int:
 
 def _fail(text: str, status: int) -> int:
     for line in text.splitlines():
-        click.echo(f"holdfast: {line}", err=True)
+        complain(line)
     return status

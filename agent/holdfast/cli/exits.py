@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from holdfast.escape import printable
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -27,14 +29,8 @@ Exit status:
 
 
 class CliError(click.ClickException):
-    """Ends the command with ``text`` on stderr and ``status``."""
+    """Ends the command with each of ``lines`` on stderr and ``status``; a line break in one of them is escaped."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__("\n".join(map(printable, text.split("\n"))))
+    def __init__(self, status: int, *lines: str) -> None:
+        super().__init__("\n".join(map(printable, lines)))
         self.status = status
-
-
-def printable(text: str) -> str:
-    """``text`` without anything that speaks to a terminal: answers and the names of files are the agent's user's,
-    and the terminal is root's."""
-    return "".join(char if char.isprintable() else " " for char in text)

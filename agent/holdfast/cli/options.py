@@ -9,6 +9,7 @@ import click
 
 from holdfast import settings as configuration
 from holdfast.cli.exits import CONFIGURATION, CliError
+from holdfast.cli.output import complain
 from holdfast.settings.model import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,7 +47,7 @@ def read_settings(config: str | None) -> Settings:
     try:
         return configuration.read(config)
     except configuration.SettingsError as error:
-        raise CliError(CONFIGURATION, str(error)) from None
+        raise CliError(CONFIGURATION, *str(error).split("\n")) from None
 
 
 def folders_of(config: str | None) -> Settings:
@@ -56,8 +57,8 @@ def folders_of(config: str | None) -> Settings:
         return configuration.read(config)
     except configuration.SettingsError as error:
         if config is not None:
-            raise CliError(CONFIGURATION, str(error)) from None
-        click.echo("holdfast: the configuration is wrong and not used; see `holdfast config check`", err=True)
+            raise CliError(CONFIGURATION, *str(error).split("\n")) from None
+        complain("the configuration is wrong and not used; see `holdfast config check`")
         return Settings()
 
 

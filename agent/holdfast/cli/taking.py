@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
-from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError, printable
+from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import folders_of, interface_names, no_such_interface, read_settings
+from holdfast.cli.output import complain
 from holdfast.settings.checks import ifname_problem
 from holdfast.settings.dirs import dns_dir, runtime_dir, state_dir, takeover_dir
 from holdfast.takeover.model import TakeoverError
@@ -38,7 +37,7 @@ def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
 def say(text: str) -> None:
     """One step, for a person; when nobody is there to read, that is no reason to stop."""
     try:
-        click.echo(f"holdfast: {printable(text)}", err=True)
+        complain(text)
     except OSError:
         return
 

@@ -9,13 +9,13 @@ from datetime import datetime, timezone
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def local_time(moment: float | str) -> str:
-    """Unix seconds or ISO 8601 as local time, to the second; a text that is no time stays as it is."""
+def local_time(moment: object) -> str:
+    """Unix seconds or ISO 8601 as local time, to the second; what is no time, or beyond the calendar, as text."""
     try:
-        seconds = _from_iso(moment) if isinstance(moment, str) else moment
-    except ValueError:
+        seconds = _from_iso(moment) if isinstance(moment, str) else float(moment)  # type: ignore[arg-type]
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (ValueError, TypeError, OverflowError, OSError):
         return str(moment)
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def since(text: str, now: float) -> float:

@@ -9,6 +9,7 @@ import click
 from holdfast.cli.asking import ask
 from holdfast.cli.exits import FAILED
 from holdfast.cli.options import folders_of
+from holdfast.cli.output import echo
 from holdfast.observe.outcomes import as_outcome
 from holdfast.observe.words import outcome_text
 
@@ -17,7 +18,7 @@ def tell_outcome(method: str, interface: str, config: str | None, *, good: tuple
     """Call ``method`` for ``interface`` and print its outcome; exit status 1 unless it is a ``good`` one."""
     outcome = ask(folders_of(config), interface, method)["outcome"]
     done = outcome.get("result") in good
-    click.echo(f"{interface}: {in_words(outcome)}", err=not done)
+    echo(f"{interface}: {in_words(outcome)}", err=not done)
     if not done:
         click.get_current_context().exit(FAILED)
 
@@ -26,5 +27,5 @@ def in_words(record: Mapping[str, Any]) -> str:
     """One outcome as a line; its bare result when another version of the agent wrote it."""
     try:
         return outcome_text(as_outcome(record), None)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return str(record.get("result", "unknown"))

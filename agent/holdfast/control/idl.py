@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple, Union
 
+from holdfast.strict_json import INT_MAX, INT_MIN
+
 #: Characters of a definition; ours has about 5000.
 TEXT_LIMIT = 64 << 10
 #: Types within types; ours has three.
 DEPTH_LIMIT = 16
-#: An int travels as JSON's number; other implementations keep it in 64 bits.
-INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
 PRIMITIVES = ("bool", "int", "float", "string", "object")
 

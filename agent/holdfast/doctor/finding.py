@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from holdfast.escape import printable
+
 OK = "ok"
 #: Worth knowing; nothing has to be done.
 NOTE = "note"
@@ -26,7 +28,7 @@ class Finding(NamedTuple):
     def line(self) -> str:
         """Text and advice as one line, without anything that a terminal would obey: names come from an image."""
         whole = f"{self.text}; {self.todo}" if self.todo else self.text
-        return "".join(char if char.isprintable() else "?" for char in whole)
+        return printable(whole)
 
 
 def verdict(

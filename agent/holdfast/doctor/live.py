@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from typing import Any
@@ -115,9 +116,9 @@ def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator
 def _on_port_68(client: Client, proc: str) -> dict[str, str]:
     """Inodes of UDP sockets on port 68 of the link's address (proc(5): net/udp; addresses are in host order)."""
     lease = client.get("lease") or {}
-    wanted = set()
-    if lease.get("address"):
-        wanted = {int.from_bytes(IPv4Address(lease["address"].split("/")[0]).packed, "little")}
+    wanted: set[int] = set()
+    with suppress(ValueError):
+        wanted = {int.from_bytes(IPv4Address(lease["address"].split("/")[0]).packed, "little")} if lease else wanted
     return {row[9]: "udp" for row in _rows(f"{proc}/net/udp", 10)
             if row[1].endswith(":0044") and int(row[1].partition(":")[0], 16) in wanted}
 
@@ -126,7 +127,7 @@ def _on_packet_socket(name: str, proc: str) -> dict[str, str]:
     """Inodes of packet sockets for IPv4 on the link (proc(5): net/packet)."""
     try:
         index = str(socket.if_nametoindex(name))
-    except OSError:
+    except (OSError, ValueError):  # no such interface, or no name at all
         return {}
     return {row[8]: "packet" for row in _rows(f"{proc}/net/packet", 9) if row[3] == _IP and row[4] == index}
 

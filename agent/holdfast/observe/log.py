@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Mapping
 
+from holdfast.escape import printable
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Log:
         if self._journal:
             entry = {"MESSAGE": text, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "holdfast"}
             try:
-                self._journal.send({**entry, **(fields or {})})
+                self._journal.send({**entry, **{key: printable(value) for key, value in (fields or {}).items()}})
                 return
             except OSError:
                 pass  # journald is restarting, or behind: stderr may still work
@@ -104,8 +105,7 @@ def _write_at_once(fd: int, data: bytes) -> bool:
 
 def _one_line(text: str) -> str:
     """``text`` without anything that moves a cursor: parts of it may come from a server."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else " " for char in text)
+    text = printable(text)
     # Bounded in bytes, whatever the characters are.
     return text if len(text) <= LINE_LIMIT // 4 else _cut(text)
 

@@ -215,7 +215,7 @@ def read_history(
 
 
 def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
-    import json  # noqa: PLC0415
+    from holdfast import strict_json  # noqa: PLC0415
 
     try:
         # Twice the limit: whatever somebody put there, the agent answers `History` from it.
@@ -224,8 +224,8 @@ def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
         return
     for line in reversed(lines):
         try:
-            record = json.loads(line) if 0 < len(line) <= LINE_LIMIT else None
-        except (ValueError, RecursionError):
+            record = strict_json.loads(line) if 0 < len(line) <= LINE_LIMIT else None
+        except ValueError:
             continue
         if isinstance(record, dict) and _has_texts(record, "time", "result"):
             yield record

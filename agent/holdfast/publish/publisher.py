@@ -22,6 +22,7 @@ from functools import partial
 from time import monotonic, sleep, time
 from typing import Callable, NoReturn
 
+from holdfast.escape import printable
 from holdfast.network import ResolverError
 from holdfast.publish.backends import Backend, Resolver, ladder
 from holdfast.publish.spool import Wanted, read_all
@@ -210,8 +211,7 @@ def _seconds(text: str | None) -> int:
 
 
 def _say(text: str, status: int) -> int:
-    line = "".join(char if char.isprintable() else " " for char in text)[:500]
-    sys.stderr.write(f"holdfast: {line}\n")
+    sys.stderr.write(f"holdfast: {printable(text)[:500]}\n")
     return status
 
 

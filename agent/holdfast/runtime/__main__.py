@@ -57,8 +57,11 @@ def read_arguments(argv: list[str]) -> Arguments:
 
 
 def end(status: int, text: str) -> NoReturn:
-    """One line on stderr, and out."""
-    sys.stderr.write(f"holdfast: {text}\n")
+    """Each line of ``text`` on stderr, and out."""
+    from holdfast.escape import printable  # noqa: PLC0415
+
+    for line in text.split("\n"):
+        sys.stderr.write(f"holdfast: {printable(line)}\n")
     raise SystemExit(status)
 
 
@@ -72,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = configuration.read(arguments.config)
     except configuration.SettingsError as error:
-        end(WRONG_CONFIGURATION, str(error).replace("\n", "\nholdfast: "))
+        end(WRONG_CONFIGURATION, str(error))
     names = arguments.interfaces or list(settings.interfaces)
     patterns = () if arguments.interfaces else settings.serve
     if not names and not patterns:

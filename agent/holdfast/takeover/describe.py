@@ -6,6 +6,7 @@ import difflib
 from math import inf
 
 from holdfast.core.lease import Lease
+from holdfast.escape import printable
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found
 from holdfast.takeover.plan import Plan
@@ -14,8 +15,8 @@ from holdfast.wire import options as opt
 _INDENT = " " * 14
 
 
-def describe(host: Host, plan: Plan) -> str:
-    """Every step, every file with its new content."""
+def describe(host: Host, plan: Plan) -> list[str]:
+    """Every step, every file with its new content, as printable lines: names and contents come from others."""
     ifname, found = plan.place.ifname, plan.found
     rows = [("client", f"{found.name}: {found.evidence}"), *_lease_rows(plan.lease, plan.ours, host.boottime())]
     lines = [f"{name:<12}  {text}" for name, text in rows]
@@ -36,12 +37,7 @@ def describe(host: Host, plan: Plan) -> str:
     ]
     lines += ["", "Nothing was changed. A take-over would:"]
     lines += [f"{number:>4}. {step}" for number, step in enumerate(steps, 1)]
-    return _printable("\n".join(lines))
-
-
-def _printable(text: str) -> str:
-    """Names and contents come from others: nothing of them may speak to the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return [printable(line) for text in lines for line in text.split("\n")]
 
 
 def _stop(found: Found) -> str:

@@ -141,10 +141,10 @@ def test_a_link_in_place_of_the_journals_is_not_followed(
 def test_names_do_not_speak_to_the_terminal(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (state / "\x1b]0;owned\x07\n.lease.json").touch()
     assert main(["clean"]) == 0
-    assert f"removed {state}/ ]0;owned  .lease.json" in capsys.readouterr().out.splitlines()
+    assert f"removed {state}/\\x1b]0;owned\\x07\\n.lease.json" in capsys.readouterr().out.splitlines()
     (state / "\x1b[2J.lease.json").mkdir()
     assert main(["clean"]) == 1
-    assert f"{state}/ [2J.lease.json cannot be removed" in capsys.readouterr().err
+    assert f"{state}/\\x1b[2J.lease.json cannot be removed" in capsys.readouterr().err
 
 
 def test_a_journal_that_cannot_be_removed_is_named_with_its_folder(

@@ -123,8 +123,8 @@ def test_foreign_lines_are_shown_as_far_as_they_go_and_move_no_cursor(
     assert main(["history"]) == 0
     row = capsys.readouterr().out.splitlines()[1]
     assert "\x1b" not in row
-    assert row.split()[:3] == ["long", "ago", "[31mred"]
-    assert row.endswith("infinite  a b")
+    assert row.split()[:3] == ["long", "ago", "\\x1b[31mred"]
+    assert row.endswith("infinite  a\\nb")
 
 
 def test_a_terminal_gets_lines_that_fit(

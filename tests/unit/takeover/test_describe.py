@@ -17,7 +17,7 @@ def test_all_of_it(tmp_path: Path) -> None:
     host = Mortal(tmp_path)
     furnish(host)
     before = host.tree()
-    text = describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),)))
+    text = "\n".join(describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),))))
     assert host.tree() == before
     lines = text.splitlines()
     assert lines[0] == "client        oldclient: pid 100"
@@ -40,7 +40,7 @@ def test_what_is_yet_to_be_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(OldClient, "read", read)
     host = Mortal(tmp_path)
     furnish(host)
-    text = describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),)))
+    text = "\n".join(describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),))))
     assert "client-id     not known yet" in text
     assert "1. make oldclient renew once, and hear on the wire what it sends (a dry run does not)" in text
 
@@ -55,7 +55,7 @@ def test_names_and_classes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(OldClient, "read", read)
     host = Mortal(tmp_path)
     furnish(host)
-    text = describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),)))
+    text = "\n".join(describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),))))
     assert 'hostname = "@system"' in text
     assert "vendor_class =" not in text, "what cannot be written into the file safely is left out"
     assert 'vendor class  lab"\\x01' in text

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 import click
 
 from holdfast.cli.asking import agents, call
-from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError, printable
+from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, folders_of
+from holdfast.cli.output import echo
 from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
@@ -43,9 +44,9 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
     removed = [path for place in places for path in (*_clean(place, anyones=state_dir is not None),
                                                      *_clean_journals(takeover_dir(place)))]
     for path in removed:
-        click.echo(printable(f"removed {path}"))
+        echo(f"removed {path}")
     if not removed:
-        click.echo("nothing is remembered")
+        echo("nothing is remembered")
 
 
 def _silence(settings: Settings, *, force: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping
 import click
 
 from holdfast.cli.options import config_option, read_settings
+from holdfast.cli.output import complain, echo
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, INTERFACE, Key
 
@@ -22,7 +23,8 @@ def command() -> None:
 def show(config: str | None) -> None:
     """Print every setting with its meaning and the file that set it, as TOML."""
     settings = read_settings(config)
-    click.echo("\n".join(_show(settings)))
+    for line in _show(settings):
+        echo(line)
 
 
 @command.command("check")
@@ -31,9 +33,9 @@ def check(config: str | None) -> None:
     """Say whether the configuration is right; exit status 6 when it is not."""
     settings = read_settings(config)
     for warning in _warnings(settings):
-        click.echo(f"holdfast: {warning}", err=True)
+        complain(warning)
     files = ", ".join(settings.files) or "there is no file, and none is needed"
-    click.echo(f"the configuration is right: {files}")
+    echo(f"the configuration is right: {files}")
 
 
 def _show(settings: Settings) -> Iterator[str]:
@@ -48,7 +50,8 @@ def _show(settings: Settings) -> Iterator[str]:
 def _table(
     name: str, keys: Mapping[str, Key], model: object, settings: Settings, *, meanings: bool
 ) -> Iterator[str]:
-    yield f"\n[{_quoted(name)}]"
+    yield ""
+    yield f"[{_quoted(name)}]"
     for key, known in keys.items():
         value, origin = getattr(model, key), settings.origins.get(f"{name}.{key}")
         if meanings:

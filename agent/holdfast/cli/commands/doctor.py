@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import click
 
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import json_option
+from holdfast.cli.output import echo, echo_json
 from holdfast.doctor.finding import BAD, Finding
 
 
@@ -33,11 +33,11 @@ def command(image: str | None, as_json: bool) -> int:
     except OSError as error:
         raise CliError(FAILED, f"{error.filename or image or '/'} cannot be looked into: {error.strerror}") from None
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        echo_json([finding._asdict() for finding in findings])
     else:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
-            click.echo(f"{finding.status:<4}  {finding.check:<{width}}  {finding.line}")
+            echo(f"{finding.status:<4}  {finding.check:<{width}}  {finding.line}")
     return FAILED if any(finding.status == BAD for finding in findings) else 0
 
 

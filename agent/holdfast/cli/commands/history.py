@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import Any, Mapping, Sequence
 
 import click
 
-from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError, printable
+from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import (
     config_option,
     folders_of,
@@ -19,7 +18,9 @@ from holdfast.cli.options import (
     json_option,
     no_such_interface,
 )
+from holdfast.cli.output import complain, echo, echo_json
 from holdfast.cli.times import local_time, since
+from holdfast.escape import printable
 from holdfast.observe.outcomes import history_path, interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
 from holdfast.settings.dirs import search_state_dirs
@@ -53,12 +54,12 @@ def command(interface: str | None, as_json: bool, start: float | None, config: s
     records = [record for name, folder in known.items() for record in _read(folder, name, start)]
     records.sort(key=lambda record: str(record["time"]))
     if as_json:
-        click.echo(json.dumps(records, indent=2))
+        echo_json(records)
     elif records:
         _print_table(records, several=len(known) > 1)
     else:
         where = " or ".join(folders)
-        click.echo(f"holdfast: no outcome {'since then ' if start else ''}is recorded in {where}", err=True)
+        complain(f"no outcome {'since then ' if start else ''}is recorded in {where}")
 
 
 def _read(folder: str, name: str, start: float | None) -> list[dict[str, Any]]:
@@ -81,7 +82,7 @@ def _print_table(records: Sequence[Record], *, several: bool) -> None:
     for row in rows:
         cells = [cell.rjust(width) if heading in ("TRIES", "LATENCY", "LEFT") else cell.ljust(width)
                  for heading, cell, width in zip(headings, row, widths)]  # noqa: B905 - the cause has no width
-        click.echo("  ".join([*cells, row[-1]]).rstrip()[:room])
+        echo("  ".join([*cells, row[-1]]).rstrip()[:room])
 
 
 def _row(record: Record) -> tuple[str, ...]:

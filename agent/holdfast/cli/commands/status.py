@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Iterator, Mapping
 
@@ -11,6 +10,7 @@ import click
 from holdfast.cli.asking import agents, ask, call, waiting_agent
 from holdfast.cli.exits import NO_AGENT, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
+from holdfast.cli.output import echo, echo_json
 from holdfast.cli.times import local_time
 from holdfast.cli.wishes import in_words
 from holdfast.observe.words import duration, latency
@@ -31,11 +31,13 @@ def command(interface: str | None, as_json: bool, config: str | None) -> None:
     if not clients and waits is None:
         raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
     if as_json:
-        click.echo(json.dumps(clients, indent=2))
+        echo_json(clients)
     elif not clients:
-        click.echo(f"no interface is served: {waits}")
+        echo(f"no interface is served: {waits}")
     else:
-        click.echo("\n\n".join("\n".join(_lines(client)) for client in clients))
+        for number, client in enumerate(clients):
+            for line in ([""] if number else []) + list(_lines(client)):
+                echo(line)
 
 
 def _all(settings: Settings) -> list[Facts]:
@@ -109,7 +111,7 @@ def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
         yield "fight", f"another program undoes what is put on the interface: {client['rival']}"
     last = client.get("last_outcome")
     if last is not None:
-        yield "last", f"{in_words(last)} ({local_time(last['time'])})"
+        yield "last", f"{in_words(last)} ({local_time(last.get('time', 'at a time unknown'))})"
     drops = client.get("drops") or {}
     yield "dropped", ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items())) or "nothing"
 

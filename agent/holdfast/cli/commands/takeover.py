@@ -7,6 +7,7 @@ import click
 from holdfast.cli.capabilities import missing_capabilities, root_lacks
 from holdfast.cli.exits import NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, confirm_within_option, interface_argument
+from holdfast.cli.output import echo
 from holdfast.cli.taking import holder, place_of, say, told
 
 
@@ -34,6 +35,8 @@ def command(interface: str, dry_run: bool, confirm_within: int | None, config: s
         raise CliError(NOT_PERMITTED, root_lacks(missing))
     with told():
         if dry_run:
-            click.echo(describe(host, make(host, place, foreground=not host.systemd, dry=True, holder=holder)))
+            plan = make(host, place, foreground=not host.systemd, dry=True, holder=holder)
+            for line in describe(host, plan):
+                echo(line)
         else:
             Takeover(host, place, say).whole(confirm_within, holder)

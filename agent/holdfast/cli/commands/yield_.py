@@ -6,6 +6,7 @@ import click
 
 from holdfast.cli.asking import ask
 from holdfast.cli.options import config_option, folders_of, interface_argument
+from holdfast.cli.output import echo
 
 
 @click.command("yield", short_help="Leave an interface to its administrator, or take it back.")
@@ -20,4 +21,4 @@ def command(interface: str, back: bool, config: str | None) -> None:
     or name server. It stays so over restarts and boots, until --back.
     """
     ask(folders_of(config), interface, "Yield", back=back)
-    click.echo(f"{interface}: " + ("taken back" if back else f"yielded, until `holdfast yield --back {interface}`"))
+    echo(f"{interface}: " + ("taken back" if back else f"yielded, until `holdfast yield --back {interface}`"))
