@@ -84,7 +84,7 @@ def removed_address() -> CallPath:
     host.bind()
     host.kernel.addresses = ()
     news = LinkEvent(Kind.ADDRESS_REMOVED, "eth0", 2, address=IPv4Interface(f"{OURS}/24"))
-    return record(lambda: host.driver.links_changed([news]))
+    return record(lambda: host.interface.links_changed([news]))
 
 
 PATHS: dict[str, Callable[[], CallPath]] = {

@@ -6,23 +6,32 @@ there has at most 14 bytes, which is no loss: the client speaks to Ethernet only
 
 from __future__ import annotations
 
+import array
 import errno
 import fcntl
 import os
 import socket
 import struct
+from contextlib import suppress
+from ipaddress import IPv4Address
 
 from holdfast.network import LinkError
 from holdfast.wire.record import NamedTuple, record
 
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
+SIOCGIFCONF, SIOCETHTOOL = 0x8912, 0x8946
+ETHTOOL_GLINK = 0x0A
 
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING = 0x1, 0x8, 0x10, 0x40
 ARPHRD_ETHER = 1
 
 #: IFNAMSIZ is 16 with the terminating NUL.
 MAX_NAME = 15
+
+_IFREQ = 40  # sizeof(struct ifreq) where pointers have 8 bytes; 32 elsewhere
+#: Interfaces' addresses that are looked at: a host with more is no virtual machine's guest.
+_MAX_ADDRESSES = 1024
 
 
 @record
@@ -84,6 +93,48 @@ def set_up(name: str) -> None:
                 fcntl.ioctl(control, SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", flags | IFF_UP)))
         except OSError as error:
             raise _explained(name, error) from None
+
+
+def has_address(ifname: str, address: IPv4Address) -> bool:
+    """True when ``address`` is on ``ifname``, secondary ones and those with a label included
+    (netdevice(7): SIOCGIFCONF). False when the kernel does not tell."""
+    size = _IFREQ if struct.calcsize("P") == 8 else 32
+    buffer = array.array("B", bytes(size * _MAX_ADDRESSES))
+    start, length = buffer.buffer_info()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            answer = fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", length, start))
+        except OSError:
+            return False
+    data = buffer.tobytes()[:struct.unpack_from("@i", answer)[0]]
+    for at in range(0, len(data) - size + 1, size):
+        label = data[at:at + 16].split(b"\0")[0].split(b":")[0]
+        if label == ifname.encode() and data[at + 20:at + 24] == address.packed:
+            return True
+    return False
+
+
+def settle_carrier(ifname: str) -> None:
+    """Let the kernel bring the interface's operational state up to date with its carrier. It does so by
+    itself only within a second of setting the link up (net/core/link_watch.c), but at once when asked for
+    the link by ethtool."""
+    value = array.array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
+    request = struct.pack("@16sP16x", ifname.encode(), value.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
+        fcntl.ioctl(control, SIOCETHTOOL, request)
+
+
+def own_macs() -> set[bytes]:
+    """The hardware addresses of all interfaces of this network namespace (rule 71)."""
+    macs: set[bytes] = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(control, SIOCGIFHWADDR, struct.pack("16s24s", name.encode(), b""))
+            except OSError:
+                continue  # it went away meanwhile
+            macs.add(answer[18:24])
+    return macs - {bytes(6)}
 
 
 def _flags(control: socket.socket, name: str) -> int:

@@ -1,6 +1,8 @@
-"""Say it once: repeated lines are counted instead of written."""
+"""Say it once: repeated lines are counted instead of written, or left out until they change."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from holdfast.wire.record import NamedTuple
 
@@ -10,6 +12,8 @@ LONGEST_PAUSE = 3600.0
 #: Kinds that are told apart. Kinds are our own words, not a peer's, so this is never reached;
 #: it is here so that a mistake elsewhere cannot grow the daemon.
 KIND_LIMIT = 256
+#: Topics whose last lines ``SayOnce`` remembers; links that fit a pattern come and go, each with a topic of its own.
+TOPIC_LIMIT = 64
 
 
 class _Kind(NamedTuple):
@@ -30,7 +34,8 @@ class Limiter:
         self._kinds: dict[str, _Kind] = {}
 
     def allow(self, kind: str, now: float, *, burst: int = 1) -> int | None:
-        """None: say nothing. Else: say it, and that so many like it were held back before."""
+        """Whether a line of ``kind`` may be written at ``now`` (seconds of any one clock): None when it may not, else
+        how many like it were held back before."""
         known = self._kinds.get(kind)
         if known is None or now >= known.until + known.pause:  # new, or quiet for a whole pause since
             if known is None and len(self._kinds) >= KIND_LIMIT:
@@ -46,3 +51,26 @@ class Limiter:
             return known.suppressed
         self._kinds[kind] = known._replace(suppressed=known.suppressed + 1)
         return None
+
+
+class SayOnce:
+    """Passes lines on to ``line(priority, text)``, but not those that it passed on last about the same topic."""
+
+    def __init__(self, line: Callable[[int, str], None]) -> None:
+        self._line = line
+        self._said: dict[str, tuple[str, ...]] = {}
+
+    def say(self, topic: str, priority: int, *texts: str) -> None:
+        """Write ``texts``, a line each, unless they are the last ones about ``topic``. ``priority`` is syslog's."""
+        if self._said.get(topic, ()) == texts:
+            return
+        self._said.pop(topic, None)
+        if len(self._said) >= TOPIC_LIMIT:
+            del self._said[next(iter(self._said))]  # the topic that changed the longest time ago
+        self._said[topic] = texts
+        for text in texts:
+            self._line(priority, text)
+
+    def forget(self, topic: str) -> bool:
+        """Write the next texts about ``topic`` whatever they are: it is over. True when there was something."""
+        return bool(self._said.pop(topic, ()))

@@ -1,4 +1,4 @@
-"""The story of one interface: to the journal or stderr, to the history, to the metrics.
+"""What happens on one interface, told: to the journal or stderr, to the history, to the metrics.
 
 Implements ``runtime.ports.Reporter``. Nothing here raises, blocks, or grows with what a peer sends:
 counters and held-back lines are kept by our own words (DropReason, NoticeCode, ...), never by a
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from holdfast.observe import ids
-from holdfast.observe.limit import Limiter
+from holdfast.observe.limit import Limiter, SayOnce
 from holdfast.observe.log import Log
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 NOTICE_BURST = 5
 #: Outcomes of one result that are told as they come; a 10 s lease renews 12 times a minute.
 OUTCOME_BURST = 30
-#: Seconds between two tries to write outcomes that wait, when nothing new is to be written.
-RETRY_PAUSE = 10.0
 
 #: The results that bring a lease.
 WON = ("acquired", "renewed", "moved")
@@ -90,10 +88,9 @@ class InterfaceReporter:
         self._boottime = boottime
         self._wall = wall
         self._limiter = Limiter()
-        self._retry_at = 0.0
+        self._said = SayOnce(self.line)
         self._last_success: float | None = None
         self._last: Outcome | None = None
-        self._held: tuple[Outcome, Record] | None = None
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
         """The state changed; ``lease`` is the one in use now."""
@@ -101,8 +98,7 @@ class InterfaceReporter:
         text = f"{action.former} -> {action.state} ({action.reason})"
         fields = {"HOLDFAST_FORMER_STATE": action.former, "HOLDFAST_CAUSE": action.reason}
         self._tell(ids.TRANSITION, text, fields)
-        self._tell_held()
-        self._retry()
+        self._flush_history()
         self._write_metrics()
 
     def dropped(self, action: Dropped) -> None:
@@ -136,10 +132,7 @@ class InterfaceReporter:
         self._last = outcome
         record = as_record(outcome, self.ifname, boottime=now, wall=self._wall())
         self._keep(record)
-        self._tell_held()
-        self._held = outcome, record
-        if result not in WON or self._won(outcome):
-            self._tell_held()  # else with the transition that follows, which brings the new lease's T1
+        self._tell_outcome(outcome, record)
         self._write_metrics()
 
     def noticed(self, action: Noticed) -> None:
@@ -150,10 +143,11 @@ class InterfaceReporter:
         text = f"{code.replace('-', ' ').replace('nak', 'NAK')}: {action.detail}"
         self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
 
-    def fight(self, rival: str, losses: int, seconds: float) -> None:
-        """Another program and we undo each other's work; told when it begins."""
+    def contention(self, rival: str, removals: int, seconds: float) -> None:
+        """Another program and this one undo each other's work; told when it begins. ``seconds`` is how long the
+        ``removals`` took."""
         _count(self.notices, "fight")
-        text = (f"fight: another program ({rival}) and this one undo each other's work: {losses} times within "
+        text = (f"fight: another program ({rival}) and this one undo each other's work: {removals} times within "
                 f"{seconds:.0f} s; what it takes is put back ever more slowly; stop it, or leave the interface to it "
                 f"with `holdfast yield {self.ifname}`")
         self._tell(ids.NOTICES["fight"], text, {"HOLDFAST_NOTICE": "fight", "HOLDFAST_RIVAL": rival})
@@ -162,6 +156,14 @@ class InterfaceReporter:
     def line(self, priority: int, text: str) -> None:
         """A free line."""
         self._tell(ids.LINE._replace(priority=priority), text)
+
+    def line_once(self, topic: str, priority: int, *texts: str) -> None:
+        """``texts``, a free line each, unless they are the last ones about ``topic``."""
+        self._said.say(topic, priority, *texts)
+
+    def line_over(self, topic: str) -> None:
+        """What ``topic`` was about is over: its next texts are told, whatever they are."""
+        self._said.forget(topic)
 
     def keep_nothing(self) -> None:
         """No history on the disk from now on; everything else goes on."""
@@ -174,9 +176,7 @@ class InterfaceReporter:
 
     def close(self) -> None:
         """Write what still waits. The log belongs to the process and stays open."""
-        self._tell_held()
-        self._retry_at = 0.0
-        self._retry()
+        self._flush_history()
         self._write_metrics()
 
     def _keep(self, record: Record) -> None:
@@ -187,9 +187,9 @@ class InterfaceReporter:
         except OSError as error:
             self._not_recorded(self._outcomes, error)
 
-    def _retry(self) -> None:
-        now = self._boottime()
-        if self._outcomes is None or not self._outcomes.pending or now < self._retry_at:
+    def _flush_history(self) -> None:
+        """Write the outcomes that wait, if any."""
+        if self._outcomes is None or not self._outcomes.pending:
             return
         try:
             self._outcomes.flush()
@@ -199,19 +199,16 @@ class InterfaceReporter:
     def _not_recorded(self, outcomes: OutcomeJournal, error: OSError) -> None:
         from holdfast.observe.words import counted  # noqa: PLC0415
 
-        self._retry_at = self._boottime() + RETRY_PAUSE
         lost = f", {outcomes.lost} {'is' if outcomes.lost == 1 else 'are'} lost" if outcomes.lost else ""
         waiting = f"{counted(outcomes.pending, 'outcome')} {'waits' if outcomes.pending == 1 else 'wait'}"
         why = f"the history cannot be written: {outcomes.path}: {error.strerror}"
         text = f"{why}; {waiting}{lost}: {CURE}"
         self._limited(ids.NOT_RECORDED, "not-recorded", text, {"ERRNO": str(error.errno)})
 
-    def _tell_held(self) -> None:
-        if self._held is None:
-            return
+    def _tell_outcome(self, outcome: Outcome, record: Record) -> None:
+        """The line about ``outcome``. A lease that it won is in use by now: ``transitioned`` came before."""
         from holdfast.observe.words import outcome_text  # noqa: PLC0415
 
-        (outcome, record), self._held = self._held, None
         renew_in = self.lease.t1_at - self._boottime() if self.lease and self._won(outcome) else None
         fields = {FIELDS[key]: str(value) for key, value in record.items()
                   if key in FIELDS and value is not None}

@@ -1,4 +1,4 @@
-"""What the core wants configured -> the kernel and the resolver.
+"""What the core wants configured -> the kernel and the publisher of name servers.
 
 The core itself asks again when Configure failed (its REAPPLY timer); what is retried here is what the
 core does not wait for: removing what an ended lease left, and the name servers.
@@ -7,7 +7,7 @@ core does not wait for: removing what an ended lease left, and the name servers.
 from __future__ import annotations
 
 from holdfast.network import KernelError
-from holdfast.runtime.retry import Backoff
+from holdfast.runtime.retry import Retry
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.runtime.ports import Kernel, NetworkBackends, Reporter
+    from holdfast.state.markers import YieldMarker
 
 
 #: Leases that one after the other could not wholly be configured, and of which something may be left.
@@ -23,28 +24,34 @@ TRIED_MAX = 8
 
 
 class Configurator:
-    """Makes one link look like the lease, and remembers what is there (``spec``)."""
+    """Makes one link look like the lease. ``spec`` is what it configured and believes to be there, None for nothing.
 
-    def __init__(self, backends: NetworkBackends, loop: Loop, reporter: Reporter) -> None:
-        self._backends, self._loop, self._reporter = backends, loop, reporter
+    While ``marker`` says that the interface is yielded, only an address that is there is kept alive.
+    """
+
+    def __init__(self, backends: NetworkBackends, loop: Loop, reporter: Reporter, marker: YieldMarker) -> None:
+        self._backends, self._loop, self._reporter, self._marker = backends, loop, reporter, marker
         self._kernel: Kernel | None = None
         self._link: Link | None = None
         self.spec: NetworkSpec | None = None
-        self.yielded = False  # the interface is somebody else's: only an address of ours that is there is kept alive
-        self._told: tuple[str, ...] = ()
         self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
-        self._removing = Backoff(0.25, 5.0)
-        self._publishing = Backoff(1.0, 60.0)
+        self._removing = Retry(
+            loop, self._remove_leftovers, 0.25, 5.0, errors=(KernelError, OSError), on_failure=self._on_not_removed,
+            on_recovery=lambda: reporter.line_over("removal"),
+        )
+        self._publishing = Retry(
+            loop, self._publish, 1.0, 60.0, on_failure=self._on_not_published, on_recovery=self._on_published_again
+        )
 
     def attach(self, link: Link) -> None:
-        """From now on this is the link. Nothing of ours is known to be on a new one."""
+        """From now on ``link`` is the one to configure. Nothing of ours is known to be on one with another index."""
         former = self._link
         if former is None or former.ifindex != link.ifindex:
             self.detach()
         self._link = link
         if former is not None and former.name != link.name and self.spec is not None:
-            self._plan_publish()
+            self._publishing.attempt_after(0)
 
     def detach(self) -> None:
         """The link is gone, and all that was on it."""
@@ -52,7 +59,7 @@ class Configurator:
             if self.spec.mtu is not None:
                 self._backends.former_mtu.forget()
             self.spec = None
-            self._publish()
+            self._publishing.attempt()
         self.close()
 
     def close(self) -> None:
@@ -61,13 +68,13 @@ class Configurator:
             self._kernel.close()
         self._kernel = self._link = self.spec = None
         self._tried, self._leftovers = [], []
-        for what in ("remove", "publish"):
-            self._loop.set_timer((self, what), None, self._remove)
+        self._removing.cancel()
+        self._publishing.cancel()
 
     def configure(self, lease: Lease, former: Lease | None) -> str | None:
         """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
         desired = self._backends.spec(lease)
-        if self.yielded:
+        if self._marker.yielded:
             return self._refresh(desired)
         before = self.spec
         if before is None and former is not None:
@@ -75,7 +82,7 @@ class Configurator:
         # A lease of an earlier life that is all there is carried on with without a single change (rule 47).
         error = self._apply(desired, before, keep=self.spec is None)
         if error is None:
-            self._plan_publish()
+            self._publishing.attempt_after(0)  # the packets and answers of this round come first
         return error
 
     def restore(self) -> str | None:
@@ -101,8 +108,10 @@ class Configurator:
         self.spec = desired
         self._leftovers = _without([*self._leftovers, *self._tried], desired)
         self._tried = []
-        self._tell((*desired.notices, *refused))
-        self._remove()
+        # What the server offered and we do not use: once, not at every renewal.
+        self._reporter.line_once("notices", 5, *desired.notices, *refused)
+        if self._leftovers:
+            self._removing.attempt()
         return None
 
     def _note_mtu(self, desired: NetworkSpec) -> None:
@@ -116,7 +125,7 @@ class Configurator:
     def _put_mtu_back(self, ended: NetworkSpec) -> None:
         """The lease's MTU goes with the lease, unless somebody has set another since."""
         former = self._backends.former_mtu.get()
-        if ended.mtu is None or former is None or self.yielded:
+        if ended.mtu is None or former is None or self._marker.yielded:
             return
         try:
             self._need_kernel().put_mtu_back(ended.mtu, former)
@@ -141,56 +150,42 @@ class Configurator:
         if self.spec is not None and self.spec.address != ended.address:
             self._leftovers.append(self.spec)  # the one that could not yet be replaced
         self.spec, self._tried = None, []
-        self._remove()
-        self._plan_publish()
+        self._removing.attempt()
+        self._publishing.attempt_after(0)
 
-    def _remove(self) -> None:
+    def _remove_leftovers(self) -> None:
+        """Remove what former leases left, in order. Raises KernelError or OSError for the first that stays."""
         while self._leftovers:
             ended = self._leftovers[0]
-            try:
-                if self.spec is None:
-                    self._need_kernel().remove(ended, yielded=self.yielded)
-                    self._put_mtu_back(ended)
-                else:  # removing takes all that has our mark, and what is in use now has it too
-                    self._need_kernel().apply(self.spec, ended, self._loop.now())
-            except (KernelError, OSError) as error:
-                if not self._removing.failures:
-                    self._reporter.line(3, f"{ended.address.ip} cannot be removed: {error}; trying again")
-                self._loop.set_timer((self, "remove"), self._loop.now() + self._removing.failed(), self._remove)
-                return
+            if self.spec is None:
+                self._need_kernel().remove(ended, yielded=self._marker.yielded)
+                self._put_mtu_back(ended)
+            else:  # removing takes all that has our mark, and what is in use now has it too
+                self._need_kernel().apply(self.spec, ended, self._loop.now())
             self._leftovers.pop(0)
-        self._removing.succeeded()
 
-    def _tell(self, notices: tuple[str, ...]) -> None:
-        """What the server offered and we do not use: once, not at every renewal."""
-        if notices != self._told:
-            self._told = notices
-            for text in notices:
-                self._reporter.line(5, text)
-
-    def _plan_publish(self) -> None:
-        """In the next round of the loop: the packets and answers of this one come first."""
-        self._loop.set_timer((self, "publish"), self._loop.now(), self._publish)
+    def _on_not_removed(self, error: Exception) -> None:
+        text = f"{self._leftovers[0].address.ip} cannot be removed: {error}; trying again"
+        self._reporter.line_once("removal", 3, text)
 
     def _publish(self) -> None:
-        """Hand the name servers on. A failure is a notice and a retry."""
+        """Hand the name servers on. Raises OSError."""
         resolver = self._backends.resolver()
         if self._link is None or resolver is None:
             return
-        try:
-            if self.spec is not None:
-                resolver.publish(self._link.name, self._link.ifindex, self.spec)
-            else:
-                resolver.withdraw(self._link.name, self._link.ifindex)
-        except OSError as error:
-            if not self._publishing.failures:
-                self._reporter.line(4, f"name servers: {error.filename or 'the file'} cannot be written: "
-                                       f"{error.strerror}; trying again: make room, or let the agent's user write "
-                                       "there")
-            self._loop.set_timer((self, "publish"), self._loop.now() + self._publishing.failed(), self._publish)
-            return
-        if self._publishing.succeeded():
-            self._reporter.line(5, "name servers: the file is written again")
+        if self.spec is not None:
+            resolver.publish(self._link.name, self._link.ifindex, self.spec)
+        else:
+            resolver.withdraw(self._link.name, self._link.ifindex)
+
+    def _on_not_published(self, error: Exception) -> None:
+        path, why = getattr(error, "filename", None) or "the file", getattr(error, "strerror", None) or error
+        text = f"{path} cannot be written: {why}; trying again: make room, or let the agent's user write there"
+        self._reporter.line_once("name servers", 4, f"name servers: {text}")
+
+    def _on_published_again(self) -> None:
+        self._reporter.line_over("name servers")
+        self._reporter.line(5, "name servers: the file is written again")
 
 
 def _without(specs: list[NetworkSpec], wanted: NetworkSpec) -> list[NetworkSpec]:

@@ -1,6 +1,6 @@
 """Name servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and somebody to read it.
 
-Who publishes is ``dns.py``, a program of its own. A daemon that is root starts it after each change, and
+Who publishes is ``publish.publisher``, a program of its own. A daemon that is root starts it after each change, and
 again when it failed for the time being; under systemd an unprivileged daemon has a path unit that does.
 """
 
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from holdfast.runtime.retry import Backoff
+from holdfast.observe.limit import SayOnce
+from holdfast.runtime.retry import Retry
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from holdfast.network.spec import NetworkSpec
 
 RESOLV_CONF = "/etc/resolv.conf"
-#: ``dns.LATER``, not imported: it would bring json along.
+#: ``publish.publisher.LATER``, not imported: it would bring json along.
 TRY_AGAIN = 75
 #: Seconds, many times what the program takes to end after its last look at the folder. See ``_remind``.
 REMIND_AFTER = 5.0
@@ -31,21 +32,21 @@ SAID_LIMIT = 4096
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.publish.publisher import main; sys.exit(main())"
 
 
-class Publisher:
+class DnsSpooler:
     """Conforms to ``ports.Resolver``. ``start`` runs the program and answers with its pid and a descriptor of
-    what it says; None when somebody else runs it. ``say(priority, text)`` is for what it said."""
+    what it writes; None when systemd runs it. ``say(priority, text)`` is for what it wrote."""
 
     def __init__(
         self, folder: str, loop: Loop, say: Callable[[int, str], None],
         start: Callable[[], tuple[int, int]] | None, *, resolv_conf: str = RESOLV_CONF,
     ) -> None:
         self._folder, self._loop, self._say, self._start = folder, loop, say, start
+        self._said = SayOnce(say)
         self._resolv_conf = resolv_conf
         self._files: dict[int, tuple[str, bytes, object]] = {}
         self._running: tuple[int, int] | None = None
-        self._again = False
-        self._backoff = Backoff(1.0, 60.0)
-        self._told = ""
+        self._again = False  # something has changed since the program that runs was started
+        self._running_program = Retry(loop, self._start_program, 1.0, 60.0, on_failure=self._on_failure)
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
         """Want these servers and domains. Nothing happens when that is known, and /etc/resolv.conf is as it was
@@ -83,17 +84,22 @@ class Publisher:
 
     def _run(self) -> None:
         """Start the program, or once more when it has ended."""
-        self._loop.set_timer((self, "again"), None, self._run)
-        self._again = self._running is not None
         if self._start is None:
-            self._loop.set_timer((self, "again"), self._loop.now() + REMIND_AFTER, self._remind)
-        if self._start is None or self._running is not None:
-            return
-        try:
-            self._running = self._start()
-        except OSError as error:
-            self._failed(f"name servers cannot be published: {sys.executable} cannot be started: {error.strerror} (are "
-                         "memory and processes left?)")
+            self._loop.set_timer((self, "remind"), self._loop.now() + REMIND_AFTER, self._remind)
+        else:
+            self._running_program.attempt()
+
+    def _start_program(self) -> bool:
+        """False: how it ended will be known later (``reap``). Raises OSError."""
+        assert self._start is not None
+        self._again = self._running is not None
+        if self._running is None:
+            try:
+                self._running = self._start()
+            except OSError as error:
+                text = f"{sys.executable} cannot be started: {error.strerror} (are memory and processes left?)"
+                raise OSError(error.errno, f"name servers cannot be published: {text}") from None
+        return False
 
     def _remind(self) -> None:
         """systemd does not watch the folder while the program runs (systemd.path(5): PathChanged= is an event, not a
@@ -120,33 +126,30 @@ class Publisher:
         if self._again:
             self._run()
         elif code == TRY_AGAIN:
-            self._failed(text)
+            self._running_program.failed(OSError(code, text))
         else:
-            self._backoff.succeeded()
-            self._tell(text or (f"the publisher of name servers ended with {code}" if code else ""))
+            self._running_program.succeeded()
+            problem = text or (f"the publisher of name servers ended with {code}" if code else "")
+            if problem:
+                self._said.say("publisher", 4, *problem.splitlines())
+            elif self._said.forget("publisher"):
+                self._say(5, "name servers are published")
 
-    def _failed(self, text: str) -> None:
-        """For the time being: tell it once, and try again."""
-        self._tell(f"{text}; trying again")
-        self._loop.set_timer((self, "again"), self._loop.now() + self._backoff.failed(), self._run)
-
-    def _tell(self, text: str) -> None:
-        if text == self._told:
-            return
-        for line in (text or "name servers are published").splitlines():
-            self._say(4 if text else 5, line)
-        self._told = text
+    def _on_failure(self, error: Exception) -> None:
+        text = f"{getattr(error, 'strerror', None) or error}; trying again"
+        self._said.say("publisher", 4, *text.splitlines())
 
     def close(self) -> None:
         """Wait for nothing; a program that runs is left to end by itself."""
-        self._loop.set_timer((self, "again"), None, self._run)
+        self._running_program.cancel()
+        self._loop.set_timer((self, "remind"), None, self._remind)
         if self._running is not None:
             os.close(self._running[1])
             self._running = None
 
 
 def start_program(spool: str, state: str) -> tuple[int, int]:
-    """Run ``dns.py`` beside us: its pid, and a descriptor of what it will say. OSError."""
+    """Run the publisher beside us: its pid, and a descriptor of what it will write. Raises OSError."""
     import holdfast  # noqa: PLC0415 - for where it is: -I forgets what we were told about that
 
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))

@@ -1,68 +1,267 @@
-"""The core of one client, fed one event at a time; what it answers is performed in order.
+"""The one adapter between the protocol and the machine: event -> core -> actions -> kernel, disk, journal, wire.
 
-What an action brings about at once (a send that fails, a configuration that took) is the next event: it
-waits its turn behind the rest of that action's list.
+Theory of operation
+-------------------
+What comes in (a packet, an ICMP error, an ARP claim, a deadline, an event that somebody submits) is fed to the core one
+event at a time, with the time of CLOCK_BOOTTIME. The actions that it answers with are performed in order. What an
+action brings about at once (a send that fails, a configuration that took) is an event itself, and waits its turn behind
+the rest of that action's list. Then one timer is armed for the core's next deadline. Every error of the machine becomes
+an event or a retry; only an error of this program gets out (rules 55, 59).
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
 from collections.abc import Callable
 
+from holdfast.core import actions as act
+from holdfast.core import events as ev
+from holdfast.core.outcome import Path
+from holdfast.runtime.retry import Retry
+from holdfast.sockets.link import Batch, Listener
+from holdfast.wire import WireError
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.actions import Action
+    from typing import Any
+
     from holdfast.core.client import Client
-    from holdfast.core.events import Event
     from holdfast.eventloop.ports import Loop
-    from holdfast.runtime.performing import Performer
+    from holdfast.runtime.configurator import Configurator
+    from holdfast.runtime.ports import InterfaceDeps, Reporter, Store
+    from holdfast.sockets.arp import Claim
 
 
-class Feed:
-    """Events without a client are forgotten. ``done`` is called when nothing is left to do."""
+class Subscribers:
+    """Callbacks with the same arguments."""
 
-    def __init__(self, loop: Loop, done: Callable[[], None]) -> None:
-        self._loop, self._done = loop, done
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[..., None]] = []
+
+    def add(self, callback: Callable[..., None]) -> Callable[[], None]:
+        """Call ``callback`` from now on, until the returned function is called."""
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def call(self, *arguments: Any) -> None:
+        """Call everybody; whoever leaves or comes meanwhile is no trouble."""
+        for callback in list(self._callbacks):
+            callback(*arguments)
+
+
+class LeaseWriter:
+    """Keeps the lease file equal to what the core wants: writes at once, and tries again while the disk refuses."""
+
+    def __init__(self, store: Store, loop: Loop, reporter: Reporter) -> None:
+        self._store, self._reporter = store, reporter
+        self._write: Callable[[], None] | None = None  # what is still to be done
+        self._stopped = False
+        self._retry = Retry(loop, self._attempt, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
+
+    def save(self, action: act.Persist) -> None:
+        """The file is to hold this lease from now on."""
+        self._want(lambda: self._store.save(action.lease, action.path, action.gateway))
+
+    def forget(self) -> None:
+        """There is to be no file from now on."""
+        self._want(self._store.forget)
+
+    def stop_writing(self) -> None:
+        """Write nothing any more, nor what is still to be done."""
+        self._stopped, self._write = True, None
+        self._retry.cancel()
+
+    def close(self) -> None:
+        """Try one last time what is still to be done."""
+        if self._write is not None:
+            self._retry.attempt()
+        self._retry.cancel()
+
+    def _want(self, write: Callable[[], None]) -> None:
+        if not self._stopped:
+            self._write = write
+            self._retry.attempt()
+
+    def _attempt(self) -> None:
+        if self._write is not None:
+            self._write()
+        self._write = None
+
+    def _on_failure(self, error: Exception) -> None:
+        why = getattr(error, "strerror", None) or error
+        self._reporter.line_once("lease file", 4, (
+            f"the lease file {self._store.path} cannot be written: {why}; the lease stays in use, and it is tried "
+            "again: make room, or let the agent's user write there"
+        ))
+
+    def _on_recovery(self) -> None:
+        self._reporter.line_over("lease file")
+        self._reporter.line(5, "the lease file is written again")
+
+
+class Driver:
+    """One client of the core, and the hands that it works with. Events without a client are forgotten.
+
+    ``on_gone`` is called when the sockets find out that the link is not there any more. ``malformed`` counts packets
+    that were no DHCP messages.
+    """
+
+    def __init__(
+        self, loop: Loop, reporter: Reporter, deps: InterfaceDeps, configurator: Configurator,
+        on_gone: Callable[[], None],
+    ) -> None:
+        self._loop, self._reporter, self._configurator = loop, reporter, configurator
+        self._own_macs = deps.own_macs
+        self.sockets = deps.sockets(Listener(self._on_batch, self._on_unicast_error, self._on_claim, on_gone))
+        self.outcome_subscribers, self.online_subscribers = Subscribers(), Subscribers()
         self.client: Client | None = None
-        self._performer: Performer | None = None
-        self._events: deque[Event] = deque()
+        self.malformed = 0
+        self._lease_writer: LeaseWriter | None = None
+        self._writes_leases = True
+        self._events: deque[ev.Event] = deque()
         self._busy = False
 
-    def start(self, client: Client, performer: Performer) -> None:
-        """From now on this is the client."""
-        self.client, self._performer = client, performer
+    def start(self, client: Client, store: Store) -> None:
+        """From now on this is the client, and its lease is kept in ``store``."""
+        self.client, self.malformed = client, 0
+        self._lease_writer = LeaseWriter(store, self._loop, self._reporter)
+        if not self._writes_leases:
+            self._lease_writer.stop_writing()
 
-    def submit(self, event: Event) -> None:
-        """Feed the core and perform what it asks; events that come up meanwhile wait their turn."""
+    def stop_writing(self) -> None:
+        """Leave the lease file as it is from now on, for this client and those after it."""
+        self._writes_leases = False
+        if self._lease_writer is not None:
+            self._lease_writer.stop_writing()
+
+    def stop(self) -> None:
+        """Stop the client, if there is one, keeping the address and the lease (rule 51)."""
+        self.submit(ev.Stop())
+        if self._lease_writer is not None:
+            self._lease_writer.close()
+
+    def close(self) -> None:
+        """Stop the client and close everything."""
+        self.stop()
+        self._loop.set_timer((self, "client"), None, self._on_deadline)
+        self.sockets.close()
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def submit(self, event: ev.Event) -> None:
+        """Feed the core and perform what it asks for; events that come up meanwhile wait their turn."""
         self._events.append(event)
         if not self._busy:
             self._work([])
 
-    def stop(self) -> None:
-        """No timer of the core counts any more."""
-        self._loop.set_timer((self, "client"), None, self._on_deadline)
+    def _on_batch(self, batch: Batch) -> None:
+        if batch.malformed:
+            self.malformed += len(batch.malformed)
+            self._reporter.malformed(len(batch.malformed), batch.malformed[0])
+        for received in batch.messages:
+            self.submit(received)
+
+    def _on_unicast_error(self, text: str) -> None:
+        self.submit(ev.SendFailed(Path.UNICAST, text))
+
+    def _on_claim(self, claim: Claim) -> None:
+        spec = self._configurator.spec
+        if claim.gateway:
+            self.submit(ev.GatewaySeen(claim.address, claim.by))
+        elif claim.probe and spec is not None and spec.address.ip == claim.address:
+            pass  # it only asks, and the kernel answers that we have it
+        elif claim.by not in self._own_macs():  # rule 71: another of our own interfaces is no conflict
+            self.submit(ev.AddressConflict(claim.address, claim.by))
 
     def _on_deadline(self) -> None:
         if self.client is not None:
             self._work(self.client.handle_timer(self._loop.now()))
 
-    def _work(self, actions: list[Action]) -> None:
+    def _work(self, actions: list[act.Action]) -> None:
         """Perform ``actions`` and whatever follows from them, until nothing is left to do."""
-        if self.client is None or self._performer is None:
+        client = self.client
+        if client is None:
             self._events.clear()
             return
         self._busy = True
         try:
             while actions or self._events:
                 for action in actions:
-                    event = self._performer.perform(action, self.client.lease)
+                    event = self._perform(action, client)
                     if event is not None:
                         self._events.append(event)
                 actions = []
                 if self._events:
-                    actions = self.client.handle(self._events.popleft(), self._loop.now())
+                    actions = client.handle(self._events.popleft(), self._loop.now())
         finally:
             self._busy = False
-        self._done()
-        self._loop.set_timer((self, "client"), self.client.next_deadline(), self._on_deadline)
+        if self._configurator.spec is not None:
+            self.online_subscribers.call()
+        self._loop.set_timer((self, "client"), client.next_deadline(), self._on_deadline)
+
+    # -- what goes out ---------------------------------------------------------------------------
+
+    def _perform(self, action: act.Action, client: Client) -> ev.Event | None:
+        """Carry out one action. The answer is to be fed to the core when the list is done."""
+        assert self._lease_writer is not None
+        if isinstance(action, act.Transmit):
+            return self._transmit(action)
+        if isinstance(action, act.Configure):
+            error = self._configurator.configure(action.lease, action.former)
+            return ev.Applied() if error is None else ev.ApplyFailed(error)
+        if isinstance(action, act.Persist):
+            self._lease_writer.save(action)
+        elif isinstance(action, act.Forget):
+            self._lease_writer.forget()
+        elif isinstance(action, act.Deconfigure):
+            self._configurator.deconfigure(action.lease)
+        elif isinstance(action, (act.Probe, act.Announce, act.AskGateway, act.Watch)):
+            self._arp(action)
+        elif isinstance(action, act.Transitioned):
+            self._reporter.transitioned(action, client.lease)
+        elif isinstance(action, act.Dropped):
+            self._reporter.dropped(action)
+        elif isinstance(action, act.Noticed):
+            self._reporter.noticed(action)
+        else:
+            self._reporter.recorded(action.outcome)
+            self.outcome_subscribers.call(action.outcome)
+        return None
+
+    def _transmit(self, action: act.Transmit) -> ev.SendFailed | None:
+        try:
+            self.sockets.transmit(action)
+        except OSError as error:
+            return ev.SendFailed(action.path, describe(error))
+        except WireError as error:
+            return ev.SendFailed(action.path, f"the message cannot be written: {error}")
+        return None
+
+    def _arp(self, action: act.Probe | act.Announce | act.AskGateway | act.Watch) -> None:
+        try:
+            if isinstance(action, act.Probe):
+                self.sockets.probe(action.address)
+            elif isinstance(action, act.Announce):
+                self.sockets.announce(action.address)
+            elif isinstance(action, act.AskGateway):
+                self.sockets.ask_gateway(action)
+            else:
+                self.sockets.watch(action.addresses, action.gateway)
+        except OSError as error:
+            text = f"ARP cannot be used ({describe(error)}); address conflicts may go unseen"
+            self._reporter.line_once("ARP", 4, text)
+        else:
+            self._reporter.line_over("ARP")
+
+
+def describe(error: OSError) -> str:
+    """``ENOBUFS: No buffer space available``, whatever the error was made of."""
+    number = error.errno or 0
+    return f"{errno.errorcode[number]}: {os.strerror(number)}" if number in errno.errorcode else str(error)

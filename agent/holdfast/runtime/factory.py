@@ -1,4 +1,4 @@
-"""The real parts of a driver, put together from the settings. What is not needed before the first
+"""What an interface is made of on a real system, put together from the settings. What is not needed before the first
 DISCOVER is imported when it is first asked for."""
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.sockets.link import LinkSockets, Listener
+from holdfast.sockets.link import LinkSockets
 from holdfast.state import folder as folders
-from holdfast.state.former_mtu import FormerMtu
 from holdfast.state.lease_store import LeaseStore
-from holdfast.state.markers import YieldFile
+from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -32,21 +31,31 @@ if TYPE_CHECKING:
     from holdfast.network.spec import NetworkSpec
     from holdfast.observe.log import Log
     from holdfast.observe.report import InterfaceReporter
-    from holdfast.runtime.dns_spooler import Publisher
+    from holdfast.runtime.dns_spooler import DnsSpooler
     from holdfast.runtime.ports import Kernel, Reporter, Resolver
     from holdfast.state.lease_store import Remembered
 
 
-def make_deps(
-    name: str, settings: InterfaceSettings, state_dir: str, runtime_dir: str, loop: Loop, clock: Clock,
-    reporter: Reporter, resolver: Callable[[], Resolver],
-) -> InterfaceDeps:
-    """What the driver of interface ``name`` works with on a real system."""
+class AgentContext:
+    """What all interfaces of one process share. ``resolver`` makes the spooler of name servers when it is first
+    needed."""
+
+    def __init__(
+        self, settings: Settings, state_dir: str, runtime_dir: str, log: Log, clock: Clock, loop: Loop,
+        resolver: Callable[[], Resolver],
+    ) -> None:
+        self.settings, self.state_dir, self.runtime_dir = settings, state_dir, runtime_dir
+        self.log, self.clock, self.loop, self.resolver = log, clock, loop, resolver
+
+
+def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
+    """What interface ``name`` works with on a real system."""
+    settings, clock = context.settings.interface(name), context.clock
 
     def store(link: Link) -> LeaseStore:
         from holdfast.state.identity import read_identity  # noqa: PLC0415 - two small files, no imports
 
-        return LeaseStore(state_dir, name, read_identity(link.mac), clock, reporter.line)
+        return LeaseStore(context.state_dir, name, read_identity(link.mac), clock, reporter.line)
 
     def client(link: Link, stored: bytes | None) -> tuple[Client, bytes]:
         config = client_config(settings, link.mac, link.htype, stored)
@@ -56,43 +65,29 @@ def make_deps(
     return InterfaceDeps(
         find=_find,
         set_up=links.set_up,
-        own_macs=_own_macs,
+        own_macs=links.own_macs,
         on_link=_on_link,
-        sockets=lambda listener: _sockets(loop, listener),
+        sockets=lambda listener: LinkSockets(context.loop, listener),
         store=store,
         client=client,
         backends=NetworkBackends(
-            lambda lease: _spec(lease, settings), _kernel, resolver if settings.use_dns else _no_resolver,
-            FormerMtu(os.path.join(runtime_dir, name + ".mtu")),
+            lambda lease: _spec(lease, settings), _kernel, context.resolver if settings.use_dns else _no_resolver,
+            FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
         ),
         port_holder=_port_holder,
         rivals=_rivals,
-        yield_file=YieldFile(state_dir, name),
+        yield_marker=YieldMarker(context.state_dir, name),
     )
 
 
 def _find(name: str) -> Link:
     """The interface with its carrier as it is at this moment."""
-    from holdfast.network.onlink import settle_carrier  # noqa: PLC0415
-
-    settle_carrier(name)
+    links.settle_carrier(name)
     return links.ethernet(name)
 
 
-def _sockets(loop: Loop, listener: Listener) -> LinkSockets:
-    return LinkSockets(loop, listener)
-
-
-def _own_macs() -> set[bytes]:
-    from holdfast.network.onlink import own_macs  # noqa: PLC0415
-
-    return own_macs()
-
-
 def _on_link(link: Link, remembered: Remembered) -> bool:
-    from holdfast.network.onlink import has_address  # noqa: PLC0415
-
-    return has_address(link.name, remembered.lease.address)
+    return links.has_address(link.name, remembered.lease.address)
 
 
 def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
@@ -114,13 +109,13 @@ def _no_resolver() -> None:
     """Name servers are not used."""
 
 
-def make_publisher(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> Publisher:
+def make_spooler(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> DnsSpooler:
     """One for all interfaces, because there is one /etc/resolv.conf."""
     from holdfast.runtime import dns_spooler  # noqa: PLC0415 - when there is a lease
 
     spool, state = os.path.join(runtime_dir, "dns"), dns_dir(state_dir)
     start = partial(dns_spooler.start_program, spool, state) if os.geteuid() == 0 else None
-    return dns_spooler.Publisher(spool, loop, say, start)
+    return dns_spooler.DnsSpooler(spool, loop, say, start)
 
 
 def _port_holder() -> str:
@@ -135,17 +130,17 @@ def _rivals() -> str:
     return others_of(CLIENT_PORT)
 
 
-def make_reporter(name: str, settings: Settings, state_dir: str, log: Log) -> InterfaceReporter:
-    """Where the story of interface ``name`` goes."""
+def make_reporter(name: str, context: AgentContext) -> InterfaceReporter:
+    """The reporter of interface ``name``: journal or stderr, history, metrics."""
     from holdfast.observe.outcomes import OutcomeJournal  # noqa: PLC0415
     from holdfast.observe.report import InterfaceReporter  # noqa: PLC0415
 
     metrics = None
-    if settings.metrics_dir is not None:
+    if context.settings.metrics_dir is not None:
         from holdfast.observe.metrics import Textfile  # noqa: PLC0415
 
-        metrics = Textfile(settings.metrics_dir, name)
-    return InterfaceReporter(name, log, OutcomeJournal(state_dir, name), metrics)
+        metrics = Textfile(context.settings.metrics_dir, name)
+    return InterfaceReporter(name, context.log, OutcomeJournal(context.state_dir, name), metrics)
 
 
 class AlreadyServedError(Exception):

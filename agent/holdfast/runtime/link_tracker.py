@@ -1,7 +1,7 @@
 """Which link is served: found or waited for, followed through renames, let go when it is gone or another one.
 
-The link may go and come back: ``LinkWatch`` follows it by its index through renames, and by its name when it was
-removed. A link with another hardware address is another client with another identity.
+``LinkWatch`` follows the link by its index through renames, and by its name when it was removed. A link with another
+hardware address is another client with another identity.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 from holdfast.core import events as ev
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
+from holdfast.runtime.retry import Retry
 from holdfast.settings import SettingsError
 from holdfast.wire.record import TYPE_CHECKING, Protocol
 
@@ -21,41 +22,45 @@ if TYPE_CHECKING:
     from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.ports import InterfaceDeps, Reporter, Sockets
 
-#: Pause between two looks at the link that could not be used (not Ethernet, sockets refused), in seconds.
+#: Seconds between two looks at the link that could not be used (not Ethernet, sockets refused).
 LINK_RETRY = 5.0
+#: The news that are about which link is served; everything else happens on it.
+TRACKED = frozenset({Kind.GONE, Kind.APPEARED, Kind.RENAMED, Kind.NEW_MAC})
 
 
 class LinkUser(Protocol):
-    """Who works on the link: ``runtime.driver.Driver``."""
+    """Who works on the link: ``runtime.interface.Interface``."""
 
     def serve(self, link: Link) -> None:
-        """The link is there, and its sockets are open. OSError or SettingsError when it cannot be served."""
+        """The link is there, and its sockets are open. Raises OSError or SettingsError when it cannot be served."""
 
-    def link_changed(self, change: LinkEvent) -> None:
-        """Something happened on the link; it is still the same one."""
+    def snapshot(self) -> Snapshot:
+        """The core's state."""
 
-    def snapshot(self) -> Snapshot: ...
-    def submit(self, event: ev.Event) -> None: ...
+    def submit(self, event: ev.Event) -> None:
+        """Feed the core one event."""
 
 
-class Follower:
-    """Follows the link that is called ``name`` when we start, and opens and closes what hangs on it."""
+class LinkTracker:
+    """Tracks the link that is called ``name`` at the start, and opens and closes what hangs on it."""
 
     def __init__(
-        self, name: str, loop: Loop, reporter: Reporter, parts: InterfaceDeps, sockets: Sockets,
+        self, name: str, loop: Loop, reporter: Reporter, deps: InterfaceDeps, sockets: Sockets,
         configurator: Configurator, user: LinkUser,
     ) -> None:
         self._name = name  # what it is called now, or was when it was last there; as LinkWatch has it
-        self._loop, self._reporter, self._parts = loop, reporter, parts
+        self._reporter, self._deps = reporter, deps
         self._sockets, self._configurator, self._user = sockets, configurator, user
         self._known = False  # it was there before
-        self._refusal_told = ""
+        self._looking = Retry(
+            loop, self._look, LINK_RETRY, LINK_RETRY, errors=(OSError, SettingsError), on_failure=self._on_refused
+        )
         self.link: Link | None = None  # the one being served, None while there is none
 
     def begin(self) -> None:
-        """Find the link, or say that it is waited for. LinkError or OSError when we may not serve it."""
+        """Find the link, or say that it is waited for. Raises LinkError or OSError when it may not be served."""
         try:
-            link = self._parts.find(self._name)
+            link = self._deps.find(self._name)
         except LinkError as error:
             if error.errno != errno.ENODEV:
                 raise
@@ -63,33 +68,39 @@ class Follower:
             return
         self._take(link)
 
-    def look(self, *, was_away: bool = True) -> None:
-        """Find the link if there is none now, and tell of it when it ``was_away``. What stands in the way is told,
-        and tried again."""
+    def look(self) -> None:
+        """Find the link if there is none now, and say that it is there. What stands in the way is told, and it is
+        tried again."""
+        self._looking.attempt()
+
+    def _look(self) -> None:
         if self.link is not None:
             return
         again = " again" if self._known else ""
+        if self._find():
+            self._reporter.line(5, f"{self._name} is here{again}")
+
+    def _find(self) -> bool:
+        """Take the link if it is there. Raises OSError or SettingsError when it cannot be served."""
         try:
-            self._take(self._parts.find(self._name))
+            self._take(self._deps.find(self._name))
         except (OSError, SettingsError) as error:
             self.link = None  # half served is not served
             self._sockets.close()
             if getattr(error, "errno", None) == errno.ENODEV:
-                return  # netlink will tell when it appears
-            why = str(getattr(error, "strerror", None) or error)
-            if why != self._refusal_told:
-                self._reporter.line(3, f"{self._name} cannot be served: {why}; trying again")
-            self._refusal_told = why
-            self._loop.set_timer((self, "look"), self._loop.now() + LINK_RETRY, self.look)
-        else:
-            self._refusal_told = ""
-            if was_away:
-                self._reporter.line(5, f"{self._name} is here{again}")
+                return False  # netlink will tell when it appears
+            raise
+        self._reporter.line_over("link")
+        return True
+
+    def _on_refused(self, error: Exception) -> None:
+        why = getattr(error, "strerror", None) or error
+        self._reporter.line_once("link", 3, f"{self._name} cannot be served: {why}; trying again")
 
     def _take(self, link: Link) -> None:
         if not link.up:
-            self._parts.set_up(link.name)
-            link = self._parts.find(link.name)
+            self._deps.set_up(link.name)
+            link = self._deps.find(link.name)
         self._sockets.open(link.name, link.mac)
         self.link, self._name = link, link.name
         self._configurator.attach(link)
@@ -97,36 +108,25 @@ class Follower:
         self._known = True
 
     def lost(self) -> None:
-        """The sockets found out before netlink told; look again in case it is back by then."""
+        """The sockets found out before netlink told; look again later in case it is back by then."""
         self._lose("removed")
-        self._loop.set_timer((self, "look"), self._loop.now() + LINK_RETRY, self.look)
+        self._looking.attempt_after(LINK_RETRY)
 
-    def changed(self, changes: list[LinkEvent]) -> None:
-        """What netlink told, in order."""
-        # The kernel takes the addresses off a link before it removes it: nobody else deleted them.
-        ending = any(change.kind is Kind.GONE for change in changes)
-        for change in changes:
-            if not (ending and change.kind in (Kind.ADDRESS_REMOVED, Kind.ROUTE_REMOVED)):
-                self._changed(change)
-
-    def _changed(self, change: LinkEvent) -> None:
-        kind = change.kind
-        if kind is Kind.GONE:
+    def changed(self, change: LinkEvent) -> None:
+        """Follow one of the news that are ``TRACKED``."""
+        if change.kind is Kind.GONE:
             self._lose("removed, or moved to another namespace")
-        elif kind is Kind.APPEARED or (kind is Kind.CARRIER_UP and self.link is None):
+        elif change.kind is Kind.APPEARED:
             self.look()
         elif self.link is None:
             return
-        elif kind is Kind.RENAMED:
+        elif change.kind is Kind.RENAMED:
             self.link, self._name = self.link._replace(name=change.name), change.name
             self._sockets.rename(change.name)
             self._configurator.attach(self.link)
             self._reporter.line(5, f"{change.former} was renamed to {change.name}; it is served on")
-        elif kind is Kind.NEW_MAC:
-            if change.mac != self.link.mac:  # else known since we looked
-                self._change_mac(self.link, change.mac)
-        else:
-            self._user.link_changed(change)
+        elif change.mac != self.link.mac:  # else known since we looked
+            self._change_mac(self.link, change.mac)
 
     def _lose(self, why: str) -> None:
         if self.link is not None:
@@ -146,8 +146,11 @@ class Follower:
         self._reporter.line(4, f"{link.name}: the hardware address changed from {link.mac.hex(':')} to {mac.hex(':')}; "
                                f"to a server that is another client, so a lease of its own is asked for{stays}")
         self._let_go()
-        self.look(was_away=False)
+        try:
+            self._find()
+        except (OSError, SettingsError) as error:
+            self._looking.failed(error)
 
     def stop(self) -> None:
         """Look for nothing any more."""
-        self._loop.set_timer((self, "look"), None, self.look)
+        self._looking.cancel()

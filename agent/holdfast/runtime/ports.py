@@ -1,14 +1,14 @@
-"""What the driver asks of its collaborators, as Protocols: the real ones and the tests' fakes conform.
+"""What an interface asks of its collaborators, as Protocols: the real ones and the tests' fakes conform.
 
-Nothing here is imported at run time for its own sake: every name is a type, so that the hot start
-(see ``__main__``) pays for none of the rooms behind them.
+Almost every name that is imported here is a type, so that the hot start (see ``__main__``) pays for none of the rooms
+behind them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.state.former_mtu import FormerMtu
+from holdfast.state.markers import FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from holdfast.network.spec import NetworkSpec
     from holdfast.sockets.link import Listener
     from holdfast.state.lease_store import Remembered
-    from holdfast.state.markers import YieldFile
+    from holdfast.state.markers import YieldMarker
 
 
 class ServedInterface(Protocol):
@@ -52,7 +52,7 @@ class ServedInterface(Protocol):
 
 
 class Reporter(Protocol):
-    """Where the story of one interface goes (observe/). Never raises; called from the loop's thread."""
+    """Where what happens on one interface is told (``observe.report``). Nothing raises."""
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None: ...
     def dropped(self, action: Dropped) -> None: ...
@@ -63,14 +63,21 @@ class Reporter(Protocol):
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
 
     def noticed(self, action: Noticed) -> None: ...
-    def fight(self, rival: str, losses: int, seconds: float) -> None:
-        """Another program, perhaps ``rival``, has taken off so many times what we had put on the interface."""
+    def contention(self, rival: str, removals: int, seconds: float) -> None:
+        """Another program, perhaps ``rival``, removed ``removals`` times within ``seconds`` what the lease put on the
+        interface."""
 
     def keep_nothing(self) -> None:
         """From now on no history on the disk."""
 
     def line(self, priority: int, text: str) -> None:
         """A free line. ``priority`` is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug."""
+
+    def line_once(self, topic: str, priority: int, *texts: str) -> None:
+        """``texts``, a line each, unless they are the last ones about ``topic``."""
+
+    def line_over(self, topic: str) -> None:
+        """The next texts about ``topic`` are news again, whatever they are."""
 
     def close(self) -> None: ...
 
@@ -93,7 +100,7 @@ class Kernel(Protocol):
 
 
 class Resolver(Protocol):
-    """Name servers and search domains (``publishing.Publisher``): what is wanted, not waited for. Errors are
+    """Name servers and search domains (``runtime.dns_spooler``): what is wanted, not waited for. Errors are
     OSError."""
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None: ...
@@ -142,16 +149,16 @@ class NetworkBackends:
 
 
 class InterfaceDeps(NamedTuple):
-    """What a driver is made of; the supervisor brings the real ones, a test its fakes."""
+    """What an interface is made of: ``factory.make_deps`` makes the real ones, ``holdfast_lab`` has fakes."""
 
     find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
     set_up: Callable[[str], None]  # LinkError
-    own_macs: Callable[[], set[bytes]]
-    on_link: Callable[[Link, Remembered], bool]
+    own_macs: Callable[[], set[bytes]]  # of all links of this network namespace
+    on_link: Callable[[Link, Remembered], bool]  # whether the remembered address is on the link
     sockets: Callable[[Listener], Sockets]
     store: Callable[[Link], Store]
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
     backends: NetworkBackends
-    port_holder: Callable[[], str]
-    rivals: Callable[[], str]
-    yield_file: YieldFile
+    port_holder: Callable[[], str]  # who has UDP port 68
+    rivals: Callable[[], str]  # the programs that may configure the link too
+    yield_marker: YieldMarker

@@ -1,8 +1,8 @@
-"""One process for all interfaces: starts the drivers, then everything that can wait until a DISCOVER is out.
+"""One process for all interfaces: starts each, then everything that can wait until a DISCOVER is out.
 
 Theory of operation
 -------------------
-``start`` brings each driver to its first packet with as few imports as possible. ``warm_up`` then does
+``start`` brings each interface to its first packet with as few imports as possible. ``warm_up`` then does
 the rest in small steps with the loop running in between, so that an OFFER that comes at once is
 answered at once. Interfaces that fit a pattern of ``[agent] serve`` come and go with their links. SIGTERM
 and SIGINT end the process with every address and lease kept (rule 51). SIGHUP changes nothing: a restart
@@ -15,17 +15,17 @@ from collections.abc import Callable
 
 from holdfast.clock import Clock, Jump, SystemClock
 from holdfast.eventloop.loop import Loop
-from holdfast.runtime.factory import AlreadyServedError, make_publisher
-from holdfast.runtime.host.notifications import Telling
-from holdfast.runtime.interface import Driver
-from holdfast.runtime.serving import Common, Serving
+from holdfast.observe.limit import SayOnce
+from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_spooler
+from holdfast.runtime.host.notifications import Notifications
+from holdfast.runtime.interface import Interface, ServedLink
 from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.observe.log import Log
     from holdfast.runtime.control_service import Control
-    from holdfast.runtime.dns_spooler import Publisher
+    from holdfast.runtime.dns_spooler import DnsSpooler
     from holdfast.runtime.host.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
     from holdfast.settings.model import Settings
@@ -43,24 +43,24 @@ class Supervisor:
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
         self._log = log
-        self._common = Common(settings, state_dir, runtime_dir, log, self._clock, self.loop, self._resolver)
-        self._serving: dict[str, Serving] = {}
-        self._refusals: dict[str, str] = {}
+        self._context = AgentContext(settings, state_dir, runtime_dir, log, self._clock, self.loop, self._resolver)
+        self._links: dict[str, ServedLink] = {}
+        self._said = SayOnce(log.write)
         self._hotplug: Hotplug | None = None
         self._closers: list[Callable[[], None]] = []
-        self._telling = Telling(self._common, self._status)
+        self._notifications = Notifications(self._context, self._status)
         self._control: Control | None = None
-        self._publisher: Publisher | None = None
+        self._spooler: DnsSpooler | None = None
 
     def _resolver(self) -> Resolver:
-        if self._publisher is None:
-            self._publisher = make_publisher(self._state_dir, self._runtime_dir, self.loop, self._log.write)
-        return self._publisher
+        if self._spooler is None:
+            self._spooler = make_spooler(self._state_dir, self._runtime_dir, self.loop, self._log.write)
+        return self._spooler
 
     @property
-    def drivers(self) -> list[Driver]:
-        """One for each interface that is served now."""
-        return [serving.driver for serving in self._serving.values()]
+    def interfaces(self) -> list[Interface]:
+        """Those that are served now, waited for included."""
+        return [served.interface for served in self._links.values()]
 
     def start(self) -> None:
         """Bring every interface to its first packet. AlreadyServedError, LinkError or OSError when none can be."""
@@ -93,64 +93,64 @@ class Supervisor:
     # -- interfaces come and go ------------------------------------------------------------------
 
     def _start_one(self, name: str, *, matched: bool = False) -> None:
-        serving = Serving(name, self._common, matched=matched)
-        self._serving[name] = serving
-        self.loop.register(serving.watch.fileno(), lambda _mask: self._on_link(serving))
-        driver = serving.driver
-        driver.subscribe(lambda outcome: self._telling.outcome(driver, outcome))
-        driver.begin(insist=matched)
+        served = ServedLink(name, self._context, matched=matched)
+        self._links[name] = served
+        self.loop.register(served.watch.fileno(), lambda _mask: self._on_link(served))
+        interface = served.interface
+        interface.subscribe(lambda outcome: self._notifications.outcome(interface, outcome))
+        interface.begin(insist=matched)
         if self._control is not None:
-            self._settle(self._control, driver)
+            self._settle(self._control, interface)
 
-    def _settle(self, control: Control, driver: Driver) -> None:
-        """What a driver needs beyond its first packet."""
-        driver.hold_port()
+    def _settle(self, control: Control, interface: Interface) -> None:
+        """What an interface needs beyond its first packet."""
+        interface.hold_port()
         try:
-            control.add(driver)
+            control.add(interface)
         except OSError as error:
-            self._unreachable(f"{driver.name}: ", error)
+            self._unreachable(f"{interface.name}: ", error)
 
     def _unreachable(self, whose: str, error: OSError) -> None:
         self._log.write(4, f"{whose}no control socket in {self._runtime_dir}: {error.strerror or error}; `holdfast "
                            "status` and the like cannot reach this agent until it is restarted")
 
-    def _on_link(self, serving: Serving) -> None:
-        moved = serving.read_watch()
-        if moved and serving.matched:
-            self._follow_soon(serving)
-        self._telling.plan_status()
+    def _on_link(self, served: ServedLink) -> None:
+        moved = served.read_watch()
+        if moved and served.matched:
+            self._follow_soon(served)
+        self._notifications.status_changed()
 
-    def _follow_soon(self, serving: Serving) -> None:
+    def _follow_soon(self, served: ServedLink) -> None:
         """In the next round of the loop, which may be in the middle of this one's descriptors."""
-        self.loop.set_timer((self, serving.name), self.loop.now(), lambda: self._follow(serving))
+        self.loop.set_timer((self, served.name), self.loop.now(), lambda: self._follow(served))
 
-    def _follow(self, serving: Serving) -> None:
-        """A link that nobody named is gone, or has another name: it is served by that one from now on."""
-        gone, name = serving.ifindex is None, serving.present_name
-        if self._serving.get(serving.name) is not serving or (not gone and name == serving.name):
+    def _follow(self, served: ServedLink) -> None:
+        """A pattern-matched link is gone, or has another name: it is served under that one from now on."""
+        gone, name = served.ifindex is None, served.present_name
+        if self._links.get(served.name) is not served or (not gone and name == served.name):
             return
-        self._end_one(serving)
-        if not gone and name not in self._serving:
+        self._end_one(served)
+        if not gone and name not in self._links:
             from holdfast.state import inventory  # noqa: PLC0415
 
-            inventory.rename(self._state_dir, serving.name, name)
+            inventory.rename(self._state_dir, served.name, name)
             self._start_matched(name)
         assert self._hotplug is not None
         self._hotplug.look()  # it, or another of its name, may be back already
 
-    def _end_one(self, serving: Serving) -> None:
-        del self._serving[serving.name]
+    def _end_one(self, served: ServedLink) -> None:
+        del self._links[served.name]
         if self._control is not None:
-            self._control.remove(serving.name)
-        serving.end()
-        self._telling.plan_status()
+            self._control.remove(served.name)
+        served.end()
+        self._notifications.status_changed()
 
     def _on_newcomer(self, name: str, ifindex: int) -> bool:
         from holdfast.runtime.host.hotplug import MAX_SERVED  # noqa: PLC0415
 
-        if name in self._serving or any(serving.ifindex == ifindex for serving in self._serving.values()):
+        if name in self._links or any(served.ifindex == ifindex for served in self._links.values()):
             return True
-        if sum(serving.matched for serving in self._serving.values()) >= MAX_SERVED:
+        if sum(served.matched for served in self._links.values()) >= MAX_SERVED:
             return False
         self._start_matched(name)
         return True
@@ -159,22 +159,19 @@ class Supervisor:
         try:
             self._start_one(name, matched=True)
         except (OSError, AlreadyServedError) as error:
-            text = _why_not(name, error)
-            if self._refusals.get(name) != text:
-                self._refusals = {name: text, **dict(list(self._refusals.items())[:15])}
-                self._log.write(3, text)
+            self._said.say(name, 3, _why_not(name, error))
         else:
-            if self._serving[name].ifindex is None:  # old news: it is gone already, and nobody will tell that again
-                self._follow_soon(self._serving[name])
-        self._telling.plan_status()
+            if self._links[name].ifindex is None:  # old news: it is gone already, and nobody will tell that again
+                self._follow_soon(self._links[name])
+        self._notifications.status_changed()
 
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them."""
         steps: list[Callable[[], None]] = [
             self._take_signals,
             _import_kernel,
-            *(driver.hold_port for driver in self.drivers),
-            self._telling.notify_systemd,
+            *(interface.hold_port for interface in self.interfaces),
+            self._notifications.notify_systemd,
             self.loop.use_timerfd,
             self._serve_control,
             _import_store,
@@ -192,8 +189,8 @@ class Supervisor:
     def _on_jump(self, jump: Jump) -> None:
         if jump.stepped:
             self._log.write(5, f"the wall clock was set by {jump.stepped:+.1f} s; leases do not depend on it")
-        for driver in self.drivers:
-            driver.time_jumped(jump)
+        for interface in self.interfaces:
+            interface.time_jumped(jump)
 
     # -- warming up ------------------------------------------------------------------------------
 
@@ -216,8 +213,8 @@ class Supervisor:
 
         def on_change(_mask: int) -> None:
             if watch.read():
-                for driver in self.drivers:
-                    driver.restored("the VM generation id changed")
+                for interface in self.interfaces:
+                    interface.restored("the VM generation id changed")
 
         self.loop.register(watch.fileno(), on_change)
         self._closers += [watch.close, lambda: self.loop.unregister(watch.fileno())]  # closed in reverse
@@ -251,40 +248,40 @@ class Supervisor:
                 self._control.serve_patterns(self._patterns)
             except OSError as error:
                 self._unreachable("", error)
-        for driver in self.drivers:
-            self._settle(self._control, driver)
+        for interface in self.interfaces:
+            self._settle(self._control, interface)
 
     def _status(self) -> str:
-        return "; ".join(map(_status, self.drivers)) or f"no interface fits {', '.join(self._patterns)} yet"
+        return "; ".join(map(_status, self.interfaces)) or f"no interface fits {', '.join(self._patterns)} yet"
 
     def _reap(self) -> None:
-        self._telling.reap()
-        if self._publisher is not None:
-            self._publisher.reap()
+        self._notifications.reap()
+        if self._spooler is not None:
+            self._spooler.reap()
 
     # -- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop, keeping every address and lease; then close everything."""
-        self._telling.stopping()
+        self._notifications.stopping()
         if self._hotplug is not None:
             self._hotplug.close()
-        for serving in self._serving.values():
-            serving.end()
+        for served in self._links.values():
+            served.end()
         for close in reversed(self._closers):
             close()
-        self._telling.close()
-        if self._publisher is not None:
-            self._publisher.close()
+        self._notifications.close()
+        if self._spooler is not None:
+            self._spooler.close()
         self.loop.close()
         self._log.close()
 
 
-def _status(driver: Driver) -> str:
-    shot = driver.snapshot()
-    if driver.link is None:
-        return f"{driver.name}: no such interface, waiting for it"
-    return f"{driver.name}: {shot.state}" + (f" {shot.lease.address}" if shot.lease is not None else "")
+def _status(interface: Interface) -> str:
+    shot = interface.snapshot()
+    if interface.link is None:
+        return f"{interface.name}: no such interface, waiting for it"
+    return f"{interface.name}: {shot.state}" + (f" {shot.lease.address}" if shot.lease is not None else "")
 
 
 def _why_not(name: str, error: OSError | AlreadyServedError) -> str:

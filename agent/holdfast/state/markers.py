@@ -1,26 +1,76 @@
-"""``holdfast yield``: an administrator's word, which outlives the process and the boot."""
+"""Small facts about one interface that outlive the process: that it is yielded, and the MTU that its link had before.
+
+Both are read before the first DISCOVER, so nothing is imported here that reading them does without.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+
+from holdfast.state import folder as folders
 
 
-class YieldFile:
-    """``<state>/IFACE.yield``: while it is there, the interface is its administrator's."""
+class YieldMarker:
+    """``<folder>/IFACE.yield``: while the file is there, the interface is its administrator's (``holdfast yield``).
+
+    ``yielded`` is what this process goes by; ``load`` and ``set_yielded`` are the only writers of it.
+    """
 
     def __init__(self, folder: str, ifname: str) -> None:
         self._path = os.path.join(folder, ifname + ".yield")
+        self.yielded = False
 
-    def is_set(self) -> bool:
-        """Whether he said so, now or in an earlier life."""
-        return os.path.lexists(self._path)
+    def load(self) -> bool:
+        """Take over what an earlier process left: True if yield was requested and not revoked."""
+        self.yielded = os.path.lexists(self._path)
+        return self.yielded
 
-    def set(self, yielded: bool) -> None:
-        """Remember it. OSError; then it is as it was."""
+    def set_yielded(self, yielded: bool) -> None:
+        """Write or remove the file, then go by it. Raises OSError; then nothing is different."""
         from holdfast.state import atomic  # noqa: PLC0415 - rarely, and long after the first DISCOVER
-        from holdfast.state import folder as folders  # noqa: PLC0415
 
         if yielded:
             atomic.write(self._path, b"holdfast yield --back ends it\n", 0o644)
-        elif self.is_set():
+        elif os.path.lexists(self._path):
             folders.unlink(self._path, durable=True)
+        self.yielded = yielded
+
+
+class FormerMtu:
+    """The MTU of a link before a lease set another: it is put back when the lease is gone.
+
+    Kept in the run-time folder, which outlives the process and not the boot, as the link's MTU does. ``path`` None:
+    remembered in memory alone. Nothing here raises: a number that is lost is not put back.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
+        self._known: int | None = None
+
+    def get(self) -> int | None:
+        """The MTU in bytes; None when none is remembered, or what the file holds is no MTU."""
+        text = ""
+        if self._known is None and self._path is not None:
+            with suppress(OSError):
+                text = folders.read(self._path, 16).decode("ascii", "replace").strip()
+        # 68 is the least that IPv4 can do with (RFC 791), and no link has more than 16 bits of it.
+        if text.isascii() and text.isdigit() and len(text) <= 5 and 68 <= int(text) <= 65535:
+            self._known = int(text)
+        return self._known
+
+    def keep(self, mtu: int) -> None:
+        """Remember ``mtu`` (bytes)."""
+        from holdfast.state import atomic  # noqa: PLC0415 - when a lease sets an MTU
+
+        self._known = mtu
+        if self._path is not None:
+            with suppress(OSError):
+                atomic.write(self._path, f"{mtu}\n".encode(), 0o644)
+
+    def forget(self) -> None:
+        """Remember none: it was put back, or the link is gone."""
+        self._known = None
+        if self._path is not None:
+            with suppress(OSError):
+                folders.unlink(self._path)

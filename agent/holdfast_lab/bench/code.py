@@ -21,7 +21,6 @@ HOT_START = (
     "holdfast.observe.report",
     "holdfast.observe.outcomes",
     "holdfast.runtime.supervisor",
-    "holdfast.network.onlink",
     "holdfast.network.watch",
 )
 """What a start imports before its first DISCOVER is on the wire: these, and all that they import."""

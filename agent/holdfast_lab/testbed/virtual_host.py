@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Hashable
@@ -20,12 +21,13 @@ from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
 from holdfast.network.link import Link
 from holdfast.network.spec import NetworkSpec, spec_from_lease
-from holdfast.runtime.interface import Driver
+from holdfast.observe.limit import SayOnce
+from holdfast.runtime.interface import Interface
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch, Listener
 from holdfast.state.lease_store import Remembered
-from holdfast.state.markers import YieldFile
+from holdfast.state.markers import YieldMarker
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
@@ -101,6 +103,8 @@ class Notes:
         self.notices: list[act.Noticed] = []
         self.drops: list[act.Dropped] = []
         self.malformed_count = 0
+        self.keeps_nothing = False
+        self._said = SayOnce(self.line)
 
     def transitioned(self, action: act.Transitioned, lease: Lease | None) -> None:
         self.transitions.append(action.state)
@@ -117,14 +121,20 @@ class Notes:
     def noticed(self, action: act.Noticed) -> None:
         self.notices.append(action)
 
-    def fight(self, rival: str, losses: int, seconds: float) -> None:
-        self.lines.append(f"fight with {rival}: {losses} times")
+    def contention(self, rival: str, removals: int, seconds: float) -> None:
+        self.lines.append(f"contention with {rival}: {removals} times")
 
     def keep_nothing(self) -> None:
         self.keeps_nothing = True
 
     def line(self, priority: int, text: str) -> None:
         self.lines.append(text)
+
+    def line_once(self, topic: str, priority: int, *texts: str) -> None:
+        self._said.say(topic, priority, *texts)
+
+    def line_over(self, topic: str) -> None:
+        self._said.forget(topic)
 
     def close(self) -> None:
         pass
@@ -172,6 +182,7 @@ class MemorySockets:
         self.watched: tuple[IPv4Address, ...] = ()
         self.errors: dict[str, int] = {}
         self.port_error: int | None = None
+        self.on_arp: Callable[[], None] = lambda: None  # called when an announcement goes out
         self.opened: list[tuple[str, bytes]] = []
         self.is_open = False
 
@@ -199,6 +210,7 @@ class MemorySockets:
     def announce(self, address: IPv4Address) -> None:
         self._check("arp")
         self.arp.append(f"announce {address}")
+        self.on_arp()
 
     def ask_gateway(self, action: act.AskGateway) -> None:
         self._check("arp")
@@ -247,9 +259,13 @@ class MemoryResolver:
 
 
 class Host:
-    """Everything around one driver. ``server`` answers what is sent, a moment later; ``silent`` stops it."""
+    """Everything around one interface. A server answers what is sent, a moment later; ``silent`` stops it.
 
-    def __init__(self, *, config: ClientConfig | None = None, lease_time: int = 120) -> None:
+    ``folder`` is the state folder, one of its own by default."""
+
+    def __init__(
+        self, *, config: ClientConfig | None = None, lease_time: int = 120, folder: str | None = None
+    ) -> None:
         self.client_error: Exception | None = None
         self.clock = VirtualClock()
         self.loop = VirtualLoop(self.clock)
@@ -261,14 +277,17 @@ class Host:
         self.lease_time, self.silent, self.deaf_to_unicast = lease_time, False, False
         self._held_answers: list[Message] | None = None
         self.find_error: LinkError | None = None
+        self.configured_client_id: bytes | None = None  # what the settings say, whatever is stored with the lease
         self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
         self.addresses_on_link: set[IPv4Address] = set()
-        self._folder = tempfile.TemporaryDirectory(prefix="hf-host")
-        weakref.finalize(self, self._folder.cleanup)
-        self.driver = Driver("eth0", self.loop, self.notes, self._parts())
+        self.folder = folder or tempfile.mkdtemp(prefix="hf-host")
+        if folder is None:
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.interface = Interface("eth0", self.loop, self.notes, self.deps())
 
-    def _parts(self) -> InterfaceDeps:
+    def deps(self) -> InterfaceDeps:
+        """What the interface works with; another process on the same host gets the same."""
         return InterfaceDeps(
             find=self.find,
             set_up=self.set_up,
@@ -280,7 +299,7 @@ class Host:
             backends=NetworkBackends(spec_from_lease, self._make_kernel, lambda: self.resolver),
             port_holder=lambda: "dhclient (pid 42)",
             rivals=lambda: "dhclient (pid 42)",
-            yield_file=YieldFile(self._folder.name, "eth0"),
+            yield_marker=YieldMarker(self.folder, "eth0"),
         )
 
     def find(self, name: str) -> Link:
@@ -302,7 +321,9 @@ class Host:
         if self.client_error is not None:
             raise self.client_error
         config = self.config._replace(chaddr=link.mac)
-        if stored is not None:
+        if self.configured_client_id is not None:
+            config = config._replace(client_id=self.configured_client_id)
+        elif stored is not None:
             config = config._replace(client_id=stored or None)
         return Client(config, rng=Random(1)), config.client_id or b""
 
@@ -340,13 +361,13 @@ class Host:
 
     def bind(self) -> None:
         """Start, and let a lease come."""
-        self.driver.begin()
+        self.interface.begin()
         self.loop.run(0.1)
         assert self.state == "BOUND"
 
     @property
     def state(self) -> str:
-        return self.driver.snapshot().state
+        return self.interface.snapshot().state
 
     @property
     def addresses(self) -> list[IPv4Address]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 import pytest
 from tests.support.servers import wait_until
 
 from holdfast.network import LinkError, link
-from holdfast_lab.testbed.netns import Namespace, connect
+from holdfast.network.link import has_address, own_macs, settle_carrier
+from holdfast_lab.testbed.netns import Namespace, cable, connect
 
 
 def test_loopback_is_there_and_no_place_for_dhcp() -> None:
@@ -81,3 +84,55 @@ def test_other_errors_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.network.link.fcntl.ioctl", refuse)
     with pytest.raises(LinkError, match="eth0: Input/output error \\(EIO\\)"):
         link.find("eth0")
+
+
+# -- what is asked besides -----------------------------------------------------------------------
+
+ONE, TWO, NONE = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.51"), IPv4Address("192.0.2.52")
+
+
+@pytest.fixture
+def client() -> Iterator[Namespace]:
+    with cable() as (ours, _):
+        yield ours
+
+
+@pytest.mark.root
+def test_addresses_secondary_and_labelled_ones_included(client: Namespace) -> None:
+    client.run(lambda: client.rtnl.add_address("eth0", f"{ONE}/24"))
+    client.output(["ip", "addr", "add", f"{TWO}/24", "dev", "eth0", "label", "eth0:vip"])
+    assert client.run(lambda: [has_address("eth0", address) for address in (ONE, TWO, NONE)]) == [True, True, False]
+    assert not client.run(lambda: has_address("lo", ONE))
+
+
+@pytest.mark.root
+def test_carrier_is_known_at_once_after_setting_up(client: Namespace) -> None:
+    client.run(lambda: client.rtnl.set_link("eth0", up=False))
+
+    def run() -> bool:
+        link.set_up("eth0")
+        settle_carrier("eth0")
+        return link.find("eth0").carrier
+
+    assert client.run(run)
+
+
+@pytest.mark.root
+def test_our_own_hardware_addresses(client: Namespace) -> None:
+    assert client.run(own_macs) == {client.run(lambda: link.find("eth0").mac)}
+
+
+def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    assert not has_address("lo", IPv4Address("127.0.0.1"))
+    assert own_macs() == set()
+    settle_carrier("lo")
+
+
+def test_a_link_that_is_not_there() -> None:
+    settle_carrier("nonesuch0")
+    assert not has_address("nonesuch0", IPv4Address("127.0.0.1"))
+    assert has_address("lo", IPv4Address("127.0.0.1"))

@@ -1,4 +1,4 @@
-"""runtime.configuring: what the driver's own tests do not reach."""
+"""runtime.configurator: what the driver's own tests do not reach."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from holdfast.network.link import Link
 from holdfast.network.spec import spec_from_lease
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.ports import NetworkBackends
+from holdfast.state.markers import YieldMarker
 from holdfast_lab.testbed.fake_kernel import FakeKernel
 from holdfast_lab.testbed.virtual_host import MAC, OURS, UP, MemoryResolver, Notes, VirtualClock, VirtualLoop, lease_of
 
@@ -30,7 +31,8 @@ class Bench:
         self.kernel = FakeKernel(now=self.clock.now)
         self.opened: list[int] = []
         self.configurator = Configurator(
-            NetworkBackends(spec_from_lease, self._kernel, lambda: self.resolver), self.loop, self.notes
+            NetworkBackends(spec_from_lease, self._kernel, lambda: self.resolver), self.loop, self.notes,
+            YieldMarker("/nonexistent", "eth0"),
         )
         self.configurator.attach(LINK)
         self.lease = lease_of(self.clock)
@@ -158,7 +160,7 @@ def test_what_is_left_out_of_an_offer_is_told_once(bench: Bench) -> None:
 def test_a_resolver_may_be_absent(bench: Bench) -> None:
     loop = bench.loop
     backends = NetworkBackends(spec_from_lease, lambda _: bench.kernel, lambda: None)
-    configurator = Configurator(backends, loop, bench.notes)
+    configurator = Configurator(backends, loop, bench.notes, YieldMarker("/nonexistent", "eth0"))
     configurator.attach(LINK)
     configurator.configure(bench.lease, None)
     loop.run(1)

@@ -1,4 +1,4 @@
-"""runtime.publishing: the daemon's side of name servers, with a program that a test writes."""
+"""runtime.dns_spooler: the daemon's side of name servers, with a program that a test writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdfast.network.spec import NetworkSpec
 from holdfast.publish import publisher
 from holdfast.publish.spool import read_all
 from holdfast.runtime import dns_spooler
-from holdfast.runtime.dns_spooler import TRY_AGAIN, Publisher
+from holdfast.runtime.dns_spooler import TRY_AGAIN, DnsSpooler
 from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 SPEC = replace(make_spec(), dns=(IPv4Address("10.0.0.2"),), search=("example.org",))
@@ -33,7 +33,7 @@ class Bench:
         self.said: list[str] = []
         self.exits: list[tuple[int, str]] = []
         self.runs = 0
-        self.publisher = Publisher(
+        self.spooler = DnsSpooler(
             str(self.spool), self.loop, lambda priority, text: self.said.append(text), self.start if root else None,
             resolv_conf=str(self.resolv_conf),
         )
@@ -49,25 +49,25 @@ class Bench:
     def ended(self) -> None:
         """The program ends, and SIGCHLD is told."""
         def reaped() -> bool:
-            self.publisher.reap()
-            return self.publisher._running is None
+            self.spooler.reap()
+            return self.spooler._running is None
 
-        running = self.publisher._running
+        running = self.spooler._running
         assert running is not None
         os.waitid(os.P_PID, running[0], os.WEXITED | os.WNOWAIT)
-        self.publisher.reap()
+        self.spooler.reap()
 
     def publish(self, spec: NetworkSpec = SPEC, name: str = "eth0") -> None:
-        self.publisher.publish(name, 2, spec)
+        self.spooler.publish(name, 2, spec)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    if made.publisher._running is not None:
-        os.waitpid(made.publisher._running[0], 0)
-    made.publisher.close()
+    if made.spooler._running is not None:
+        os.waitpid(made.spooler._running[0], 0)
+    made.spooler.close()
 
 
 def test_a_file_is_written_and_the_program_run(bench: Bench) -> None:
@@ -104,7 +104,7 @@ def test_somebody_else_s_resolv_conf_is_a_reason_to_publish_again(bench: Bench) 
 def test_what_comes_while_it_runs_is_done_after_it(bench: Bench) -> None:
     bench.publish()
     bench.publish(replace(SPEC, search=()))
-    bench.publisher.withdraw("eth0", 2)
+    bench.spooler.withdraw("eth0", 2)
     assert bench.runs == 1
     bench.ended()
     assert bench.runs == 2
@@ -114,11 +114,11 @@ def test_what_comes_while_it_runs_is_done_after_it(bench: Bench) -> None:
 
 
 def test_withdrawing_what_was_never_published_is_nothing_to_do(bench: Bench) -> None:
-    bench.publisher.withdraw("eth0", 2)
+    bench.spooler.withdraw("eth0", 2)
     assert bench.runs == 0
     bench.spool.mkdir()
     (bench.spool / "eth0.json").write_text("of an earlier life")
-    bench.publisher.withdraw("eth0", 2)
+    bench.spooler.withdraw("eth0", 2)
     assert bench.runs == 1
 
 
@@ -158,11 +158,11 @@ def test_a_program_that_cannot_be_started_is_tried_again(bench: Bench, monkeypat
     def refuse() -> tuple[int, int]:
         raise OSError(11, "Resource temporarily unavailable")
 
-    bench.publisher._start = refuse
+    bench.spooler._start = refuse
     bench.publish()
     assert bench.said == [f"name servers cannot be published: {sys.executable} cannot be started: Resource temporarily "
                           "unavailable (are memory and processes left?); trying again"]
-    bench.publisher._start = real
+    bench.spooler._start = real
     bench.loop.run(2)
     assert bench.runs == 1
 
@@ -170,10 +170,10 @@ def test_a_program_that_cannot_be_started_is_tried_again(bench: Bench, monkeypat
 def test_another_user_only_writes(tmp_path: Path) -> None:
     bench = Bench(tmp_path, root=False)
     bench.publish()
-    bench.publisher.reap()
+    bench.spooler.reap()
     assert "eth0" in read_all(str(bench.spool))[0]
     assert bench.runs == 0
-    bench.publisher.close()
+    bench.spooler.close()
 
 
 def test_what_systemd_did_not_see_it_is_told_again(tmp_path: Path) -> None:
@@ -187,14 +187,14 @@ def test_what_systemd_did_not_see_it_is_told_again(tmp_path: Path) -> None:
 
     bench.publish()
     assert [reminded(4.0), reminded(2.0), reminded(100.0)] == [False, True, False]
-    bench.publisher.withdraw("eth0", 2)
+    bench.spooler.withdraw("eth0", 2)
     assert reminded(6.0)
     bench.publish()
     (bench.spool / "eth0.json").unlink()
     bench.spool.rmdir()
     bench.loop.run(6.0)
     bench.publish(replace(SPEC, search=()))
-    bench.publisher.close()
+    bench.spooler.close()
     assert not reminded(100.0)
 
 

@@ -1,4 +1,4 @@
-"""runtime.defending, on a driver with everything around it in memory: fights, and giving way."""
+"""runtime.drift, on an interface with everything around it in memory: contention, and yielding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 
 from holdfast.network.spec import RTPROT_DHCP
 from holdfast.network.watch import Kind, LinkEvent
-from holdfast.runtime.drift import FIGHT_COUNT, PEACE
-from holdfast.state.markers import YieldFile
+from holdfast.runtime.drift import CONTENTION_COUNT, QUIET_PERIOD
 from holdfast_lab.testbed.virtual_host import OURS, Host
 
 ADDRESS = IPv4Interface("192.0.2.50/24")
@@ -27,60 +26,60 @@ def host() -> Host:
 
 def delete_address(host: Host) -> None:
     host.kernel.addresses = ()
-    host.driver.links_changed([LinkEvent(Kind.ADDRESS_REMOVED, "eth0", 2, address=ADDRESS)])
+    host.interface.links_changed([LinkEvent(Kind.ADDRESS_REMOVED, "eth0", 2, address=ADDRESS)])
 
 
 def delete_routes(host: Host) -> None:
     host.kernel.routes = ()
-    host.driver.links_changed([LinkEvent(Kind.ROUTE_REMOVED, "eth0", 2)])
+    host.interface.links_changed([LinkEvent(Kind.ROUTE_REMOVED, "eth0", 2)])
 
 
-# -- fights (rule 60) ----------------------------------------------------------------------------
+# -- contention (rule 60) ------------------------------------------------------------------------
 
 
 def test_three_times_is_an_accident(host: Host) -> None:  # rule 60
-    for _ in range(FIGHT_COUNT - 1):
+    for _ in range(CONTENTION_COUNT - 1):
         delete_address(host)
         host.loop.run(1)
-    assert host.driver.rival is None
+    assert host.interface.rival is None
     assert host.addresses == [OURS]
 
 
-@pytest.mark.parametrize("blow", [delete_address, delete_routes])
-def test_a_fight_is_told_once_and_slows_down(host: Host, blow: object) -> None:
+@pytest.mark.parametrize("remove", [delete_address, delete_routes])
+def test_contention_is_told_once_and_slows_down(host: Host, remove: object) -> None:
     applied = len(host.kernel.applied)
     for _ in range(600):
-        blow(host)  # type: ignore[operator]
+        remove(host)  # type: ignore[operator]
         host.loop.run(0.5)
-    assert host.notes.said("fight with dhclient (pid 42): 4 times") == 1
-    assert host.driver.rival == "dhclient (pid 42)"
+    assert host.notes.said("contention with dhclient (pid 42): 4 times") == 1
+    assert host.interface.rival == "dhclient (pid 42)"
     assert len(host.kernel.applied) - applied < 80  # in five minutes
 
     host.loop.run(60)
     assert host.addresses == [OURS]  # the other has stopped
     assert host.kernel.routes != ()
-    host.loop.run(PEACE)
+    host.loop.run(QUIET_PERIOD)
     assert host.notes.said("nobody has taken anything off the interface for 120 s") == 1
-    assert host.driver.rival is None
-    for _ in range(FIGHT_COUNT):
-        blow(host)  # type: ignore[operator]
+    assert host.interface.rival is None
+    for _ in range(CONTENTION_COUNT):
+        remove(host)  # type: ignore[operator]
         host.loop.run(8)
-    assert host.notes.said("fight with") == 2
+    assert host.notes.said("contention with") == 2
 
 
-def test_routes_that_go_with_the_address_are_one_blow(host: Host) -> None:
-    for _ in range(FIGHT_COUNT - 1):
+def test_routes_that_go_with_the_address_are_one_removal(host: Host) -> None:
+    for _ in range(CONTENTION_COUNT - 1):
         delete_address(host)
         delete_routes(host)
         host.loop.run(10)
-    assert host.driver.rival is None
+    assert host.interface.rival is None
 
 
-def test_once_in_a_while_is_no_fight(host: Host) -> None:
+def test_once_in_a_while_is_no_contention(host: Host) -> None:
     for _ in range(20):
         delete_address(host)
         host.loop.run(31)
-    assert host.driver.rival is None
+    assert host.interface.rival is None
 
 
 def test_an_idle_agent_has_no_timers_but_the_lease_s(host: Host) -> None:
@@ -89,44 +88,44 @@ def test_an_idle_agent_has_no_timers_but_the_lease_s(host: Host) -> None:
     assert [key[1] for key in host.loop.timers if isinstance(key, tuple)] == ["client"]
 
 
-# -- giving way ----------------------------------------------------------------------------------
+# -- yielding -----------------------------------------------------------------------------------
 
 
 def test_yielded_nothing_is_put_back(host: Host) -> None:
-    host.driver.yield_interface(True)
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
+    host.interface.yield_interface(True)
     assert host.notes.said("yielded: the lease is kept") == 1
     delete_routes(host)
     delete_address(host)
     host.loop.run(3600)
     assert (host.addresses, host.kernel.routes) == ([], ())
-    assert host.driver.snapshot().lease is not None
-    assert not host.driver.awaited
+    assert host.interface.snapshot().lease is not None
+    assert not host.interface.awaited
     host.loop.run(50000)  # T1: renewed all the same
     assert host.state == "BOUND"
     assert (host.addresses, host.kernel.routes) == ([], ())
-    assert not host.driver.online
+    assert not host.interface.online
 
-    host.driver.yield_interface(False)
+    host.interface.yield_interface(False)
     assert host.addresses == [OURS]
     assert host.kernel.routes != ()
-    assert host.driver.online
+    assert host.interface.online
     assert host.notes.said("taken back") == 1
 
 
 def test_yielded_an_address_that_is_there_lives_on_with_the_lease(host: Host) -> None:
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
     delete_routes(host)
     for _ in range(5):
         host.loop.run(40000)
         host.kernel.tick(host.clock.now)
     assert host.addresses == [OURS]
     assert [route for route in host.kernel.routes if route.protocol == RTPROT_DHCP] == []
-    assert host.driver.online
+    assert host.interface.online
 
 
 def test_yielded_the_administrator_s_own_lifetime_is_left_alone(host: Host) -> None:
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
     [held] = host.kernel.addresses
     host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
     host.loop.run(50000)
@@ -135,7 +134,7 @@ def test_yielded_the_administrator_s_own_lifetime_is_left_alone(host: Host) -> N
 
 def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
     """promise 3 holds for an interface that is somebody else's, too."""
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
     host.silent = True
     host.loop.run(90000)
     assert host.addresses == []
@@ -143,47 +142,42 @@ def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
 
 def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(host: Host) -> None:
     """It is the administrator's, and with it the routes that he has by way of it (rule 58)."""
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
     [held] = host.kernel.addresses
     routes = host.kernel.routes
     host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
     host.silent = True
     host.loop.run(90000)
-    assert host.driver.snapshot().lease is None
+    assert host.interface.snapshot().lease is None
     assert (host.addresses, host.kernel.routes) == ([OURS], routes)
 
 
 def test_it_is_remembered() -> None:
     host = Host()
-    host.driver.yield_interface(True)
-    other = Host()
-    other._folder.cleanup()
-    other._folder = host._folder
-    other.driver._parts = other.driver._parts._replace(yield_file=YieldFile(host._folder.name, "eth0"))
-    other.driver.begin()
-    assert other.driver.yielded
+    host.interface.yield_interface(True)
+    other = Host(folder=host.folder)
+    other.interface.begin()
+    assert other.interface.yielded
     other.loop.run(1)
     assert other.state == "BOUND"
     assert other.addresses == []
-    other.driver.yield_interface(False)
+    other.interface.yield_interface(False)
     assert other.addresses == [OURS]
-    assert os.listdir(host._folder.name) == []
+    assert os.listdir(host.folder) == []
 
 
-def test_what_cannot_be_remembered_is_not_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(yielded: bool) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr(host.driver._parts.yield_file, "set", refuse)
-    with pytest.raises(OSError, match="Read-only"):
-        host.driver.yield_interface(True)
+def test_what_cannot_be_remembered_is_not_done(host: Host) -> None:
+    os.rmdir(host.folder)
+    with pytest.raises(OSError, match="No such file"):
+        host.interface.yield_interface(True)
+    assert not host.interface.yielded
     delete_address(host)
     host.loop.run(1)
     assert host.addresses == [OURS]
 
 
 def test_a_kernel_that_refuses_while_yielded_is_asked_again(host: Host) -> None:
-    host.driver.yield_interface(True)
+    host.interface.yield_interface(True)
     host.kernel.fail_all = errno.ENOBUFS
     host.loop.run(50000)
     assert any(notice.code.value == "apply-failed" for notice in host.notes.notices)

@@ -1,73 +1,120 @@
-"""runtime.feeding: one event at a time, and actions in order."""
+"""runtime.driver: one event at a time, actions in order, every error an event; on a host in memory."""
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
-from holdfast.runtime.driver import Feed
-from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
+import pytest
+
+from holdfast.core import events as ev
+from holdfast.core.actions import Announce, NoticeCode
+from holdfast.runtime.driver import Driver, Subscribers, describe
+from holdfast_lab.testbed.virtual_host import OURS, Host
 
 
-class Story:
-    """A client whose actions are words, and a performer that brings an event about for some of them."""
+class Script:
+    """A core whose answer to each event is written down; ``seen`` are the events, in the order of handling."""
 
     lease = None
 
-    def __init__(self) -> None:
-        self.loop = VirtualLoop(VirtualClock())
-        self.told: list[str] = []
+    def __init__(self, answers: dict[type, list[Any]]) -> None:
+        self.answers = answers
+        self.seen: list[str] = []
         self.deadline: float | None = None
-        self.feed = Feed(self.loop, lambda: self.told.append("done"))
 
-    def handle(self, event: Any, now: float) -> list[str]:
-        self.told.append(f"handle {event}")
-        return {"start": ["send", "configure", "record"]}.get(event, [])
+    def handle(self, event: Any, now: float) -> list[Any]:
+        self.seen.append(type(event).__name__)
+        return self.answers.get(type(event), [])
 
-    def handle_timer(self, now: float) -> list[str]:
-        self.told.append("timer")
+    def handle_timer(self, now: float) -> list[Any]:
+        self.seen.append(f"timer at {now:g}")
         self.deadline = None
-        return ["send"]
+        return []
 
     def next_deadline(self) -> float | None:
         return self.deadline
 
-    def perform(self, action: Any, lease: Any) -> str | None:
-        self.told.append(f"perform {action}")
-        if action == "send":
-            self.feed.submit("noticed meanwhile")  # type: ignore[arg-type]
-        return {"configure": "applied"}.get(action)
 
-    def begin(self) -> None:
-        self.feed.start(self, self)  # type: ignore[arg-type]
+def driver_of(host: Host, core: Script) -> Driver:
+    """The driver of an interface on which ``core`` is the client."""
+    driver = host.interface._driver
+    driver.start(core, host.store)  # type: ignore[arg-type]
+    return driver
 
 
-def test_what_comes_up_meanwhile_waits_its_turn() -> None:
-    story = Story()
-    story.begin()
-    story.feed.submit("start")  # type: ignore[arg-type]
-    assert story.told == [
-        "handle start", "perform send", "perform configure", "perform record", "handle noticed meanwhile",
-        "handle applied", "done",
-    ]
+def test_what_an_action_brings_about_waits_for_the_rest_of_its_list() -> None:
+    host = Host()
+    host.bind()
+    host.sockets.errors["broadcast"] = errno.ENOBUFS
+    discover = host.sockets.sent[0]
+    seen_at_announcement: list[list[str]] = []
+    core = Script({ev.Renew: [discover, Announce(OURS)]})
+    driver = driver_of(host, core)
+    host.sockets.on_arp = lambda: seen_at_announcement.append(list(core.seen))
+    driver.submit(ev.Renew())
+    assert seen_at_announcement == [["Renew"]], "the announcement went out before the failure was an event"
+    assert core.seen == ["Renew", "SendFailed"]
 
 
-def test_a_deadline_is_kept_and_can_be_given_up() -> None:
-    story = Story()
-    story.begin()
-    story.deadline = story.loop.now() + 5
-    story.feed.submit("anything")  # type: ignore[arg-type]
-    story.loop.run(10)
-    assert story.told == ["handle anything", "done", "timer", "perform send", "handle noticed meanwhile", "done"]
-    story.deadline = story.loop.now() + 5
-    story.feed.submit("anything")  # type: ignore[arg-type]
-    story.feed.stop()
-    story.loop.run(10)
-    assert story.told.count("timer") == 1
+def test_an_event_that_comes_in_the_middle_waits_its_turn() -> None:
+    host = Host()
+    host.bind()
+    core = Script({ev.Renew: [Announce(OURS)]})
+    driver = driver_of(host, core)
+    host.sockets.on_arp = lambda: driver.submit(ev.LinkUp())
+    driver.submit(ev.Renew())
+    assert core.seen == ["Renew", "LinkUp"]
+
+
+def test_a_deadline_is_kept_moved_and_given_up() -> None:
+    host = Host()
+    host.bind()
+    core = Script({})
+    driver = driver_of(host, core)
+    core.deadline = host.loop.now() + 5
+    driver.submit(ev.Renew())
+    host.loop.run(10)
+    assert core.seen == ["Renew", f"timer at {host.loop.now() - 5:g}"]
+    core.deadline = host.loop.now() + 5
+    driver.submit(ev.Renew())
+    driver.close()
+    host.loop.run(10)
+    assert [what for what in core.seen if what.startswith("timer")] == core.seen[1:2]
 
 
 def test_events_without_a_client_are_forgotten() -> None:
-    story = Story()
-    story.feed.submit("early")  # type: ignore[arg-type]
-    story.begin()
-    story.feed.submit("start")  # type: ignore[arg-type]
-    assert story.told[0] == "handle start"
+    host = Host()
+    host.interface.submit(ev.Renew())
+    core = Script({})
+    driver_of(host, core).submit(ev.LinkUp())
+    assert core.seen == ["LinkUp"]
+
+
+def test_errors_of_the_machine_are_events() -> None:  # rule 55
+    host = Host()
+    host.bind()
+    host.sockets.errors["unicast"] = errno.ENETUNREACH
+    host.loop.run(100)
+    assert NoticeCode.SEND_FAILED in [notice.code for notice in host.notes.notices]
+    assert host.addresses == [OURS]
+
+
+def test_subscribers_may_leave_while_they_are_called() -> None:
+    subscribers, heard = Subscribers(), []
+    leave = subscribers.add(lambda what: (heard.append(("first", what)), leave()))  # type: ignore[func-returns-value]
+    stay = subscribers.add(lambda what: heard.append(("second", what)))
+    subscribers.call(1)
+    subscribers.call(2)
+    leave()
+    stay()
+    subscribers.call(3)
+    assert heard == [("first", 1), ("second", 1), ("second", 2)]
+
+
+@pytest.mark.parametrize(("error", "text"), [
+    (OSError(errno.ENOBUFS, "anything"), "ENOBUFS: No buffer space available"),
+    (OSError("no number"), "no number"),
+])
+def test_an_error_is_named(error: OSError, text: str) -> None:
+    assert describe(error) == text

@@ -137,5 +137,4 @@ def test_no_room_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         plug.close()
     assert asked == [("eth0", 7), ("eth1", 7), ("eth2", 7)]
     assert len(told) == 1
-    assert "eth1" in told[0]
     assert loop.registered == {}

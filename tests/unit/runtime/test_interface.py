@@ -1,25 +1,35 @@
-"""runtime.driver with everything around it in memory and on a virtual clock."""
+"""runtime.interface with everything around it in memory and on a virtual clock; ServedLink on a real one."""
 
 from __future__ import annotations
 
 import errno
 import os
+import pathlib
+from collections.abc import Iterator
 from ipaddress import IPv4Interface
+from typing import Any
 
 import pytest
+from tests.support.servers import wait_until
 
-from holdfast.clock import Jump
+from holdfast.clock import Jump, SystemClock
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
 from holdfast.core.lease import Gateway
 from holdfast.core.outcome import Path, Result
+from holdfast.eventloop.loop import Loop
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
+from holdfast.observe.log import Log
+from holdfast.runtime.factory import AgentContext, AlreadyServedError, lock
+from holdfast.runtime.interface import ServedLink
 from holdfast.settings import SettingsError
+from holdfast.settings.model import Settings
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
 from holdfast.state.lease_store import Remembered
 from holdfast.wire import message as msg
+from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.virtual_host import (
     DOWN,
     MAC,
@@ -37,7 +47,7 @@ from holdfast_lab.testbed.virtual_host import (
 def told(host: Host, kind: Kind, **more: object) -> None:
     """Netlink tells one thing."""
     name, ifindex = ("eth0", 2) if host.link is None else (host.link.name, host.link.ifindex)
-    host.driver.links_changed([LinkEvent(kind, name, ifindex, **more)])  # type: ignore[arg-type]
+    host.interface.links_changed([LinkEvent(kind, name, ifindex, **more)])  # type: ignore[arg-type]
 
 
 # -- the usual life ------------------------------------------------------------------------------
@@ -53,7 +63,7 @@ def test_a_lease_is_acquired_stored_configured_and_published() -> None:
     assert host.store.kept.client_id == b"\x01" + MAC
     assert [spec.dns for spec in host.resolver.published] == [(SERVER,)]
     assert [outcome.result for outcome in host.notes.outcomes] == [Result.ACQUIRED]
-    assert host.driver.spec is not None
+    assert host.interface.spec is not None
 
 
 def test_a_renewal_changes_lifetimes_only() -> None:
@@ -77,7 +87,7 @@ def test_stop_keeps_the_address_and_the_lease() -> None:
     host = Host()
     host.bind()
     sent = len(host.sockets.sent)
-    host.driver.end()
+    host.interface.end()
     assert host.addresses == [OURS]  # rule 51
     assert host.store.kept is not None
     assert len(host.sockets.sent) == sent
@@ -88,7 +98,7 @@ def test_stop_keeps_the_address_and_the_lease() -> None:
 def test_release_takes_the_address_and_the_file() -> None:
     host = Host()
     host.bind()
-    host.driver.submit(ev.Release())
+    host.interface.submit(ev.Release())
     host.loop.run(1)
     assert host.sockets.kinds()[-1] == "RELEASE"
     assert host.addresses == []
@@ -99,7 +109,7 @@ def test_release_takes_the_address_and_the_file() -> None:
 def test_outcomes_are_told_to_subscribers_until_they_leave() -> None:
     host = Host()
     heard: list[Result] = []
-    unsubscribe = host.driver.subscribe(lambda outcome: heard.append(outcome.result))
+    unsubscribe = host.interface.subscribe(lambda outcome: heard.append(outcome.result))
     host.bind()
     unsubscribe()
     unsubscribe()
@@ -114,7 +124,7 @@ def test_a_stored_lease_on_the_link_is_carried_on_with() -> None:
     host = Host()
     host.store.kept = Remembered(lease_of(host.clock), None, b"\x01" + MAC)
     host.addresses_on_link = {OURS}
-    host.driver.begin()
+    host.interface.begin()
     assert host.state == "BOUND"  # rule 47
     assert host.sockets.sent == []
     assert host.addresses == [OURS]
@@ -123,17 +133,16 @@ def test_a_stored_lease_on_the_link_is_carried_on_with() -> None:
 def test_a_stored_client_id_is_used_again() -> None:
     host = Host()
     host.store.kept = Remembered(lease_of(host.clock), None, b"\xffadopted")
-    host.driver.begin()
+    host.interface.begin()
     assert host.sockets.sent[0].message.client_id == b"\xffadopted"  # rule 8
     assert host.sockets.kinds() == ["REQUEST"]
 
 
-def test_a_lease_of_another_client_id_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_of_another_client_id_is_not_used() -> None:
     host = Host()
     host.store.kept = Remembered(lease_of(host.clock), None, b"\xffother")
-    monkeypatch.setattr(host.driver, "_parts", host.driver._parts._replace(
-        client=lambda link, stored: host._make_client(link, None)))
-    host.driver.begin()
+    host.configured_client_id = b"\x01" + MAC
+    host.interface.begin()
     assert host.sockets.kinds() == ["DISCOVER"]
     assert host.notes.said("another client-id") == 1
 
@@ -149,7 +158,7 @@ def test_without_carrier_it_waits_for_it() -> None:
     host = Host()
     assert host.link is not None
     host.link = host.link._replace(flags=NO_CARRIER)
-    host.driver.begin()
+    host.interface.begin()
     host.loop.run(100)
     assert host.sockets.sent == []
     told(host, Kind.CARRIER_UP)
@@ -160,10 +169,10 @@ def test_without_carrier_it_waits_for_it() -> None:
 def test_a_missing_interface_is_waited_for() -> None:
     host = Host()
     host.link, link = None, host.link
-    host.driver.begin()
+    host.interface.begin()
     assert host.notes.said("no interface called 'eth0'; waiting for it") == 1
-    assert host.driver.snapshot().state == "INIT"
-    host.driver.submit(ev.Renew())  # there is nothing to renew; nothing happens
+    assert host.interface.snapshot().state == "INIT"
+    host.interface.submit(ev.Renew())  # there is nothing to renew; nothing happens
     host.link = link
     told(host, Kind.APPEARED)
     host.loop.run(1)
@@ -175,7 +184,7 @@ def test_a_missing_interface_is_waited_for() -> None:
 def test_settings_that_do_not_fit_an_interface_that_comes_late_end_nothing() -> None:
     host = Host()
     host.link, link = None, host.link
-    host.driver.begin()
+    host.interface.begin()
     host.link, host.client_error = link, SettingsError(("client_id: no machine-id to make a DUID of",))
     told(host, Kind.APPEARED)
     host.loop.run(12)
@@ -189,7 +198,7 @@ def test_an_interface_that_cannot_be_served_is_an_error_at_start() -> None:
     host = Host()
     host.find_error = LinkError(errno.EOPNOTSUPP, "not Ethernet")
     with pytest.raises(LinkError):
-        host.driver.begin()
+        host.interface.begin()
 
 
 # -- errors of the machine -----------------------------------------------------------------------
@@ -245,14 +254,14 @@ def test_a_message_that_cannot_be_written_is_a_failed_send(monkeypatch: pytest.M
         raise WireError("too long")
 
     monkeypatch.setattr(host.sockets, "transmit", refuse)
-    host.driver.begin()
+    host.interface.begin()
     assert "cannot be written" in host.notes.notices[0].detail
 
 
 def test_a_kernel_that_refuses_three_times_is_asked_a_fourth() -> None:
     host = Host()
     host.kernel.fail_on = {1: errno.ENOMEM, 2: errno.ENOMEM, 3: errno.ENOMEM}
-    host.driver.begin()
+    host.interface.begin()
     host.loop.run(0.01)
     assert host.state == "BOUND"
     assert host.addresses == []
@@ -265,7 +274,7 @@ def test_a_kernel_that_refuses_three_times_is_asked_a_fourth() -> None:
 def test_renewals_go_on_while_the_kernel_refuses() -> None:
     host = Host()
     host.kernel.fail_all = errno.ENOMEM
-    host.driver.begin()
+    host.interface.begin()
     host.loop.run(200)
     assert len([outcome for outcome in host.notes.outcomes if outcome.result is Result.RENEWED]) >= 2  # rule 59
 
@@ -306,7 +315,7 @@ def test_the_last_try_to_store_is_at_the_end() -> None:
     host.store.error = errno.ENOSPC
     host.bind()
     host.store.error = None
-    host.driver.end()
+    host.interface.end()
     assert host.store.kept is not None
 
 
@@ -330,10 +339,10 @@ def test_names_follow_a_rename_and_go_with_the_link() -> None:
     host.bind()
     assert host.link is not None
     host.link = host.link._replace(name="wan0")
-    host.driver.links_changed([LinkEvent(Kind.RENAMED, "wan0", 2, former="eth0")])
+    host.interface.links_changed([LinkEvent(Kind.RENAMED, "wan0", 2, former="eth0")])
     host.loop.run(1)
     assert host.resolver.names == ["eth0", "wan0"]
-    host.driver.links_changed([LinkEvent(Kind.GONE, "wan0", 2)])
+    host.interface.links_changed([LinkEvent(Kind.GONE, "wan0", 2)])
     assert host.resolver.withdrawn == 1
 
 
@@ -341,18 +350,18 @@ def test_port_68_taken_by_another_is_told_once() -> None:
     host = Host()
     host.bind()
     host.sockets.port_error = errno.EADDRINUSE
-    host.driver.hold_port()
-    host.driver.hold_port()
+    host.interface.hold_port()
+    host.interface.hold_port()
     assert host.notes.said("UDP port 68 is held by dhclient (pid 42)") == 1  # rule 54
     host.sockets.port_error = errno.EPERM
-    host.driver.hold_port()
+    host.interface.hold_port()
     assert host.notes.said("EPERM") == 1
 
 
 def test_a_link_that_comes_back_gets_the_port_again() -> None:
     host = Host(lease_time=86400)
     host.bind()
-    host.driver.hold_port()
+    host.interface.hold_port()
     told(host, Kind.GONE)
     host.sockets.port_error = errno.EADDRINUSE
     told(host, Kind.APPEARED)
@@ -379,7 +388,7 @@ def test_malformed_packets_are_counted() -> None:
     host = Host()
     host.bind()
     host.sockets.listener.on_batch(Batch([], ["no cookie", "too short"]))
-    assert host.driver.snapshot().drops["malformed"] == 2
+    assert host.interface.snapshot().drops["malformed"] == 2
     assert host.notes.malformed_count == 2
 
 
@@ -413,7 +422,7 @@ def test_our_own_interfaces_and_mere_questions_are_no_conflict() -> None:
 def test_a_probe_of_somebody_else_counts_before_the_address_is_used() -> None:
     host = Host()
     host.config = host.config._replace(acd="strict")
-    host.driver.begin()
+    host.interface.begin()
     host.loop.run(0.1)
     assert host.state == "PROBING"
     host.sockets.listener.on_claim(Claim(OURS, OTHER_MAC, probe=True))
@@ -427,11 +436,11 @@ def test_sleep_is_told_to_the_core_and_a_set_clock_is_not() -> None:
     host = Host(lease_time=86400)
     host.bind()
     applied = len(host.kernel.applied)
-    host.driver.time_jumped(Jump(asleep=0.0, stepped=-365 * 86400.0))  # rule 44
-    host.driver.time_jumped(Jump(asleep=0.0, stepped=4.9))
+    host.interface.time_jumped(Jump(asleep=0.0, stepped=-365 * 86400.0))  # rule 44
+    host.interface.time_jumped(Jump(asleep=0.0, stepped=4.9))
     host.loop.run(10)
     assert (host.state, len(host.kernel.applied)) == ("BOUND", applied)
-    host.driver.time_jumped(Jump(asleep=500.0, stepped=0.0))
+    host.interface.time_jumped(Jump(asleep=500.0, stepped=0.0))
     assert len(host.kernel.applied) == applied + 1  # rule 46
     host.loop.run(10)
     assert host.notes.outcomes[-1].purpose == "resume"
@@ -443,10 +452,10 @@ def test_a_clock_set_far_forward_is_how_a_paused_guest_learns_of_its_pause() -> 
     host.bind()
     host.loop.run(100)
     host.silent = True
-    lease = host.driver.snapshot().lease
-    host.driver.time_jumped(Jump(asleep=0.0, stepped=365 * 86400.0))
+    lease = host.interface.snapshot().lease
+    host.interface.time_jumped(Jump(asleep=0.0, stepped=365 * 86400.0))
     host.loop.run(60)
-    assert (host.state, host.driver.snapshot().lease, host.addresses) == ("BOUND", lease, [OURS])
+    assert (host.state, host.interface.snapshot().lease, host.addresses) == ("BOUND", lease, [OURS])
     assert (host.notes.outcomes[-1].purpose, host.notes.outcomes[-1].result.value) == ("resume", "kept")
 
 
@@ -455,7 +464,7 @@ def test_a_restored_snapshot_asks_with_fresh_numbers() -> None:
     host = Host(lease_time=86400)
     host.bind()
     host.loop.run(100)
-    host.driver.restored("the VM generation id changed")
+    host.interface.restored("the VM generation id changed")
     host.loop.run(10)
     assert (host.state, host.notes.outcomes[-1].purpose) == ("BOUND", "restored")
     assert "restored" in [notice.code.value for notice in host.notes.notices]
@@ -486,7 +495,7 @@ def test_the_gateway_is_found_by_arp_and_kept_with_the_lease() -> None:
     assert [(ask.gateway, ask.mac, ask.source) for ask in host.sockets.asked] == [(SERVER, None, OURS)]
     assert host.store.kept is not None
     assert host.store.kept.gateway == Gateway(SERVER, OTHER_MAC)
-    assert host.driver.snapshot().gateway == Gateway(SERVER, OTHER_MAC)
+    assert host.interface.snapshot().gateway == Gateway(SERVER, OTHER_MAC)
 
 
 def test_a_remembered_lease_is_kept_when_its_gateway_answers() -> None:
@@ -494,7 +503,7 @@ def test_a_remembered_lease_is_kept_when_its_gateway_answers() -> None:
     host = Host()
     host.silent, host.gateway_mac = True, OTHER_MAC
     host.store.kept = Remembered(lease_of(host.clock), None, b"\x01" + MAC, Gateway(SERVER, OTHER_MAC))
-    host.driver.begin()
+    host.interface.begin()
     host.loop.run(2)
     assert host.addresses == [OURS]
     assert host.notes.outcomes[-1].cause == "no answer; verified by the gateway"
@@ -570,11 +579,11 @@ def test_the_interface_goes_and_comes_back() -> None:
     host = Host(lease_time=86400)
     host.bind()
     first = host.kernel
-    host.driver.links_changed([
+    host.interface.links_changed([
         LinkEvent(Kind.ADDRESS_REMOVED, "eth0", 2, address=IPv4Interface("192.0.2.50/24")),
         LinkEvent(Kind.GONE, "eth0", 2),
     ])
-    assert host.driver.link is None
+    assert host.interface.link is None
     assert first.closed
     assert not host.notes.notices  # nobody deleted the address: it went with the link
     assert host.notes.said("eth0 is gone") == 1
@@ -609,7 +618,7 @@ def test_a_changed_hardware_address_on_the_same_interface() -> None:
     host.bind()
     assert host.link is not None
     told(host, Kind.NEW_MAC, mac=MAC)  # old news
-    assert host.driver.link == host.link
+    assert host.interface.link == host.link
     host.store.kept = None
     host.link = host.link._replace(mac=OTHER_MAC)
     told(host, Kind.NEW_MAC, mac=OTHER_MAC)
@@ -625,7 +634,7 @@ def test_a_changed_hardware_address_on_the_same_interface() -> None:
 def test_a_changed_hardware_address_before_there_is_a_lease() -> None:
     host = Host()
     host.silent = True
-    host.driver.begin()
+    host.interface.begin()
     assert host.link is not None
     host.link = host.link._replace(mac=OTHER_MAC)
     host.sockets.errors = {"open": errno.ENOBUFS}
@@ -645,7 +654,7 @@ def test_a_renamed_interface_is_served_on() -> None:
     host.link = host.link._replace(name="ens3")
     told(host, Kind.RENAMED, former="eth0")
     assert host.sockets.opened[-1] == ("ens3", MAC)
-    assert host.driver.name == "eth0"
+    assert host.interface.name == "eth0"
     assert host.addresses == [OURS]
     assert host.notes.said("eth0 was renamed to ens3") == 1
 
@@ -667,7 +676,7 @@ def test_a_renamed_interface_is_looked_for_by_the_name_it_has(how: str) -> None:
         host.link = host.link._replace(mac=OTHER_MAC)
         told(host, Kind.NEW_MAC, mac=OTHER_MAC)
     host.loop.run(1)
-    assert host.driver.link == host.link
+    assert host.interface.link == host.link
     assert host.state == "BOUND"
 
 
@@ -675,9 +684,9 @@ def test_sockets_that_notice_first_that_the_interface_is_gone() -> None:
     host = Host(lease_time=86400)
     host.bind()
     host.sockets.listener.on_gone()
-    assert host.driver.link is None
+    assert host.interface.link is None
     host.loop.run(10)  # it was only taken away for a moment
-    assert host.driver.link is not None
+    assert host.interface.link is not None
     assert host.addresses == [OURS]
 
 
@@ -691,7 +700,7 @@ def test_an_interface_that_comes_back_unusable_is_tried_again() -> None:
     assert host.notes.said("eth0 cannot be served: No buffer space available") == 1
     host.sockets.errors = {}
     host.loop.run(10)
-    assert host.driver.link is not None
+    assert host.interface.link is not None
 
 
 def test_the_lease_ends_while_the_interface_is_away() -> None:
@@ -709,11 +718,11 @@ def test_the_lease_ends_while_the_interface_is_away() -> None:
 def test_news_of_a_link_that_is_not_there_are_passed_over() -> None:
     host = Host()
     host.link = None
-    host.driver.begin()
+    host.interface.begin()
     for kind in (Kind.CARRIER_DOWN, Kind.ROUTE_REMOVED, Kind.RENAMED, Kind.CARRIER_UP, Kind.ADDRESS_ADDED):
         told(host, kind)
-    assert host.driver.link is None
-    host.driver.end()
+    assert host.interface.link is None
+    host.interface.end()
 
 
 def test_a_link_that_was_set_up_by_somebody_else_stays_as_it_is() -> None:
@@ -722,3 +731,83 @@ def test_a_link_that_was_set_up_by_somebody_else_stays_as_it_is() -> None:
     assert host.link.flags == UP
     host.bind()
     assert host.sockets.opened == [("eth0", MAC)]
+
+
+# -- ServedLink, on real links ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def context(tmp_path: pathlib.Path) -> Iterator[AgentContext]:
+    clock = SystemClock()
+    loop = Loop(clock)
+    yield AgentContext(Settings(), str(tmp_path), str(tmp_path), Log("stderr"), clock, loop, lambda: None)  # type: ignore[arg-type,return-value]
+    loop.close()
+
+
+@pytest.fixture
+def machine() -> Iterator[Namespace]:
+    with Namespace("served") as machine:
+        machine.output(["ip", "link", "add", "hf0", "type", "veth", "peer", "name", "hf1"])
+        yield machine
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.root
+def test_what_was_made_is_closed(machine: Namespace, context: AgentContext) -> None:
+    before = descriptors()
+    for matched in (False, True):
+        served = machine.run(lambda matched=matched: ServedLink("hf0", context, matched=matched))
+        assert served.ifindex is not None
+        with pytest.raises(AlreadyServedError):
+            lock(context.runtime_dir, "hf0")
+        machine.run(served.end)
+    assert descriptors() == before
+
+
+@pytest.mark.root
+def test_a_lock_that_another_has_leaves_nothing_open(machine: Namespace, context: AgentContext) -> None:
+    held = lock(context.runtime_dir, "hf0")
+    assert held is not None
+    before = descriptors()
+    with pytest.raises(AlreadyServedError):
+        machine.run(lambda: ServedLink("hf0", context, matched=False))
+    assert descriptors() == before
+    os.close(held)
+
+
+@pytest.mark.root
+def test_no_netlink_gives_the_lock_back(context: AgentContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> Any:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr("holdfast.runtime.interface.LinkWatch", refuse)
+    with pytest.raises(OSError, match="not supported"):
+        ServedLink("hf0", context, matched=False)
+    held = lock(context.runtime_dir, "hf0")
+    assert held is not None
+    os.close(held)
+
+
+@pytest.mark.root
+def test_a_rename_and_a_removal_are_noticed(machine: Namespace, context: AgentContext) -> None:
+    served = machine.run(lambda: ServedLink("hf0", context, matched=True))
+    try:
+        assert not served.interface.awaited  # no carrier, and nobody named it
+        machine.output(["ip", "link", "set", "hf0", "name", "ens3"])
+        wait_until(lambda: machine.run(served.read_watch), 5, "it is told")
+        assert served.present_name == "ens3"
+        machine.output(["ip", "link", "del", "ens3"])
+        wait_until(lambda: machine.run(served.read_watch), 5, "it is told")
+        assert served.ifindex is None
+    finally:
+        machine.run(served.end)
+
+
+@pytest.mark.root
+def test_a_named_interface_is_always_awaited(machine: Namespace, context: AgentContext) -> None:
+    served = machine.run(lambda: ServedLink("hf0", context, matched=False))
+    assert served.interface.awaited
+    machine.run(served.end)

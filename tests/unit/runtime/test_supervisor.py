@@ -18,7 +18,7 @@ from tests.support.bench import ADDRESS, Bench
 from holdfast.clock import Jump
 from holdfast.network import LinkError
 from holdfast.observe.log import Log
-from holdfast.runtime.factory import AlreadyServedError, make_deps, make_reporter
+from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_deps, make_reporter
 from holdfast.runtime.supervisor import Supervisor, _why_not
 from holdfast.settings.model import Settings
 from holdfast_lab.testbed.virtual_host import VirtualClock
@@ -160,27 +160,26 @@ def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path) -> None:
         assert supervisor._on_newcomer("gone0", 4711)
         for _ in range(3):
             supervisor.loop.run_once(0)
-        assert supervisor.drivers == []
+        assert supervisor.interfaces == []
         assert supervisor._on_newcomer("gone0", 4712), "its name may come back"
-        assert len(supervisor.drivers) == 1
+        assert len(supervisor.interfaces) == 1
     finally:
         supervisor.close()
 
 
-def test_real_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_real_backends_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     log = Log("stderr")
     settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False))
-    reporter = make_reporter("eth0", settings, str(tmp_path), log)
     clock = VirtualClock()
     supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
+    context = AgentContext(settings, str(tmp_path), str(tmp_path), log, clock, supervisor.loop, supervisor._resolver)
     try:
-        parts = make_deps("eth0", settings.interface("eth0"), str(tmp_path), str(tmp_path), supervisor.loop, clock,
-                           reporter, supervisor._resolver)
-        assert parts.backends.resolver() is None
-        assert "namespace" in parts.port_holder() or "pid" in parts.port_holder() or "found" in parts.port_holder()
+        deps = make_deps("eth0", context, make_reporter("eth0", context))
+        assert deps.backends.resolver() is None
+        assert "namespace" in deps.port_holder() or "pid" in deps.port_holder() or "found" in deps.port_holder()
         assert supervisor._resolver() is supervisor._resolver()
         with pytest.raises(OSError, match="no interface called 'nonesuch0'") as caught:
-            parts.find("nonesuch0")
+            deps.find("nonesuch0")
         assert caught.value.errno == errno.ENODEV
     finally:
         supervisor.close()

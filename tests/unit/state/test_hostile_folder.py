@@ -25,10 +25,9 @@ from holdfast.runtime.dns_spooler import Publisher
 from holdfast.runtime.factory import lock
 from holdfast.state import atomic, inventory
 from holdfast.state import folder as folders
-from holdfast.state.former_mtu import FormerMtu
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
-from holdfast.state.markers import YieldFile
+from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.takeover import adopt
 
 pytestmark = pytest.mark.root
@@ -133,8 +132,8 @@ DOINGS: dict[str, Callable[[Path], object]] = {
     "adopt": _adopt,
     "mtu": lambda folder: FormerMtu(str(folder / "eth0.mtu")).keep(1400),
     "mtu gone": lambda folder: FormerMtu(str(folder / "eth0.mtu")).forget(),
-    "yield": lambda folder: YieldFile(str(folder), "eth0").set(True),
-    "yield back": lambda folder: YieldFile(str(folder), "eth0").set(False),
+    "yield": lambda folder: YieldMarker(str(folder), "eth0").set_yielded(True),
+    "yield back": lambda folder: YieldMarker(str(folder), "eth0").set_yielded(False),
     "names": _spool,
     "metrics": lambda folder: Textfile(str(folder), "eth0").write(FACTS),
     "rename": lambda folder: inventory.rename(str(folder), "eth0", "ens3"),

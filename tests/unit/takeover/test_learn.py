@@ -13,7 +13,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, OldClient, foreign_lease
 
-from holdfast.network.onlink import settle_carrier
+from holdfast.network.link import settle_carrier
 from holdfast.takeover import learn
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, TakeoverError

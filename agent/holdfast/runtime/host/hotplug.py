@@ -18,6 +18,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from holdfast.network.census import Census, Found, all_links
+from holdfast.observe.limit import SayOnce
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class Hotplug:
         self, patterns: tuple[str, ...], loop: Loop, begin: Callable[[str, int], bool], say: Callable[[int, str], None],
         *, run: str = "/run",
     ) -> None:
-        self._patterns, self._loop, self._begin, self._say = patterns, loop, begin, say
+        self._patterns, self._loop, self._begin = patterns, loop, begin
         self._container = os.path.exists(os.path.join(run, "systemd/container"))
         self._udev = UdevDatabase(os.path.join(run, "udev"), loop, self.look) if not self._container else None
-        self._full_told = False
+        self._said = SayOnce(say)
         self._census = Census()
         loop.register(self._census.fileno(), lambda _mask: self._consider(self._census.read()))
 
@@ -68,10 +69,9 @@ class Hotplug:
                 continue
             if self._udev is not None and not self._udev.done_with(link.ifindex):
                 continue
-            if not self._begin(link.name, link.ifindex) and not self._full_told:
-                self._full_told = True
-                self._say(4, f"{link.name} fits a pattern of [agent] serve, but {MAX_SERVED} interfaces are served "
-                             "already: name it in the configuration")
+            if not self._begin(link.name, link.ifindex):
+                self._said.say("full", 4, f"{MAX_SERVED} interfaces are served already, and no more of those that fit "
+                                          "a pattern of [agent] serve: name those that matter in the configuration")
 
     def close(self) -> None:
         """Stop watching."""
