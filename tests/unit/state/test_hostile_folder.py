@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from tests.support import hostile
-from tests.support.driving import VirtualClock, lease_of
 from tests.support.fake_host import FakeHost
 from tests.support.hostile import UID, Victim
 
@@ -29,6 +28,7 @@ from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.takeover import adopt
+from holdfast_lab.testbed.virtual_host import VirtualClock, lease_of
 
 pytestmark = pytest.mark.root
 
