@@ -2,8 +2,8 @@
 COMMAND...``.
 
 The command runs in a PID namespace and a mount namespace of its own. /etc and /var are read-only there, /run,
-/dev/shm and /var/tmp are empty, and so is the folder for temporary files, which is removed. So a test that would write the
-machine's own files fails at once, and when the run ends, by itself, by INT or TERM or by SIGKILL, the kernel ends
+/dev/shm and /var/tmp are empty, and so is the folder for temporary files, which is removed. So a test that would write
+the machine's own files fails at once, and when the run ends, by itself, by INT or TERM or by SIGKILL, the kernel ends
 every process of it: workers, servers, guests. What a run that ended by itself left over is a failure, and is named.
 
 Without root there are no namespaces: the command's process group is ended instead.

@@ -20,7 +20,7 @@ from holdfast.control.unix_socket import listen
 from holdfast.observe.metrics import Facts, Textfile
 from holdfast.observe.outcomes import OutcomeJournal, interfaces_with_history, read_history
 from holdfast.publish import spool
-from holdfast.runtime.dns_spooler import Publisher
+from holdfast.runtime.dns_spooler import DnsSpooler
 from holdfast.runtime.factory import lock
 from holdfast.state import atomic, inventory
 from holdfast.state import folder as folders
@@ -104,7 +104,7 @@ class _StillLoop:
 
 def _spool(folder: Path) -> None:
     loop: Any = _StillLoop()
-    publisher = Publisher(str(folder / "dns"), loop, lambda *_: None, None)
+    publisher = DnsSpooler(str(folder / "dns"), loop, lambda *_: None, None)
     publisher.publish("eth0", 1, SPEC)
     publisher._remind()
     publisher.publish("eth1", 1, SPEC)
