@@ -9,7 +9,7 @@ from pathlib import Path
 from holdfast_build import changelog, sources
 from holdfast_build.buildroot import buildroot, enter
 
-CACHE = sources.ROOT / ".venv" / "images"
+CACHE = sources.CACHE
 
 
 def build(out: Path, revision: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The wheel and the sdist, by hatchling."""
+"""The wheel and the sdist, by hatchling, and the files for pip that name the wheel by its hash."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from holdfast_build import sources
+from holdfast_build import requirements_file, sources
 
 
 def build(out: Path, _revision: str) -> list[Path]:
-    """Both in ``out``. CalledProcessError after hatchling's own message."""
+    """All of them in ``out``. CalledProcessError after hatchling's or pip's own message."""
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(sources.epoch())}
     with tempfile.TemporaryDirectory(prefix="holdfast-wheel-", dir=out) as temporary:
         words = [sys.executable, "-I", "-m", "hatchling", "build", "-d", temporary]
@@ -20,4 +20,10 @@ def build(out: Path, _revision: str) -> list[Path]:
         made = []
         for path in sorted(Path(temporary).iterdir()):
             made.append(path.replace(out / path.name))
+    wheel = next(path for path in made if path.suffix == ".whl")
+    requirements = requirements_file.render(wheel, sources.wheels(sources.CACHE))
+    for name, text in ((requirements_file.NAME, requirements),
+                       (requirements_file.USER_DATA, requirements_file.user_data(requirements))):
+        made.append(out / name)
+        made[-1].write_text(text)
     return made

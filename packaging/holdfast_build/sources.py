@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "package.txt"
+#: Root folders to build in, and what was fetched.
+CACHE = ROOT / ".venv" / "images"
 
 #: Of the working tree, what a package needs.
 _PARTS = ("agent", "cloud-init", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
@@ -76,6 +78,7 @@ def wheels(cache: Path) -> Path:
     compares their hashes. OSError or CalledProcessError when that fails."""
     folder = cache / ("wheels-" + hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16])
     if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
         draft = folder.with_suffix(f".{os.getpid()}")
         sys.stderr.write("build: fetching the pinned dependencies from PyPI\n")
         pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]

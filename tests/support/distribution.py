@@ -17,7 +17,8 @@ from holdfast_build.buildroot import locked
 
 
 class Distribution(NamedTuple):
-    """The package, the same with a higher revision, the wheel, the wheels that this one depends on, and the others."""
+    """The package, the same with a higher revision, the wheel, the wheels that this one depends on, and the others.
+    ``requirements`` and ``pip_user_data`` name the wheels by their hashes."""
 
     deb: Path
     newer: Path
@@ -26,6 +27,8 @@ class Distribution(NamedTuple):
     sdist: Path
     rpm: Path
     newer_rpm: Path
+    requirements: Path
+    pip_user_data: Path
 
 
 def build(folder: Path) -> Distribution:
@@ -39,7 +42,7 @@ def build(folder: Path) -> Distribution:
     return Distribution(
         _only(found / "deb1", "*.deb"), _only(found / "deb2", "*.deb"), _only(found / "wheel1", "*.whl"), _wheels(),
         _only(found / "wheel1", "*.tar.gz"), _only(found / "rpm1", "*.rpm"),
-        _only(found / "rpm2", "*.rpm"),
+        _only(found / "rpm2", "*.rpm"), found / "wheel1" / "requirements.txt", found / "wheel1" / "user-data-pip.yaml",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.distribution import Distribution, python_index, sha256
 from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
 from tests.support.repositories import in_user_data, repositories
-from tests.support.userdata import edited
+from tests.support.userdata import edit, edited
 
 from holdfast_lab.witness.wirelog import boottime
 
@@ -104,6 +104,6 @@ def snippet(name: str, distribution: Distribution, folder: Path, *, key: str = "
         return edited(name, f"{server}/rpm", f"{server}/rpm/{key}")
     if name == "user-data-pip.yaml":
         python_index(folder, distribution.wheel, *distribution.dependencies)
-        return edited(name, f"{server}/simple", f"holdfast=={distribution.wheel.name.split('-')[1]}")
+        return edit(distribution.pip_user_data.read_text(), f"{server}/simple")
     (folder / distribution.deb.name).write_bytes(distribution.deb.read_bytes())
     return edited(name, f"{server}/{distribution.deb.name}", sha256(distribution.deb))

@@ -6,11 +6,13 @@ and has anybody noticed? The texts are those of cloud-init/; only values on line
 
 from __future__ import annotations
 
+import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
-from tests.support.distribution import Distribution
+from tests.support.distribution import Distribution, sha256
 from tests.support.firstboot import BY_NAME, TRUST, FirstBoot, snippet
 from tests.support.guests import LINK, Nspawn, Terms, Variant, tree
 from tests.support.userdata import FOLDER, edited
@@ -114,6 +116,34 @@ def test_another_package_than_the_one_meant(distribution: Distribution, tmp_path
         boot = FirstBoot(guest)
         assert_failed(boot, "other.deb has SHA-256", "nothing was changed")
         assert guest.run(["which", "holdfast"]).returncode != 0
+
+
+@pytest.mark.parametrize("wrong", ["another wheel", "no hash", "a dependency is not named", "as printed"])
+def test_pip_installs_nothing_that_is_not_named_by_its_hash(
+    wrong: str, distribution: Distribution, tmp_path: Path
+) -> None:
+    user_data = snippet("user-data-pip.yaml", distribution, tmp_path)
+    click = re.search(r"^ *click==.*\n", user_data, re.MULTILINE)
+    assert click is not None
+    if wrong == "another wheel":
+        wheel = tmp_path / "simple" / "holdfast-dhcp" / distribution.wheel.name
+        with zipfile.ZipFile(wheel, "a") as archive:
+            archive.writestr("holdfast/stranger.py", "")
+        index = wheel.parent / "index.html"
+        index.write_text(index.read_text().replace(sha256(distribution.wheel), sha256(wheel)))
+    elif wrong == "no hash":
+        user_data = user_data.replace(click[0], click[0].partition(" --hash")[0] + "\n")
+    elif wrong == "a dependency is not named":
+        user_data = user_data.replace(click[0], "")
+    else:
+        user_data = edited("user-data-pip.yaml", "http://10.77.0.1/simple", None)
+    seed = {"user-data": user_data, "network-config": BY_NAME}
+    with Nspawn("netplan", seed=seed, terms=TERMS, files=TRUST) as guest:
+        guest.net.serve_http(tmp_path)
+        boot = FirstBoot(guest)
+        assert_failed(boot, "pip could not install what /run/holdfast-requirements.txt names")
+        assert guest.run(["which", "holdfast"]).returncode != 0
+        assert guest.shell("ls /opt/holdfast/lib/python3*/site-packages | grep -i -e holdfast -e click || :") == ""
 
 
 def test_a_repository_that_another_key_has_signed(distribution: Distribution, tmp_path: Path) -> None:

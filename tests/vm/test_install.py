@@ -58,10 +58,9 @@ def test_by_hand(distribution: Distribution, tmp_path: Path) -> None:
         guest.net.serve_http(tmp_path)
         guest.wait_booted()
         boot = FirstBoot(guest)
-        wheel = distribution.wheel.name
-        guest.push(f"/root/{wheel}", distribution.wheel.read_bytes())
-        pip_line, run_line = f"sudo /opt/holdfast/bin/pip install ./{wheel}", f"sudo holdfast run {LINK} --takeover"
-        *before, last = edit(readme_blocks("Install")[3], pip_line, run_line).splitlines()
+        for path in (distribution.wheel, distribution.requirements):
+            guest.push(f"/root/dist/{path.name}", path.read_bytes())
+        *before, last = edit(readme_blocks("Install")[3], None, f"sudo holdfast run {LINK} --takeover").splitlines()
         guest.shell("cd /root\nset -e\n" + "\n".join(before), timeout=120)
         guest.shell('systemd-run --quiet --unit=terminal sh -c "$1"', last)
         guest.wait(lambda: serves(guest, boot.address), 60, "Holdfast serves the link")

@@ -64,14 +64,15 @@ def test_both_families_carry_the_same(distribution: Distribution) -> None:
 
 def test_wheel_and_sdist_hold_what_they_should(distribution: Distribution) -> None:
     with zipfile.ZipFile(distribution.wheel) as wheel:
-        tops = {re.sub(r"holdfast-[^/]*\.", "holdfast.", name.split("/")[0]) for name in wheel.namelist()}
-    assert tops == {"holdfast", "holdfast.dist-info", "holdfast.data"}
+        tops = {re.sub(r"holdfast_dhcp-[^/]*\.", "holdfast_dhcp.", name.split("/")[0]) for name in wheel.namelist()}
+    assert tops == {"holdfast", "holdfast_dhcp.dist-info", "holdfast_dhcp.data"}
     with tarfile.open(distribution.sdist) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     tracked = subprocess.run(
         ["git", "-c", "safe.directory=*", "ls-files", "agent", "packaging", "requirements"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()
+    assert "SECURITY.md" in names
     assert {name for name in tracked if (ROOT / name).exists()} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith((".venv", "dist"))]
 
@@ -95,7 +96,7 @@ def test_the_same_bytes_wherever_and_whoever_builds(distribution: Distribution, 
             cwd=folder, env=environment, umask=mask, check=True, stdout=subprocess.DEVNULL,
         )
         made.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "out").iterdir()})
-    assert len(made[0]) == 4
+    assert len(made[0]) == 6
     assert made[0] == made[1]
 
 

@@ -46,7 +46,7 @@ def test_size_marks_and_shell(name: str) -> None:
     assert text.startswith("#!/bin/sh\n" if name.endswith(".sh") else "#cloud-config\n")
     edits = [line for line in text.splitlines() if "# edit" in line and not line.startswith("#")]
     assert len(edits) == 2
-    assert all("example.org" in line or "pypi.org" in line or re.search("0{64}|holdfast==|content: ", line)
+    assert all("example.org" in line or "pypi.org" in line or re.search("0{64}|content: ", line)
                for line in edits)
     subprocess.run(["sh", "-n"], input=script(name), text=True, check=True)
 
@@ -65,6 +65,25 @@ def test_what_pip_brings_is_made_again_at_each_boot() -> None:
     copied = 'cp "$home/share/holdfast/systemd/holdfast.tmpfiles" /etc/tmpfiles.d/holdfast.conf\n'
     assert copied in text
     assert text.index(copied) < text.index("systemd-tmpfiles --create holdfast.conf\n")
+
+
+def test_pip_is_told_hashes_and_no_name() -> None:
+    """`holdfast` on PyPI is another project, and whoever runs an index can hand out what he likes."""
+    text = script("user-data-pip.yaml")
+    (command,) = re.findall(r'"\$home/bin/python" -I -m pip install (.*?) \|\|', text, re.DOTALL)
+    words = command.replace("\\\n", "").split()
+    assert {"--require-hashes", "--requirement", "--only-binary"} <= set(words)
+    assert words[-2:] == ["--requirement", '"$what"']
+    assert "index=$1 what=/run/holdfast-requirements.txt" in text
+
+
+def test_nothing_that_we_print_takes_holdfast_from_an_index() -> None:
+    root = FOLDER.parent
+    texts = [root / "README.md", *(root / "docs").rglob("*.md"), *FOLDER.rglob("*"), *(root / "packaging").rglob("*")]
+    named = re.compile(r"\bholdfast(==|>=|\[)|pip3? install (?!-)|pip3? install .* holdfast(?!-dhcp)\b")
+    told = [f"{path}: {line}" for path in texts if path.is_file() and path.suffix not in {".pyc", ".png", ".gz"}
+            for line in path.read_text().splitlines() if named.search(line)]
+    assert told == []
 
 
 def test_the_drop_ins_name_the_same_links() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_build import changelog, payload, sources
+from holdfast_build import changelog, payload, requirements_file, sources
 
 ROOT = Path(__file__).parents[3]
 PACKAGING = ROOT / "packaging"
@@ -136,3 +137,24 @@ def test_both_families_hand_back_in_the_same_way() -> None:
 @pytest.mark.parametrize("name", ["post", "preun", "postun"])
 def test_scriptlets_can_be_read_by_a_shell(name: str) -> None:
     subprocess.run(["sh", "-n"], input=scriptlet(name), text=True, check=True)
+
+
+def test_what_pip_may_install_is_named_by_hash(tmp_path: Path) -> None:
+    wheel = tmp_path / "holdfast_dhcp-1.2-py3-none-any.whl"
+    wheel.write_bytes(b"ours")
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "Two_Words-3.4-py3-none-any.whl").write_bytes(b"theirs")
+    lines = requirements_file.render(wheel, tmp_path / "wheels").splitlines()
+    ours, theirs = (hashlib.sha256(content).hexdigest() for content in (b"ours", b"theirs"))
+    assert lines[1:] == [f"holdfast-dhcp==1.2 --hash=sha256:{ours}", f"two-words==3.4 --hash=sha256:{theirs}"]
+    text = requirements_file.user_data("# head\none --hash=sha256:1\ntwo --hash=sha256:2\n")
+    assert "content: |\n      one --hash=sha256:1\n      two --hash=sha256:2\n  - path: /run/holdfast-setup\n" in text
+    assert "0" * 64 not in text
+    assert len([line for line in text.splitlines() if line.endswith("# edit: the package index")]) == 1
+
+
+def test_the_distribution_has_a_name_of_its_own() -> None:
+    """`holdfast` on PyPI is another project."""
+    text = (PACKAGING.parent / "pyproject.toml").read_text()
+    assert re.search(r'^\[project\]\nname = "(.*?)"', text, re.MULTILINE)[1] == "holdfast-dhcp"  # type: ignore[index]
+    assert 'holdfast = "holdfast.cli:main"' in text
