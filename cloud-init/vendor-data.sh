@@ -20,7 +20,7 @@ with web.urlopen(sys.argv[1], timeout=30) as answer, open(sys.argv[2], "wb") as 
     file.write(answer.read())'
 try=1
 until timeout 300 python3 -I -c "$fetch" "$url" "$package" 2>"$folder/why"; do
-  why=$(tail -n 1 "$folder/why")
+  why=$(tail -n 1 "$folder/why" | tr -cd '[:print:]')  # the server's words, on a console
   say "try $try of 5: $url: ${why:=not done after 300 s}"
   [ "$try" -lt 5 ] || fail "$url cannot be fetched ($why); nothing was changed"
   sleep $((2 * try))

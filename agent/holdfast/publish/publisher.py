@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.alarm(TIME_LIMIT)
     try:
         folders.make(state)
-        publisher = Publisher(spool, state, ladder(state, atomic.write, partial(_say, status=FAILED)))
+        publisher = Publisher(spool, state, ladder(state, replace, partial(_say, status=FAILED)))
         return work(publisher, state, wait)
     except TimeoutError as error:
         return _say(str(error), LATER)
@@ -65,6 +65,12 @@ def main(argv: list[str] | None = None) -> int:
                     "root write there", FAILED)
     finally:
         signal.alarm(0)
+
+
+def replace(path: str, data: bytes, mode: int) -> None:
+    """``atomic.write`` for a file of the resolver, whose folder may be another program's user's, as
+    /run/systemd/resolve is. OSError."""
+    atomic.write(path, data, mode, anyones=True)
 
 
 def work(publisher: Publisher, state: str, wait: int) -> int:

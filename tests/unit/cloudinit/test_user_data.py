@@ -211,6 +211,22 @@ def test_five_tries(machine: Machine, served: tuple[str, str]) -> None:
     assert all(call.startswith("sleep") for call in calls)
 
 
+def test_the_server_s_words_speak_to_no_console(machine: Machine) -> None:  # rule 92
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404, "\x1b]0;owned\x07\x9b2J")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Nothing."""
+
+    with serving(Handler) as url:
+        status, said, _ = machine.run(f"{url}/x.deb", "0" * 64)
+    assert status == 1
+    assert "404: ]0;owned" in said
+    assert all(line.isprintable() for line in said.splitlines())
+
+
 def test_a_download_that_breaks_off_is_tried_again(machine: Machine) -> None:
     """The server promises more than it sends, twice; then it is well again."""
     tries = 0

@@ -13,6 +13,7 @@ import pytest
 from holdfast.network import ResolverError
 from holdfast.publish import resolvconf
 from holdfast.publish.backends import Resolver, ladder
+from holdfast.publish.publisher import replace
 from holdfast.publish.resolvconf import HEADER, Names, ResolvConf, Resolvconf, Target
 from holdfast.state import atomic
 
@@ -323,6 +324,21 @@ def test_until_systemd_resolved_can_be_told_its_file_has_our_servers(make: Make,
     assert path.is_symlink()
     assert backend.withdraw(ETH0)
     assert effective(path) == ["nameserver 127.0.0.53"]
+
+
+@pytest.mark.root
+def test_the_folder_of_systemd_resolved_is_its_user_s(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "resolve"
+    folder.mkdir()
+    (folder / "stub-resolv.conf").write_text("nameserver 127.0.0.53\n")
+    os.chown(folder, 65534, 65534)
+    path.symlink_to(folder / "stub-resolv.conf")
+    backend = ResolvConf(
+        str(tmp_path / "saved"), replace, path=str(path), managed=((f"{folder}/", "systemd-resolved", True),),
+        meanwhile=f"{folder}/", interfaces=lambda: ["eth0"])
+    with pytest.raises(ResolverError, match="belongs to systemd-resolved"):
+        backend.publish(ETH0, names("10.0.0.2"))
+    assert effective(path) == ["nameserver 10.0.0.2"]
 
 
 def test_a_file_of_systemd_resolved_that_cannot_be_written_changes_nothing(
