@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,32 +11,21 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "agent" / "holdfast"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "agent"
+PACKAGE = SOURCES / "holdfast"
 
-#: room -> the rooms it may import besides itself. `holdfast` itself (the version) is open to all.
-ALLOWED = {
-    "wire": set(),
-    "clock": {"wire"},
-    "escape": set(),
-    "strict_json": set(),
-    "core": {"wire"},
-    "network": {"core", "escape", "wire"},
-    "observe": {"core", "escape", "state", "strict_json", "wire"},
-    "settings": {"core", "wire"},
-    "eventloop": {"clock", "wire"},
-    "sockets": {"core", "eventloop", "wire"},
-    "state": {"clock", "core", "wire"},
-    "publish": {"escape", "network", "settings", "state", "wire"},
-    "control": {"eventloop", "state", "strict_json", "wire"},
-    "managers": {"takeover"},
-    "takeover": {"control", "core", "escape", "managers", "network", "settings", "sockets", "state", "wire"},
-    "doctor": {"cli", "escape", "managers", "network", "observe", "settings"},
-    "runtime": {
-        "clock", "control", "core", "escape", "eventloop", "network", "observe", "publish", "settings", "sockets",
-        "state", "wire",
-    },
-    "cli": {"control", "doctor", "escape", "network", "observe", "runtime", "settings", "state", "takeover", "wire"},
-}
+
+def table_of_rooms() -> dict[str, set[str]]:
+    """room -> the rooms it imports besides itself, as docs/architecture.md says."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.split("\n## Rooms\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {room.strip("`/").removesuffix(".py"): set(re.findall(r"`([a-z_]+)`", allowed)) for room, _, allowed in rows}
+
+
+#: `holdfast` itself (the version) is open to all.
+ALLOWED = table_of_rooms()
 #: The protocol knows no clock, no socket and no file.
 FORBIDDEN_IN_CORE = {"socket", "asyncio", "time", "os", "logging", "pathlib", "io", "subprocess", "threading"}
 
@@ -45,12 +35,12 @@ def sources(room: str) -> list[Path]:
     return sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module that a file imports anywhere in it, with the line; those for type checkers are left out."""
+def imports(path: Path, *, types: bool = False) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports anywhere in it, with the line; with ``types`` those for type checkers too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {id(inner) for node in ast.walk(tree) if _for_type_checkers(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        if id(node) in skipped:
+        if id(node) in skipped and not types:
             continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -58,30 +48,45 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
             assert node.module is not None
             yield node.module, node.lineno
-            if node.module == "holdfast":  # from holdfast import core
-                yield from ((f"holdfast.{alias.name}", node.lineno) for alias in node.names)
+            # `from holdfast.core import events` means a module, `from holdfast.core.lease import Lease` does not
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def _for_type_checkers(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def test_every_room_has_its_rule() -> None:
+def test_every_room_has_its_row() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert rooms | {"clock", "escape", "strict_json"} == set(ALLOWED), "a new room needs its place in the order"
+    files = {path.stem for path in PACKAGE.glob("[a-z]*.py")}
+    assert rooms | files == set(ALLOWED), "docs/architecture.md has a row for every room, and for nothing else"
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
-def test_imports_run_one_way(room: str) -> None:
-    wrong = []
+def test_the_table_of_rooms_is_what_the_files_import(room: str) -> None:
+    """Both ways, types included: no arrow that the table does not have, and none in it that is not used."""
+    arrows: dict[str, str] = {}
     for path in sources(room):
-        for module, line in imports(path):
-            parts = module.split(".")
-            if parts[0] != "holdfast" or len(parts) == 1 or parts[1].startswith("_"):
-                continue
-            if parts[1] != room and parts[1] not in ALLOWED[room]:
-                wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {module}")
-    assert wrong == []
+        for module, line in imports(path, types=True):
+            target = module.removeprefix("holdfast.").split(".")[0]
+            if module.startswith("holdfast.") and target in ALLOWED and target != room:
+                arrows.setdefault(target, f"{path.relative_to(PACKAGE)}:{line}")
+    assert {name: where for name, where in arrows.items() if name not in ALLOWED[room]} == {}
+    assert ALLOWED[room] - set(arrows) == set(), f"nothing in {room} imports these any more"
+
+
+def test_no_two_files_import_each_other() -> None:
+    """In the whole of agent/, types included."""
+    names = {_module(path): path for path in SOURCES.rglob("*.py")}
+    arrows = {
+        name: {module for module, _ in imports(path, types=True) if module in names} for name, path in names.items()
+    }
+    assert [(a, b) for a in sorted(arrows) for b in sorted(arrows[a]) if a < b and a in arrows[b]] == []
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(SOURCES).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def test_wire_needs_the_standard_library_only() -> None:

@@ -5,39 +5,16 @@ Everything here is plain data; what it does to the machine is in ``changes``, ``
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import TYPE_CHECKING, Protocol, Union, runtime_checkable
 
+from holdfast.takeover.errors import TakeoverError as TakeoverError  # noqa: PLC0414 - part of the vocabulary
+from holdfast.takeover.errors import system_error as system_error  # noqa: PLC0414
+
 if TYPE_CHECKING:
     from holdfast.takeover.host import Host
-
-
-class TakeoverError(Exception):
-    """One line: what was found, where, and what to do. It goes on in other lines, so a full stop at its end, which
-    what a command said may have, is left out."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text.rstrip(". "))
-
-
-#: What a user can do about an error of the system's.
-_REMEDIES = {
-    errno.ENOSPC: "make room there", errno.EDQUOT: "make room there",
-    errno.EROFS: "make it writable (mount -o remount,rw)",
-    errno.EACCES: "run as root", errno.EPERM: "run as root", errno.EIO: "look at the disk (dmesg)",
-    errno.ENOTDIR: "move away what is in the place of a folder", errno.EISDIR: "move away the folder in its place",
-    errno.ELOOP: "move away the link in its place", errno.ENOMEM: "free some memory",
-    errno.EMFILE: "raise the limit of open files", errno.ENFILE: "raise the limit of open files",
-}
-
-
-def system_error(what: str, error: OSError) -> TakeoverError:
-    """``what`` cannot be done, why, and what to do when a user can do something."""
-    remedy = _REMEDIES.get(error.errno or 0)
-    return TakeoverError(f"{what}: {error.strerror or error}{f'; {remedy}' if remedy else ''}")
 
 
 @dataclass(frozen=True)

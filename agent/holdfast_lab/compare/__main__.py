@@ -11,10 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from holdfast_lab.compare.matrix import Matrix
 from holdfast_lab.compare.report import markdown
 from holdfast_lab.peers import installed
 from holdfast_lab.render import bands
@@ -25,36 +24,6 @@ from holdfast_lab.scenario.scenario import Scenario
 LIMIT = 60 + 40
 Tell = Callable[[int, int, str], None]
 """Told when something has changed: runs done, runs in all, which are going on."""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """All results, and what they were measured with."""
-
-    versions: dict[str, str]
-    missing: tuple[str, ...]
-    scenarios: tuple[Scenario, ...]
-    results: tuple[Result, ...]
-    machine: str
-    command: str
-    took: float
-
-    def of(self, scenario: str) -> list[Result]:
-        """The results of one scenario, in the order of ``versions``."""
-        order = list(self.versions)
-        return sorted(
-            (result for result in self.results if result.scenario == scenario),
-            key=lambda result: order.index(result.client),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "machine": self.machine, "command": self.command, "took": self.took,
-            "versions": self.versions, "missing": list(self.missing),
-            "leases": {one.name: [one.lease.time, one.lease.t1, one.lease.t2] for one in self.scenarios},
-            "results": [result.as_json() for result in self.results],
-        }  # fmt: skip
 
 
 def machine() -> str:

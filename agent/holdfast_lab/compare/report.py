@@ -11,7 +11,7 @@ from holdfast_lab.render.charts import value_text
 from holdfast_lab.scenario.result import Result
 
 if TYPE_CHECKING:
-    from holdfast_lab.compare.__main__ import Matrix
+    from holdfast_lab.compare.matrix import Matrix
 
 OURS = "holdfast"
 

@@ -13,6 +13,7 @@ from holdfast_lab import __main__ as cli
 from holdfast_lab import peers
 from holdfast_lab.__main__ import main
 from holdfast_lab.compare import __main__ as compare
+from holdfast_lab.compare.matrix import Matrix
 from holdfast_lab.scenario import play
 
 
@@ -80,7 +81,7 @@ def test_compare(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def run(clients: object, scenarios: object, **options: object) -> compare.Matrix:
+    def run(clients: object, scenarios: object, **options: object) -> Matrix:
         asked.update(options, clients=clients)
         return matrix(ours, BAD)  # type: ignore[arg-type]
 

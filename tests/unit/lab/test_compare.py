@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdfast_lab.compare import __main__ as compare
-from holdfast_lab.compare.__main__ import Matrix
+from holdfast_lab.compare.matrix import Matrix
 from holdfast_lab.compare.report import HEADINGS, better_peers, markdown, summary, table
 from holdfast_lab.render import bands, show
 from holdfast_lab.render.timeline import Screen
