@@ -11,7 +11,6 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from holdfast.takeover.files import Files
@@ -222,14 +221,17 @@ class Processes(Files):
     # -- signals ---------------------------------------------------------------------------------
 
     def _signal(self, process: Process, fd: int, number: int) -> None:
-        with suppress(ProcessLookupError):
-            try:
-                if fd >= 0:
-                    signal.pidfd_send_signal(fd, number)
-                else:
-                    os.kill(process.pid, number)
-            except PermissionError as error:
+        try:
+            if fd >= 0:
+                signal.pidfd_send_signal(fd, number)
+            else:
+                os.kill(process.pid, number)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            if fd < 0:
                 raise system_error(f"process {process.pid} cannot be stopped", error) from None
+            self._signal(process, -1, number)  # a sandbox that knows no pidfds yet
 
     def _await_end(self, processes: Sequence[Process], number: int, timeout: float) -> None:
         def left() -> list[str]:
@@ -241,7 +243,9 @@ class Processes(Files):
 
 
 def _pidfd(pid: int) -> int:
-    """A pidfd; -1 when it is gone, and where the kernel or a sandbox has none (before Linux 5.3)."""
+    """A pidfd; -1 when it is gone, and where the kernel, a sandbox or this Python has none (before Linux 5.3)."""
+    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
+        return -1
     try:
         return os.pidfd_open(pid)
     except OSError:

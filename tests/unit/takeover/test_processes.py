@@ -198,12 +198,16 @@ def test_a_pid_that_is_another_process_by_now() -> None:
 
 
 @pytest.mark.root
-def test_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before Linux 5.3."""
-    def none(_pid: int) -> int:
+@pytest.mark.parametrize("missing", ["pidfd_open", "pidfd_send_signal", "Python's"])
+def test_without_pidfds(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Before Linux 5.3, in an old sandbox, and where Python was built without them."""
+    def none(*_: int) -> int:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(os, "pidfd_open", none)
+    if missing == "Python's":
+        monkeypatch.delattr(os, "pidfd_open")
+    else:
+        monkeypatch.setattr(os if missing == "pidfd_open" else signal, missing, none)
     with running("/bin/sleep", "60") as pid:
         Host().kill([pid], signal.SIGKILL)
         assert Host().process(pid) is None
