@@ -16,8 +16,9 @@ from holdfast.network.ops import Address, Observed, Op
 from holdfast.network.spec import Route
 from holdfast.settings.model import Settings
 from holdfast.takeover.adapters import process
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed, Host
-from holdfast.takeover.model import Command, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Command, FileChange, ForeignLease, Found, Ownership
 from holdfast.takeover.plan import Place
 from holdfast.takeover.processes import Process
 

@@ -11,7 +11,7 @@ from holdfast.cli.options import folders_of, interface_names, no_such_interface,
 from holdfast.cli.output import complain
 from holdfast.settings.checks import ifname_problem
 from holdfast.settings.dirs import dns_dir, runtime_dir, state_dir, takeover_dir
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.plan import Place
 from holdfast.wire.message import CLIENT_PORT
 

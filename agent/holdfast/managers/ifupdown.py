@@ -47,14 +47,10 @@ def logical_name(tree: Tree, ifname: str) -> str | None:
 def served(interfaces: Interfaces) -> Iterator[Served]:
     """The links that ``iface NAME inet dhcp`` means: by its name, by what ``auto`` and ``allow-hotplug`` call it, such
     as ``allow-hotplug /en*=x``, or by a ``mapping``."""
-    for logical in dict.fromkeys(one.name for one in interfaces.stanzas if _by_dhcp(one)):
+    for logical in dict.fromkeys(one.name for one in interfaces.stanzas if one.dhcp):
         stanza = f"`iface {logical} inet dhcp`"
         found = [*_selected(interfaces, logical, stanza), *_mapped(interfaces, logical, stanza)]
         yield from found or [Served(logical, stanza, hotplug=False)]  # a person or a script may bring it up
-
-
-def _by_dhcp(stanza: interfaces5.Stanza) -> bool:
-    return (stanza.family, stanza.method) == ("inet", "dhcp")
 
 
 def _selected(interfaces: Interfaces, logical: str, stanza: str) -> Iterator[Served]:

@@ -15,8 +15,9 @@ from holdfast.network.ops import Address
 from holdfast.state import folder as folders
 from holdfast.state.identity import read_identity
 from holdfast.state.lease_store import LeaseStore, Remembered
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import ForeignLease, TakeoverError
+from holdfast.takeover.model import ForeignLease
 from holdfast.wire import options as opt
 
 

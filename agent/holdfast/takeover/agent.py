@@ -11,8 +11,8 @@ from holdfast.control import client
 from holdfast.control.interface import socket_path
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import TakeoverError
 from holdfast.takeover.processes import Process
 
 ALL = "holdfast.service"

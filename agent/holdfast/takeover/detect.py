@@ -11,8 +11,9 @@ from holdfast.takeover.adapters.ifupdown import Ifupdown
 from holdfast.takeover.adapters.networkd import Networkd
 from holdfast.takeover.adapters.networkmanager import NetworkManager
 from holdfast.takeover.adapters.udhcpc import Udhcpc
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Found, TakeoverError
+from holdfast.takeover.model import Adapter, Found
 
 CLIENTS: tuple[Adapter, ...] = (Dhclient(), Dhcpcd(), Udhcpc())
 ADAPTERS: tuple[Adapter, ...] = (Networkd(), NetworkManager(), Ifupdown(CLIENTS), Ifcfg(CLIENTS[0]), *CLIENTS)

@@ -1,8 +1,12 @@
-"""What a take-over says when something stands in its way."""
+"""The one error of a take-over, and what other errors become here."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from holdfast.managers.formats.errors import FormatError
 
 
 class TakeoverError(Exception):
@@ -28,3 +32,14 @@ def system_error(what: str, error: OSError) -> TakeoverError:
     """``what`` cannot be done, why, and what to do when a user can do something."""
     remedy = _REMEDIES.get(error.errno or 0)
     return TakeoverError(f"{what}: {error.strerror or error}{f'; {remedy}' if remedy else ''}")
+
+
+@contextmanager
+def reader_errors() -> Iterator[None]:
+    """What ``managers`` may raise (FormatError, OSError) becomes a TakeoverError."""
+    try:
+        yield
+    except FormatError as error:
+        raise TakeoverError(str(error)) from None
+    except OSError as error:
+        raise system_error(f"{error.filename or 'a file'} cannot be read", error) from None

@@ -6,15 +6,21 @@ Files of others are hostile when read: bounded, regular files only. Written is o
 from __future__ import annotations
 
 import os
-import stat
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Concatenate, ParamSpec, TypeVar
 
+from holdfast.managers.formats.tree import Tree
 from holdfast.state import atomic
 from holdfast.state import folder as folders
-from holdfast.takeover.model import TakeoverError, system_error
+from holdfast.takeover.errors import TakeoverError, reader_errors, system_error
 from holdfast.takeover.trust import weakness
 
 #: Leases, configuration files and drop-ins are a few KiB; a log of leases that nobody rotates is larger.
 READ_LIMIT = 1 << 20
+
+Params = ParamSpec("Params")
+Answer = TypeVar("Answer")
 
 
 class Files:
@@ -22,6 +28,7 @@ class Files:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root
+        self._opened: Tree | None = None
 
     def path(self, path: str) -> str:
         """Where ``path`` (absolute) really is."""
@@ -41,42 +48,52 @@ class Files:
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
         """The whole file, None when it is not there. A file beyond ``limit``, or no file, is an error."""
         try:
-            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            tree = self._tree()
+            data = tree.read(path, limit + 1)
+            if data is None and tree.stat(path) is not None:
+                raise TakeoverError(f"{path} is not a regular file; move it away")
         except OSError as error:
             raise system_error(f"{path} cannot be read", error) from None
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise TakeoverError(f"{path} is not a regular file; move it away")
-            try:
-                data = file.read(limit + 1)
-            except OSError as error:
-                raise system_error(f"{path} cannot be read", error) from None
-        if len(data) > limit:
+        if data is not None and len(data) > limit:
             raise TakeoverError(f"{path} is larger than {limit} bytes; look into it, and move it away")
         return data
+
+    def ask(
+        self, reader: Callable[Concatenate[Tree, Params], Answer], *args: Params.args, **kwargs: Params.kwargs
+    ) -> Answer:
+        """What ``reader``, a function of ``managers``, reads from these files; its errors are TakeoverErrors here."""
+        with reader_errors():
+            return reader(self._tree(), *args, **kwargs)
+
+    def _tree(self) -> Tree:
+        """Opened when the first file is read."""
+        if self._opened is None:
+            self._opened = Tree(self.root)
+        return self._opened
 
     def text(self, path: str, limit: int = READ_LIMIT) -> str:
         """The file as text, "" when it is not there."""
         return (self.read(path, limit) or b"").decode("utf-8", "replace")
 
     def exists(self, path: str) -> bool:
+        """True when something is there, if only a link that leads nowhere."""
         return os.path.lexists(self.path(path))
 
     def stat(self, path: str) -> os.stat_result | None:
-        """None when it is not there."""
+        """None when it is not there. Links of the kernel's, such as /proc/PID/exe, lead to the very file."""
         try:
             return os.stat(self.path(path))
         except OSError:
             return None
 
     def listdir(self, path: str) -> list[str]:
-        """Sorted names, empty when it is no folder."""
-        try:
-            return sorted(os.listdir(self.path(path)))
-        except OSError:
+        """Sorted names, empty when it is no folder that we may look into."""
+        def names(tree: Tree) -> list[str]:
+            with suppress(OSError):
+                return tree.names(path)
             return []
+
+        return self.ask(names)
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """The file wholly or not at all; its folder is made when it is missing. TakeoverError also when others than

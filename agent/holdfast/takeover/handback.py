@@ -15,11 +15,12 @@ from holdfast.takeover import adopt, deadman, linkstate
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import ALL, Agent, meant
 from holdfast.takeover.detect import ADAPTERS, adapter_called
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
-from holdfast.takeover.model import Adapter, ForeignLease, TakeoverError
+from holdfast.takeover.model import Adapter, ForeignLease
 from holdfast.takeover.plan import Place, require_own_folder
 from holdfast.takeover.session import no_hangup
 

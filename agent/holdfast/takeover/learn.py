@@ -22,8 +22,9 @@ from holdfast.core.replies import duration, normal_times
 from holdfast.core.requests import request_reboot, request_renew
 from holdfast.sockets import filters
 from holdfast.sockets.reader import LONGEST, ask_auxdata, read_packet
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found, TakeoverError
+from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt

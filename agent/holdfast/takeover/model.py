@@ -1,6 +1,6 @@
 """The vocabulary of a take-over: what was found, what it holds, what is to be changed, and the adapters' one interface.
 
-Everything here is plain data; what it does to the machine is in ``changes``, ``perform`` and the adapters.
+Everything here is plain data; what it does to the machine is in ``journal.changes``, ``perform`` and the adapters.
 """
 
 from __future__ import annotations
@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
-from typing import TYPE_CHECKING, Protocol, Union, runtime_checkable
+from typing import Protocol, Union, runtime_checkable
 
-from holdfast.takeover.errors import TakeoverError as TakeoverError  # noqa: PLC0414 - part of the vocabulary
-from holdfast.takeover.errors import system_error as system_error  # noqa: PLC0414
-
-if TYPE_CHECKING:
-    from holdfast.takeover.host import Host
+from holdfast.takeover.host import Host
 
 
 @dataclass(frozen=True)

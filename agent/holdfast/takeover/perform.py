@@ -15,12 +15,13 @@ from holdfast.takeover import adopt, deadman, linkstate
 from holdfast.takeover import plan as planning
 from holdfast.takeover.agent import Agent
 from holdfast.takeover.detect import ADAPTERS
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
-from holdfast.takeover.model import Adapter, TakeoverError
+from holdfast.takeover.model import Adapter
 from holdfast.takeover.plan import Place, Plan
 from holdfast.takeover.session import no_hangup
 

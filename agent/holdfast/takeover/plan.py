@@ -16,17 +16,9 @@ from holdfast.takeover import wanted as wishes
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
 from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import (
-    Adapter,
-    Asks,
-    Command,
-    Decides,
-    ForeignLease,
-    Found,
-    Ownership,
-    TakeoverError,
-)
+from holdfast.takeover.model import Adapter, Asks, Command, Decides, ForeignLease, Found, Ownership
 
 
 @dataclass(frozen=True)

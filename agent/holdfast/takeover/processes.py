@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from holdfast.takeover.errors import TakeoverError, system_error
 from holdfast.takeover.files import Files
-from holdfast.takeover.model import TakeoverError, system_error
 from holdfast.takeover.trust import status_weakness
 
 DELETED = " (deleted)"

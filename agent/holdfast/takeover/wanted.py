@@ -17,9 +17,10 @@ from holdfast.network.spec import NetworkSpec
 from holdfast.settings.checks import hostname as checked_hostname
 from holdfast.settings.dirs import CONFIG_DIR, CONFIG_PARTS
 from holdfast.settings.model import InterfaceSettings, Settings
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.linkstate import DEFAULT
-from holdfast.takeover.model import FileChange, ForeignLease, TakeoverError
+from holdfast.takeover.model import FileChange, ForeignLease
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from holdfast.cli import main
 from holdfast.cli.commands import run as running
 from holdfast.cli.commands import takeover as taking_over
 from holdfast.takeover import handback, perform, plan
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.errors import TakeoverError
 
 COMMANDS = (["takeover", "lo"], ["confirm", "lo"], ["handback", "lo"], ["takeover", "lo", "--dry-run"])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.managers.formats import dhclient_leases as leases
 from holdfast.managers.formats import dhclient_text
-from holdfast.takeover.model import TakeoverError
+from holdfast.managers.formats.errors import FormatError
 
 CONF = "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n"
 DECLARED = dhclient_text.declared_options(CONF)
@@ -171,7 +171,7 @@ def test_known_options_are_written_as_dhclient_does() -> None:
     again = leases.last_lease(text, "eth0", DECLARED)
     assert again is not None
     assert {**again.options, 119: b""} == {**block.options, 119: b""}
-    with pytest.raises(TakeoverError):
+    with pytest.raises(FormatError):
         leases.render(leases.Block('e"0', IPv4Address("10.0.0.9"), {}, inf, inf, inf), {})
 
 

@@ -18,7 +18,7 @@ from holdfast.network.ops import Address
 from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
 from holdfast.takeover import adopt
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.errors import TakeoverError
 
 NOW = 10_000.0
 HELD = Address(ADDRESS, valid=3000.0)

@@ -17,8 +17,8 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover.agent import Agent, unit_for
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import TakeoverError
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover import files
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import TakeoverError
 
 
 def test_files(tmp_path: Path) -> None:

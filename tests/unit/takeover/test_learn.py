@@ -15,8 +15,9 @@ from tests.support.takeovers import ADDRESS, OldClient, foreign_lease
 
 from holdfast.network.link import settle_carrier
 from holdfast.takeover import learn
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import ForeignLease, Found, TakeoverError
+from holdfast.takeover.model import ForeignLease, Found
 from holdfast.wire import message as msg
 from holdfast.wire.frame import build_udp
 from holdfast_lab.testbed.netns import cable

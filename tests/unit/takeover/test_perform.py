@@ -16,10 +16,11 @@ from holdfast.network.spec import Route
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover import handback, learn, perform, plan
 from holdfast.takeover.adapters import process
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.handback import hand_back
 from holdfast.takeover.host import Completed
 from holdfast.takeover.journal import file
-from holdfast.takeover.model import ForeignLease, Found, TakeoverError
+from holdfast.takeover.model import ForeignLease, Found
 from holdfast.takeover.perform import Takeover
 
 ADAPTERS = (OldClient(),)

@@ -16,8 +16,9 @@ import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover import detect
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed, Host, search_path
-from holdfast.takeover.model import Adapter, TakeoverError
+from holdfast.takeover.model import Adapter
 from holdfast.takeover.processes import Process
 
 USER = 65534

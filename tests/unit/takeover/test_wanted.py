@@ -15,7 +15,7 @@ from holdfast.network.ops import Address, Observed
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.settings.load import load
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.wanted import Wanted, check_default_route, wanted
 
 BEFORE = Observed((Address(ADDRESS),), (DEFAULT,))

@@ -17,9 +17,9 @@ from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
 from holdfast.state import inventory
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Phase, anonymous
-from holdfast.takeover.model import TakeoverError
 
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")

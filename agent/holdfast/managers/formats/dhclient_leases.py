@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.managers.formats import dhclient_text
-from holdfast.takeover.model import TakeoverError
+from holdfast.managers.formats.errors import FormatError
 
 NEVER = "never"
 #: Mask, lease time, server: a block is none without them when it has them spoiled. Other options are left out then.
@@ -234,9 +234,10 @@ def _value(name: str, code: int, text: str) -> bytes:
 
 
 def render(block: Block, declared: Mapping[str, int]) -> str:
-    """The block as dhclient would append it. An option whose form we do not know is written by its number."""
+    """The block as dhclient would append it. An option whose form we do not know is written by its number. FormatError
+    for an interface whose name cannot be written."""
     if '"' in block.interface or "\\" in block.interface:
-        raise TakeoverError(f"{block.interface!r} cannot be written into a lease file")
+        raise FormatError(f"{block.interface!r} cannot be written into a lease file")
     named = {code: name for name, code in declared.items()}
     lines = [f'interface "{block.interface}"', f"fixed-address {block.address}"]
     for code, value in sorted(block.options.items()):

@@ -49,6 +49,11 @@ class Stanza(NamedTuple):
     path: str
     line: int
 
+    @property
+    def dhcp(self) -> bool:
+        """Whether ifup starts a DHCPv4 client for it."""
+        return (self.family, self.method) == ("inet", "dhcp")
+
 
 class Selection(NamedTuple):
     """A word of ``auto`` or ``allow-...``: ``links`` is the name or shell pattern of the links that it means ("*" where

@@ -22,8 +22,8 @@ from holdfast.managers.formats.errors import FormatError
 LINK_LIMIT = 40
 #: Configuration files are a few KiB; a package's list of checksums and the dpkg status are the largest we read.
 READ_LIMIT = 16 << 20
-#: Names in one folder, and parts of one path: far more than any system has.
-NAME_LIMIT = 8192
+#: Names in one folder (/proc has one for each process), and parts of one path: more than any system has.
+NAME_LIMIT = 1 << 16
 PART_LIMIT = 256
 #: Folders that one pattern with wildcards has us look into.
 GLOB_LIMIT = 4096
@@ -79,12 +79,16 @@ class Tree:
         return mode is not None and stat.S_ISREG(mode)
 
     def names(self, path: str) -> list[str]:
-        """The sorted names in a folder; empty when there is none."""
+        """The sorted names in a folder; empty when there is none. OSError when it cannot be looked into, FormatError
+        for more than ``NAME_LIMIT``."""
         with self._opened(path, stat.S_ISDIR, os.O_RDONLY) as fd:
             if fd is None:
                 return []
             with os.scandir(fd) as entries:
-                return sorted(entry.name for entry in islice(entries, NAME_LIMIT))
+                names = sorted(entry.name for entry in islice(entries, NAME_LIMIT + 1))
+        if len(names) > NAME_LIMIT:
+            raise FormatError(f"{path} holds more than {NAME_LIMIT} files; move them away")
+        return names
 
     def link(self, path: str) -> str | None:
         """Where a symbolic link says it leads; None when it is none."""

@@ -17,8 +17,9 @@ from math import inf
 from holdfast.managers.formats import dhclient_leases as leases
 from holdfast.managers.formats import dhclient_text
 from holdfast.takeover.adapters import process
+from holdfast.takeover.errors import TakeoverError, reader_errors
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
 LEASE_FILES = ("/var/lib/dhcp/dhclient.leases", "/var/lib/dhclient/dhclient.leases")
@@ -215,7 +216,9 @@ def write_lease(host: Host, found: Found, lease: ForeignLease) -> None:
         found.ifname, lease.address.ip, lease.options, unix(lease.t1_at), unix(lease.t2_at), unix(lease.expires_at)
     )
     status = host.stat(path)
-    host.write(path, before + leases.render(block, declared).encode(), status.st_mode & 0o777 if status else 0o644)
+    with reader_errors():
+        text = leases.render(block, declared)
+    host.write(path, before + text.encode(), status.st_mode & 0o777 if status else 0o644)
 
 
 class Dhclient:

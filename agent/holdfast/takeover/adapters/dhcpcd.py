@@ -13,16 +13,17 @@ import re
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
+from holdfast.managers.dhcpcd import CONFIGURATION, claim, options
 from holdfast.managers.formats import dhcp_options
-from holdfast.takeover.adapters import process
+from holdfast.takeover.adapters import interface, process
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
-CONFIGURATION = "/etc/dhcpcd.conf"
 FOLDER = "/var/lib/dhcpcd"
 DUID_FILES = (f"{FOLDER}/duid", "/etc/dhcpcd.duid")
 STOP_PATIENCE, BIND_PATIENCE = 5.0, 5.0
@@ -63,7 +64,7 @@ class Dhcpcd:
         return _with_command_line(found)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
-        dhcp_options.refuse_dhcpv6(host, found.ifname, self.name)
+        interface.refuse_dhcpv6(host, found.ifname, self.name)
         if found.facts.get("manages"):
             others = [name for name in host.interfaces() if name not in ("lo", found.ifname) and lease_path(host, name)]
             if others:
@@ -85,13 +86,13 @@ class Dhcpcd:
         owned = process.unit_ownership(host, found)
         persistent: tuple[Change, ...] = owned.persistent
         text = host.read(CONFIGURATION)
-        if text is not None and not _denied(text.decode("utf-8", "replace"), found.ifname):
+        if text is not None and claim(host.ask(options), found.ifname) is not None:
             line = f"\n# Holdfast serves it; see `holdfast handback {found.ifname}`\ndenyinterfaces {found.ifname}\n"
             before, mark, after = text.partition(b"\ninterface ")  # what follows such a line is that interface's
             status = host.stat(CONFIGURATION)
             content = before.rstrip(b"\n") + b"\n" + line.encode() + (mark + after if mark else b"")
             persistent += (FileChange(CONFIGURATION, content, status.st_mode & 0o777 if status else 0o644),)
-        return Ownership((*owned.volatile, *dhcp_options.kernel_router_advertisements(host, found.ifname)), persistent)
+        return Ownership((*owned.volatile, *interface.kernel_router_advertisements(host, found.ifname)), persistent)
 
     def stop(self, host: Host, found: Found) -> None:
         """The whole group, and what it forked in the meantime."""
@@ -190,15 +191,15 @@ def _seconds(value: bytes | None, missing: float) -> float:
 
 def _client_id(host: Host, ifname: str) -> bytes | None:
     """Option 61 by the configuration; None for what is better heard on the wire."""
-    lines = [line.split("#")[0].split() for line in host.text(CONFIGURATION).splitlines()]
-    heads = [line[0] for line in lines if line]
+    said = host.ask(options)
+    heads = said.names()
     # An interface's own lines, a class, a name: what it sends is then heard instead of worked out. Without
     # "vendorclassid" it sends a class of its own, and with the bare word none.
-    if {"interface", "ssid", "profile", "iaid", "ia_na", "hostname", "fqdn", "anonymous"} & set(heads):
+    if {"interface", "ssid", "profile", "iaid", "ia_na", "hostname", "fqdn", "anonymous"} & heads:
         return None
     if "vendorclassid" not in heads:
         return None
-    if any(line for line in lines if line and line[0] in ("clientid", "duid", "vendorclassid") and len(line) > 1):
+    if any(line for line in said.lines if line[0] in ("clientid", "duid", "vendorclassid") and len(line) > 1):
         return None
     mac = host.mac(ifname)
     if "duid" in heads:
@@ -206,11 +207,6 @@ def _client_id(host: Host, ifname: str) -> bytes | None:
         duid = dhcp_options.hexadecimal(next(texts, ""))
         return None if duid is None else b"\xff" + mac[-4:] + duid  # RFC 4361; its IAID is the address's end
     return b"\x01" + mac if "clientid" in heads else None
-
-
-def _denied(text: str, ifname: str) -> bool:
-    lines = [line.split() for line in text.splitlines()]
-    return any(line[0] == "denyinterfaces" and ifname in line[1:] for line in lines if line)
 
 
 def write_lease(host: Host, ifname: str, lease: ForeignLease) -> None:

@@ -12,20 +12,19 @@ So one word of one file changes, and only at the confirmation; everything else i
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
+from holdfast.managers.formats import ini
+from holdfast.managers.formats.shell_assignments import assignments
+from holdfast.managers.ifcfg import file_of, files
+from holdfast.managers.networkmanager import UNIT as NETWORKMANAGER
 from holdfast.takeover.adapters.networkmanager import unmanaged
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Adapter, Change, FileChange, ForeignLease, Found, Ownership
 
-FOLDER = "/etc/sysconfig/network-scripts"
-#: Files that network-scripts passes over (the list in /etc/init.d/functions), and editors' leftovers.
-_IGNORED = (".bak", ".old", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ",v", "~")
-_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.*)$")
 _BOOTPROTO = re.compile(rb"^([ \t]*(?:export[ \t]+)?BOOTPROTO=)[^\r\n#;]*?([ \t]*(?:[#;][^\r\n]*)?\r?)$", re.MULTILINE)
-_DYNAMIC = ("dhcp", "bootp")
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99-holdfast-network.cfg"
 
 
@@ -39,15 +38,15 @@ class Ifcfg:
 
     def find(self, host: Host, ifname: str) -> Found | None:
         """A dhclient on an interface whose ifcfg file says BOOTPROTO=dhcp, not one of NetworkManager's."""
-        path = _file_of(host, ifname)
-        if path is None or _settings(host, path).get("BOOTPROTO", "").lower() not in _DYNAMIC:
+        file = file_of(host.ask(files), ifname, host.mac(ifname))
+        if file is None or not file.dhcp:
             return None
         found = self._dhclient.find(host, ifname)
         if found is None or _run_by_networkmanager(found):
             return None
-        persistent = "-1" not in found.argv
-        evidence = f"{found.evidence}; {path} says BOOTPROTO=dhcp" + (", and PERSISTENT_DHCLIENT" if persistent else "")
-        return replace(found, manager=self.name, evidence=evidence, unit="", facts={**found.facts, "ifcfg": path})
+        persistent = "" if "-1" in found.argv else ", and PERSISTENT_DHCLIENT"
+        evidence = f"{found.evidence}; {file.path} says BOOTPROTO=dhcp{persistent}"
+        return replace(found, manager=self.name, evidence=evidence, unit="", facts={**found.facts, "ifcfg": file.path})
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """dhclient's lease."""
@@ -55,17 +54,17 @@ class Ifcfg:
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
         """See ``model.Decides``."""
-        settings = _settings(host, found.facts["ifcfg"])
+        settings = assignments(host.text(found.facts["ifcfg"]))
         metric = settings.get("METRIC", "")
         return {
-            **({"use_dns": False} if settings.get("PEERDNS", "").lower() in ("no", "n", "false", "0") else {}),
+            **({"use_dns": False} if ini.is_off(settings.get("PEERDNS")) else {}),
             **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
         }
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """BOOTPROTO=none. Nothing before that: until the next ``ifup`` nobody reads the file."""
         path = found.facts["ifcfg"]
-        settings = _settings(host, path)
+        settings = assignments(host.text(path))
         static = sorted(key for key in settings if re.fullmatch(r"IPADDR\d*", key) and settings[key])
         if static:
             raise TakeoverError(
@@ -79,8 +78,8 @@ class Ifcfg:
         if b"cloud-init" in content.split(b"BOOTPROTO", 1)[0]:
             # It says so in its first lines; it would write BOOTPROTO=dhcp again.
             changes.append(FileChange(CLOUD_INIT, _comment(found.ifname) + b"network: {config: disabled}\n"))
-        if settings.get("NM_CONTROLLED", "yes").lower() not in ("no", "n", "false", "0") and \
-                host.unit_enabled("NetworkManager.service") == "enabled":
+        if not ini.is_off(settings.get("NM_CONTROLLED")) and \
+                host.unit_enabled(NETWORKMANAGER) == "enabled":
             # It reads ifcfg files, too, and BOOTPROTO=none means to it that the interface shall have no address.
             path = f"/etc/NetworkManager/conf.d/90-holdfast-{found.ifname}.conf"
             changes.append(FileChange(path, unmanaged(found.ifname)))
@@ -100,36 +99,6 @@ class Ifcfg:
 def without_dhcp(content: bytes) -> bytes:
     """The file with BOOTPROTO=none wherever it sets it, and nothing else changed."""
     return _BOOTPROTO.sub(rb"\1none\2", content)
-
-
-def _file_of(host: Host, ifname: str) -> str | None:
-    """The file that ``ifup IF`` takes: by its name, else by HWADDR, else by DEVICE."""
-    names = [
-        name for name in host.listdir(FOLDER) if name.startswith("ifcfg-") and not name.endswith(_IGNORED)
-    ]
-    if f"ifcfg-{ifname}" in names:
-        return f"{FOLDER}/ifcfg-{ifname}"
-    mac = host.mac(ifname).hex(":")
-    settings = {name: _settings(host, f"{FOLDER}/{name}") for name in names}
-    for key, value in (("HWADDR", mac), ("DEVICE", ifname)):
-        for name in names:
-            if settings[name].get(key, "").lower() == value.lower():
-                return f"{FOLDER}/{name}"
-    return None
-
-
-def _settings(host: Host, path: str) -> Mapping[str, str]:
-    """The plain assignments of a file that shell scripts source; the last one counts."""
-    settings: dict[str, str] = {}
-    for line in host.text(path).splitlines():
-        match = _ASSIGNMENT.match(line)
-        if match:
-            try:
-                words = shlex.split(match.group(2), comments=True)
-            except ValueError:  # a quotation mark that nobody closes
-                continue
-            settings[match.group(1)] = words[0].strip() if words else ""
-    return settings
 
 
 def _run_by_networkmanager(found: Found) -> bool:

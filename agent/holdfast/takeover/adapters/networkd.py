@@ -18,21 +18,19 @@ go of the link. How much time is left the kernel knows, from the address's lifet
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from math import inf
 
-from holdfast.managers.formats import dhcp_options
+from holdfast.managers.formats import dhcp_options, ini
+from holdfast.managers.networkd import UNIT, WAIT_ONLINE, NetworkFile, network_file
+from holdfast.takeover.adapters import interface
 from holdfast.takeover.adapters.process import main_pid
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
-UNIT = "systemd-networkd.service"
-WAIT_ONLINE = "systemd-networkd-wait-online.service"
-#: Where .network files are, the strongest folder first (systemd.network(5)).
-FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
-           "/lib/systemd/network")
 #: Ours shall come before the file in use; these are tried in turn, later ones sort before earlier ones.
 PREFIXES = ("05-", "00-", "0-")
 #: Settings of a .network file that would be gone with networkd and that a DHCPv4 client does not bring back.
@@ -81,7 +79,7 @@ class Networkd:
         address = _address(lease, path)
         options = _options(lease)
         duration = dhcp_options.seconds(lease.get("LIFETIME"))
-        left = dhcp_options.lifetime(host, found.ifname, address)
+        left = interface.lifetime(host, found.ifname, address)
         now = host.boottime()
         if duration == inf:
             started = now
@@ -92,7 +90,7 @@ class Networkd:
         t1 = dhcp_options.seconds(lease.get("T1"), duration * 0.5)
         t2 = dhcp_options.seconds(lease.get("T2"), duration * 0.875)
         client_id = lease.get("CLIENTID")
-        settings = dict(_settings(host, found.facts.get("network_file", "")))
+        file = _network_file(host, found)
         return ForeignLease(
             address=address, server_id=dhcp_options.address(lease.get("SERVER_ADDRESS")), started_at=started,
             # Of unknown age: asked for at once.
@@ -100,20 +98,20 @@ class Networkd:
             t2_at=max(now, started + t2) if left == inf != duration else started + t2,
             expires_at=max(now, started + duration), options=options,
             client_id=None if client_id is None else dhcp_options.hexadecimal(client_id),
-            vendor_class=settings.get(("DHCPv4", "VendorClassIdentifier"), "").encode() or None,
-            hostname=_hostname(host, settings), source=path,
+            vendor_class=(file.last("DHCPv4", "VendorClassIdentifier") or "").encode() or None,
+            hostname=_hostname(host, file), source=path,
         )
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
         """See ``model.Decides``."""
-        settings = dict(_settings(host, found.facts.get("network_file", "")))
+        file = _network_file(host, found)
         # systemd.network(5): the defaults are yes, yes and no.
         decided: dict[str, bool | int] = {
-            "use_dns": not dhcp_options.is_off(settings.get(("DHCPv4", "UseDNS"))),
-            "use_routes": not dhcp_options.is_off(settings.get(("DHCPv4", "UseRoutes"))),
-            "use_mtu": dhcp_options.is_on(settings.get(("DHCPv4", "UseMTU"))),
+            "use_dns": not ini.is_off(file.last("DHCPv4", "UseDNS")),
+            "use_routes": not ini.is_off(file.last("DHCPv4", "UseRoutes")),
+            "use_mtu": ini.is_on(file.last("DHCPv4", "UseMTU")),
         }
-        metric = settings.get(("DHCPv4", "RouteMetric"), "")
+        metric = file.last("DHCPv4", "RouteMetric") or ""
         if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32:
             decided["metric"] = int(metric)
         return decided
@@ -122,15 +120,15 @@ class Networkd:
         """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
         network = found.facts.get("network_file", "")
         _refuse_old_version(host, found.ifname)
-        _refuse_other_settings(host, found.ifname, network)
-        dhcp_options.refuse_dhcpv6(host, found.ifname, "networkd")
+        _refuse_other_settings(_network_file(host, found), found.ifname)
+        interface.refuse_dhcpv6(host, found.ifname, "networkd")
         name = _file_name(found.ifname, os.path.basename(network))
         content = (
             f"# {found.ifname} is served by Holdfast. `holdfast handback {found.ifname}` removes this file.\n"
             f"[Match]\nName={found.ifname}\n\n[Link]\nUnmanaged=yes\n"
         ).encode()
         volatile: list[Change] = [FileChange(f"/run/systemd/network/{name}", content)]
-        volatile += dhcp_options.kernel_router_advertisements(host, found.ifname)
+        volatile += interface.kernel_router_advertisements(host, found.ifname)
         persistent: list[Change] = [FileChange(f"/etc/systemd/network/{name}", content)]
         persistent += _wait_online(host, found.ifname, f"/etc/systemd/network/{name}")
         return Ownership(tuple(volatile), tuple(persistent))
@@ -203,26 +201,16 @@ def _options(lease: Mapping[str, str]) -> dict[int, bytes]:
     return {code: value for code, value in options.items() if value}
 
 
-def _settings(host: Host, network: str) -> Iterator[tuple[tuple[str, str], str]]:
-    """((section, key), value) of a .network file and its drop-ins."""
-    texts = [host.text(network)] if network else []
-    for folder in reversed(FOLDERS):
-        drop_ins = f"{folder}/{os.path.basename(network)}.d"
-        texts += [host.text(f"{drop_ins}/{name}") for name in host.listdir(drop_ins) if name.endswith(".conf")]
-    section = ""
-    for line in map(str.strip, "\n".join(texts).splitlines()):
-        if line.startswith("[") and line.endswith("]"):
-            section = {"DHCP": "DHCPv4"}.get(line[1:-1], line[1:-1])  # as it was called, and netplan calls it
-        elif "=" in line and not line.startswith(("#", ";")):
-            key, _, value = line.partition("=")
-            yield (section, key.strip()), value.strip()
+def _network_file(host: Host, found: Found) -> NetworkFile:
+    """The .network file in use, with its drop-ins."""
+    return host.ask(network_file, found.facts.get("network_file", ""))
 
 
-def _hostname(host: Host, settings: Mapping[tuple[str, str], str]) -> str | None:
+def _hostname(host: Host, file: NetworkFile) -> str | None:
     """What it sends as option 12: by default the machine's own name."""
-    if dhcp_options.is_off(settings.get(("DHCPv4", "SendHostname"))):
+    if ini.is_off(file.last("DHCPv4", "SendHostname")):
         return None
-    return settings.get(("DHCPv4", "Hostname")) or dhcp_options.machine_name(host)
+    return file.last("DHCPv4", "Hostname") or interface.machine_name(host)
 
 
 def _refuse_old_version(host: Host, ifname: str) -> None:
@@ -235,18 +223,18 @@ def _refuse_old_version(host: Host, ifname: str) -> None:
         )
 
 
-def _refuse_other_settings(host: Host, ifname: str, network: str) -> None:
+def _refuse_other_settings(file: NetworkFile, ifname: str) -> None:
     """TakeoverError when networkd does more for the link than DHCPv4 and IPv6 by router advertisements."""
     others = sorted({
         f"[{section}]" if section in _OTHER_SECTIONS else f"{key}="
-        for (section, key), value in _settings(host, network)
+        for section, key, value in file.settings
         if section in _OTHER_SECTIONS or (section in ("Network", "Link") and key in _OTHER_KEYS and value)
         or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main")
-            and not dhcp_options.is_on(value))
+            and not ini.is_on(value))
     })
     if others:
         raise TakeoverError(
-            f"{ifname}: {network} also sets {', '.join(others)}, which would be gone at the next boot; "
+            f"{ifname}: {file.path} also sets {', '.join(others)}, which would be gone at the next boot; "
             "move that elsewhere first"
         )
 

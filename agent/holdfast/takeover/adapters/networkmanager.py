@@ -17,11 +17,13 @@ from ipaddress import IPv4Interface
 from math import inf
 
 from holdfast.managers.formats import dhcp_options
+from holdfast.managers.networkmanager import UNIT
+from holdfast.takeover.adapters import interface
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
-UNIT = "NetworkManager.service"
 #: Kinds of device that stay when nobody manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
 KINDS = ("ethernet", "infiniband")
 #: Settings of a connection that would be gone with NetworkManager, with the values that do no harm.
@@ -80,7 +82,7 @@ class NetworkManager:
             ) from None
         duration = dhcp_options.seconds(told.get("dhcp_lease_time"))
         now = host.boottime()
-        left = dhcp_options.lifetime(host, found.ifname, address)
+        left = interface.lifetime(host, found.ifname, address)
         if told.get("expiry", "").isdigit() and left != inf:
             left = min(left, host.from_wall(float(told["expiry"])) - now)
         started = now if duration == inf else min(now, now + min(left, duration) - duration)
@@ -94,7 +96,7 @@ class NetworkManager:
             expires_at=started + duration, options=_raw_options(told),
             client_id=None if client_id is None else dhcp_options.hexadecimal(client_id),
             vendor_class=sent.get("ipv4.dhcp-vendor-class-identifier", "").encode() or None,
-            hostname=(sent.get("ipv4.dhcp-hostname") or dhcp_options.machine_name(host)) if wants_name else None,
+            hostname=(sent.get("ipv4.dhcp-hostname") or interface.machine_name(host)) if wants_name else None,
             source=f"nmcli -f DHCP4 device show {found.ifname}",
         )
 
@@ -114,7 +116,7 @@ class NetworkManager:
         name = f"90-holdfast-{found.ifname}.conf"
         content = unmanaged(found.ifname)
         volatile: list[Change] = [FileChange(f"/run/NetworkManager/conf.d/{name}", content)]
-        volatile += dhcp_options.kernel_router_advertisements(host, found.ifname)
+        volatile += interface.kernel_router_advertisements(host, found.ifname)
         return Ownership(tuple(volatile), (FileChange(f"/etc/NetworkManager/conf.d/{name}", content),))
 
     def stop(self, host: Host, found: Found) -> None:
@@ -155,7 +157,7 @@ class NetworkManager:
                 f"{found.ifname}: its connection also sets {', '.join(others)}, which would be gone with it; "
                 "move that elsewhere first"
             )
-        dhcp_options.refuse_dhcpv6(host, found.ifname, "NetworkManager")
+        interface.refuse_dhcpv6(host, found.ifname, "NetworkManager")
 
 
 def unmanaged(ifname: str) -> bytes:

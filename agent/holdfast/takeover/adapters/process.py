@@ -7,8 +7,9 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, Command, FileChange, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Change, Command, FileChange, Found, Ownership
 from holdfast.takeover.processes import Process
 
 RELOAD = ("systemctl", "daemon-reload")

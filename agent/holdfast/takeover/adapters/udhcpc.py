@@ -16,8 +16,9 @@ from ipaddress import IPv4Interface
 
 from holdfast.settings.dirs import TAKEOVER_DIR
 from holdfast.takeover.adapters import process
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import ForeignLease, Found, Ownership, TakeoverError
+from holdfast.takeover.model import ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
 #: busybox --help: options with a value, short and long.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal.record import FileDone, Journal, checksum
-from holdfast.takeover.model import Change, Command, FileChange, TakeoverError
+from holdfast.takeover.model import Change, Command, FileChange
 
 
 def record(host: Host, changes: Sequence[Change]) -> tuple[FileDone, ...]:

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 
 from holdfast.state import atomic
 from holdfast.state import folder as folders
+from holdfast.takeover.errors import TakeoverError, system_error
 from holdfast.takeover.journal import codec
 from holdfast.takeover.journal.record import Journal
-from holdfast.takeover.model import TakeoverError, system_error
 
 #: Seconds to wait for another `holdfast takeover` or `handback` of the same interface.
 LOCK_PATIENCE = 60.0

@@ -9,7 +9,8 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.takeover.adapters import dhclient
 from holdfast.takeover.adapters.dhclient import Dhclient
-from holdfast.takeover.model import ForeignLease, TakeoverError
+from holdfast.takeover.errors import TakeoverError
+from holdfast.takeover.model import ForeignLease
 
 LEASE = """lease {{
   interface "{name}";

@@ -11,8 +11,9 @@ import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover.adapters.dhcpcd import Dhcpcd
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found, TakeoverError
+from holdfast.takeover.model import FileChange, Found
 from holdfast.wire import message as msg
 
 MAC = bytes.fromhex("020000000001")

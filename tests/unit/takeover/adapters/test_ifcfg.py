@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
+from holdfast.managers.ifcfg import FOLDER
 from holdfast.takeover.adapters.dhclient import Dhclient
-from holdfast.takeover.adapters.ifcfg import CLOUD_INIT, FOLDER, Ifcfg, without_dhcp
+from holdfast.takeover.adapters.ifcfg import CLOUD_INIT, Ifcfg, without_dhcp
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found, Ownership, TakeoverError
+from holdfast.takeover.model import FileChange, Found, Ownership
 
 LEASES = "/var/lib/dhclient/dhclient-eth0.leases"
 FILE = f"{FOLDER}/ifcfg-eth0"

@@ -9,7 +9,8 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.takeover.adapters.dhclient import Dhclient
 from holdfast.takeover.adapters.ifupdown import Ifupdown
-from holdfast.takeover.model import Command, FileChange, Found, Ownership, TakeoverError
+from holdfast.takeover.errors import TakeoverError
+from holdfast.takeover.model import Command, FileChange, Found, Ownership
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 ARGV = ("dhclient", "-4", "-v", "-i", "-pf", "/run/dhclient.eth0.pid", "-lf", LEASES, "-I", "-df",

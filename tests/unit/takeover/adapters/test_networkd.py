@@ -11,8 +11,9 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.network.ops import Address, Observed
 from holdfast.takeover.adapters.networkd import Networkd
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found, TakeoverError
+from holdfast.takeover.model import FileChange, Found
 
 NETWORK = "/run/systemd/network/10-netplan-eth0.network"
 LEASE = """\

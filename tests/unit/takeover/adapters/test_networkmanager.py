@@ -11,8 +11,9 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.network.ops import Address, Observed
 from holdfast.takeover.adapters.networkmanager import NetworkManager
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found, TakeoverError
+from holdfast.takeover.model import FileChange, Found
 
 UUID = "6a1b3ab6-1d5c-4d8f-9a5b-2f2f0c7d9e11"
 NMCLI = "nmcli --terse --escape no"

@@ -9,8 +9,9 @@ import pytest
 from tests.support.fake_host import FakeHost
 
 from holdfast.takeover.adapters import process
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import Found, TakeoverError
+from holdfast.takeover.model import Found
 from holdfast.takeover.processes import Process
 
 

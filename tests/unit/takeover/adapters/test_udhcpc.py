@@ -12,8 +12,8 @@ from tests.support.fake_host import FakeHost
 from holdfast.network.ops import Address, Observed
 from holdfast.takeover.adapters import udhcpc
 from holdfast.takeover.adapters.udhcpc import Udhcpc
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import TakeoverError
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.unit.takeover.journal.test_file import JOURNAL
 
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
 from holdfast.takeover.journal import changes
-from holdfast.takeover.model import Change, Command, FileChange, TakeoverError
+from holdfast.takeover.model import Change, Command, FileChange
 
 ALL: tuple[Change, ...] = (
     Command(("up",), ("down",)), FileChange("/run/new", b"new", 0o600), FileChange("/etc/old", b"after"),

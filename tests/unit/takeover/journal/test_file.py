@@ -18,12 +18,13 @@ from tests.support.takeovers import foreign_lease
 from holdfast.network.ops import Address, AddRoute, Observed
 from holdfast.network.spec import Route
 from holdfast.state import atomic
+from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.journal import codec
 from holdfast.takeover.journal.codec import JournalError
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import FileDone, Journal, Phase, anonymous, checksum
 from holdfast.takeover.linkstate import plan_return
-from holdfast.takeover.model import Command, FileChange, Found, Ownership, TakeoverError
+from holdfast.takeover.model import Command, FileChange, Found, Ownership
 
 JOURNAL = Journal(
     "eth0", "oldclient", Phase.OWNING,
