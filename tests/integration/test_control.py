@@ -13,6 +13,8 @@ import varlink
 from tests.support.bench import ADDRESS
 from tests.support.servers import Service
 
+from holdfast.control.idl import conform, parse
+from holdfast.control.interface import definition
 from holdfast.state.folder import socket_address
 
 pytestmark = pytest.mark.root
@@ -57,14 +59,15 @@ def test_varlink(make_bench: Any) -> None:
 
 
 def test_introspection_as_varlinkctl_does_it(make_bench: Any) -> None:
-    """The raw protocol (varlink.org): JSON and a NUL, methods of org.varlink.service, unknown ones refused."""
+    """The raw protocol (varlink.org): JSON and a NUL, methods of org.varlink.service, and every
+    method of the agent answered exactly as it says about itself; unknown ones refused."""
     bench = make_bench("dhcpd", QUIET)
     bench.acquire()
     bench.agent.wait((bench.agent.runtime / "hf0.varlink").exists, 5, "the socket is there")
 
     def call(method: str, **parameters: str) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(5)
+            connection.settimeout(40)
             with socket_address(str(bench.agent.runtime / "hf0.varlink")) as address:
                 connection.connect(address)
             connection.sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\0")
@@ -76,7 +79,11 @@ def test_introspection_as_varlinkctl_does_it(make_bench: Any) -> None:
     info = call("org.varlink.service.GetInfo")["parameters"]
     assert set(info) == {"vendor", "product", "version", "url", "interfaces"}
     described = call("org.varlink.service.GetInterfaceDescription", interface="io.holdfast.Agent")
-    assert "method Status" in described["parameters"]["description"]
+    agent = parse(described["parameters"]["description"])
+    assert agent.text == definition("io.holdfast.Agent").text
+    for method in ("Status", "Renew", "Rebind", "History", "WaitOnline", "Yield", "KeepNothing", "Release"):
+        answer = call(f"{agent.name}.{method}")["parameters"]
+        assert conform(agent, agent.methods[method].gives, answer, strict=True) == answer, method
     assert call("io.holdfast.Agent.Nothing")["error"] == "org.varlink.service.MethodNotFound"
     assert call("com.example.Nothing.Do")["error"] == "org.varlink.service.InterfaceNotFound"
 
