@@ -74,7 +74,9 @@ def open_folder(path: str, *, anyones: bool = False, make: bool = False, mode: i
                 first, _, rest = todo.pop().partition("/")
                 todo += [rest] if rest else []
                 if first not in ("", "."):
-                    here, target = _below(here, first, mode if make else None)
+                    if make:
+                        _make(here, first, mode, anyones=anyones)
+                    here, target = _below(here, first)
                     todo += [target] if target else []
                     links += bool(target)
                 if links > _MAX_LINKS:
@@ -90,10 +92,10 @@ def open_folder(path: str, *, anyones: bool = False, make: bool = False, mode: i
     return here
 
 
-def _below(here: int, part: str, make_mode: int | None) -> tuple[int, str]:
+def _below(here: int, part: str) -> tuple[int, str]:
     """The folder ``part`` in ``here``, which is closed then; or where to go on from, and by which way, when it is a
     link. OSError; ``here`` stays open then."""
-    below, target = _step(here, part, make_mode), ""
+    below, target = os.open(part, _PATH, dir_fd=here), ""
     try:
         mode = os.fstat(below).st_mode
         if S_ISLNK(mode):
@@ -110,18 +112,18 @@ def _below(here: int, part: str, make_mode: int | None) -> tuple[int, str]:
     return below, target
 
 
-def _step(here: int, part: str, make_mode: int | None) -> int:
-    try:
-        return os.open(part, _PATH, dir_fd=here)
-    except FileNotFoundError:
-        if make_mode is None:
-            raise
-    with suppress(FileExistsError):
-        os.mkdir(part, make_mode, dir_fd=here)
+def _make(here: int, part: str, mode: int, *, anyones: bool) -> None:
+    """Make the folder ``part`` in ``here`` when nothing is there. OSError."""
+    with suppress(FileNotFoundError):
+        os.stat(part, dir_fd=here, follow_symlinks=False)
+        return
     owner = os.fstat(here)
+    if not anyones:
+        _check_owner(owner.st_uid)
+    with suppress(FileExistsError):
+        os.mkdir(part, mode, dir_fd=here)
     if not _is_roots(owner.st_uid) and owner.st_uid == agent_uid():
         _give_folder(here, part, owner)
-    return os.open(part, _PATH, dir_fd=here)
 
 
 def _give_folder(here: int, part: str, owner: os.stat_result) -> None:

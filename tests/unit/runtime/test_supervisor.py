@@ -115,6 +115,22 @@ def test_hooks_run_after_changes_and_sighup_changes_nothing(bench: Bench, tmp_pa
 
 
 @pytest.mark.root
+def test_folders_of_another_user_are_not_worked_in(bench: Bench, tmp_path: Path) -> None:  # rule 92
+    for name in ("state", "run"):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, 65534, 65534)
+    bench.server.start()
+    bench.agent.start(launcher=[*DAEMON, "--state-dir", f"{tmp_path}/state", "--runtime-dir", f"{tmp_path}/run"])
+    bench.agent.wait_address(ADDRESS)
+    for name, lacking in (("state", "no lease outlives a restart"), ("run", "no command reaches this agent")):
+        told = f"{tmp_path}/{name} belongs to user nobody and not to root or the agent's user, so nothing is done there"
+        bench.agent.wait(lambda told=told: told in bench.agent.said(), 10, "the folder is told of")
+        assert f"going on without it, so {lacking}" in bench.agent.said()
+    assert bench.agent.terminate() == 0
+    assert os.listdir(tmp_path / "state") == os.listdir(tmp_path / "run") == []
+
+
+@pytest.mark.root
 def test_a_folder_that_cannot_be_made_is_a_notice(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bench.server.start()
