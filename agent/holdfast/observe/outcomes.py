@@ -20,8 +20,8 @@ from itertools import islice
 from math import inf
 
 from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.state import HISTORY
 from holdfast.state import folder as folders
-from holdfast.state.inventory import HISTORY as SUFFIX
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _append_whole(fd: int, data: bytes, size: int) -> None:
 
 def history_path(directory: str, ifname: str) -> str:
     """Where the history of ``ifname`` is."""
-    return os.path.join(directory, ifname + SUFFIX)
+    return os.path.join(directory, ifname + HISTORY)
 
 
 def interfaces_with_history(directory: str) -> list[str]:
@@ -195,8 +195,8 @@ def interfaces_with_history(directory: str) -> list[str]:
         names = folders.names(directory, anyones=True)
     except OSError:
         return []
-    return sorted({name.removesuffix(".1").removesuffix(SUFFIX) for name in names
-                   if name.removesuffix(".1").endswith(SUFFIX)})
+    return sorted({name.removesuffix(".1").removesuffix(HISTORY) for name in names
+                   if name.removesuffix(".1").endswith(HISTORY)})
 
 
 def read_history(

@@ -10,14 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from holdfast.state import BAD_LEASE, HISTORY, LEASE, YIELD
 from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 
-#: One JSON line for each outcome (observe/outcomes.py).
-HISTORY = ".outcomes.jsonl"
-LEASE, BAD, DRAFT = ".lease.json", ".lease.json.bad", ".lease.json.tmp"
-YIELD = ".yield"
-SUFFIXES = (LEASE, BAD, HISTORY, HISTORY + ".1", YIELD)
+DRAFT = LEASE + ".tmp"  # as atomic.py calls it
+SUFFIXES = (LEASE, BAD_LEASE, HISTORY, HISTORY + ".1", YIELD)
 #: Files looked at: an agent serves a few dozen interfaces, each with a handful.
 MAX_FILES = 4096
 #: The last bytes of a history, in which its newest line is.

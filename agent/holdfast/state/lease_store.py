@@ -8,6 +8,7 @@ from contextlib import suppress
 from math import inf
 
 from holdfast.clock import Clock
+from holdfast.state import BAD_LEASE, LEASE
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, Identity, read_line
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from holdfast.core.lease import Gateway, Lease, ServerPath
     from holdfast.state.lease_file import Stored
 
-SUFFIX = ".lease.json"
-#: A bad file is kept once, for whoever wants to know; the next one replaces it, so they cannot pile up.
-BAD_SUFFIX = ".bad"
 
 
 class Remembered(NamedTuple):
@@ -46,7 +44,7 @@ class LeaseStore:
         *,
         boot_id_path: str = BOOT_ID,
     ) -> None:
-        self.path = os.path.join(folder, ifname + SUFFIX)
+        self.path = os.path.join(folder, ifname + LEASE)
         self.client_id = b""
         self._identity = identity
         self._clock = clock
@@ -118,7 +116,8 @@ class LeaseStore:
         )
 
     def _set_aside(self, why: str) -> None:
-        bad = self.path + BAD_SUFFIX
+        # Kept once, for whoever wants to know; the next one replaces it, so they cannot pile up.
+        bad = self.path.removesuffix(LEASE) + BAD_LEASE
         try:
             folders.rename(self.path, os.path.basename(bad))
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from holdfast.state import YIELD
 from holdfast.state import folder as folders
 
 
@@ -18,7 +19,7 @@ class YieldMarker:
     """
 
     def __init__(self, folder: str, ifname: str) -> None:
-        self._path = os.path.join(folder, ifname + ".yield")
+        self._path = os.path.join(folder, ifname + YIELD)
         self.yielded = False
 
     def load(self) -> bool:
