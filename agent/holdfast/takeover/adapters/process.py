@@ -109,12 +109,17 @@ def unit_ownership(host: Host, client: Found) -> Ownership:
 
 def stop(host: Host, client: Found) -> None:
     """SIGKILL to what of ``client.pids`` still is that client. Every other signal may release or flush."""
-    host.kill(client.pids, still=lambda process: client.client in (process.program, process.comm))
+    host.kill(client.pids, still=lambda process: _is(process, client.client))
 
 
 def ask(host: Host, client: Found) -> None:
     """SIGUSR1 to the process that speaks DHCP, while it still is that client: dhcpcd and udhcpc renew then."""
-    host.kill(client.pids[:1], signal.SIGUSR1, still=lambda process: client.client in (process.program, process.comm))
+    host.kill(client.pids[:1], signal.SIGUSR1, still=lambda process: _is(process, client.client))
+
+
+def _is(process: Process, client: str) -> bool:
+    """By its name, or as a word after a program of many names (`busybox udhcpc`)."""
+    return client in (process.program, process.comm, *process.argv[1:2])
 
 
 def check(host: Host, client: Found) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ def test_stop_only_what_still_is_that_client(host: FakeHost) -> None:
     host.add_process(50, "postgres")
     process.stop(host, client)
     assert host.killed == []
+
+
+@pytest.mark.parametrize("argv", [("udhcpc", "-i", "eth0"), ("busybox", "udhcpc", "-i", "eth0")])
+def test_what_is_asked_and_ended(host: FakeHost, argv: tuple[str, ...]) -> None:
+    host.add_process(50, *argv)
+    client = found(host)
+    process.ask(host, client)
+    process.stop(host, client)
+    assert host.killed == [(50, signal.SIGUSR1), (50, signal.SIGKILL)]
 
 
 def test_start_again(host: FakeHost) -> None:
