@@ -25,7 +25,7 @@ from holdfast.cli.commands import wait_online
 from holdfast.control import client
 from holdfast.settings import dirs
 from holdfast.takeover.agent import Agent
-from holdfast.takeover.model import TakeoverError
+from holdfast.takeover.errors import TakeoverError
 
 INSTANT = {"time": "2023-11-14T22:13:20.000Z", "seconds": 60.0}
 OUTCOME: dict[str, Any] = {

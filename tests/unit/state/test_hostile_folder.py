@@ -28,6 +28,7 @@ from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.takeover import adopt
+from holdfast.takeover.errors import TakeoverError
 from holdfast_lab.testbed.virtual_host import VirtualClock, lease_of
 
 pytestmark = pytest.mark.root
@@ -156,7 +157,7 @@ def test_whatever_is_exchanged_at_any_moment_nothing_of_root_s_changes(
         with monkeypatch.context() as patch:
             calls = hostile.attack_before_call(
                 number, lambda: hostile.exchange_everything(folder, victim), patch)
-            with suppress(OSError, adopt.TakeoverError):
+            with suppress(OSError, TakeoverError):
                 DOINGS[doing](folder)
         assert victim.is_whole(), f"exchanged before system call {number}"
         if calls() < number:
@@ -180,7 +181,7 @@ def test_what_waits_in_the_place_of_a_file(kind: str, name: str, folder: Path, v
     else:
         path.mkdir()
     for doing in DOINGS.values():
-        with suppress(OSError, adopt.TakeoverError):
+        with suppress(OSError, TakeoverError):
             doing(folder)
         assert victim.is_whole()
 
@@ -210,7 +211,7 @@ def test_the_folder_of_another_user_is_refused_with_a_line(
     _fill(folder)
     monkeypatch.setattr(folders, "agent_uid", lambda: 4711)
     before = sorted(os.listdir(folder))
-    with pytest.raises((OSError, adopt.TakeoverError)) as caught:
+    with pytest.raises((OSError, TakeoverError)) as caught:
         DOINGS[doing](folder)
     text = getattr(caught.value, "strerror", None) or str(caught.value)
     assert "belongs to user" in text
