@@ -174,6 +174,32 @@ def test_removal_hands_back_and_a_purge_leaves_nothing(distribution: Distributio
         assert guest.shell("find /etc /usr /var/lib /run -xdev -name '*holdfast*' -not -path '/run/systemd/*'") == ""
 
 
+def test_a_client_that_is_started_again_is_in_no_sandbox(distribution: Distribution) -> None:
+    """A take-over by the unit that fails: the former client is a fork of it, and would keep what it inherits."""
+    with Nspawn("bare", terms=TERMS) as guest:
+        guest.wait_booted()
+        install(guest, distribution.deb)
+        guest.shell("systemd-run --quiet --scope dhclient -4 -pf /run/dhclient.pid -lf /var/lib/dhcp/leases $1", LINK)
+        guest.wait_address(60)
+        former = guest.shell("cat /run/dhclient.pid").strip()
+        # An agent that does not come up: the former client has ended by then.
+        guest.push(f"/etc/systemd/system/{UNIT}.d/broken.conf", "[Service]\nExecStart=\nExecStart=/bin/false\n")
+        guest.shell("systemctl daemon-reload")
+        unit = f"holdfast-takeover@{LINK}.service"
+        assert guest.run(["systemctl", "start", unit], timeout=200).returncode != 0
+        guest.wait(lambda: guest.run(["pgrep", "--exact", "dhclient"]).stdout.strip() not in ("", former), 60,
+                   "the former client runs again")
+        pid = guest.shell("pgrep --exact dhclient").strip()
+        status = dict(re.findall(r"^(Seccomp|NoNewPrivs|CapBnd):\t(\S+)", guest.shell("cat /proc/$1/status", pid),
+                                 re.MULTILINE))
+        first = dict(re.findall(r"^(Seccomp|NoNewPrivs|CapBnd):\t(\S+)", guest.shell("cat /proc/1/status"),
+                                re.MULTILINE))
+        assert status == first
+        assert len(set(guest.shell("readlink /proc/1/ns/mnt /proc/$1/ns/mnt", pid).split())) == 1
+        assert "takeover" not in guest.shell("cat /proc/$1/cgroup", pid)
+        assert guest.shell("systemctl show --value --property MemoryMax $1", unit).strip() == str(256 << 20)
+
+
 def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribution) -> None:
     with Nspawn("bare", terms=TERMS) as guest:
         guest.wait_booted()
