@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, Mapping
@@ -10,25 +9,17 @@ from typing import Any, Mapping
 from holdfast.cli.exits import FAILED, NO_AGENT, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import interface_names, no_such_interface
 from holdfast.control import client
-from holdfast.control.interface import NAME, SUFFIX, agent_path
+from holdfast.control.interface import NAME, agent_path
 from holdfast.settings.dirs import search_runtime_dirs
 from holdfast.settings.model import Settings
 
 
 def agents(settings: Settings) -> dict[str, str]:
     """Interface -> path of its control socket, for every socket there is."""
-    found: dict[str, str] = {}
-    for folder in search_runtime_dirs(settings.runtime_dir):
-        try:
-            names = sorted(os.listdir(folder))
-        except PermissionError:
-            raise CliError(NOT_PERMITTED, f"not permitted to look into {folder}; run as root") from None
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith(SUFFIX):
-                found.setdefault(name.removesuffix(SUFFIX), os.path.join(folder, name))
-    return found
+    try:
+        return client.sockets(search_runtime_dirs(settings.runtime_dir))
+    except PermissionError as error:
+        raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename}; run as root") from None
 
 
 def ask(settings: Settings, interface: str, method: str, **parameters: object) -> dict[str, Any]:
@@ -63,12 +54,15 @@ def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, 
         return client.call(path, method, parameters)
     except client.NoAgentError:
         return None
-    except client.NotPermittedError as error:
-        raise CliError(NOT_PERMITTED, str(error)) from None
     except client.RefusedError as error:
         raise _refusal(error, path) from None
     except client.ControlError as error:
-        raise CliError(FAILED, str(error)) from None
+        raise no_answer(error) from None
+
+
+def no_answer(error: client.ControlError) -> CliError:
+    """A call that brought no answer, as the end of a command."""
+    return CliError(NOT_PERMITTED if isinstance(error, client.NotPermittedError) else FAILED, str(error))
 
 
 def _refusal(error: client.RefusedError, path: str) -> CliError:

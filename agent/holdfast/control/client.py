@@ -12,12 +12,12 @@ import os
 import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any
 
 from holdfast.control.idl import INTERFACE_NAME, MismatchError, conform
-from holdfast.control.interface import NAME, SERVICE, definition
+from holdfast.control.interface import NAME, SERVICE, SUFFIX, definition
 from holdfast.control.message import MessageError, decode, encode
 from holdfast.state.folder import socket_address
 
@@ -65,6 +65,23 @@ class RefusedError(ControlError):
         super().__init__(f"the agent at {path} answered {name} {json.dumps(parameters)}")
         self.name = name
         self.parameters = parameters
+
+
+def sockets(folders: Iterable[str]) -> dict[str, str]:
+    """Interface -> path of its control socket, for every socket in these folders; an earlier folder goes before a later
+    one. PermissionError for a folder that we may not look into; one that is not there has none."""
+    found: dict[str, str] = {}
+    for folder in folders:
+        try:
+            names = sorted(os.listdir(folder))
+        except PermissionError:
+            raise
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(SUFFIX):
+                found.setdefault(name.removesuffix(SUFFIX), os.path.join(folder, name))
+    return found
 
 
 def call(

@@ -10,14 +10,15 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from typing import Any
 
-from holdfast.cli.asking import agents, call
-from holdfast.cli.options import folders_of
+from holdfast.control import client as control
 from holdfast.doctor import installed
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.doctor.image import next_boot
 from holdfast.managers.formats.tree import Tree
 from holdfast.network.port_owner import named
 from holdfast.observe.words import duration
+from holdfast.settings.dirs import search_runtime_dirs
+from holdfast.settings.model import Settings
 
 Client = Mapping[str, Any]
 
@@ -29,11 +30,12 @@ _MAX_PROCESSES, _MAX_DESCRIPTORS = 4096, 1024
 _IP = "0800"
 
 
-def check() -> Iterator[Finding]:
-    """This machine. Raises OSError and CliError."""
+def check(settings: Settings) -> Iterator[Finding]:
+    """This machine, whose agents run with ``settings``. Raises OSError, FormatError, and ControlError when an agent
+    that runs gives no answer."""
     tree = Tree("/")
     try:
-        clients, ours = _clients()
+        clients, ours = _clients(settings)
         for name in sorted(clients):
             yield from check_client(clients[name])
             yield from check_alone(clients[name], ours)
@@ -43,15 +45,17 @@ def check() -> Iterator[Finding]:
         tree.close()
 
 
-def _clients() -> tuple[dict[str, Client], set[int]]:
+def _clients(settings: Settings) -> tuple[dict[str, Client], set[int]]:
     """Interface -> what its agent says; the agents' process ids."""
     clients: dict[str, Client] = {}
     ours: set[int] = set()
-    for name, path in agents(folders_of(None)).items():
-        answer = call(path, "Status", {"interface": name})
-        if answer is not None:  # else a socket that a crash left behind
-            ours.add(answer["pid"])
-            clients |= {client["interface"]: client for client in answer["clients"]}
+    for name, path in control.sockets(search_runtime_dirs(settings.runtime_dir)).items():
+        try:
+            answer = control.call(path, "Status", {"interface": name})
+        except control.NoAgentError:
+            continue  # a socket that a crash left behind
+        ours.add(answer["pid"])
+        clients |= {client["interface"]: client for client in answer["clients"]}
     return clients, ours
 
 

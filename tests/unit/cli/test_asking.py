@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Callable, Iterator
 import pytest
 from tests.support.control import LEASE, OUTCOME, WALL, ControlBench, FakeClient, Impostor
 
-from holdfast.cli import asking, main, options
+from holdfast.cli import main, options
 from holdfast.cli.commands import status
 from holdfast.control import client
 from holdfast.control.interface import agent_path
@@ -259,9 +260,9 @@ def test_a_socket_that_refuses(
 
 def test_a_folder_that_may_not_be_looked_into(folder: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str) -> list[str]:
-        raise PermissionError
+        raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(asking.os, "listdir", refuse)
+    monkeypatch.setattr(client.os, "listdir", refuse)
     assert run("status") == (5, "", f"holdfast: not permitted to look into {folder}; run as root\n")
 
 

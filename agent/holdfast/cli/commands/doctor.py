@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import click
 
+from holdfast.cli.asking import no_answer
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
-from holdfast.cli.options import json_option
+from holdfast.cli.options import folders_of, json_option
 from holdfast.cli.output import echo, echo_json
+from holdfast.control.client import ControlError
 from holdfast.doctor.finding import BAD, Finding
+from holdfast.managers.formats.errors import FormatError
 
 
 @click.command("doctor", short_help="Check this guest, or an image before it is used.")
@@ -28,6 +31,10 @@ def command(image: str | None, as_json: bool) -> int:
     """
     try:
         findings = list(_of_image(image) if image is not None else _of_guest())
+    except ControlError as error:
+        raise no_answer(error) from None
+    except FormatError as error:
+        raise CliError(FAILED, str(error)) from None
     except PermissionError as error:
         raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename or 'a file'}; run as root") from None
     except OSError as error:
@@ -50,4 +57,4 @@ def _of_image(root: str) -> Iterator[Finding]:
 def _of_guest() -> Iterator[Finding]:
     from holdfast.doctor import live  # noqa: PLC0415
 
-    yield from live.check()
+    yield from live.check(folders_of(None))
