@@ -68,22 +68,6 @@ def arguments(argv: Sequence[str]) -> Arguments:
     return Arguments(values, frozenset(flags), tuple(words))
 
 
-def find_processes(host: Host, ifname: str) -> list[Process]:
-    """The dhclient that keeps ``ifname``'s IPv4 lease, first, and what it has forked. Two of them are an error."""
-
-    def look() -> list[Process]:
-        return [
-            process for process in host.processes()
-            if "dhclient" in (process.program, process.comm) and _serves(host, process, ifname)
-        ]
-
-    serving = process.family(host, look)
-    if process.unrelated(serving):
-        told = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in serving)
-        raise TakeoverError(f"two dhclients serve {ifname}: {told}; end one of them (kill -9, never -r or -x)")
-    return serving
-
-
 def _serves(host: Host, process: Process, ifname: str) -> bool:
     told = arguments(process.argv)
     if told.flags & _SHORT or told.ephemeral:
@@ -227,26 +211,33 @@ class Dhclient:
     name = "dhclient"
 
     def find(self, host: Host, ifname: str) -> Found | None:
-        serving = find_processes(host, ifname)
-        if not serving:
-            return None
-        evidence = f"pid {serving[0].pid}: {' '.join(serving[0].argv)}"
-        pids = [process.pid for process in serving]
-        return process.found(host, self.name, self.name, ifname, serving[0], evidence, pids=pids)
+        """The dhclient that keeps the interface's IPv4 lease, and what it has forked."""
+
+        def look() -> list[Process]:
+            return [
+                each for each in host.processes()
+                if self.name in (each.program, each.comm) and _serves(host, each, ifname)
+            ]
+
+        return process.find(host, self.name, ifname, look)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
+        """The last block of its lease file."""
         process = host.process(found.pids[0])
         if process is not None:
             check_alone(host, process, found.ifname)
         return read_lease(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
+        """Its own unit, when it has one, does not start it."""
         return process.unit_ownership(host, found)
 
     def stop(self, host: Host, found: Found) -> None:
+        """SIGKILL: -r and -x flush the interface."""
         process.stop(host, found)
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Start it with the lease in its file."""
         try:
             write_lease(host, found, lease_now)
         finally:  # a full disk: better with the lease that it remembers than not at all

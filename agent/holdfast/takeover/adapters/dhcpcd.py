@@ -40,6 +40,7 @@ class Dhcpcd:
     name = "dhcpcd"
 
     def find(self, host: Host, ifname: str) -> Found | None:
+        """The dhcpcd of the interface, else the one for all when it has a lease there; its whole process group."""
 
         def look() -> list[Process]:
             mine = [process for process in host.processes() if process.comm == "dhcpcd" and not _helper(process)]
@@ -48,22 +49,20 @@ class Dhcpcd:
                 return named
             return [process for process in mine if _manages(process)]
 
-        serving = process.family(host, look)  # its processes have their names a moment after they are there
+        serving = process.serving(host, self.name, ifname, look)  # they have their names a moment after they start
         if not serving:
             return None
-        if process.unrelated(serving):
-            told = ", ".join(str(process.pid) for process in serving)
-            raise TakeoverError(f"two dhcpcds serve {ifname} (pids {told}); end one of them with kill -9")
         main = serving[0]
         group = [each.pid for each in host.processes() if each.comm == "dhcpcd" and each.group == main.group]
         pids = (main.pid, *(pid for pid in group if pid != main.pid))
         found = process.found(
-            host, self.name, self.name, ifname, main, f"pid {main.pid}: {' '.join(main.argv)}", pids=pids,
+            host, self.name, self.name, ifname, main, process.evidence(main), pids=pids,
             facts={"manages": "all" if _manages(main) else "", "group": str(main.group)},
         )
         return _with_command_line(found)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
+        """The reply in its lease file."""
         interface.refuse_dhcpv6(host, found.ifname, self.name)
         if found.facts.get("manages"):
             others = [name for name in host.interfaces() if name not in ("lo", found.ifname) and lease_path(host, name)]
@@ -83,6 +82,7 @@ class Dhcpcd:
         process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
+        """Its own unit does not start it, and ``denyinterfaces`` keeps one for all links off this one."""
         owned = process.unit_ownership(host, found)
         persistent: tuple[Change, ...] = owned.persistent
         text = host.read(CONFIGURATION)
@@ -109,6 +109,7 @@ class Dhcpcd:
             raise TakeoverError(f"dhcpcd on {found.ifname} still forks {STOP_PATIENCE:g} s after SIGKILL")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Start it with the lease in its file; returns when it is a daemon, or after ``BIND_PATIENCE``."""
         try:
             write_lease(host, found.ifname, lease_now)
         finally:  # a full disk: better with the lease that it remembers than not at all

@@ -19,6 +19,7 @@ from holdfast.managers.formats import ini
 from holdfast.managers.formats.shell_assignments import assignments
 from holdfast.managers.ifcfg import file_of, files
 from holdfast.managers.networkmanager import UNIT as NETWORKMANAGER
+from holdfast.takeover.adapters import interface
 from holdfast.takeover.adapters.networkmanager import unmanaged
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
@@ -55,10 +56,9 @@ class Ifcfg:
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
         """See ``model.Decides``."""
         settings = assignments(host.text(found.facts["ifcfg"]))
-        metric = settings.get("METRIC", "")
         return {
             **({"use_dns": False} if ini.is_off(settings.get("PEERDNS")) else {}),
-            **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
+            **interface.metric(settings.get("METRIC", "")),
         }
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others

@@ -19,6 +19,7 @@ from dataclasses import replace
 from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces
 from holdfast.managers.formats.link_patterns import is_pattern
 from holdfast.managers.ifupdown import STATE, UNIT, excluded, hotplug_unit, logical_name, read
+from holdfast.takeover.adapters import interface
 from holdfast.takeover.adapters.process import RELOAD
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
@@ -76,7 +77,7 @@ class Ifupdown:
         up = _mark_up(ifname)
         persistent: tuple[Change, ...] = (
             Command(RELOAD, RELOAD),
-            FileChange(_own_file(interfaces, ifname), _comment(ifname) + f"no-auto-down {ifname}\n".encode()),
+            FileChange(_own_file(interfaces, ifname), f"{interface.comment(ifname)}no-auto-down {ifname}\n".encode()),
             FileChange(f"/etc/systemd/system/{UNIT}.d/50-holdfast-{ifname}.conf", _drop_in(ifname, up)),
             FileChange(f"/etc/systemd/system/{hotplug_unit(ifname)}.d/50-holdfast.conf",
                        _drop_in(ifname, f"{up}\nExecStop=")),
@@ -138,9 +139,5 @@ def _mark_up(ifname: str) -> str:
     )
 
 
-def _comment(ifname: str) -> bytes:
-    return f"# {ifname} is served by Holdfast. `holdfast handback {ifname}` removes this file.\n".encode()
-
-
 def _drop_in(ifname: str, lines: str) -> bytes:
-    return _comment(ifname) + f"[Service]\n{lines}\n".encode()
+    return f"{interface.comment(ifname)}[Service]\n{lines}\n".encode()

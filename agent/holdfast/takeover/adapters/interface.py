@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
 
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Command
+from holdfast.takeover.model import Command, Found
 
 
 def lifetime(host: Host, ifname: str, interface: IPv4Interface) -> float:
@@ -71,3 +72,22 @@ def _refuse_private_address(host: Host, ifname: str) -> None:
                 "lifetime ends; first let its manager make it of the hardware address (NetworkManager: "
                 "ipv6.addr-gen-mode eui64; networkd: no Token= in [IPv6AcceptRA]), or leave this one to it"
             )
+
+
+def metric(text: str) -> dict[str, int]:
+    """A client's route metric as our setting; empty when it says none, or -1 for its own default."""
+    return {"metric": int(text)} if text.isascii() and text.isdigit() and int(text) < 1 << 32 else {}
+
+
+def comment(ifname: str) -> str:
+    """The first line of a file of ours."""
+    return f"# {ifname} is served by Holdfast. `holdfast handback {ifname}` removes this file.\n"
+
+
+def await_lease(
+    host: Host, found: Found, address: IPv4Interface, held: Callable[[], str | None], patience: float
+) -> None:
+    """Return when ``held`` tells that address. TakeoverError when it has not within ``patience`` seconds."""
+    if not host.wait(lambda: held() == str(address.ip), patience):
+        raise TakeoverError(f"{found.ifname}: {found.client} has no lease for {address.ip} after {patience:g} s; see "
+                            f"`journalctl -u {found.unit}`")

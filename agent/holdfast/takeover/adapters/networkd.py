@@ -111,10 +111,7 @@ class Networkd:
             "use_routes": not ini.is_off(file.last("DHCPv4", "UseRoutes")),
             "use_mtu": ini.is_on(file.last("DHCPv4", "UseMTU")),
         }
-        metric = file.last("DHCPv4", "RouteMetric") or ""
-        if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32:
-            decided["metric"] = int(metric)
-        return decided
+        return {**decided, **interface.metric(file.last("DHCPv4", "RouteMetric") or "")}
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
         """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
@@ -123,10 +120,7 @@ class Networkd:
         _refuse_other_settings(_network_file(host, found), found.ifname)
         interface.refuse_dhcpv6(host, found.ifname, "networkd")
         name = _file_name(found.ifname, os.path.basename(network))
-        content = (
-            f"# {found.ifname} is served by Holdfast. `holdfast handback {found.ifname}` removes this file.\n"
-            f"[Match]\nName={found.ifname}\n\n[Link]\nUnmanaged=yes\n"
-        ).encode()
+        content = f"{interface.comment(found.ifname)}[Match]\nName={found.ifname}\n\n[Link]\nUnmanaged=yes\n".encode()
         volatile: list[Change] = [FileChange(f"/run/systemd/network/{name}", content)]
         volatile += interface.kernel_router_advertisements(host, found.ifname)
         persistent: list[Change] = [FileChange(f"/etc/systemd/network/{name}", content)]
@@ -150,12 +144,9 @@ class Networkd:
         index = host.ifindex(found.ifname)
         _keep(host, {found.facts["network_file"], *_other_files(host, index)})
         _restart(host)
-        path, address = f"/run/systemd/netif/leases/{index}", str(lease_now.address.ip)
-        if not host.wait(lambda: _variables(host.text(path)).get("ADDRESS") == address, LEASE_TIMEOUT):
-            raise TakeoverError(
-                f"{found.ifname}: networkd has no lease for {address} after {LEASE_TIMEOUT:g} s; "
-                f"see `journalctl -u {UNIT}`"
-            )
+        path = f"/run/systemd/netif/leases/{index}"
+        interface.await_lease(host, found, lease_now.address, lambda: _variables(host.text(path)).get("ADDRESS"),
+                              LEASE_TIMEOUT)
 
 
 def _process(host: Host) -> Process | None:

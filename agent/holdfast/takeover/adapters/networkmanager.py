@@ -103,11 +103,10 @@ class NetworkManager:
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
         """See ``model.Decides``."""
         values = _connection(host, found.facts["uuid"], _DECIDED)
-        metric = values.get("ipv4.route-metric", "")  # -1: its own default
         return {
             "use_routes": values.get("ipv4.ignore-auto-routes") != "yes",
             "use_dns": values.get("ipv4.ignore-auto-dns") != "yes",
-            **({"metric": int(metric)} if metric.isascii() and metric.isdigit() and int(metric) < 1 << 32 else {}),
+            **interface.metric(values.get("ipv4.route-metric", "")),
         }
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
@@ -138,12 +137,8 @@ class NetworkManager:
         ).encode())
         host.run(["systemctl", "reset-failed", UNIT])  # also how often it was started lately, which has a limit
         host.must(["systemctl", "start", UNIT], 60.0)
-        address = str(lease_now.address.ip)
-        if not host.wait(lambda: _options(host, found.ifname).get("ip_address") == address, LEASE_TIMEOUT):
-            raise TakeoverError(
-                f"{found.ifname}: NetworkManager has no lease for {address} after {LEASE_TIMEOUT:g} s; "
-                f"see `journalctl -u {UNIT}`"
-            )
+        interface.await_lease(host, found, lease_now.address,
+                              lambda: _options(host, found.ifname).get("ip_address"), LEASE_TIMEOUT)
 
     def _refuse(self, host: Host, found: Found) -> None:
         """TakeoverError when NetworkManager does more for the device than DHCPv4 and IPv6 by router advertisements."""
@@ -162,10 +157,7 @@ class NetworkManager:
 
 def unmanaged(ifname: str) -> bytes:
     """Configuration that keeps NetworkManager off the interface (NetworkManager.conf(5))."""
-    return (
-        f"# {ifname} is served by Holdfast. `holdfast handback {ifname}` removes this file.\n"
-        f"[keyfile]\nunmanaged-devices+=interface-name:={ifname}\n"
-    ).encode()
+    return f"{interface.comment(ifname)}[keyfile]\nunmanaged-devices+=interface-name:={ifname}\n".encode()
 
 
 def _nmcli(host: Host, *arguments: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ def environment(host: Host, every: Mapping[str, str]) -> Mapping[str, str]:
 
 def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:
     """What ``look`` finds, a parent before its children: a client that forks, to call its script or to become a
-    daemon, is one. Two without a common parent for longer than a moment are two, and both are first."""
+    daemon, is one. Two without a common parent for longer than ``FORK_PATIENCE`` are two, and both are first."""
 
     seen: list[Process] = []
 
@@ -70,10 +70,30 @@ def family(host: Host, look: Callable[[], list[Process]]) -> list[Process]:
     return seen  # and not what a second look would show, which may come in the middle of a fork again
 
 
-def unrelated(processes: Sequence[Process]) -> bool:
-    """True when they are more than one family."""
+def serving(host: Host, client: str, ifname: str, look: Callable[[], list[Process]]) -> list[Process]:
+    """The processes of the one ``client`` that serves ``ifname``, a parent before its children; [] for none.
+    TakeoverError for two."""
+    processes = family(host, look)
     pids = {process.pid for process in processes}
-    return len([process for process in processes if process.ppid not in pids]) > 1
+    if len([process for process in processes if process.ppid not in pids]) > 1:
+        told = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in processes)
+        raise TakeoverError(f"two {client}s serve {ifname}: {told}; end one of them by "
+                            "kill -9, never by its own options, which release the address or flush the interface")
+    return processes
+
+
+def find(host: Host, client: str, ifname: str, look: Callable[[], list[Process]]) -> Found | None:
+    """``serving``, described as a client that nobody else runs; None for none."""
+    processes = serving(host, client, ifname, look)
+    if not processes:
+        return None
+    pids = [process.pid for process in processes]
+    return found(host, client, client, ifname, processes[0], evidence(processes[0]), pids=pids)
+
+
+def evidence(process: Process) -> str:
+    """For people: which process it is."""
+    return f"pid {process.pid}: {' '.join(process.argv)}"
 
 
 def own_unit(host: Host, pid: int) -> str:

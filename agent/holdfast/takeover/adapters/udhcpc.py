@@ -45,19 +45,12 @@ class Udhcpc:
     name = "udhcpc"
 
     def find(self, host: Host, ifname: str) -> Found | None:
+        """The udhcpc whose ``-i`` is the interface, and what it has forked."""
 
         def look() -> list[Process]:
             return [process for process in host.processes() if _is(process) and interface(process.argv) == ifname]
 
-        serving = process.family(host, look)
-        if not serving:
-            return None
-        if process.unrelated(serving):
-            told = ", ".join(str(process.pid) for process in serving)
-            raise TakeoverError(f"two udhcpcs serve {ifname} (pids {told}); end one of them with kill -9")
-        evidence = f"pid {serving[0].pid}: {' '.join(serving[0].argv)}"
-        pids = [process.pid for process in serving]
-        return process.found(host, self.name, self.name, ifname, serving[0], evidence, pids=pids)
+        return process.find(host, self.name, ifname, look)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """The address only; the rest is to be learned."""
@@ -77,12 +70,15 @@ class Udhcpc:
         process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
+        """Its own unit, when it has one, does not start it."""
         return process.unit_ownership(host, found)
 
     def stop(self, host: Host, found: Found) -> None:
+        """SIGKILL: SIGUSR2 releases, and SIGTERM may."""
         process.stop(host, found)
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
+        """Start it so that it asks for the address, and its first "deconfig" is not heard."""
         start_quietly(host, found, lease_now)
 
 

@@ -32,9 +32,7 @@ def test_a_client_that_forks_while_it_is_looked_at(host: FakeHost) -> None:
     once. What was seen to be one family is that."""
     parent, child = Process(166, 1, "dhclient", ("dhclient",)), Process(167, 1, "dhclient", ("dhclient",))
     views = [[parent, child], [child], [parent, child]]
-    seen = process.family(host, lambda: views.pop(0))
-    assert seen == [child]
-    assert not process.unrelated(seen)
+    assert process.serving(host, "dhclient", "eth0", lambda: views.pop(0)) == [child]
 
 
 def test_a_large_environment(host: FakeHost) -> None:

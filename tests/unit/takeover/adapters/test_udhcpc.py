@@ -38,7 +38,7 @@ def test_which_interface(host: FakeHost, argv: str) -> None:
 def test_two(host: FakeHost) -> None:
     host.add_process(9, "udhcpc")
     host.add_process(10, "udhcpc", "-b")
-    with pytest.raises(TakeoverError, match=r"two udhcpcs serve eth0 \(pids 9, 10\)"):
+    with pytest.raises(TakeoverError, match=r"two udhcpcs serve eth0: pid 9 \(udhcpc\), pid 10 \(udhcpc -b\)"):
         Udhcpc().find(host, "eth0")
 
 
