@@ -53,12 +53,13 @@ def files(tree: Tree) -> list[IfcfgFile]:
     return [IfcfgFile(name[6:], f"{FOLDER}/{name}", assignments(tree.text(f"{FOLDER}/{name}") or "")) for name in names]
 
 
-def file_of(every: Sequence[IfcfgFile], ifname: str, mac: bytes) -> IfcfgFile | None:
-    """The file that ``ifup IFNAME`` takes, None when there is none."""
-    by_name = [one for one in every if one.name == ifname]
+def files_of(every: Sequence[IfcfgFile], ifname: str, mac: bytes) -> list[IfcfgFile]:
+    """The files that are for the interface, in the order in which ``ifup IFNAME`` looks. More than one is a mistake:
+    at boot every file is brought up."""
+    by_name = [one for one in every if one.name == ifname and one.settings.get("DEVICE", ifname) == ifname]
     by_mac = [one for one in every if one.settings.get("HWADDR", "").lower() == mac.hex(":")]
     by_device = [one for one in every if one.settings.get("DEVICE") == ifname]
-    return next(iter((*by_name, *by_mac, *by_device)), None)
+    return list({one.path: one for one in (*by_name, *by_mac, *by_device)}.values())
 
 
 def claim(every: Sequence[IfcfgFile], link: str) -> IfcfgFile | None:

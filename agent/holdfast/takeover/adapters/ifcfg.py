@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from holdfast.managers.formats import ini
 from holdfast.managers.formats.shell_assignments import assignments
-from holdfast.managers.ifcfg import file_of, files
+from holdfast.managers.ifcfg import IfcfgFile, files, files_of
 from holdfast.managers.networkmanager import UNIT as NETWORKMANAGER
 from holdfast.takeover.adapters import interface
 from holdfast.takeover.adapters.networkmanager import unmanaged
@@ -39,8 +39,8 @@ class Ifcfg:
 
     def find(self, host: Host, ifname: str) -> Found | None:
         """A dhclient on an interface whose ifcfg file says BOOTPROTO=dhcp, not one of NetworkManager's."""
-        file = file_of(host.ask(files), ifname, host.mac(ifname))
-        if file is None or not file.dhcp:
+        file = next(iter(_by_dhcp(host, ifname)), None)
+        if file is None:
             return None
         found = self._dhclient.find(host, ifname)
         if found is None or _run_by_networkmanager(found):
@@ -71,6 +71,9 @@ class Ifcfg:
                 f"{found.ifname}: {path} also sets {', '.join(static)}, which BOOTPROTO=dhcp hides and BOOTPROTO=none "
                 "would not; remove it first"
             )
+        others = [one.path for one in _by_dhcp(host, found.ifname) if one.path != path]
+        if others:
+            raise TakeoverError(f"{found.ifname}: {path} and {', '.join(others)} say BOOTPROTO=dhcp for it; leave one")
         content, stat = host.read(path), host.stat(path)
         if content is None or stat is None:
             raise TakeoverError(f"{path} is gone; try again")
@@ -94,6 +97,11 @@ class Ifcfg:
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Start dhclient as ifup-eth had."""
         self._dhclient.give_back(host, found, lease_now)
+
+
+def _by_dhcp(host: Host, ifname: str) -> list[IfcfgFile]:
+    """The files by which the interface gets a DHCPv4 client."""
+    return [one for one in files_of(host.ask(files), ifname, host.mac(ifname)) if one.dhcp]
 
 
 def without_dhcp(content: bytes) -> bytes:

@@ -144,6 +144,12 @@ def test_a_static_address_that_would_come_to_life_is_refused(host: FakeHost, ada
     assert own(host, adapter).persistent
 
 
+def test_two_files_for_one_link_are_refused(host: FakeHost, adapter: Ifcfg) -> None:
+    host.put(f"{FOLDER}/ifcfg-lan", "DEVICE=eth0\nBOOTPROTO=dhcp\n")
+    with pytest.raises(TakeoverError, match=r"ifcfg-eth0 and .*ifcfg-lan say BOOTPROTO=dhcp"):
+        own(host, adapter)
+
+
 def test_cloud_init_does_not_write_its_own_file_again(host: FakeHost, adapter: Ifcfg) -> None:
     host.put(FILE, "# Created by cloud-init on instance boot automatically, do not edit.\n#\n" + CONTENT)
     written = files(own(host, adapter).persistent)

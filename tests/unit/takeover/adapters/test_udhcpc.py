@@ -35,13 +35,6 @@ def test_which_interface(host: FakeHost, argv: str) -> None:
     assert Udhcpc().find(host, "eth1") is None
 
 
-def test_two(host: FakeHost) -> None:
-    host.add_process(9, "udhcpc")
-    host.add_process(10, "udhcpc", "-b")
-    with pytest.raises(TakeoverError, match=r"two udhcpcs serve eth0: pid 9 \(udhcpc\), pid 10 \(udhcpc -b\)"):
-        Udhcpc().find(host, "eth0")
-
-
 def test_read_knows_the_address_only(host: FakeHost) -> None:
     host.add_process(9, "udhcpc")
     found = Udhcpc().find(host, "eth0")
