@@ -57,7 +57,7 @@ def lines(entries: list[Entry], zero: float) -> Iterator[str]:
         at, left = clock(entry.at - zero), clock(entry.left)
         if isinstance(what, act.Transmit):
             name = msg.MESSAGE_NAMES[what.message.message_type or 0]
-            yield row(at, left, entry.state, name, what.path.value, f"{what.source} -> {what.destination}")
+            yield row(at, left, entry.state, name, what.via.value, f"{what.source} -> {what.destination}")
         elif isinstance(what, ev.Received):
             name = msg.MESSAGE_NAMES[what.message.message_type or 0]
             yield row(at, left, entry.state, name, "", f"{what.message.yiaddr} <- {what.source}")

@@ -12,8 +12,8 @@ from typing import Any, Callable
 from holdfast.control.interface import socket_path
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
-from holdfast.core.lease import Lease, ServerPath
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.lease import Lease, Server
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.eventloop.loop import Loop
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.observe.outcomes import as_record
@@ -21,7 +21,7 @@ from holdfast.runtime.control_service import Control
 
 OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
 LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})
-OUTCOME = Outcome("operator", Result.RENEWED, Path.UNICAST, 1, 0.01, SERVER, OURS, OURS, 120.0, 59.9, "operator",
+OUTCOME = Outcome(Purpose.OPERATOR, Result.RENEWED, Via.UNICAST, 1, 0.01, SERVER, OURS, OURS, 120.0, 59.9, "operator",
                   7, 999.0, 999.01)
 SPEC = NetworkSpec(IPv4Interface("10.0.0.5/24"), routes=(Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS),),
                    dns=(SERVER,), search=("example.org",), mtu=1450, notices=("MTU 12 is ignored",))
@@ -52,7 +52,7 @@ class FakeClient:
         self.name = name
         self.link: object | None = object()
         self.spec: NetworkSpec | None = SPEC
-        self.shot = Snapshot("BOUND", LEASE, ServerPath(SERVER, False, 0.25), OUTCOME, {"xid": 3}, 1000.0)
+        self.shot = Snapshot("BOUND", LEASE, Server(SERVER, False, 0.25), OUTCOME, {"xid": 3}, 1000.0)
         self.submitted: list[ev.Event] = []
         self.listeners: list[Callable[[Outcome], None]] = []
         self.on_submit: Callable[[], None] = self.record

@@ -14,7 +14,7 @@ from holdfast.core import actions as act
 from holdfast.core.actions import DeconfigureReason
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire.message import ANY, BROADCAST, Message
 
@@ -30,7 +30,7 @@ class Sent:
     """A renewal message on its way out."""
 
     at: float
-    path: Path
+    via: Via
     message: Message
 
 
@@ -103,7 +103,7 @@ class Promises:
         assert message.chaddr == self.config.chaddr
         assert message.client_id == self.config.client_id  # rule 8
         if sent.destination == BROADCAST:
-            assert sent.path is not Path.UNICAST
+            assert sent.via is not Via.UNICAST
         else:
             assert message.message_type in (msg.REQUEST, msg.RELEASE)
         kind = message.message_type
@@ -126,17 +126,17 @@ class Promises:
         assert message.secs == min(65535, int(now - self.first_sent)), "rule 10"
         if last is not None and last.message.xid == message.xid:  # rule 11: the same question once more
             assert message == last.message._replace(secs=message.secs)
-            assert sent.path is not Path.UNICAST
+            assert sent.via is not Via.UNICAST
         else:
             assert message.xid not in self.xids, "rule 11: an old xid for a new question"
             assert last is None or now - last.at >= 2.0 - SLACK, "rule 36: two rounds within 2 s"
             self.xids.add(message.xid)
-        self.rung = Sent(now, sent.path, message)
-        if sent.path is Path.UNICAST:
+        self.rung = Sent(now, sent.via, message)
+        if sent.via is Via.UNICAST:
             assert sent.source == message.ciaddr  # rule 6
             self.awaiting = (now, now + (0.25 if deaf else 2.0))
         else:
-            assert sent.source == (ANY if sent.path is Path.BROADCAST_ANY else message.ciaddr)
+            assert sent.source == (ANY if sent.via is Via.BROADCAST_ANY else message.ciaddr)
             self.awaiting = None
             self.broadcasts.append(now)
 

@@ -16,7 +16,7 @@ from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import name_of
 from holdfast.wire import message as msg
@@ -106,9 +106,9 @@ class Scene:
 
     def _saw(self, actions: list[act.Action]) -> list[act.Action]:
         """Keep ``actions``, and see that no promise is broken by any."""
-        path = self.client.snapshot().path
+        server = self.client.snapshot().server
         for action in actions:
-            self.promises.saw(action, self.now, deaf=path is not None and path.hears_unicast is False)
+            self.promises.saw(action, self.now, deaf=server is not None and server.hears_unicast is False)
         assert self.client.lease is None or self.state == "STOPPED" or self.client.lease.valid(self.now)
         self.actions += actions
         self.sent_at += [(self.now, sent) for sent in of(act.Transmit, actions)]
@@ -250,14 +250,14 @@ class Scene:
         return self
 
     def reserved(self) -> Scene:
-        """REBINDING with a DISCOVER beside that was just sent."""
+        """REBINDING with a parallel DISCOVER that was just sent."""
         self.rebinding().until(lambda: self.last.message.message_type == msg.DISCOVER)
         return self
 
 
 def cached(
     *, left: float = 3000.0, now: float = START, on_link: bool = False, server: IPv4Address | None = SERVER,
-    path: ServerPath | None = None, address: IPv4Address = OURS, lease_time: float = 3600.0,
+    known: Server | None = None, address: IPv4Address = OURS, lease_time: float = 3600.0,
     gateway: Gateway | None = None,
 ) -> ev.Cached:
     """A lease remembered from an earlier life, with ``left`` seconds of ``lease_time`` to go."""
@@ -267,4 +267,4 @@ def cached(
         t2_at=began + lease_time * 0.875, expires_at=began + lease_time, lease_time=lease_time,
         options={} if gateway is None else {opt.ROUTER: gateway.address.packed},
     )
-    return ev.Cached(lease, path, on_link, gateway)
+    return ev.Cached(Binding(lease, known, gateway), on_link)

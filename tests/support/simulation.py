@@ -22,8 +22,8 @@ from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Gateway, Lease, ServerPath
-from holdfast.core.outcome import Outcome, Path
+from holdfast.core.lease import Binding, Lease
+from holdfast.core.outcome import Outcome, Via
 from holdfast.core.states import name_of
 from holdfast.wire import WireError
 from holdfast.wire.message import BROADCAST, decode, encode
@@ -124,7 +124,7 @@ class Host:
         self.config = config
         self.client: Client | None = None
         self.kernel = Kernel()
-        self.stored: tuple[Lease, ServerPath | None, Gateway | None] | None = None
+        self.stored: Binding | None = None
         self.carrier = True
         self.send_fails = False
         self.promises = Promises(config)
@@ -159,8 +159,7 @@ class Host:
         self.promises.crashed(now)
         cached = None
         if self.stored is not None:
-            lease, path, gateway = self.stored
-            cached = ev.Cached(lease, path, lease.address in self.kernel.ends, gateway)
+            cached = ev.Cached(self.stored, self.stored.lease.address in self.kernel.ends)
         self.feed(ev.Start(cached, self.carrier))
 
     def crash(self) -> None:
@@ -205,9 +204,9 @@ class Host:
                 if self.crash_after < 0:
                     self.crash()
                     return
-            path = client.snapshot().path
+            server = client.snapshot().server
             self._note(action)
-            self.promises.saw(action, self.world.now, deaf=path is not None and path.hears_unicast is False)
+            self.promises.saw(action, self.world.now, deaf=server is not None and server.hears_unicast is False)
             handler = _PERFORM.get(type(action))
             if handler is not None:
                 handler(self, action)
@@ -216,7 +215,7 @@ class Host:
         unicast = action.destination != BROADCAST
         if self.send_fails or (unicast and action.source not in self.kernel.ends):
             self.promises.disturbed(self.world.now)
-            self.inbox.append(ev.SendFailed(action.path, "ENETUNREACH"))
+            self.inbox.append(ev.SendFailed(action.via, "ENETUNREACH"))
         elif self.carrier:
             self.world.send_up(self, action)
 
@@ -232,7 +231,7 @@ class Host:
         self.kernel.remove(action.lease.address, action, self.world.now, self.promises)
 
     def _persist(self, action: act.Persist) -> None:
-        self.stored = (action.lease, action.path, action.gateway)
+        self.stored = action.binding
 
     def _forget(self, _: act.Forget) -> None:
         self.stored = None
@@ -415,14 +414,14 @@ class World:
         """From a client to every server that can hear it."""
         data = encode(action.message)
         assert len(data) >= 300  # rule 13
-        unheard = action.path is Path.UNICAST
+        unheard = action.via is Via.UNICAST
         for server in self.servers:
             if server.hears(action.source, action.destination):
                 unheard = False
                 for delay in self._copies(self.up):
                     self.after(delay, lambda s=server: self._at_server(host, s, data))  # type: ignore[misc]
         if unheard and self.icmp:
-            self.after(0.001, lambda: host.feed(ev.SendFailed(Path.UNICAST, "ECONNREFUSED")))
+            self.after(0.001, lambda: host.feed(ev.SendFailed(Via.UNICAST, "ECONNREFUSED")))
 
     def _at_server(self, host: Host, server: SimulatedServer, data: bytes) -> None:
         if server.silent:

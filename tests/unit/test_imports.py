@@ -156,3 +156,19 @@ def test_the_daemon_loads_neither_click_nor_scapy_nor_the_lab() -> None:
     heads = {name.split(".")[0] for name in loaded}
     assert not heads & {"click", "scapy", "asyncio", "platformdirs"}
     assert not [name for name in loaded if name.startswith(("holdfast_lab", "holdfast.cli", "holdfast_lab.simulate"))]
+
+
+def test_every_attribute_of_the_machine_has_one_writer() -> None:
+    # The machine of the core is the one mutable record that many files share.
+    writers: dict[str, set[str]] = {}
+    for path in sources("core"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        initial = {id(node) for method in ast.walk(tree) if isinstance(method, ast.FunctionDef)
+                   and method.name == "__init__" for node in ast.walk(method)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store) or id(node) in initial:
+                continue
+            if isinstance(node.value, ast.Name) and node.value.id in ("m", "self"):
+                writers.setdefault(node.attr, set()).add(path.name)
+    assert (writers["state"], writers["arp"]) == ({"machine.py"}, {"arp.py"})
+    assert {name: files for name, files in writers.items() if len(files) > 1} == {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from ipaddress import IPv4Address
 
-from holdfast.core.lease import Gateway, Lease, ServerPath
-from holdfast.core.outcome import Outcome, Path
+from holdfast.core.lease import Binding, Lease
+from holdfast.core.outcome import Outcome, Via
+from holdfast.core.transitions import Reason
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
@@ -17,18 +18,16 @@ class Transmit(NamedTuple):
     any other goes by the kernel's routing from ``source``, which is then our configured address."""
 
     message: Message
-    path: Path
+    via: Via
     source: IPv4Address
     destination: IPv4Address
 
 
 @record
 class Persist(NamedTuple):
-    """Write the lease and what is known of its server and its gateway to stable storage."""
+    """Write the binding to stable storage: lease, server, gateway, client-id."""
 
-    lease: Lease
-    path: ServerPath | None
-    gateway: Gateway | None = None
+    binding: Binding
 
 
 @record
@@ -101,7 +100,7 @@ class Transitioned(NamedTuple):
 
     former: str
     state: str
-    reason: str
+    reason: Reason
 
 
 class DropReason(str, Enum):

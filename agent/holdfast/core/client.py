@@ -7,12 +7,13 @@ Nothing here reads a clock, opens a socket or rolls dice of its own, so a test c
 and any time. After every call the runtime asks ``next_deadline`` and calls ``handle_timer`` then;
 an early call does nothing.
 
-``handle`` finds the function for (state, event) and that function changes the state through one
-gate, ``Machine.enter``. The phases are modules: ``starting`` with a remembered lease, ``acquiring`` a new
-one, ``binding`` taking it into use, ``renewing`` the ladder, ``beside`` the DISCOVER beside it, ``losing``
-NAK and expiry, ``overtime`` an address beyond its lease, ``conflict`` and ``gateway`` ARP, ``host`` what the
-machine tells us, ``commands`` the operator. ``requests`` builds
-what is sent, ``replies`` judges what comes, ``schedule`` says when.
+``handle`` finds the function for an event in one of two tables: a reply's by state and message type, any other's by
+the event alone, except in STOPPED, which has one function for all. That function changes the state through one
+gate, ``Machine.enter``. Each group of states has its file: ``init_reboot`` (the start, INIT-REBOOT, REBOOTING),
+``acquisition`` (INIT, SELECTING, REQUESTING, PROBING), ``bound``, ``renewal`` (RENEWING, REBINDING: the ladder, and
+``parallel_discover``), ``expiry_hold`` (the lease's end, and an address beyond it), ``operator`` (commands, STOPPED).
+Across the states go ``arp`` and ``host``. ``requests`` builds what is sent, ``replies`` judges what comes,
+``schedule`` says when.
 
 A lease that has ended is dealt with before anything else is looked at: an ACK that arrives a
 moment too late must not find an ended lease in use.
@@ -24,32 +25,27 @@ from collections.abc import Callable
 from random import Random
 
 from holdfast.core import (
-    acquiring,
-    beside,
-    commands,
-    conflict,
-    gateway,
+    acquisition,
+    arp,
+    expiry_hold,
     host,
-    losing,
-    overtime,
-    renewing,
+    init_reboot,
+    operator,
+    parallel_discover,
+    renewal,
     replies,
-    starting,
 )
 from holdfast.core import events as ev
-from holdfast.core.actions import (
-    Action,
-    Configure,
-    DropReason,
-)
+from holdfast.core.actions import Action, DropReason
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Gateway, Lease, ServerPath
-from holdfast.core.machine import AskingWhy, Machine
-from holdfast.core.outcome import Outcome
+from holdfast.core.lease import Gateway, Lease, Server
+from holdfast.core.machine import Machine, Timer
+from holdfast.core.outcome import Outcome, Purpose
 from holdfast.core.states import (
     Bound,
     Init,
     Probing,
+    QueryPurpose,
     Rebinding,
     Rebooting,
     Renewal,
@@ -59,8 +55,9 @@ from holdfast.core.states import (
     State,
     Stopped,
     name_of,
+    xids_of,
 )
-from holdfast.core.timers import Timer
+from holdfast.core.transitions import Reason
 from holdfast.wire import message as msg
 from holdfast.wire.message import Message
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
@@ -75,7 +72,7 @@ class Snapshot(NamedTuple):
 
     state: str
     lease: Lease | None
-    path: ServerPath | None
+    server: Server | None
     last_outcome: Outcome | None
     drops: dict[str, int]
     next_deadline: float | None
@@ -106,7 +103,7 @@ class Client:
         """A picture for people."""
         m = self._m
         return Snapshot(
-            name_of(m.state), m.lease, m.path, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway
+            name_of(m.state), m.lease, m.server, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway
         )
 
     def handle(self, event: ev.Event, now: float) -> list[Action]:
@@ -115,11 +112,11 @@ class Client:
         ends_at = m.timers.at(Timer.EXPIRE)
         if ends_at is not None and ends_at <= now:
             m.timers.stop(Timer.EXPIRE)
-            losing.on_expiry(m, now)
+            expiry_hold.on_expiry(m, now)
         if isinstance(event, ev.Received):
             _on_received(m, event, now)
         elif isinstance(m.state, Stopped):
-            commands.on_event_when_stopped(m, event, now)
+            operator.on_event_when_stopped(m, event, now)
         else:
             _EVENTS[type(event)](m, event, now)
         return m.take_actions()
@@ -135,55 +132,46 @@ class Client:
 def _on_timer(m: Machine, timer: Timer, now: float) -> None:
     state = m.state
     if timer is Timer.EXPIRE:
-        losing.on_expiry(m, now)
+        expiry_hold.on_expiry(m, now)
     elif timer is Timer.RENEW and isinstance(state, Bound):
-        due = "T1" if now < state.lease.t2_at else "T2"
-        renewing.begin(m, state.lease, Renewal(due.lower(), due), due, now)
+        purpose, on = (Purpose.T1, Reason.T1) if now < state.lease.t2_at else (Purpose.T2, Reason.T2)
+        renewal.begin(m, state.lease, Renewal(purpose, on.value), on, now)
     elif timer is Timer.REBIND and isinstance(state, Renewing):
-        renewing.on_t2(m, now)
+        renewal.on_t2(m, now)
     elif timer is Timer.START and isinstance(state, Init) and m.carrier:
-        acquiring.leave_init(m, state, now)
+        acquisition.leave_init(m, state, now)
     elif timer is Timer.OFFERS:
-        acquiring.on_offers_waited(m, now)
+        acquisition.on_offers_waited(m, now)
     elif timer is Timer.RETRANSMIT:
         _retransmit(m, now)
     elif timer is Timer.PROBE:
-        if conflict.probe(m, now) and isinstance(state, Probing):
-            (starting if state.unanswered else acquiring).on_probed(m, state, now)
+        if arp.on_probe_timer(m, now) and isinstance(state, Probing):
+            (init_reboot if state.unanswered else acquisition).on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
-        m.emit(Configure(m.lease, m.replacing))
+        m.configure(m.lease)
     elif timer is Timer.GATEWAY:
-        if gateway.on_timer(m, now) is AskingWhy.HOLD:
-            overtime.on_silence(m, now)
+        if arp.on_gateway_timer(m, now) is QueryPurpose.HOLD:
+            expiry_hold.on_silence(m, now)
     elif timer is Timer.HOLD:
-        overtime.on_timer(m, now)
+        expiry_hold.on_timer(m, now)
 
 
 def _retransmit(m: Machine, now: float) -> None:
     state = m.state
     if isinstance(state, Selecting):
-        acquiring.send_discover(m, now)
+        acquisition.send_discover(m, now)
     elif isinstance(state, Requesting):
-        acquiring.send_request(m, now)
+        acquisition.send_request(m, now)
     elif isinstance(state, Rebooting):
-        starting.send(m, now)
+        init_reboot.send(m, now)
     else:
-        renewing.on_retransmit(m, now)
-
-
-def _xids(state: State) -> tuple[int, ...]:
-    """The transaction ids whose answers still count in ``state``."""
-    if isinstance(state, (Selecting, Requesting, Rebooting)):
-        return (state.exchange.xid,)
-    if isinstance(state, (Renewing, Rebinding)):
-        return (*(r.xid for r in state.renewal.rounds), *beside.xids(state.renewal.side))
-    return ()
+        renewal.on_retransmit(m, now)
 
 
 def _on_received(m: Machine, event: ev.Received, now: float) -> None:
     """Judge a message and hand it to its row of _REPLIES; everything else is dropped and counted."""
     message, state = event.message, m.state
-    reason = replies.refusal(message, m.config, _xids(state))
+    reason = replies.refusal(message, m.config, xids_of(state))
     if reason is not None:
         m.drop(reason, message)
         return
@@ -195,12 +183,12 @@ def _on_received(m: Machine, event: ev.Received, now: float) -> None:
         handler(m, message, now)
 
 
-#: What happens on each event; Received has its own table, and STOPPED its own function.
+#: What happens on each event that is no reply, whatever the state but STOPPED, which has its own function.
 _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {
-    ev.Start: starting.on_start,
+    ev.Start: init_reboot.on_start,
     ev.LinkUp: host.on_link_up,
     ev.LinkDown: host.on_link_down,
-    ev.AddressConflict: conflict.on_conflict,
+    ev.AddressConflict: host.on_conflict,
     ev.GatewaySeen: host.on_gateway_seen,
     ev.AddressLost: host.on_address_lost,
     ev.Applied: host.on_applied,
@@ -208,25 +196,25 @@ _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {
     ev.TimeJumped: host.on_time_jumped,
     ev.Restored: host.on_restored,
     ev.SendFailed: host.on_send_failed,
-    ev.Renew: commands.on_operator,
-    ev.Rebind: commands.on_operator,
-    ev.Release: commands.on_release,
-    ev.Stop: commands.on_stop,
+    ev.Renew: operator.on_operator,
+    ev.Rebind: operator.on_operator,
+    ev.Release: operator.on_release,
+    ev.Stop: operator.on_stop,
 }
 
 
-#: What happens on each reply that passed ``replies.refusal``.
+#: What happens, by state and message type, on each reply that passed ``replies.refusal``.
 _REPLIES: dict[tuple[type, int], Callable[[Machine, Message, float], None]] = {
-    (Selecting, msg.OFFER): acquiring.on_offer,
-    (Selecting, msg.ACK): acquiring.on_rapid_ack,
-    (Requesting, msg.ACK): acquiring.on_ack,
-    (Requesting, msg.NAK): acquiring.on_nak,
-    (Rebooting, msg.ACK): starting.on_ack,
-    (Rebooting, msg.NAK): starting.on_nak,
-    (Renewing, msg.OFFER): beside.on_offer,
-    (Renewing, msg.ACK): renewing.on_ack,
-    (Renewing, msg.NAK): losing.on_nak,
-    (Rebinding, msg.OFFER): beside.on_offer,
-    (Rebinding, msg.ACK): renewing.on_ack,
-    (Rebinding, msg.NAK): losing.on_nak,
+    (Selecting, msg.OFFER): acquisition.on_offer,
+    (Selecting, msg.ACK): acquisition.on_rapid_ack,
+    (Requesting, msg.ACK): acquisition.on_ack,
+    (Requesting, msg.NAK): acquisition.on_nak,
+    (Rebooting, msg.ACK): init_reboot.on_ack,
+    (Rebooting, msg.NAK): init_reboot.on_nak,
+    (Renewing, msg.OFFER): parallel_discover.on_offer,
+    (Renewing, msg.ACK): renewal.on_ack,
+    (Renewing, msg.NAK): renewal.on_nak,
+    (Rebinding, msg.OFFER): parallel_discover.on_offer,
+    (Rebinding, msg.ACK): renewal.on_ack,
+    (Rebinding, msg.NAK): renewal.on_nak,
 }

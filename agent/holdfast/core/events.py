@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core.lease import Gateway, Lease, ServerPath
-from holdfast.core.outcome import Path
+from holdfast.core.lease import Binding
+from holdfast.core.outcome import Via
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
 
 @record
 class Cached(NamedTuple):
-    """A lease remembered from an earlier life. ``on_link``: its address is on the interface now. ``gateway``:
-    what was known of its gateway, None when nothing was."""
+    """A binding remembered from an earlier process. ``on_link``: its address is on the interface now."""
 
-    lease: Lease
-    path: ServerPath | None
+    binding: Binding
     on_link: bool
-    gateway: Gateway | None = None
 
 
 @record
@@ -107,7 +104,7 @@ class Restored(NamedTuple):
 class SendFailed(NamedTuple):
     """A Transmit failed, at once or by an ICMP error that came back."""
 
-    path: Path
+    via: Via
     error: str
 
 

@@ -1,23 +1,25 @@
-"""What the host tells us: carrier, addresses, the kernel's answers, the clock, a restored snapshot."""
+"""What the host tells us: carrier, ARP answers, what the kernel holds or lost, the clock, a restored snapshot."""
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, conflict, gateway, overtime, renewing, schedule, starting
+from holdfast.core import acquisition, arp, expiry_hold, init_reboot, renewal, schedule
 from holdfast.core import events as ev
-from holdfast.core.actions import Configure, NoticeCode
-from holdfast.core.machine import AskingWhy, Machine
+from holdfast.core.actions import NoticeCode
+from holdfast.core.machine import Machine, Timer
+from holdfast.core.outcome import Purpose
 from holdfast.core.states import (
     Bound,
     Init,
     InitReboot,
     Probing,
+    QueryPurpose,
     Rebinding,
     Rebooting,
     Renewing,
     Requesting,
     Selecting,
 )
-from holdfast.core.timers import Timer
+from holdfast.core.transitions import Reason
 
 #: Within a second of carrier (rule 61), but not all guests of a host in the same millisecond.
 LINK_UP_JITTER = 0.8
@@ -28,41 +30,40 @@ RESTORE_WINDOW = 60.0
 
 def on_link_up(m: Machine, _: ev.LinkUp, now: float) -> None:
     """Carrier is back: ask at once in a way that fits the state. A lease is verified, not doubted (rule 61)."""
-    if m.carrier:
+    if not m.set_carrier(True):
         return
-    m.carrier = True
     state = m.state
     if m.lease is not None and m.lease.ended_at is not None:
-        overtime.on_timer(m, now)  # the gateway was out of reach, and there is little time left
+        expiry_hold.on_timer(m, now)  # the gateway was out of reach, and there is little time left
     if isinstance(state, Init):
         if state.ipv6_only or m.timers.at(Timer.START) is None:  # not while staying away after a DECLINE or a NAK
-            acquiring.leave_init(m, state, now)
+            acquisition.leave_init(m, state, now)
     elif isinstance(state, InitReboot):
         if state.cached.valid(now):
-            starting.reboot(m, state.cached, "carrier up", now)
+            init_reboot.reboot(m, state.cached, Reason.CARRIER_UP, now)
         else:
-            acquiring.ask(m, now, "the remembered lease ended", cause="the remembered lease ended")
+            acquisition.ask(m, now, Reason.REMEMBERED_ENDED, cause=Reason.REMEMBERED_ENDED.value)
     elif isinstance(state, Probing):
-        conflict.forget_probes(m)
-        conflict.start_probing(m, state.lease.address, now)
+        arp.forget_probes(m)
+        arp.start_probing(m, state.lease.address, now)
     else:
         assert isinstance(state, (Bound, Renewing, Rebinding))  # the others end when carrier is lost
         # A link that was set down has lost its routes, and the kernel does not tell.
-        m.emit(Configure(state.lease, m.replacing))
-        renewing.check_lease(m, "link-up", "carrier up", now, m.rng.uniform(0.0, LINK_UP_JITTER))
-        gateway.verify(m, state.lease, now)
+        m.configure(state.lease)
+        renewal.check_lease(m, Purpose.LINK_UP, Reason.CARRIER_UP, now, m.rng.uniform(0.0, LINK_UP_JITTER))
+        arp.verify_network(m, state.lease, now)
 
 
 def on_link_down(m: Machine, _: ev.LinkDown, now: float) -> None:
     """Carrier is lost: stop asking for a new lease, keep the one in use."""
-    m.carrier = False
+    m.set_carrier(False)
     state = m.state
-    gateway.stop(m)
+    arp.stop_asking(m)
     if isinstance(state, (Selecting, Requesting)):
         exchange = state.exchange
-        m.enter(Init(state.held, exchange.purpose, exchange.cause), "carrier lost", now)
+        m.enter(Init(state.held, exchange.purpose, exchange.cause), Reason.CARRIER_LOST, now)
     elif isinstance(state, Rebooting):
-        m.enter(InitReboot(state.cached), "carrier lost", now)
+        m.enter(InitReboot(state.cached), Reason.CARRIER_LOST, now)
 
 
 def on_address_lost(m: Machine, event: ev.AddressLost, now: float) -> None:
@@ -70,26 +71,29 @@ def on_address_lost(m: Machine, event: ev.AddressLost, now: float) -> None:
     lease = m.lease
     if lease is None or lease.address != event.address:
         return
-    recent = tuple(at for at in m.restored_at if now - at < RESTORE_WINDOW)
-    m.restored_at = (*recent, now)[-RESTORES_KEPT:]
-    wait = schedule.restore_wait(len(m.restored_at))
+    recent = tuple(at for at in m.losses if now - at < RESTORE_WINDOW)
+    m.losses = (*recent, now)[-RESTORES_KEPT:]
+    wait = schedule.restore_wait(len(m.losses))
     m.notice(NoticeCode.ADDRESS_RESTORED, f"{lease.address} was deleted by another program; back in {wait:g} s")
     m.timers.set(Timer.REAPPLY, now + wait)
 
 
 def on_applied(m: Machine, _: ev.Applied, now: float) -> None:  # noqa: ARG001 - a row of _EVENTS
-    m.apply_failures, m.replacing = 0, None
+    """The kernel holds what the last Configure asked for."""
+    m.apply_failures = 0
+    m.configured()
     m.timers.stop(Timer.REAPPLY)
 
 
 def on_send_failed(m: Machine, event: ev.SendFailed, now: float) -> None:
     """Never fatal (rule 55): the ladder goes on at once, everything else has its timer."""
-    m.notice(NoticeCode.SEND_FAILED, f"{event.path.value}: {event.error}")
+    m.notice(NoticeCode.SEND_FAILED, f"{event.via.value}: {event.error}")
     if isinstance(m.state, (Renewing, Rebinding)):
-        renewing.on_send_failed(m, event.path, event.error, now)
+        renewal.on_send_failed(m, event.via, event.error, now)
 
 
 def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
+    """The interface could not be configured: try again, ever more slowly (rule 59)."""
     if m.lease is None:
         return
     m.apply_failures += 1
@@ -98,13 +102,20 @@ def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
     m.timers.set(Timer.REAPPLY, now + wait)
 
 
+def on_conflict(m: Machine, event: ev.AddressConflict, now: float) -> None:
+    """Somebody else claims an address."""
+    lease = arp.heard_claim(m, event, now)
+    if lease is not None:
+        expiry_hold.on_claim(m, lease, event.by.hex(":"), now)
+
+
 def on_gateway_seen(m: Machine, event: ev.GatewaySeen, now: float) -> None:
     """Somebody answered for the gateway's address."""
-    why = gateway.heard(m, event)
-    if why is AskingWhy.HOLD:
-        overtime.on_answer(m, now)
-    elif why is AskingWhy.VERIFY and isinstance(m.state, Rebooting):
-        starting.on_gateway(m, m.state, now)
+    asked_for = arp.heard_gateway(m, event)
+    if asked_for is QueryPurpose.HOLD:
+        expiry_hold.on_answer(m, now)
+    elif asked_for is QueryPurpose.VERIFY and isinstance(m.state, Rebooting):
+        init_reboot.on_gateway(m, m.state, now)
 
 
 def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
@@ -112,9 +123,8 @@ def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
     m.notice(NoticeCode.TIME_JUMPED, f"{event.cause}: {event.seconds:.0f} s")
     if isinstance(m.state, (Selecting, Requesting, Rebooting)):
         soon = now + m.rng.uniform(0.0, schedule.RESUME_OVERDUE)
-        due = m.timers.at(Timer.RETRANSMIT)
-        m.timers.set(Timer.RETRANSMIT, soon if due is None else min(soon, due))
-    _look_around(m, "resume", "resumed", now)
+        m.timers.hasten(Timer.RETRANSMIT, soon)
+    _look_around(m, Purpose.RESUME, Reason.RESUMED, now)
 
 
 def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
@@ -126,26 +136,26 @@ def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
     state = m.state
     if isinstance(state, (Selecting, Requesting)):
         exchange = state.exchange
-        acquiring.select(m, now, "restored", exchange.purpose, exchange.cause, state.held)
+        acquisition.select(m, now, Reason.RESTORED, exchange.purpose, exchange.cause, state.held)
     elif isinstance(state, Rebooting):
-        starting.reboot(m, state.cached, "restored", now)
+        init_reboot.reboot(m, state.cached, Reason.RESTORED, now)
     elif isinstance(state, (Renewing, Rebinding)):
-        m.update(state._replace(renewal=state.renewal._replace(rounds=(), rungs=(), side=None)))
+        m.update(state._replace(renewal=state.renewal._replace(rounds=(), rungs=(), parallel=None)))
         m.timers.stop(Timer.RETRANSMIT)
     elif isinstance(state, Probing):
-        conflict.forget_probes(m)  # silence then is not silence now
-        conflict.start_probing(m, state.lease.address, now)
-    _look_around(m, "restored", "restored", now)
+        arp.forget_probes(m)  # silence then is not silence now
+        arp.start_probing(m, state.lease.address, now)
+    _look_around(m, Purpose.RESTORED, Reason.RESTORED, now)
 
 
-def _look_around(m: Machine, purpose: str, on: str, now: float) -> None:
+def _look_around(m: Machine, purpose: Purpose, on: Reason, now: float) -> None:
     """After any absence: the kernel's lifetimes at once, the server and the gateway after a moment."""
     state, lease = m.state, m.lease
     if lease is not None:
-        m.emit(Configure(lease, m.replacing))
+        m.configure(lease)
     if isinstance(state, (Bound, Renewing, Rebinding)):
         wait = schedule.resume_wait(state.lease.seconds_left(now), m.rng, overdue=now >= state.lease.t1_at)
-        renewing.check_lease(m, purpose, on, now, wait)
-        gateway.verify(m, state.lease, now)
-        if purpose == "restored":
-            conflict.probe_again(m, state.lease.address, now)
+        renewal.check_lease(m, purpose, on, now, wait)
+        arp.verify_network(m, state.lease, now)
+        if purpose is Purpose.RESTORED:
+            arp.probe_again(m, state.lease.address, now)

@@ -60,8 +60,8 @@ class Lease(NamedTuple):
 
 
 @record
-class ServerPath(NamedTuple):
-    """What was learned about the way to a server; kept beside the lease.
+class Server(NamedTuple):
+    """What was learned about the server ``server_id`` (option 54); kept beside the lease.
 
     ``hears_unicast`` is None until a renewal has shown it. ``srtt`` is the smoothed round-trip
     time in seconds (RFC 6298 weights), None until one was measured.
@@ -79,3 +79,14 @@ class Gateway(NamedTuple):
 
     address: IPv4Address
     mac: bytes
+
+
+@record
+class Binding(NamedTuple):
+    """What RFC 2131 section 1.4 calls a binding: a lease, and all that is remembered with it from one process to the
+    next. ``client_id`` is option 61 as it is sent for this binding (rule 8), empty where none is sent."""
+
+    lease: Lease
+    server: Server | None = None
+    gateway: Gateway | None = None
+    client_id: bytes = b""

@@ -1,20 +1,23 @@
-"""What every phase of the client shares: the state, the timers, the actions of this call - and the gate.
+"""What every group of states shares: the state, the timers, the actions of this call - and the gate.
 
-``Machine.enter`` is the only function that changes the state and the only one that can emit
-Deconfigure. Promises 2 and 3 are checked there: an address goes only for one of four reasons,
-each of which must be true at that moment, and no state may use a lease that has ended, unless
-``on_expiry = "hold"`` has its address held for a few more seconds (``overtime``).
+``Machine.enter`` is the only function that assigns the state and the only one that emits Deconfigure. Promises 2 and 3
+are checked there: an address goes only for one of four reasons, each of which must be true at that moment, and no state
+may use a lease that has ended, unless ``on_expiry = "hold"`` has its address held for a few more seconds
+(``expiry_hold``). ``Machine.configure`` is the only function that emits Configure.
+
+Instants are seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import IntEnum
 from ipaddress import IPv4Address
 from random import Random
 
 from holdfast.core import schedule
 from holdfast.core.actions import (
     Action,
+    Configure,
     Deconfigure,
     DeconfigureReason,
     Dropped,
@@ -26,25 +29,27 @@ from holdfast.core.actions import (
     Watch,
 )
 from holdfast.core.config import ClientConfig
-from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import (
+    Arp,
     Bound,
+    Hold,
     Init,
     InitReboot,
     Probing,
+    Rebinding,
     Renewing,
     Requesting,
     Selecting,
     State,
     Stopped,
+    lease_in_hand,
     lease_in_use,
     name_of,
 )
-from holdfast.core.timers import Timer, TimerTable
-from holdfast.core.transitions import TRANSITIONS
+from holdfast.core.transitions import TRANSITIONS, Reason
 from holdfast.wire.message import Message
-from holdfast.wire.record import NamedTuple, record
 
 _ALLOWED = frozenset(TRANSITIONS)
 
@@ -53,87 +58,111 @@ class PromiseBrokenError(AssertionError):
     """The machine was about to break one of its promises: an error in this package, never in the input."""
 
 
-@record
-class Acd(NamedTuple):
-    """Conflict detection under way for ``address``: probes and announcements sent (RFC 5227)."""
+class Timer(IntEnum):
+    """What can fall due. When several are due at once, the lowest number is served first: after a
+    long sleep the lease's end must be seen before anything would renew it."""
 
-    address: IPv4Address
-    probes: int = 0
-    announced: int = 0
-
-
-class Network(Enum):
-    """What ARP says of the network we are on, compared with the gateway that the lease remembers."""
-
-    UNKNOWN = "unknown"  # not asked, or nobody answered
-    KNOWN = "known"  # that gateway answered
-    OTHER = "other"  # another machine answered for its address, and it did not
-
-
-class AskingWhy(Enum):
-    """What the gateway is being asked for."""
-
-    LEARN = "learn"  # to remember its hardware address with the lease
-    VERIFY = "verify"  # to find out which network we are on
-    HOLD = "hold"  # to go on using the address of a lease that has ended, or is about to
+    EXPIRE = 0  # the lease in use ends
+    REBIND = 1  # T2
+    RENEW = 2  # T1
+    START = 3  # leave INIT
+    OFFERS = 4  # stop waiting for a better OFFER
+    RETRANSMIT = 5  # send again, or the next rung, or the next round
+    PROBE = 6  # the next ARP probe or announcement
+    REAPPLY = 7  # configure the interface again
+    GATEWAY = 8  # ask the gateway again
+    HOLD = 9  # ask whether an address may be held beyond its lease
 
 
-@record
-class Asking(NamedTuple):
-    """ARP requests under way for the gateway at ``address``, on behalf of ``source``, our address. ``known``:
-    the hardware address that it had, if any is remembered; ``gaps``: the seconds after each request, of which
-    ``asked`` have been sent."""
+class TimerTable:
+    """The timers: one absolute deadline for each name. Setting replaces, stopping an idle timer does nothing."""
 
-    why: AskingWhy
-    address: IPv4Address
-    known: bytes | None
-    source: IPv4Address
-    gaps: tuple[float, ...]
-    asked: int = 0
+    def __init__(self) -> None:
+        self._at: dict[Timer, float] = {}
 
+    def set(self, timer: Timer, at: float) -> None:
+        """Let ``timer`` fall due at ``at``; an infinite deadline means never."""
+        if at == float("inf"):
+            self._at.pop(timer, None)
+        else:
+            self._at[timer] = at
 
-@record
-class Hold(NamedTuple):
-    """The question whether the address may outlive its lease: when the gateway last answered, whether
-    somebody else claimed the address, how often was asked."""
+    def hasten(self, timer: Timer, at: float) -> None:
+        """Let ``timer`` fall due at ``at`` at the latest: sooner than it was to, never later."""
+        self._at[timer] = min(at, self._at.get(timer, at))
 
-    answered_at: float | None = None
-    claimed: bool = False
-    rounds: int = 0
+    def stop(self, *timers: Timer) -> None:
+        """Forget these deadlines."""
+        for timer in timers:
+            self._at.pop(timer, None)
+
+    def at(self, timer: Timer) -> float | None:
+        """The deadline of ``timer``, or None."""
+        return self._at.get(timer)
+
+    def next(self) -> float | None:
+        """The earliest deadline of all, or None."""
+        return min(self._at.values(), default=None)
+
+    def take_due(self, now: float) -> Timer | None:
+        """Remove and return the first timer due at ``now``, by rank; None when none is."""
+        due = [timer for timer, at in self._at.items() if at <= now]
+        if not due:
+            return None
+        first = min(due)
+        del self._at[first]
+        return first
 
 
 class Machine:
-    """The mutable heart of one client. Phases (``acquiring``, ``renewing``, ``conflict``) are functions over it."""
+    """The mutable part of one client; the files of the states are functions over it.
+
+    Every attribute has one writer. Those of the first group are written by this class alone, each of the second by the
+    file that is named beside it.
+    """
 
     def __init__(self, config: ClientConfig, rng: Random) -> None:
         self.config = config
         self.rng = rng
-        self.state: State = Init()
         self.timers = TimerTable()
-        self.path: ServerPath | None = None
-        self.gateway: Gateway | None = None
-        self.network = Network.UNKNOWN
-        self.asking: Asking | None = None
-        self.hold: Hold | None = None
-        self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
-        self.started = False
+        self.state: State = Init()
         self.carrier = True
-        self.naks = 0
-        self.conflicts = 0
-        self.round_at = float("-inf")  # when the last message of a renewal round was sent (rule 36)
-        self.acd: Acd | None = None
-        self.apply_failures = 0
+        self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
+        self.naks = 0  # accepted ones since a lease was last bound
         self.replacing: Lease | None = None  # the lease whose address the last Configure has to remove
-        self.restored_at: tuple[float, ...] = ()
         self.drops: dict[str, int] = {}
         self.last_outcome: Outcome | None = None
         self._actions: list[Action] = []
         self._watch = Watch(())
 
+        self.started = False  # init_reboot
+        self.server: Server | None = None  # bound
+        self.round_at = float("-inf")  # renewal: when the last message of a round was sent (rule 36)
+        self.arp = Arp()  # arp
+        self.gateway: Gateway | None = None  # arp
+        self.hold_region: Hold | None = None  # expiry_hold
+        self.apply_failures = 0  # host: in a row
+        self.losses: tuple[float, ...] = ()  # host: when others took off the interface what we had put there
+
     @property
     def lease(self) -> Lease | None:
         """The lease whose address is on the interface."""
         return lease_in_use(self.state)
+
+    @property
+    def bound(self) -> bool:
+        """True in BOUND, RENEWING and REBINDING."""
+        return isinstance(self.state, (Bound, Renewing, Rebinding))
+
+    @property
+    def hold(self) -> Hold | None:
+        """The question whether the lease in use may be held beyond its end; None while it is not asked."""
+        region, lease = self.hold_region, self.lease
+        return region if region is not None and lease is not None and region.started_at == lease.started_at else None
+
+    def binding(self, lease: Lease) -> Binding:
+        """``lease`` with all that is remembered with it."""
+        return Binding(lease, self.server, self.gateway, self.config.client_id or b"")
 
     def emit(self, action: Action) -> None:
         """Ask the runtime for something, after all that was asked for before."""
@@ -163,78 +192,112 @@ class Machine:
         self.last_outcome = outcome
         self.emit(Recorded(outcome))
 
-    def enter(self, state: State, on: str, now: float, why: DeconfigureReason | None = None) -> None:
-        """The gate: change the state because of ``on``.
+    def set_carrier(self, up: bool) -> bool:
+        """Note whether there is carrier; True when that is news."""
+        news, self.carrier = up is not self.carrier, up
+        return news
 
-        ``why`` is the reason for which the lease in use goes, when it goes; it must be true. Raises
-        PromiseBrokenError when the change is not in the table, drops a valid lease, or would use an ended one.
+    def set_hint(self, address: IPv4Address) -> None:
+        """Ask for ``address`` in the next DISCOVER (option 50)."""
+        self.hint = address
+
+    def drop_hint(self, address: IPv4Address) -> None:
+        """Do not ask for ``address`` again: it is somebody else's."""
+        if self.hint == address:
+            self.hint = None
+
+    def nak_wait(self) -> float:
+        """Count an accepted NAK; returns the seconds until the next DISCOVER (rule 27)."""
+        self.naks += 1
+        return schedule.nak_wait(self.naks, self.rng)
+
+    def configure(self, lease: Lease, former: Lease | None = None) -> None:
+        """Have the interface look like ``lease``. The address of ``former`` goes, if it is another; that is
+        remembered, so that a retry after a failure removes it too."""
+        if former is not None and former.address != lease.address:
+            self.replacing = former
+        self.emit(Configure(lease, self.replacing))
+
+    def configured(self) -> None:
+        """The kernel holds what the last Configure asked for."""
+        self.replacing = None
+
+    def enter(
+        self, state: State, on: Reason | None, now: float, why: DeconfigureReason | None = None, *,
+        found: Lease | None = None,
+    ) -> None:
+        """The gate: change the state because of ``on``; None replaces the state's data only (``update``).
+
+        ``why`` is the reason for which the lease in use goes, when it goes; it must be true. ``found``: a lease that
+        is not in use, and whose address was found on the interface at start and goes. Raises PromiseBrokenError when
+        the change is not in the table, drops a valid lease, or would use an ended one.
         """
-        former, lease = lease_in_use(self.state), lease_in_use(state)
-        change = (name_of(self.state), name_of(state), on)
-        if change not in _ALLOWED:
-            raise PromiseBrokenError("no transition from {} to {} on {!r}".format(*change))
+        former, lease = lease_in_use(self.state) or found, lease_in_use(state)
+        change = (name_of(self.state), name_of(state))
+        if on is None:
+            if change[0] != change[1] or lease != former:
+                raise PromiseBrokenError(f"update of {change[0]} to another state or lease")
+            self.state = state
+            return
+        if (*change, on) not in _ALLOWED:
+            raise PromiseBrokenError(f"no transition from {change[0]} to {change[1]} on {on.value!r}")
         if lease is not None and (
             not lease.valid(now) or (lease.ended_at is not None and self.config.on_expiry != "hold")
         ):
             raise PromiseBrokenError(f"{change[1]} would use {lease.address}, whose lease has ended")
         if former is not None and lease is None:
-            self._deconfigure(former, why, now)
+            if why is None or not self._may_go(former, why, now):
+                raise PromiseBrokenError(f"{former.address} would go for the reason {why}, which does not hold")
+            self.emit(Deconfigure(former, why))
         if change[0] != change[1]:
-            self.emit(Transitioned(*change))
+            self.emit(Transitioned(*change, on))
         self.state = state
-        self._arm(lease)
+        self._follow(state, lease)
 
     def update(self, state: State) -> None:
         """Replace the state's data, not the state and not the lease in use."""
-        if type(state) is not type(self.state) or lease_in_use(state) != lease_in_use(self.state):
-            raise PromiseBrokenError(f"update of {name_of(self.state)} to another state or lease")
-        self.state = state
+        self.enter(state, None, float("-inf"))
 
-    def remove_ended(self, lease: Lease, now: float) -> None:
-        """Remove an ended lease's address that was found on the interface at start (promise 3)."""
-        self._deconfigure(lease, DeconfigureReason.EXPIRED, now)
+    def _may_go(self, lease: Lease, why: DeconfigureReason, now: float) -> bool:
+        """Promise 2: whether ``why`` is true of ``lease``."""
+        if why is DeconfigureReason.EXPIRED:
+            return lease.ended(now)
+        return why is not DeconfigureReason.HALTED or self.config.nak == "halt"
 
-    def _deconfigure(self, lease: Lease, why: DeconfigureReason | None, now: float) -> None:
-        allowed = (
-            (why is DeconfigureReason.EXPIRED and lease.ended(now))
-            or why in (DeconfigureReason.RELEASED, DeconfigureReason.CONFLICT)
-            or (why is DeconfigureReason.HALTED and self.config.nak == "halt")
-        )
-        if why is None or not allowed:
-            raise PromiseBrokenError(f"{lease.address} would go for the reason {why}, which does not hold")
-        self.emit(Deconfigure(lease, why))
-
-    def _arm(self, lease: Lease | None) -> None:
-        """Deadlines that follow from the state alone."""
-        if lease is None or isinstance(self.state, Stopped):
-            self.hold = None
+    def _follow(self, state: State, lease: Lease | None) -> None:
+        """What follows from the state alone: the address to ask for, and the deadlines."""
+        in_hand = lease_in_hand(state)
+        if in_hand is not None:
+            self.hint = in_hand.address
+        if lease is None or isinstance(state, Stopped):
             self.timers.stop(Timer.EXPIRE, Timer.REAPPLY, Timer.HOLD)
         else:
             self.timers.set(Timer.EXPIRE, lease.expires_at)
             if self.config.on_expiry == "hold" and lease.ended_at is None and self.hold is None:
                 self.timers.set(Timer.HOLD, lease.expires_at - schedule.HOLD_LEAD)
-        if isinstance(self.state, Bound):
-            self.timers.set(Timer.RENEW, self.state.lease.t1_at)
-            self.timers.set(Timer.REBIND, self.state.lease.t2_at)
+        if isinstance(state, Bound):
+            self.naks = 0
+            self.timers.set(Timer.RENEW, state.lease.t1_at)
+            self.timers.set(Timer.REBIND, state.lease.t2_at)
             self.timers.stop(Timer.START, Timer.OFFERS, Timer.RETRANSMIT)
-        elif isinstance(self.state, Renewing):
+        elif isinstance(state, Renewing):
             self.timers.stop(Timer.RENEW)
-            self.timers.set(Timer.REBIND, self.state.lease.t2_at)
+            self.timers.set(Timer.REBIND, state.lease.t2_at)
         else:
             self.timers.stop(Timer.RENEW, Timer.REBIND)
-        if isinstance(self.state, (Init, InitReboot, Probing, Stopped)):
+        if isinstance(state, (Init, InitReboot, Probing, Stopped)):
             self.timers.stop(Timer.OFFERS, Timer.RETRANSMIT)
 
     def watch(self) -> None:
-        """Keep the runtime's ARP watch equal to what the state calls for."""
-        wanted = set()
-        if self.acd is not None:
-            wanted.add(self.acd.address)
+        """Keep the runtime's ARP watch equal to what the state and the regions call for."""
+        wanted, acd, query = set(), self.arp.acd, self.arp.query
+        if acd is not None:
+            wanted.add(acd.address)
         if isinstance(self.state, (Init, Selecting, Requesting, Probing)) and self.state.held is not None:
             wanted.add(self.state.held.address)
         if self.hold is not None and self.lease is not None:
             wanted.add(self.lease.address)
-        watch = Watch(tuple(sorted(wanted)), self.asking.address if self.asking is not None else None)
+        watch = Watch(tuple(sorted(wanted)), query.address if query is not None else None)
         if watch != self._watch:
             self._watch = watch
             self._actions.append(watch)

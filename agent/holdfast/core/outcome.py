@@ -8,13 +8,27 @@ from ipaddress import IPv4Address
 from holdfast.wire.record import NamedTuple, record
 
 
-class Path(str, Enum):
-    """Which way a message went."""
+class Via(str, Enum):
+    """Which way a message goes, or went."""
 
     UNICAST = "unicast"
     BROADCAST = "broadcast"
     BROADCAST_ANY = "broadcast-any"  # from 0.0.0.0 while bound: the ladder's third rung
     DISCOVER = "discover"
+
+
+class Purpose(str, Enum):
+    """Why a server was asked."""
+
+    ACQUIRE = "acquire"
+    REBOOT = "reboot"  # is the remembered lease still ours (INIT-REBOOT)
+    T1 = "t1"
+    T2 = "t2"
+    LINK_UP = "link-up"
+    RESUME = "resume"
+    RESTORED = "restored"  # a snapshot, or a copy of the machine
+    OPERATOR = "operator"
+    HOLD = "hold"  # the end of an address that was held beyond its lease
 
 
 class Result(str, Enum):
@@ -37,17 +51,16 @@ class Result(str, Enum):
 class Outcome(NamedTuple):
     """One line of the history. Instants are CLOCK_BOOTTIME; ``seconds_left`` is never negative.
 
-    ``purpose`` is why we asked: "acquire", "reboot", "t1", "t2", "link-up", "resume", "restored",
-    "operator"; "hold" for the end of an address that was held beyond its lease. ``path`` is the way of
+    ``purpose`` is why we asked. ``via`` is the way of
     the message that was sent last before the answer, None if none was sent. ``attempts`` counts the
     messages sent. ``latency`` is seconds from the first message to the answer, None without an answer.
     ``seconds_left`` is what was left of the lease in hand when it ended (0.0 when there was none).
     ``cause`` is for people.
     """
 
-    purpose: str
+    purpose: Purpose
     result: Result
-    path: Path | None
+    via: Via | None
     attempts: int
     latency: float | None
     server: IPv4Address | None

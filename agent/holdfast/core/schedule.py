@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from random import Random
 
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Via
 
 #: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
 #: milliseconds, and a boot waits for this.
@@ -148,29 +148,29 @@ def patience_for(latency: float, patience: float) -> float:
     return min(PATIENCE_MAX, max(patience, 2.0 * latency))
 
 
-def rungs(number: int, *, unicast: bool) -> tuple[Path, ...]:
+def rungs(number: int, *, unicast: bool) -> tuple[Via, ...]:
     """The rungs of the ``number``-th round (1, 2, ...) of a renewal; ``unicast``: there is a server to send it to.
 
     The first round has all three, so that whichever way works is found in seconds. Later ones have two: every
     round asks everyone, the odd ones begin with unicast and the even ones end from 0.0.0.0.
     """
-    first = (Path.UNICAST,) if unicast and number % 2 else ()
-    last = (Path.BROADCAST_ANY,) if number == 1 or number % 2 == 0 else ()
-    return (*first, Path.BROADCAST, *last)
+    first = (Via.UNICAST,) if unicast and number % 2 else ()
+    last = (Via.BROADCAST_ANY,) if number == 1 or number % 2 == 0 else ()
+    return (*first, Via.BROADCAST, *last)
 
 
-def rung_timeout(path: Path, number: int, srtt: float | None, left: float, *, deaf: bool) -> float:
-    """Seconds to wait for the answer to the rung ``path`` of the ``number``-th round before the next rung.
+def rung_timeout(via: Via, number: int, srtt: float | None, left: float, *, deaf: bool) -> float:
+    """Seconds to wait for the answer to the rung ``via`` of the ``number``-th round before the next rung.
 
     In the first round four times the smoothed round trip, within 0.25 s and 1.9 s, 1 s before any is known; 0.24 s
     for unicast to a server that is ``deaf``, known not to hear it. In later rounds it is plain that the server is not
     at its best, and a busy one is given time to answer before it is asked again: 1.9 s, and 4 s after a broadcast.
     Shorter when the lease is about to end.
     """
-    if path is Path.UNICAST and deaf:
+    if via is Via.UNICAST and deaf:
         timeout = DEAF_TIMEOUT
     elif number > 1:
-        timeout = TIMEOUT_MAX if path is Path.UNICAST else TIMEOUT_LATER
+        timeout = TIMEOUT_MAX if via is Via.UNICAST else TIMEOUT_LATER
     else:
         timeout = TIMEOUT_UNKNOWN if srtt is None else min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
     return min(timeout, max(0.05, left * TIMEOUT_SHARE))

@@ -2,12 +2,18 @@
 
 Each state holds only what is true in it. ``held`` is a lease that is still valid and stays on
 the interface while another is asked for: our deviation from figure 5, which halts the network.
+
+Beside the state there are two regions, whose questions go on while the state changes: ``Arp`` (written by ``arp``
+alone) and ``Hold`` (written by ``expiry_hold`` alone). Instants are seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+from ipaddress import IPv4Address
+
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Purpose, Via
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
@@ -19,7 +25,7 @@ class Exchange(NamedTuple):
     ``attempts`` counts all messages, ``tries`` those of the present kind. ``asked_at``: the last DISCOVER.
     ``patience``: seconds to wait after the first message of a kind, more when the server is slow."""
 
-    purpose: str
+    purpose: Purpose
     cause: str
     xid: int
     started_at: float
@@ -43,8 +49,8 @@ class Round(NamedTuple):
 
 
 @record
-class Asked(NamedTuple):
-    """A REQUEST beside a rebinding: the OFFER it takes, its ``secs``, and when it was first sent."""
+class ParallelRequest(NamedTuple):
+    """The REQUEST that follows a parallel DISCOVER: the OFFER it takes, its ``secs``, and when it was first sent."""
 
     offer: Message
     secs: int
@@ -52,42 +58,48 @@ class Asked(NamedTuple):
 
 
 @record
-class Side(NamedTuple):
-    """The DISCOVER beside a rebinding: the xid, ``secs`` and round number of the last one; the REQUEST that
-    followed, of this or of an earlier one; an OFFER of another address in reserve, with its ``secs``; how many
-    OFFERs it has brought."""
+class ParallelDiscover(NamedTuple):
+    """The DISCOVERs sent while a lease is being rebound: the xid, ``secs`` and round number of the last one; the
+    REQUEST that followed, of this or of an earlier one; an OFFER of another address in reserve, with its ``secs``;
+    how many OFFERs the last one has brought."""
 
     xid: int
     secs: int
     number: int
-    asked: Asked | None = None
+    request: ParallelRequest | None = None
     reserve: tuple[Message, int] | None = None
     offers: int = 0
+
+    @property
+    def xids(self) -> tuple[int, ...]:
+        """The transaction ids whose answers count: the last DISCOVER's, and that of the REQUEST, which may belong to
+        an earlier one."""
+        return (self.xid,) if self.request is None else (self.xid, self.request.offer.xid)
 
 
 @record
 class Renewal(NamedTuple):
     """One renewal under way, from its first message to its outcome.
 
-    ``rungs`` are the paths of the present round that are still to be sent. ``rounds`` are the last
+    ``rungs`` are the ways (``Via``) of the present round that are still to be sent. ``rounds`` are the last
     few rounds, the newest last, so that a late answer still counts; ``number`` counts them all.
     ``refused_by_other``: a server that is not the lease's said NAK in this round. ``setback``: why unicast
     was not enough, for the record."""
 
-    purpose: str
+    purpose: Purpose
     cause: str
     started_at: float | None = None
     rounds: tuple[Round, ...] = ()
     number: int = 0
-    rungs: tuple[Path, ...] = ()
+    rungs: tuple[Via, ...] = ()
     skip_unicast: bool = False
     attempts: int = 0
-    last_path: Path | None = None
+    last_via: Via | None = None
     last_sent_at: float = 0.0
     refused_by_other: bool = False
     ask_anew: bool = False
     setback: str = ""
-    side: Side | None = None
+    parallel: ParallelDiscover | None = None
 
 
 @record
@@ -96,7 +108,7 @@ class Init(NamedTuple):
     ``cause`` are those of the acquisition to come. ``ipv6_only``: no longer than until the carrier comes anew."""
 
     held: Lease | None = None
-    purpose: str = "acquire"
+    purpose: Purpose = Purpose.ACQUIRE
     cause: str = "start"
     ipv6_only: bool = False
 
@@ -143,7 +155,7 @@ class Probing(NamedTuple):
 
     lease: Lease
     exchange: Exchange
-    path: Path
+    via: Via
     held: Lease | None = None
     cached: Lease | None = None
     unanswered: bool = False
@@ -182,6 +194,67 @@ class Stopped(NamedTuple):
     """Told to stop (the lease stays in use), or the lease was released."""
 
     held: Lease | None = None
+
+
+class Network(Enum):
+    """What ARP says of the network we are on, compared with the gateway that the lease remembers (RFC 4436)."""
+
+    UNKNOWN = "unknown"  # not asked, or nobody answered
+    KNOWN = "known"  # that gateway answered
+    OTHER = "other"  # another machine answered for its address, and it did not
+
+
+class QueryPurpose(Enum):
+    """What the gateway is being asked for."""
+
+    LEARN = "learn"  # to remember its hardware address with the lease
+    VERIFY = "verify"  # to find out which network we are on
+    HOLD = "hold"  # to go on using the address of a lease that has ended, or is about to
+
+
+@record
+class GatewayQuery(NamedTuple):
+    """ARP requests under way for the gateway at ``address``, on behalf of ``source``, our address. ``known``:
+    the hardware address that it had, if any is remembered; ``gaps``: the seconds after each request, of which
+    ``asked`` have been sent."""
+
+    purpose: QueryPurpose
+    address: IPv4Address
+    known: bytes | None
+    source: IPv4Address
+    gaps: tuple[float, ...]
+    asked: int = 0
+
+
+@record
+class Acd(NamedTuple):
+    """Conflict detection under way for ``address``: probes and announcements sent (RFC 5227)."""
+
+    address: IPv4Address
+    probes: int = 0
+    announced: int = 0
+
+
+@record
+class Arp(NamedTuple):
+    """The region of ARP: the conflict detection and the question to the gateway that are under way, what the last
+    question showed, and how many conflicts there were in a row."""
+
+    acd: Acd | None = None
+    query: GatewayQuery | None = None
+    network: Network = Network.UNKNOWN
+    conflicts: int = 0
+
+
+@record
+class Hold(NamedTuple):
+    """The region of ``on_expiry = "hold"``: may the address of the lease won at ``started_at`` outlive it? When the
+    gateway last answered, whether somebody else claimed the address, how often was asked."""
+
+    started_at: float
+    answered_at: float | None = None
+    claimed: bool = False
+    rounds: int = 0
 
 
 State = (
@@ -225,3 +298,18 @@ def lease_in_use(state: State) -> Lease | None:
     if isinstance(state, (InitReboot, Rebooting)):
         return None
     return state.held
+
+
+def lease_in_hand(state: State) -> Lease | None:
+    """The lease in use in ``state``, or else the one that is remembered and being asked about; None: there is none."""
+    return state.cached if isinstance(state, (InitReboot, Rebooting)) else lease_in_use(state)
+
+
+def xids_of(state: State) -> tuple[int, ...]:
+    """The transaction ids whose answers still count in ``state``."""
+    if isinstance(state, (Selecting, Requesting, Rebooting)):
+        return (state.exchange.xid,)
+    if isinstance(state, (Renewing, Rebinding)):
+        parallel = state.renewal.parallel
+        return (*(r.xid for r in state.renewal.rounds), *(parallel.xids if parallel is not None else ()))
+    return ()

@@ -4,92 +4,135 @@ in the table, and docs/states.md is drawn from it.
 
 from __future__ import annotations
 
+from enum import Enum
+
 from holdfast.core.states import NAMES
 
+
+class Reason(str, Enum):
+    """On what a state changes: the labels of the diagram, as the log shows them."""
+
+    START = "start: DISCOVER"
+    START_REMEMBERED = "start: a valid lease is remembered"
+    START_NO_CARRIER = "start: a valid lease is remembered, no carrier"
+    START_ON_LINK = "start: the remembered lease is on the link"
+    CARRIER_UP = "carrier up"
+    CARRIER_LOST = "carrier lost"
+    OFFER = "OFFER chosen"
+    ACK = "ACK"
+    ACK_RAPID = "ACK, rapid commit"
+    ACK_PROBED_FIRST = "ACK, strict conflict detection"
+    ACK_DECLINED = "ACK of an address that somebody else has: DECLINE"
+    PROBED = "nobody else has the address"
+    DECLINED = "somebody else has the address: DECLINE"
+    NAK = "NAK"
+    NAK_OF_OTHER = "NAK of another server, and no ACK"
+    NO_ANSWER = "no answer"
+    KEPT = "no answer: the lease is still ours"
+    KEPT_PROBED_FIRST = "no answer, strict conflict detection"
+    KEPT_UNTIL_T1 = "no answer, and T1 has not come"
+    OTHER_NETWORK = "another gateway answers: another network"
+    IPV6_ONLY = "the network is IPv6-only"
+    T1 = "T1"
+    T2 = "T2"
+    RESUMED = "resumed"
+    RESTORED = "restored"
+    OPERATOR = "operator"
+    LEASE_ENDED = "the lease ended"
+    REMEMBERED_ENDED = "the remembered lease ended"
+    PROBING_ENDED = "the lease ended while probing"
+    HELD = "the lease ended, its address is held"
+    HELD_ON = "the gateway answers: the address is held on"
+    HELD_ENDED = "the held lease ended"
+    HELD_CONFLICT = "the held address belongs to somebody else"
+    STOP = "stop"
+    RELEASE = "release"
+
+
 #: (from, to, on).
-TRANSITIONS: tuple[tuple[str, str, str], ...] = (
-    ("INIT", "SELECTING", "start: DISCOVER"),
-    ("INIT", "INIT-REBOOT", "start: a valid lease is remembered, no carrier"),
-    ("INIT", "REBOOTING", "start: a valid lease is remembered"),
-    ("INIT", "BOUND", "start: the remembered lease is on the link"),
-    ("INIT", "INIT", "start: DISCOVER"),
-    ("INIT", "INIT", "the held lease ended"),
-    ("INIT", "INIT", "the held address belongs to somebody else"),
-    ("INIT-REBOOT", "REBOOTING", "carrier up"),
-    ("INIT-REBOOT", "SELECTING", "the remembered lease ended"),
-    ("REBOOTING", "INIT-REBOOT", "carrier lost"),
-    ("REBOOTING", "BOUND", "ACK"),
-    ("REBOOTING", "PROBING", "ACK, strict conflict detection"),
-    ("REBOOTING", "RENEWING", "no answer: the lease is still ours"),
-    ("REBOOTING", "REBINDING", "no answer: the lease is still ours"),
-    ("REBOOTING", "SELECTING", "NAK"),
-    ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"),
-    ("REBOOTING", "SELECTING", "the remembered lease ended"),
-    ("REBOOTING", "SELECTING", "another gateway answers: another network"),
-    ("REBOOTING", "PROBING", "no answer, strict conflict detection"),
-    ("REBOOTING", "REBOOTING", "restored"),
-    ("REBOOTING", "INIT", "the network is IPv6-only"),
-    ("SELECTING", "REQUESTING", "OFFER chosen"),
-    ("SELECTING", "BOUND", "ACK, rapid commit"),
-    ("SELECTING", "PROBING", "ACK, strict conflict detection"),
-    ("SELECTING", "INIT", "carrier lost"),
-    ("SELECTING", "INIT", "the network is IPv6-only"),
-    ("SELECTING", "SELECTING", "restored"),
-    ("SELECTING", "SELECTING", "the held lease ended"),
-    ("SELECTING", "SELECTING", "the held address belongs to somebody else"),
-    ("REQUESTING", "BOUND", "ACK"),
-    ("REQUESTING", "PROBING", "ACK, strict conflict detection"),
-    ("REQUESTING", "INIT", "ACK of an address that somebody else has: DECLINE"),
-    ("REQUESTING", "INIT", "NAK"),
-    ("REQUESTING", "SELECTING", "NAK"),
-    ("REQUESTING", "SELECTING", "no answer"),
-    ("REQUESTING", "SELECTING", "restored"),
-    ("REQUESTING", "INIT", "carrier lost"),
-    ("REQUESTING", "REQUESTING", "the held lease ended"),
-    ("REQUESTING", "REQUESTING", "the held address belongs to somebody else"),
-    ("PROBING", "BOUND", "nobody else has the address"),
-    ("PROBING", "RENEWING", "nobody else has the address"),
-    ("PROBING", "REBINDING", "nobody else has the address"),
-    ("PROBING", "INIT", "somebody else has the address: DECLINE"),
-    ("PROBING", "SELECTING", "the lease ended while probing"),
-    ("PROBING", "INIT", "the lease ended while probing"),
-    ("PROBING", "PROBING", "the held lease ended"),
-    ("PROBING", "PROBING", "the held address belongs to somebody else"),
-    ("BOUND", "RENEWING", "T1"),
-    ("BOUND", "REBINDING", "T2"),
-    ("BOUND", "RENEWING", "carrier up"),
-    ("BOUND", "REBINDING", "carrier up"),
-    ("BOUND", "RENEWING", "resumed"),
-    ("BOUND", "REBINDING", "resumed"),
-    ("BOUND", "RENEWING", "restored"),
-    ("BOUND", "REBINDING", "restored"),
-    ("BOUND", "RENEWING", "operator"),
-    ("BOUND", "REBINDING", "operator"),
-    ("BOUND", "INIT", "somebody else has the address: DECLINE"),
-    ("BOUND", "SELECTING", "the lease ended"),
-    ("BOUND", "INIT", "the lease ended"),
-    ("RENEWING", "BOUND", "ACK"),
-    ("RENEWING", "BOUND", "no answer, and T1 has not come"),
-    ("RENEWING", "REBINDING", "T2"),
-    ("RENEWING", "REBINDING", "operator"),
-    ("RENEWING", "SELECTING", "NAK"),
-    ("RENEWING", "INIT", "NAK"),
-    ("RENEWING", "INIT", "somebody else has the address: DECLINE"),
-    ("RENEWING", "PROBING", "ACK, strict conflict detection"),
-    ("RENEWING", "SELECTING", "the lease ended"),
-    ("RENEWING", "INIT", "the lease ended"),
-    ("REBINDING", "BOUND", "ACK"),
-    ("REBINDING", "BOUND", "no answer, and T1 has not come"),
-    ("REBINDING", "SELECTING", "NAK"),
-    ("REBINDING", "INIT", "NAK"),
-    ("REBINDING", "INIT", "somebody else has the address: DECLINE"),
-    ("REBINDING", "PROBING", "ACK, strict conflict detection"),
-    ("REBINDING", "SELECTING", "the lease ended"),
-    ("REBINDING", "INIT", "the lease ended"),
-    *((name, "SELECTING", "the lease ended, its address is held") for name in ("BOUND", "RENEWING", "REBINDING")),
+TRANSITIONS: tuple[tuple[str, str, Reason], ...] = (
+    ("INIT", "SELECTING", Reason.START),
+    ("INIT", "INIT-REBOOT", Reason.START_NO_CARRIER),
+    ("INIT", "REBOOTING", Reason.START_REMEMBERED),
+    ("INIT", "BOUND", Reason.START_ON_LINK),
+    ("INIT", "INIT", Reason.START),
+    ("INIT", "INIT", Reason.HELD_ENDED),
+    ("INIT", "INIT", Reason.HELD_CONFLICT),
+    ("INIT-REBOOT", "REBOOTING", Reason.CARRIER_UP),
+    ("INIT-REBOOT", "SELECTING", Reason.REMEMBERED_ENDED),
+    ("REBOOTING", "INIT-REBOOT", Reason.CARRIER_LOST),
+    ("REBOOTING", "BOUND", Reason.ACK),
+    ("REBOOTING", "PROBING", Reason.ACK_PROBED_FIRST),
+    ("REBOOTING", "RENEWING", Reason.KEPT),
+    ("REBOOTING", "REBINDING", Reason.KEPT),
+    ("REBOOTING", "SELECTING", Reason.NAK),
+    ("REBOOTING", "SELECTING", Reason.NAK_OF_OTHER),
+    ("REBOOTING", "SELECTING", Reason.REMEMBERED_ENDED),
+    ("REBOOTING", "SELECTING", Reason.OTHER_NETWORK),
+    ("REBOOTING", "PROBING", Reason.KEPT_PROBED_FIRST),
+    ("REBOOTING", "REBOOTING", Reason.RESTORED),
+    ("REBOOTING", "INIT", Reason.IPV6_ONLY),
+    ("SELECTING", "REQUESTING", Reason.OFFER),
+    ("SELECTING", "BOUND", Reason.ACK_RAPID),
+    ("SELECTING", "PROBING", Reason.ACK_PROBED_FIRST),
+    ("SELECTING", "INIT", Reason.CARRIER_LOST),
+    ("SELECTING", "INIT", Reason.IPV6_ONLY),
+    ("SELECTING", "SELECTING", Reason.RESTORED),
+    ("SELECTING", "SELECTING", Reason.HELD_ENDED),
+    ("SELECTING", "SELECTING", Reason.HELD_CONFLICT),
+    ("REQUESTING", "BOUND", Reason.ACK),
+    ("REQUESTING", "PROBING", Reason.ACK_PROBED_FIRST),
+    ("REQUESTING", "INIT", Reason.ACK_DECLINED),
+    ("REQUESTING", "INIT", Reason.NAK),
+    ("REQUESTING", "SELECTING", Reason.NAK),
+    ("REQUESTING", "SELECTING", Reason.NO_ANSWER),
+    ("REQUESTING", "SELECTING", Reason.RESTORED),
+    ("REQUESTING", "INIT", Reason.CARRIER_LOST),
+    ("REQUESTING", "REQUESTING", Reason.HELD_ENDED),
+    ("REQUESTING", "REQUESTING", Reason.HELD_CONFLICT),
+    ("PROBING", "BOUND", Reason.PROBED),
+    ("PROBING", "RENEWING", Reason.PROBED),
+    ("PROBING", "REBINDING", Reason.PROBED),
+    ("PROBING", "INIT", Reason.DECLINED),
+    ("PROBING", "SELECTING", Reason.PROBING_ENDED),
+    ("PROBING", "INIT", Reason.PROBING_ENDED),
+    ("PROBING", "PROBING", Reason.HELD_ENDED),
+    ("PROBING", "PROBING", Reason.HELD_CONFLICT),
+    ("BOUND", "RENEWING", Reason.T1),
+    ("BOUND", "REBINDING", Reason.T2),
+    ("BOUND", "RENEWING", Reason.CARRIER_UP),
+    ("BOUND", "REBINDING", Reason.CARRIER_UP),
+    ("BOUND", "RENEWING", Reason.RESUMED),
+    ("BOUND", "REBINDING", Reason.RESUMED),
+    ("BOUND", "RENEWING", Reason.RESTORED),
+    ("BOUND", "REBINDING", Reason.RESTORED),
+    ("BOUND", "RENEWING", Reason.OPERATOR),
+    ("BOUND", "REBINDING", Reason.OPERATOR),
+    ("BOUND", "INIT", Reason.DECLINED),
+    ("BOUND", "SELECTING", Reason.LEASE_ENDED),
+    ("BOUND", "INIT", Reason.LEASE_ENDED),
+    ("RENEWING", "BOUND", Reason.ACK),
+    ("RENEWING", "BOUND", Reason.KEPT_UNTIL_T1),
+    ("RENEWING", "REBINDING", Reason.T2),
+    ("RENEWING", "REBINDING", Reason.OPERATOR),
+    ("RENEWING", "SELECTING", Reason.NAK),
+    ("RENEWING", "INIT", Reason.NAK),
+    ("RENEWING", "INIT", Reason.DECLINED),
+    ("RENEWING", "PROBING", Reason.ACK_PROBED_FIRST),
+    ("RENEWING", "SELECTING", Reason.LEASE_ENDED),
+    ("RENEWING", "INIT", Reason.LEASE_ENDED),
+    ("REBINDING", "BOUND", Reason.ACK),
+    ("REBINDING", "BOUND", Reason.KEPT_UNTIL_T1),
+    ("REBINDING", "SELECTING", Reason.NAK),
+    ("REBINDING", "INIT", Reason.NAK),
+    ("REBINDING", "INIT", Reason.DECLINED),
+    ("REBINDING", "PROBING", Reason.ACK_PROBED_FIRST),
+    ("REBINDING", "SELECTING", Reason.LEASE_ENDED),
+    ("REBINDING", "INIT", Reason.LEASE_ENDED),
+    *((name, "SELECTING", Reason.HELD) for name in ("BOUND", "RENEWING", "REBINDING")),
     *((name, name, on) for name in ("INIT", "SELECTING", "REQUESTING", "PROBING")
-      for on in ("the lease ended, its address is held", "the gateway answers: the address is held on")),
-    *((name, "STOPPED", on) for name in NAMES.values() for on in ("stop", "release") if name != "STOPPED"),
-    ("STOPPED", "INIT", "operator"),
-    ("STOPPED", "SELECTING", "operator"),
+      for on in (Reason.HELD, Reason.HELD_ON)),
+    *((name, "STOPPED", on) for name in NAMES.values() for on in (Reason.STOP, Reason.RELEASE) if name != "STOPPED"),
+    ("STOPPED", "INIT", Reason.OPERATOR),
+    ("STOPPED", "SELECTING", Reason.OPERATOR),
 )

@@ -19,7 +19,7 @@ from ipaddress import IPv4Address
 from itertools import islice
 from math import inf
 
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.state import HISTORY
 from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
@@ -70,9 +70,9 @@ def as_record(outcome: Outcome, ifname: str, *, boottime: float, wall: float) ->
         boottime=round(boottime, 3),
         boot_id=boot_id(),
         interface=ifname,
-        purpose=outcome.purpose,
+        purpose=outcome.purpose.value,
         result=outcome.result.value,
-        path=None if outcome.path is None else outcome.path.value,
+        path=None if outcome.via is None else outcome.via.value,
         attempts=outcome.attempts,
         latency=None if outcome.latency is None else round(outcome.latency, 4),
         server=_text(outcome.server),
@@ -92,11 +92,11 @@ def as_outcome(record: Mapping[str, Any]) -> Outcome:
 
     Raises ValueError, KeyError or TypeError when somebody else wrote it.
     """
-    path, latency, duration, xid = record["path"], record["latency"], record["lease_time"], record["xid"]
+    via, latency, duration, xid = record["path"], record["latency"], record["lease_time"], record["xid"]
     return Outcome(
-        purpose=str(record["purpose"]),
+        purpose=Purpose(record["purpose"]),
         result=Result(record["result"]),
-        path=None if path is None else Path(path),
+        via=None if via is None else Via(via),
         attempts=int(record["attempts"]),
         latency=None if latency is None else float(latency),
         server=_address(record["server"]),

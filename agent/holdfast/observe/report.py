@@ -95,8 +95,8 @@ class InterfaceReporter:
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
         """The state changed; ``lease`` is the one in use now."""
         self.state, self.lease = action.state, lease
-        text = f"{action.former} -> {action.state} ({action.reason})"
-        fields = {"HOLDFAST_FORMER_STATE": action.former, "HOLDFAST_CAUSE": action.reason}
+        text = f"{action.former} -> {action.state} ({action.reason.value})"
+        fields = {"HOLDFAST_FORMER_STATE": action.former, "HOLDFAST_CAUSE": action.reason.value}
         self._tell(ids.TRANSITION, text, fields)
         self._flush_history()
         self._write_metrics()
@@ -127,8 +127,8 @@ class InterfaceReporter:
         _count(self.results, result)
         if result in WON:
             self._last_success = now
-            if outcome.path is not None:
-                _count(self.paths, outcome.path.value)
+            if outcome.via is not None:
+                _count(self.paths, outcome.via.value)
         self._last = outcome
         record = as_record(outcome, self.ifname, boottime=now, wall=self._wall())
         self._keep(record)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from math import inf
 
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Result, Via
 
-_PATHS = {
-    Path.UNICAST: "by unicast",
-    Path.BROADCAST: "by broadcast",
-    Path.BROADCAST_ANY: "by broadcast from 0.0.0.0",
-    Path.DISCOVER: "by DISCOVER",
+_VIA = {
+    Via.UNICAST: "by unicast",
+    Via.BROADCAST: "by broadcast",
+    Via.BROADCAST_ANY: "by broadcast from 0.0.0.0",
+    Via.DISCOVER: "by DISCOVER",
 }
 
 
@@ -123,9 +123,9 @@ _TEXTS = {
 def _way(outcome: Outcome) -> str:
     server = f" from {outcome.server}" if outcome.server else ""
     # Every first lease goes by broadcast; only a renewal has a way worth telling.
-    path = f" {_PATHS[outcome.path]}" if outcome.path and outcome.result is not Result.ACQUIRED else ""
+    via = f" {_VIA[outcome.via]}" if outcome.via and outcome.result is not Result.ACQUIRED else ""
     within = "" if outcome.latency is None else f" in {latency(outcome.latency)}"
-    return server + path + within + _effort(outcome)
+    return server + via + within + _effort(outcome)
 
 
 def _effort(outcome: Outcome) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Via
 from holdfast.runtime.retry import Retry
 from holdfast.sockets.link import Batch, Listener
 from holdfast.wire import WireError
@@ -67,7 +67,7 @@ class LeaseWriter:
 
     def save(self, action: act.Persist) -> None:
         """The file is to hold this lease from now on."""
-        self._want(lambda: self._store.save(action.lease, action.path, action.gateway))
+        self._want(lambda: self._store.save(action.binding))
 
     def forget(self) -> None:
         """There is to be no file from now on."""
@@ -169,7 +169,7 @@ class Driver:
             self.submit(received)
 
     def _on_unicast_error(self, text: str) -> None:
-        self.submit(ev.SendFailed(Path.UNICAST, text))
+        self.submit(ev.SendFailed(Via.UNICAST, text))
 
     def _on_claim(self, claim: Claim) -> None:
         spec = self._configurator.spec
@@ -239,9 +239,9 @@ class Driver:
         try:
             self.sockets.transmit(action)
         except OSError as error:
-            return ev.SendFailed(action.path, describe(error))
+            return ev.SendFailed(action.via, describe(error))
         except WireError as error:
-            return ev.SendFailed(action.path, f"the message cannot be written: {error}")
+            return ev.SendFailed(action.via, f"the message cannot be written: {error}")
         return None
 
     def _arp(self, action: act.Probe | act.Announce | act.AskGateway | act.Watch) -> None:

@@ -26,14 +26,13 @@ from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.lease import Lease
+    from holdfast.core.lease import Binding, Lease
     from holdfast.eventloop.ports import Loop
     from holdfast.network.spec import NetworkSpec
     from holdfast.observe.log import Log
     from holdfast.observe.report import InterfaceReporter
     from holdfast.runtime.dns_spooler import DnsSpooler
     from holdfast.runtime.ports import Kernel, Reporter, Resolver
-    from holdfast.state.lease_store import Remembered
 
 
 class AgentContext:
@@ -86,7 +85,7 @@ def _find(name: str) -> Link:
     return links.ethernet(name)
 
 
-def _on_link(link: Link, remembered: Remembered) -> bool:
+def _on_link(link: Link, remembered: Binding) -> bool:
     return links.has_address(link.name, remembered.lease.address)
 
 

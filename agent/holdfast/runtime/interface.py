@@ -158,13 +158,13 @@ class Interface:
         self._driver.stop()
         store = self._deps.store(link)
         remembered = store.load()
-        client, store.client_id = self._deps.client(link, remembered and remembered.client_id)
+        client, client_id = self._deps.client(link, remembered and remembered.client_id)
         self._driver.start(client, store)
         self._client_link = link
         cached = None
-        if remembered is not None and remembered.client_id == store.client_id:
+        if remembered is not None and remembered.client_id == client_id:
             on_link = self._deps.on_link(link, remembered)
-            cached = ev.Cached(remembered.lease, remembered.path, on_link, remembered.gateway)
+            cached = ev.Cached(remembered, on_link)
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
     from holdfast.core.client import Client, Snapshot
     from holdfast.core.events import Event
-    from holdfast.core.lease import Gateway, Lease, ServerPath
+    from holdfast.core.lease import Binding, Lease
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.sockets.link import Listener
-    from holdfast.state.lease_store import Remembered
     from holdfast.state.markers import YieldMarker
 
 
@@ -108,13 +107,12 @@ class Resolver(Protocol):
 
 
 class Store(Protocol):
-    """The lease on stable storage. ``save`` and ``forget`` may raise OSError (full disk, read-only folder)."""
+    """The binding on stable storage. ``save`` and ``forget`` may raise OSError (full disk, read-only folder)."""
 
     path: str
-    client_id: bytes  # option 61 in use, empty for none; saved with the lease
 
-    def load(self) -> Remembered | None: ...
-    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None: ...
+    def load(self) -> Binding | None: ...
+    def save(self, binding: Binding) -> None: ...
     def forget(self) -> None: ...
 
 
@@ -154,7 +152,7 @@ class InterfaceDeps(NamedTuple):
     find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
     set_up: Callable[[str], None]  # LinkError
     own_macs: Callable[[], set[bytes]]  # of all links of this network namespace
-    on_link: Callable[[Link, Remembered], bool]  # whether the remembered address is on the link
+    on_link: Callable[[Link, Binding], bool]  # whether the remembered address is on the link
     sockets: Callable[[Listener], Sockets]
     store: Callable[[Link], Store]
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from math import inf
 from typing import Any, NamedTuple
 
-from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.state.folder import SIZE_LIMIT
 from holdfast.state.identity import Identity
 
@@ -32,27 +32,24 @@ class LeaseFileError(ValueError):
 
 
 class Stored(NamedTuple):
-    """What a file holds. ``lease`` has the instants of the boot ``boot_id``, at whose instant
+    """What a file holds. The lease has the instants of the boot ``boot_id``, at whose instant
     ``saved_at`` the wall clock showed ``saved_wall`` (Unix seconds)."""
 
-    lease: Lease
-    path: ServerPath | None
-    client_id: bytes
+    binding: Binding
     identity: Identity
     boot_id: str
     saved_at: float
     saved_wall: float
-    gateway: Gateway | None = None
 
 
 def render(stored: Stored) -> bytes:
     """The file's content."""
-    lease, path = stored.lease, stored.path
+    lease, server, gateway, client_id = stored.binding
     document = {
         "version": VERSION,
         "identity": stored.identity._asdict(),
         "clock": {"boot_id": stored.boot_id, "boottime": stored.saved_at, "wall": stored.saved_wall},
-        "client_id": stored.client_id.hex(),
+        "client_id": client_id.hex(),
         "lease": {
             "address": str(lease.address),
             "server_id": None if lease.server_id is None else str(lease.server_id),
@@ -67,11 +64,11 @@ def render(stored: Stored) -> bytes:
             "file": lease.file.hex(),
             "verified": lease.verified,
         },
-        "path": None if path is None else {
-            "server_id": str(path.server_id), "hears_unicast": path.hears_unicast, "srtt": path.srtt,
+        "path": None if server is None else {
+            "server_id": str(server.server_id), "hears_unicast": server.hears_unicast, "srtt": server.srtt,
         },
-        "gateway": None if stored.gateway is None else {
-            "address": str(stored.gateway.address), "mac": stored.gateway.mac.hex(":"),
+        "gateway": None if gateway is None else {
+            "address": str(gateway.address), "mac": gateway.mac.hex(":"),
         },
     }
     return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
@@ -91,14 +88,11 @@ def parse(data: bytes) -> Stored:
         raise LeaseFileError(f"version {version}, and this program writes {VERSION}")
     identity, clock = root.table("identity"), root.table("clock")
     return Stored(
-        _lease(root.table("lease")),
-        _path(root),
-        root.bytes("client_id", 255),
+        Binding(_lease(root.table("lease")), _server(root), _gateway(root), root.bytes("client_id", 255)),
         Identity(identity.text("machine_id"), identity.text("product_uuid"), identity.text("mac")),
         clock.text("boot_id"),
         clock.seconds("boottime"),
         clock.seconds("wall"),
-        _gateway(root),
     )
 
 
@@ -136,11 +130,11 @@ def _options(table: _Table) -> dict[int, bytes]:
     return options
 
 
-def _path(root: _Table) -> ServerPath | None:
+def _server(root: _Table) -> Server | None:
     if root.raw("path") is None:
         return None
     table = root.table("path")
-    return ServerPath(
+    return Server(
         table.address("server_id"),
         None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
         None if table.raw("srtt") is None else table.seconds("srtt"),

@@ -11,24 +11,12 @@ from holdfast.clock import Clock
 from holdfast.state import BAD_LEASE, LEASE
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, Identity, read_line
-from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.core.lease import Gateway, Lease, ServerPath
+    from holdfast.core.lease import Binding, Lease
     from holdfast.state.lease_file import Stored
 
-
-
-class Remembered(NamedTuple):
-    """What the store knew. Instants of ``lease`` are already CLOCK_BOOTTIME of this boot.
-
-    ``client_id`` is option 61 as it was sent for this binding (rule 8), empty when none was.
-    """
-
-    lease: Lease
-    path: ServerPath | None
-    client_id: bytes
-    gateway: Gateway | None = None
 
 
 class LeaseStore:
@@ -45,15 +33,14 @@ class LeaseStore:
         boot_id_path: str = BOOT_ID,
     ) -> None:
         self.path = os.path.join(folder, ifname + LEASE)
-        self.client_id = b""
         self._identity = identity
         self._clock = clock
         self._say = say
         self._boot_id_path = boot_id_path
         self._made = False
 
-    def load(self) -> Remembered | None:
-        """The stored lease, its instants moved to this boot's clock, expired ones included; None when there
+    def load(self) -> Binding | None:
+        """The stored binding, its lease's instants moved to this boot's clock, expired ones included; None when there
         is none of ours. Never raises: a file that cannot be used is told of, and set aside when it is bad."""
         try:
             data = folders.read(self.path, folders.SIZE_LIMIT + 1)
@@ -74,10 +61,10 @@ class LeaseStore:
             return None
         difference = self._identity.differs_from(stored.identity)
         if difference is not None:
-            self._say(4, f"the lease of {stored.lease.address} in {self.path} is not used: {difference}")
+            self._say(4, f"the lease of {stored.binding.lease.address} in {self.path} is not used: {difference}")
             self._forget_foreign(stored)
             return None
-        return Remembered(self._rebase(stored), stored.path, stored.client_id, stored.gateway)
+        return stored.binding._replace(lease=self._rebase(stored))
 
     def _unreadable(self, error: OSError) -> None:
         self._say(4, f"the lease file {self.path} cannot be read: {error.strerror}; asking for a new lease; let the "
@@ -102,12 +89,12 @@ class LeaseStore:
         boot_id = read_line(self._boot_id_path)
         now = self._clock.boottime()
         if boot_id and boot_id == stored.boot_id and stored.saved_at <= now:
-            return stored.lease
+            return stored.binding.lease
         # How long ago the file was written, by the wall clock; one that went backwards is no reason to
         # believe that a lease lasts longer than it did when it was written.
         age = max(0.0, self._clock.wall() - stored.saved_wall)
         shift = now - age - stored.saved_at
-        lease = stored.lease
+        lease = stored.binding.lease
         return lease._replace(
             started_at=lease.started_at + shift,
             t1_at=_shifted(lease.t1_at, shift),
@@ -126,14 +113,14 @@ class LeaseStore:
         else:
             self._say(4, f"the lease file {self.path} is not usable ({why}); set aside as {bad}")
 
-    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None:
-        """Write the lease with the client-id and identity in use. OSError; the old file is whole then."""
+    def save(self, binding: Binding) -> None:
+        """Write ``binding`` with the identity in use. OSError; the old file is whole then."""
         from holdfast.state import atomic, lease_file  # noqa: PLC0415 - after the DISCOVER
 
         self._make_folder()
         atomic.write(self.path, lease_file.render(lease_file.Stored(
-            lease, path, self.client_id, self._identity,
-            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(), gateway,
+            binding, self._identity,
+            read_line(self._boot_id_path), self._clock.boottime(), self._clock.wall(),
         )))
 
     def forget(self) -> None:

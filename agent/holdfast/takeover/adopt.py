@@ -9,12 +9,12 @@ from dataclasses import replace as replaced
 from ipaddress import IPv4Interface
 from math import inf
 
-from holdfast.core.lease import Lease
+from holdfast.core.lease import Binding, Lease
 from holdfast.core.replies import duration
 from holdfast.network.ops import Address
 from holdfast.state import folder as folders
 from holdfast.state.identity import read_identity
-from holdfast.state.lease_store import LeaseStore, Remembered
+from holdfast.state.lease_store import LeaseStore
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease
@@ -69,9 +69,8 @@ def store(host: Host, state_dir: str, ifname: str, say: Callable[[int, str], Non
 def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: bytes) -> None:
     """Write ``lease`` as the agent would have, for the user that the agent runs as."""
     file = store(host, state_dir, ifname, lambda _priority, _text: None)
-    file.client_id = client_id
     try:
-        file.save(lease, None)  # a new file, which goes to the folder's owner
+        file.save(Binding(lease, client_id=client_id))  # a new file, which goes to the folder's owner
     except OSError as error:
         raise TakeoverError(f"the lease file {file.path} cannot be written: {error.strerror}") from None
 
@@ -89,8 +88,8 @@ def prepare_folder(host: Host, state_dir: str) -> None:
         raise TakeoverError(f"{state_dir} cannot be made: {error.strerror}; run as root") from None
 
 
-def remembered(host: Host, state_dir: str, ifname: str) -> Remembered | None:
-    """What the agent last stored, None when there is nothing of use."""
+def remembered(host: Host, state_dir: str, ifname: str) -> Binding | None:
+    """The binding that the agent last stored, None when there is nothing of use."""
     return store(host, state_dir, ifname, lambda _priority, _text: None).load()
 
 

@@ -32,6 +32,9 @@ STYLE = """
 
 Row = tuple[str, str, str]
 
+#: The table, its reasons as people read them.
+ROWS: tuple[Row, ...] = tuple((source, target, on.value) for source, target, on in TRANSITIONS)
+
 #: Centres of the states' boxes.
 BOXES = {
     "INIT": (560, 90), "INIT-REBOOT": (160, 230), "REBOOTING": (160, 410), "SELECTING": (940, 230),
@@ -121,14 +124,14 @@ def drawn(edge: Edge) -> set[Row]:
     return {
         (source, target, reason)
         for source in edge.sources for target in edge.targets for reason in edge.reasons
-        if (source, target, reason) in TRANSITIONS
+        if (source, target, reason) in ROWS
     }
 
 
 def in_words(row: Row) -> bool:
     """True for rows that the picture says in a line of text."""
     source, target, reason = row
-    waits = target == "INIT" and (source, "SELECTING", reason) in TRANSITIONS  # INIT instead of SELECTING
+    waits = target == "INIT" and (source, "SELECTING", reason) in ROWS  # INIT instead of SELECTING
     strict = reason.endswith(", strict conflict detection") or (source == "PROBING" and target in ASKING)
     ipv6 = reason == "the network is IPv6-only"
     return source == target or "STOPPED" in (source, target) or waits or strict or ipv6
@@ -142,7 +145,7 @@ def check_complete() -> None:
         if {reason for _, _, reason in rows} != set(edge.reasons):
             raise ValueError(f"the picture has an arrow that the table has not: {edge}")
         shown |= rows
-    missing = [row for row in TRANSITIONS if row not in shown and not in_words(row)]
+    missing = [row for row in ROWS if row not in shown and not in_words(row)]
     if missing:
         raise ValueError(f"the picture lacks {missing}")
 
@@ -209,7 +212,7 @@ def page() -> str:
     for kind, name in states.NAMES.items():
         about = " ".join((kind.__doc__ or "").split()).replace("``", "`")
         parts += [f"## {name}", "", about, "", "| on | to |", "|---|---|"]
-        parts += [f"| {reason} | {target} |" for source, target, reason in TRANSITIONS if source == name]
+        parts += [f"| {reason} | {target} |" for source, target, reason in ROWS if source == name]
         parts.append("")
     return "\n".join(parts)
 

@@ -16,7 +16,7 @@ from holdfast.core import actions as act
 from holdfast.core.client import Client
 from holdfast.core.config import ClientConfig
 from holdfast.core.events import Received
-from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.lease import Binding, Lease
 from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
 from holdfast.network.link import Link
@@ -26,7 +26,6 @@ from holdfast.runtime.interface import Interface
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch, Listener
-from holdfast.state.lease_store import Remembered
 from holdfast.state.markers import YieldMarker
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -149,17 +148,16 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.path = "/var/lib/holdfast/eth0.lease.json"
-        self.client_id = b""
-        self.kept: Remembered | None = None
+        self.kept: Binding | None = None
         self.error: int | None = None
         self.writes = 0
 
-    def load(self) -> Remembered | None:
+    def load(self) -> Binding | None:
         return self.kept
 
-    def save(self, lease: Lease, path: ServerPath | None, gateway: Gateway | None = None) -> None:
+    def save(self, binding: Binding) -> None:
         self._check()
-        self.kept = Remembered(lease, path, self.client_id, gateway)
+        self.kept = binding
 
     def forget(self) -> None:
         self._check()

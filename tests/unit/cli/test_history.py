@@ -18,10 +18,10 @@ from holdfast.observe.outcomes import OutcomeJournal, as_record
 from holdfast.settings import dirs
 
 WALL = 1_700_000_000.0
-ACQUIRED = OUTCOME._replace(purpose="acquire", result=core.Result.ACQUIRED, path=core.Path.DISCOVER, attempts=2,
-                            latency=3.007, former_address=None, seconds_left=0.0, cause="start")
-RENEWED = OUTCOME._replace(path=core.Path.BROADCAST, attempts=2, latency=0.0248, cause="unicast unanswered")
-KEPT = OUTCOME._replace(result=core.Result.KEPT, path=None, latency=None, server=None, cause="")
+ACQUIRED = OUTCOME._replace(purpose=core.Purpose.ACQUIRE, result=core.Result.ACQUIRED, via=core.Via.DISCOVER,
+                            attempts=2, latency=3.007, former_address=None, seconds_left=0.0, cause="start")
+RENEWED = OUTCOME._replace(via=core.Via.BROADCAST, attempts=2, latency=0.0248, cause="unicast unanswered")
+KEPT = OUTCOME._replace(result=core.Result.KEPT, via=None, latency=None, server=None, cause="")
 
 
 @pytest.fixture(autouse=True)

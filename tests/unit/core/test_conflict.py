@@ -7,6 +7,7 @@ from tests.support.scene import CLAIMANT, OTHER, OURS, SERVER, START, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
+from holdfast.core import schedule
 from holdfast.core.actions import DeconfigureReason, NoticeCode
 from holdfast.core.outcome import Result
 from holdfast.wire import message as msg
@@ -149,13 +150,19 @@ def test_probing_waits_for_a_slow_ack() -> None:
 def test_a_success_makes_earlier_conflicts_good() -> None:
     # rule 43
     scene = Scene(acd="strict").requesting()
+    for _ in range(schedule.CONFLICT_LIMIT - 1):
+        scene.ack()
+        scene.feed(CLAIM)
+        scene.until_sent()
+        scene.offer()
     scene.ack()
-    scene.feed(CLAIM)
-    scene.until_sent()
-    scene.offer(address=OTHER)
-    scene.ack(address=OTHER)
     scene.wait(30.0)
-    assert scene.client._m.conflicts == 0
+    assert scene.state == "BOUND"
+    scene.feed(ev.Restored(1, "a copy"), CLAIM)
+    declined = scene.now
+    assert scene.state == "INIT"
+    scene.until_sent()
+    assert scene.now - declined == schedule.DECLINE_WAIT
 
 
 def test_an_address_that_is_offered_again_is_asked_for_again() -> None:

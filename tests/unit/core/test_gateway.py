@@ -5,14 +5,26 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.scene import CLAIMANT, GATEWAY, OTHER, OURS, ROUTER, SERVER, STRANGE_SERVER, Scene, cached, of
+from tests.support.scene import (
+    CLAIMANT,
+    CLIENT_ID,
+    GATEWAY,
+    OTHER,
+    OURS,
+    ROUTER,
+    SERVER,
+    STRANGE_SERVER,
+    Scene,
+    cached,
+    of,
+)
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
-from holdfast.core.gateway import default_gateway
-from holdfast.core.lease import Gateway
-from holdfast.core.outcome import Path, Result
+from holdfast.core.arp import default_gateway
+from holdfast.core.lease import Binding, Gateway
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY
@@ -34,7 +46,7 @@ ROUTES = bytes.fromhex("20a9fea9fec0000202" "00c00002fe")
     ({opt.CLASSLESS_STATIC_ROUTE: b"!", opt.ROUTER: HOP.packed}, HOP),
 ])
 def test_the_gateway_is_the_next_hop_of_the_default_route(options: dict[int, bytes], hop: object) -> None:
-    lease = cached().lease._replace(options=options)
+    lease = cached().binding.lease._replace(options=options)
     assert default_gateway(lease) == hop
 
 
@@ -53,9 +65,10 @@ def test_a_new_lease_asks_for_its_gateway_three_times_at_most() -> None:
 def test_what_was_learned_is_kept_with_the_lease() -> None:
     # rule 49
     scene = Scene().bound(more=ROUTER)
-    assert of(act.Persist, scene.actions)[-1].gateway is None
+    assert of(act.Persist, scene.actions)[-1].binding.gateway is None
     scene.gateway()
-    assert of(act.Persist, scene.actions)[-1] == act.Persist(scene.lease, scene.client.snapshot().path, GATEWAY)
+    expected = Binding(scene.lease, scene.client.snapshot().server, GATEWAY, CLIENT_ID)
+    assert of(act.Persist, scene.actions)[-1].binding == expected
     assert scene.client.snapshot().gateway == GATEWAY
     scene.wait(60.0)
     assert len(scene.asked) == 1
@@ -68,7 +81,7 @@ def test_a_renewal_asks_the_gateway_alone_and_writes_nothing_when_it_is_the_same
     scene.until_state("RENEWING")
     scene.ack(more=ROUTER)
     writes = len(of(act.Persist, scene.actions))
-    assert of(act.Persist, scene.actions)[-1].gateway == GATEWAY
+    assert of(act.Persist, scene.actions)[-1].binding.gateway == GATEWAY
     scene.gateway()
     scene.wait(60.0)
     assert scene.asked[1:] == [act.AskGateway(HOP, GATEWAY.mac, OURS)]
@@ -95,7 +108,7 @@ def test_another_gateways_address_is_another_gateway() -> None:
     scene.gateway()
     scene.until_state("RENEWING")
     scene.ack(more={opt.ROUTER: SERVER.packed})
-    assert of(act.Persist, scene.actions)[-1].gateway is None
+    assert of(act.Persist, scene.actions)[-1].binding.gateway is None
     assert scene.asked[-1] == act.AskGateway(SERVER, None, OURS)
 
 
@@ -165,7 +178,7 @@ def test_on_another_network_a_lease_is_asked_for_beside() -> None:
     scene.offer()
     scene.ack(more=ROUTER)
     assert (scene.state, scene.lease.address) == ("BOUND", OURS)
-    assert of(act.Persist, scene.actions)[-1].gateway is None  # the one we knew is not this network's
+    assert of(act.Persist, scene.actions)[-1].binding.gateway is None  # the one we knew is not this network's
     assert scene.asked[-1] == act.AskGateway(HOP, None, OURS)
 
 
@@ -189,7 +202,7 @@ def test_on_another_network_another_address_is_taken_when_nobody_confirms_ours()
 def test_a_server_that_confirms_the_lease_outweighs_the_gateway() -> None:
     # rule 49, promise 2
     scene = elsewhere()
-    scene.until(lambda: scene.state == "RENEWING" and scene.sent[-2].path is Path.UNICAST)
+    scene.until(lambda: scene.state == "RENEWING" and scene.sent[-2].via is Via.UNICAST)
     scene.ack(to=scene.sent[-2], more=ROUTER)
     assert (scene.state, scene.lease.address) == ("BOUND", OURS)
 

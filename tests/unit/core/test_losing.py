@@ -8,7 +8,7 @@ from tests.support.scene import CLAIMANT, OTHER, OURS, STRANGE_SERVER, Scene, of
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason, NoticeCode
-from holdfast.core.outcome import Path, Result
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
@@ -19,7 +19,7 @@ def test_a_foreign_nak_brings_the_broadcast_at_once_and_nothing_else(server: obj
     scene = Scene().renewing()
     began = scene.now
     actions = scene.nak(server=server)
-    assert (scene.now, scene.last.path) == (began, Path.BROADCAST)
+    assert (scene.now, scene.last.via) == (began, Via.BROADCAST)
     assert (scene.state, scene.client.snapshot().drops) == ("RENEWING", {reason: 1})
     assert NoticeCode.FOREIGN_NAK in scene.notices
     assert {type(a) for a in actions} == {act.Dropped, act.Noticed, act.Transmit}

@@ -2,48 +2,82 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import inf
+from random import Random
 
 import pytest
-from tests.support.scene import OTHER, OURS, Scene, cached
+from tests.support.scene import MAC, OTHER, OURS, START, Scene, cached, of
 
-from holdfast.core.actions import DeconfigureReason
+from holdfast.core.actions import Deconfigure, DeconfigureReason
 from holdfast.core.client import Client, Snapshot
-from holdfast.core.machine import PromiseBrokenError
-from holdfast.core.states import Bound, Init, Renewal, Renewing, Selecting, Stopped, lease_in_use
+from holdfast.core.config import ClientConfig
+from holdfast.core.machine import Machine, PromiseBrokenError
+from holdfast.core.outcome import Purpose
+from holdfast.core.states import Bound, Init, InitReboot, Renewal, Renewing, State, Stopped, lease_in_use
+from holdfast.core.transitions import Reason
+
+CONFIG = ClientConfig(MAC)
+LEASE = cached().binding.lease
+
+
+def machine(state: State, **settings: object) -> Machine:
+    """A machine that has come to ``state`` by way of the gate."""
+    m = Machine(CONFIG._replace(**settings), Random(1))  # type: ignore[arg-type]
+    m.enter(state, Reason.START_ON_LINK, START)
+    return m
 
 
 def test_a_valid_lease_does_not_go_without_a_reason() -> None:
     # rule 39
-    scene = Scene().bound()
+    m = machine(Bound(LEASE))
     for why in (None, DeconfigureReason.EXPIRED, DeconfigureReason.HALTED):
         with pytest.raises(PromiseBrokenError, match="does not hold"):
-            scene.client._m.enter(Init(), "the lease ended", scene.now, why)
-    assert scene.state == "BOUND"
+            m.enter(Init(), Reason.LEASE_ENDED, START, why)
+    assert m.state == Bound(LEASE)
 
 
 def test_an_ended_lease_is_not_used() -> None:
     # rule 40
-    scene = Scene().start()
+    m = Machine(CONFIG, Random(1))
     with pytest.raises(PromiseBrokenError, match="has ended"):
-        scene.client._m.enter(Bound(cached(left=-1.0).lease), "ACK, rapid commit", scene.now)
+        m.enter(Bound(LEASE), Reason.START_ON_LINK, LEASE.expires_at)
+
+
+@pytest.mark.parametrize(("on_expiry", "allowed"), [("remove", False), ("hold", True)])
+def test_an_ended_lease_is_held_only_where_that_is_configured(on_expiry: str, allowed: bool) -> None:
+    # promise 3
+    held = LEASE._replace(ended_at=LEASE.expires_at, expires_at=LEASE.expires_at + 5.0)
+    m = Machine(CONFIG._replace(on_expiry=on_expiry), Random(1))
+    with nullcontext() if allowed else pytest.raises(PromiseBrokenError, match="has ended"):
+        m.enter(Init(held), Reason.START, LEASE.expires_at + 1.0)
+    assert (m.lease == held) is allowed
+
+
+def test_an_address_found_at_start_goes_only_when_its_lease_has_ended() -> None:
+    # promise 2
+    m = Machine(CONFIG, Random(1))
+    with pytest.raises(PromiseBrokenError, match="does not hold"):
+        m.enter(Init(), Reason.START, START, DeconfigureReason.EXPIRED, found=LEASE)
+    m.enter(Init(), Reason.START, LEASE.expires_at, DeconfigureReason.EXPIRED, found=LEASE)
+    assert of(Deconfigure, m.take_actions()) == [Deconfigure(LEASE, DeconfigureReason.EXPIRED)]
 
 
 def test_a_change_must_be_in_the_table() -> None:
-    scene = Scene().bound()
-    with pytest.raises(PromiseBrokenError, match="no transition from BOUND to SELECTING on 'whim'"):
-        scene.client._m.enter(Selecting(Scene().start().client.state.exchange), "whim", scene.now)  # type: ignore[union-attr]
+    m = machine(Bound(LEASE))
+    with pytest.raises(PromiseBrokenError, match="no transition from BOUND to INIT-REBOOT on 'carrier lost'"):
+        m.enter(InitReboot(LEASE), Reason.CARRIER_LOST, START)
 
 
 def test_an_update_changes_neither_state_nor_lease() -> None:
-    scene = Scene().bound()
-    for state in (Renewing(scene.lease, Renewal("t1", "T1")), Bound(scene.lease._replace(address=OTHER))):
+    m = machine(Bound(LEASE))
+    for state in (Renewing(LEASE, Renewal(Purpose.T1, "T1")), Bound(LEASE._replace(address=OTHER))):
         with pytest.raises(PromiseBrokenError, match="update of BOUND"):
-            scene.client._m.update(state)
+            m.update(state)
 
 
 def test_the_lease_in_use_by_state() -> None:
-    lease = cached().lease
+    lease = cached().binding.lease
     assert lease_in_use(Stopped(lease)) == lease
     assert lease_in_use(Init()) is None
     assert lease_in_use(Scene().start(cached()).client.state) is None
@@ -51,7 +85,7 @@ def test_the_lease_in_use_by_state() -> None:
 
 def test_what_is_left_is_never_negative() -> None:
     # rule 75
-    lease = cached(left=10.0, now=100.0).lease
+    lease = cached(left=10.0, now=100.0).binding.lease
     assert [lease.seconds_left(now) for now in (100.0, 109.0, 110.0, 500.0)] == [10.0, 1.0, 0.0, 0.0]
     assert (lease.valid(109.9), lease.valid(110.0)) == (True, False)
     assert lease._replace(expires_at=inf).infinite
@@ -65,7 +99,7 @@ def test_early_calls_do_nothing() -> None:
 def test_the_snapshot_shows_what_status_tells() -> None:
     scene = Scene().bound()
     assert scene.client.snapshot() == Snapshot(
-        "BOUND", scene.lease, scene.client.snapshot().path, scene.outcomes[-1], {}, scene.client.next_deadline()
+        "BOUND", scene.lease, scene.client.snapshot().server, scene.outcomes[-1], {}, scene.client.next_deadline()
     )
     assert scene.client.lease is not None
     assert scene.client.lease.address == OURS

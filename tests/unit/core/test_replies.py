@@ -222,7 +222,7 @@ def test_without_option_54_renewals_go_by_broadcast(how: dict[str, Any]) -> None
     scene.ack(**how)
     assert scene.lease.server_id is None
     scene.until_state("RENEWING")
-    assert scene.last.path.value == "broadcast"
+    assert scene.last.via.value == "broadcast"
     scene.ack(**how)
     assert scene.state == "BOUND"
 

@@ -10,7 +10,7 @@ from tests.support.scene import CLAIMANT, CLIENT_ID, MAC, OTHER, OURS, SERVER, S
 from holdfast.core import events as ev
 from holdfast.core import requests
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, BROADCAST_FLAG, decode, encode
@@ -63,7 +63,7 @@ def test_the_unicast_goes_to_option_54_whatever_else_the_packet_says() -> None:
     scene.hear(scene.reply(msg.OFFER, **other), source=STRANGE_SERVER)  # type: ignore[arg-type]
     scene.hear(scene.reply(msg.ACK, **other), source=STRANGE_SERVER)  # type: ignore[arg-type]
     scene.until_state("RENEWING")
-    assert scene.last.path is Path.UNICAST
+    assert scene.last.via is Via.UNICAST
     assert scene.last.destination == SERVER
 
 

@@ -7,36 +7,36 @@ from random import Random
 import pytest
 
 from holdfast.core import schedule
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Via
 
 
-@pytest.mark.parametrize(("path", "number", "srtt", "left", "deaf", "seconds"), [
-    (Path.UNICAST, 1, None, 1e6, False, 1.0),  # nothing is known
-    (Path.UNICAST, 1, 0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
-    (Path.UNICAST, 1, 0.2, 1e6, False, 0.8),
-    (Path.UNICAST, 1, 30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
-    (Path.UNICAST, 1, 0.2, 1e6, True, 0.24),
-    (Path.UNICAST, 2, 0.001, 1e6, False, 1.9),  # a server that is late may be busy
-    (Path.BROADCAST, 1, 0.2, 1e6, True, 0.8),
-    (Path.BROADCAST, 2, 0.2, 1e6, False, 4.0),
-    (Path.UNICAST, 1, None, 2.0, False, 0.5),  # a quarter of what is left
-    (Path.UNICAST, 1, None, 0.0, False, 0.05),
+@pytest.mark.parametrize(("via", "number", "srtt", "left", "deaf", "seconds"), [
+    (Via.UNICAST, 1, None, 1e6, False, 1.0),  # nothing is known
+    (Via.UNICAST, 1, 0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
+    (Via.UNICAST, 1, 0.2, 1e6, False, 0.8),
+    (Via.UNICAST, 1, 30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
+    (Via.UNICAST, 1, 0.2, 1e6, True, 0.24),
+    (Via.UNICAST, 2, 0.001, 1e6, False, 1.9),  # a server that is late may be busy
+    (Via.BROADCAST, 1, 0.2, 1e6, True, 0.8),
+    (Via.BROADCAST, 2, 0.2, 1e6, False, 4.0),
+    (Via.UNICAST, 1, None, 2.0, False, 0.5),  # a quarter of what is left
+    (Via.UNICAST, 1, None, 0.0, False, 0.05),
 ])
 def test_rung_timeout(
-    path: Path, number: int, srtt: float | None, left: float, deaf: bool, seconds: float
+    via: Via, number: int, srtt: float | None, left: float, deaf: bool, seconds: float
 ) -> None:
     # rule 35
-    assert schedule.rung_timeout(path, number, srtt, left, deaf=deaf) == pytest.approx(seconds)
+    assert schedule.rung_timeout(via, number, srtt, left, deaf=deaf) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("number", "unicast", "ways"), [
-    (1, True, (Path.UNICAST, Path.BROADCAST, Path.BROADCAST_ANY)),
-    (2, True, (Path.BROADCAST, Path.BROADCAST_ANY)),
-    (3, True, (Path.UNICAST, Path.BROADCAST)),
-    (1, False, (Path.BROADCAST, Path.BROADCAST_ANY)),
-    (3, False, (Path.BROADCAST,)),
+    (1, True, (Via.UNICAST, Via.BROADCAST, Via.BROADCAST_ANY)),
+    (2, True, (Via.BROADCAST, Via.BROADCAST_ANY)),
+    (3, True, (Via.UNICAST, Via.BROADCAST)),
+    (1, False, (Via.BROADCAST, Via.BROADCAST_ANY)),
+    (3, False, (Via.BROADCAST,)),
 ])
-def test_rungs(number: int, unicast: bool, ways: tuple[Path, ...]) -> None:
+def test_rungs(number: int, unicast: bool, ways: tuple[Via, ...]) -> None:
     # rule 38
     assert schedule.rungs(number, unicast=unicast) == ways
 

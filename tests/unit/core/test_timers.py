@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from holdfast.core.timers import Timer, TimerTable
+from holdfast.core.machine import Timer, TimerTable
 
 
 def test_setting_replaces_and_forever_is_never() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.transitions import TRANSITIONS
 from holdfast_lab.docs import statedoc
 
 
@@ -25,17 +24,17 @@ def test_writing_makes_them_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_every_row_of_the_table_is_on_the_page() -> None:
     text = statedoc.page()
-    for _, target, reason in TRANSITIONS:
+    for _, target, reason in statedoc.ROWS:
         assert f"| {reason} | {target} |" in text
 
 
 @pytest.mark.parametrize(("table", "complaint"), [
-    ((*TRANSITIONS, ("BOUND", "REQUESTING", "whim")), "lacks"),
-    (tuple(row for row in TRANSITIONS if row[2] != "OFFER chosen"), "has an arrow"),
+    ((*statedoc.ROWS, ("BOUND", "REQUESTING", "whim")), "lacks"),
+    (tuple(row for row in statedoc.ROWS if row[2] != "OFFER chosen"), "has an arrow"),
 ])
 def test_a_picture_that_differs_from_the_table_is_refused(
     table: tuple[statedoc.Row, ...], complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statedoc, "TRANSITIONS", table)
+    monkeypatch.setattr(statedoc, "ROWS", table)
     with pytest.raises(ValueError, match=complaint):
         statedoc.picture()

@@ -11,12 +11,12 @@ from pathlib import Path as File
 import pytest
 
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.observe import metrics
 from holdfast.observe.metrics import Facts, Textfile, render
 
 LEASE = Lease(IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1"), 100.0, 160.0, 205.0, 220.0, 120.0, {})
-LAST = Outcome("t1", Result.RENEWED, Path.BROADCAST, 2, 1.03, None, None, None, 120.0, -54.2, "", 1, 160.0, 161.0)
+LAST = Outcome(Purpose.T1, Result.RENEWED, Via.BROADCAST, 2, 1.03, None, None, None, 120.0, -54.2, "", 1, 160.0, 161.0)
 FACTS = Facts("eth0", "BOUND", now=170.0, wall=1_700_000_170.0, lease=LEASE, last_success=161.0, last=LAST,
               drops={"xid": 3}, results={"renewed": 1}, paths={"broadcast": 1}, notices={"foreign-nak": 2})
 

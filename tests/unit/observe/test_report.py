@@ -10,7 +10,8 @@ import pytest
 
 from holdfast.core.actions import Dropped, DropReason, NoticeCode, Noticed, Transitioned
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
+from holdfast.core.transitions import Reason
 from holdfast.observe import ids
 from holdfast.observe.log import Log
 from holdfast.observe.metrics import Textfile
@@ -21,7 +22,7 @@ OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
 OLD = Lease(OURS, SERVER, 100.0, 160.0, 205.0, 220.0, 120.0, {})
 NEW = OLD._replace(started_at=161.0, t1_at=218.0, t2_at=266.0, expires_at=281.0)
 RENEWED = Outcome(
-    purpose="t1", result=Result.RENEWED, path=Path.BROADCAST, attempts=2, latency=1.03, server=SERVER, address=OURS,
+    purpose=Purpose.T1, result=Result.RENEWED, via=Via.BROADCAST, attempts=2, latency=1.03, server=SERVER, address=OURS,
     former_address=OURS, lease_time=120.0, seconds_left=58.97, cause="unicast unanswered", xid=0x1A2B,
     started_at=160.0, ended_at=161.03,
 )
@@ -74,8 +75,8 @@ LINE = ("eth0: renewed 10.0.0.5 from 10.0.0.1 by broadcast in 1.03 s (2 messages
 
 
 def test_a_renewal_is_one_line_with_the_new_t1(reporter: InterfaceReporter, log: Lines) -> None:
-    reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
-    reporter.transitioned(Transitioned("RENEWING", "BOUND", "ACK"), NEW)
+    reporter.transitioned(Transitioned("BOUND", "RENEWING", Reason.T1), OLD)
+    reporter.transitioned(Transitioned("RENEWING", "BOUND", Reason.ACK), NEW)
     assert log.texts == []
     reporter.recorded(RENEWED)
     assert log.texts == [LINE]
@@ -84,7 +85,7 @@ def test_a_renewal_is_one_line_with_the_new_t1(reporter: InterfaceReporter, log:
 def test_without_the_lease_that_was_won_there_is_no_t1_to_tell(reporter: InterfaceReporter, log: Lines) -> None:
     reporter.recorded(RENEWED)
     assert log.texts == [LINE.removesuffix(", next renewal in 57 s")]
-    reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
+    reporter.transitioned(Transitioned("BOUND", "RENEWING", Reason.T1), OLD)
     reporter.recorded(KEPT)
     assert log.texts[1].startswith("eth0: kept 10.0.0.5")
     assert "next renewal" not in log.texts[1]
@@ -93,7 +94,7 @@ def test_without_the_lease_that_was_won_there_is_no_t1_to_tell(reporter: Interfa
 def test_a_record_reaches_history_journal_and_metrics_with_the_same_facts(  # rule 74
     reporter: InterfaceReporter, log: Lines, tmp_path: File
 ) -> None:
-    reporter.transitioned(Transitioned("RENEWING", "BOUND", "ACK"), NEW)
+    reporter.transitioned(Transitioned("RENEWING", "BOUND", Reason.ACK), NEW)
     reporter.recorded(RENEWED)
     (record,) = read_history(str(tmp_path), "eth0")
     priority, _, fields = log.entries[-1]
@@ -108,7 +109,7 @@ def test_a_record_reaches_history_journal_and_metrics_with_the_same_facts(  # ru
 
 
 def test_transitions_are_for_the_journal(reporter: InterfaceReporter, log: Lines) -> None:
-    reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
+    reporter.transitioned(Transitioned("BOUND", "RENEWING", Reason.T1), OLD)
     assert log.entries == [(7, "eth0: BOUND -> RENEWING (T1)", {
         "MESSAGE_ID": ids.TRANSITION.message_id, "INTERFACE": "eth0", "DHCP_STATE": "RENEWING",
         "HOLDFAST_FORMER_STATE": "BOUND", "HOLDFAST_CAUSE": "T1"})]
@@ -166,7 +167,7 @@ def test_a_history_that_cannot_be_written_is_told_once_and_written_later(
     assert told == [f"eth0: the history cannot be written: {folder}/eth0.outcomes.jsonl: "
                     "No such file or directory; 1 outcome waits: make room, or let the agent's user write there"]
     folder.mkdir()
-    reporter.transitioned(Transitioned("BOUND", "RENEWING", "T1"), OLD)
+    reporter.transitioned(Transitioned("BOUND", "RENEWING", Reason.T1), OLD)
     assert len(read_history(str(folder), "eth0")) == 3
 
 
@@ -201,7 +202,7 @@ def test_one_lost_outcome_is_one(log: Lines, clock: Clock, tmp_path: File) -> No
 
 def test_metrics_that_cannot_be_written_are_told_once(log: Lines, clock: Clock, tmp_path: File) -> None:
     reporter = InterfaceReporter("eth0", log, None, Textfile(str(tmp_path / "none"), "eth0"), boottime=clock)
-    reporter.transitioned(Transitioned("INIT", "SELECTING", "start"), None)
+    reporter.transitioned(Transitioned("INIT", "SELECTING", Reason.START), None)
     reporter.recorded(KEPT)
     (told,) = (text for text in log.texts if "metrics cannot be written" in text)
     assert told.endswith("; make room, or let the agent's user write there")
@@ -215,7 +216,7 @@ def test_a_restored_address_is_no_new_lease(reporter: InterfaceReporter, log: Li
 
 def test_the_real_clock_is_the_boot_clock(log: Lines) -> None:
     reporter = InterfaceReporter("eth0", log)
-    reporter.transitioned(Transitioned("INIT", "SELECTING", "start"), None)
+    reporter.transitioned(Transitioned("INIT", "SELECTING", Reason.START), None)
     reporter.recorded(KEPT)
     reporter.close()
     assert reporter.counters()["results"] == {"kept": 1}

@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.observe.words import counted, duration, latency, outcome_text
 
 OURS, OTHER, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.9"), IPv4Address("10.0.0.1")
@@ -15,7 +15,7 @@ OURS, OTHER, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.9"), IPv4Addr
 
 def _outcome(result: Result, **changes: object) -> Outcome:
     return Outcome(
-        purpose="t1", result=result, path=Path.BROADCAST, attempts=2, latency=1.03, server=SERVER, address=OURS,
+        purpose=Purpose.T1, result=result, via=Via.BROADCAST, attempts=2, latency=1.03, server=SERVER, address=OURS,
         former_address=OURS, lease_time=120.0, seconds_left=54.2, cause="unicast unanswered", xid=1,
         started_at=0.0, ended_at=1.03,
     )._replace(**changes)
@@ -25,17 +25,17 @@ def _outcome(result: Result, **changes: object) -> Outcome:
     (_outcome(Result.RENEWED), 57.0,
      "renewed 10.0.0.5 from 10.0.0.1 by broadcast in 1.03 s (2 messages; unicast unanswered), 54 s were left, "
      "next renewal in 57 s"),
-    (_outcome(Result.RENEWED, path=Path.UNICAST, attempts=1, cause="T1", latency=0.004, seconds_left=inf), inf,
+    (_outcome(Result.RENEWED, via=Via.UNICAST, attempts=1, cause="T1", latency=0.004, seconds_left=inf), inf,
      "renewed 10.0.0.5 from 10.0.0.1 by unicast in 4.0 ms (1 message), the lease has no end, no renewal is due"),
-    (_outcome(Result.RENEWED, path=Path.BROADCAST_ANY, server=None, cause=""), None,
+    (_outcome(Result.RENEWED, via=Via.BROADCAST_ANY, server=None, cause=""), None,
      "renewed 10.0.0.5 by broadcast from 0.0.0.0 in 1.03 s (2 messages), 54 s were left"),
-    (_outcome(Result.ACQUIRED, purpose="acquire", path=Path.DISCOVER, cause="", seconds_left=0.0), 57.0,
+    (_outcome(Result.ACQUIRED, purpose=Purpose.ACQUIRE, via=Via.DISCOVER, cause="", seconds_left=0.0), 57.0,
      "acquired 10.0.0.5 from 10.0.0.1 in 1.03 s (2 messages), for 2 min, next renewal in 57 s"),
     (_outcome(Result.ACQUIRED, lease_time=inf, cause="", attempts=0, latency=None), inf,
      "acquired 10.0.0.5 from 10.0.0.1, for ever, no renewal is due"),
     (_outcome(Result.ACQUIRED, lease_time=None, cause=""), None,
      "acquired 10.0.0.5 from 10.0.0.1 in 1.03 s (2 messages)"),
-    (_outcome(Result.MOVED, path=Path.DISCOVER, address=OTHER, cause="10.0.0.1 said NAK"), 57.0,
+    (_outcome(Result.MOVED, via=Via.DISCOVER, address=OTHER, cause="10.0.0.1 said NAK"), 57.0,
      "moved from 10.0.0.5 to 10.0.0.9, from 10.0.0.1 by DISCOVER in 1.03 s (2 messages; 10.0.0.1 said NAK), "
      "54 s were left, next renewal in 57 s"),
     (_outcome(Result.KEPT, latency=None, attempts=4, cause="nobody answered"), 57.0,
@@ -44,11 +44,11 @@ def _outcome(result: Result, **changes: object) -> Outcome:
      "10.0.0.1 refused to renew 10.0.0.5 (2 messages; wrong network); asking anew, 54 s are left"),
     (_outcome(Result.REFUSED, server=None, cause="", attempts=0), None,
      "a server refused to renew 10.0.0.5; asking anew, 54 s are left"),
-    (_outcome(Result.REFUSED, purpose="acquire", address=None, former_address=None, cause="NAK"), None,
+    (_outcome(Result.REFUSED, purpose=Purpose.ACQUIRE, address=None, former_address=None, cause="NAK"), None,
      "10.0.0.1 refused the address that was asked for (2 messages; NAK); asking anew"),
     (_outcome(Result.EXPIRED, attempts=150, latency=None, seconds_left=0.0, cause="nobody answered"), None,
      "lost 10.0.0.5: its lease ended (150 messages; nobody answered)"),
-    (_outcome(Result.EXPIRED, purpose="hold", address=None, former_address=OTHER, attempts=0, latency=None,
+    (_outcome(Result.EXPIRED, purpose=Purpose.HOLD, address=None, former_address=OTHER, attempts=0, latency=None,
               seconds_left=0.0, cause="the gateway does not answer"), None,
      f"lost {OTHER}: its lease ended (the gateway does not answer)"),
     (_outcome(Result.HELD, attempts=16, latency=None, seconds_left=0.0, cause="unicast unanswered"), None,

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from tests.support.servers import wait_until
 
-from holdfast.core.outcome import Outcome, Result
-from holdfast.core.outcome import Path as Way
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.eventloop.loop import Loop
 from holdfast.eventloop.signals import Signals
 from holdfast.network.spec import NetworkSpec, Route
@@ -24,7 +23,7 @@ from holdfast.runtime.host import hooks as room
 from holdfast.runtime.host.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
 
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
-OUTCOME = Outcome("acquire", Result.ACQUIRED, Way.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,
+OUTCOME = Outcome(Purpose.ACQUIRE, Result.ACQUIRED, Via.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,
                   999.0, 999.01)
 
 #: A hook waits for the test, but not for ever: it must end by itself when the test was killed.

@@ -15,8 +15,8 @@ from tests.support.servers import wait_until
 from holdfast.clock import Jump, SystemClock
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
-from holdfast.core.lease import Gateway
-from holdfast.core.outcome import Path, Result
+from holdfast.core.lease import Binding, Gateway
+from holdfast.core.outcome import Result, Via
 from holdfast.eventloop.loop import Loop
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
@@ -27,7 +27,6 @@ from holdfast.settings import SettingsError
 from holdfast.settings.model import Settings
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
-from holdfast.state.lease_store import Remembered
 from holdfast.wire import message as msg
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.virtual_host import (
@@ -79,7 +78,7 @@ def test_unanswered_unicast_is_followed_by_broadcast() -> None:
     host.bind()
     host.deaf_to_unicast = True
     host.loop.run(100)
-    assert host.notes.outcomes[1].path is Path.BROADCAST
+    assert host.notes.outcomes[1].via is Via.BROADCAST
     assert host.addresses == [OURS]
 
 
@@ -122,7 +121,7 @@ def test_outcomes_are_told_to_subscribers_until_they_leave() -> None:
 
 def test_a_stored_lease_on_the_link_is_carried_on_with() -> None:
     host = Host()
-    host.store.kept = Remembered(lease_of(host.clock), None, b"\x01" + MAC)
+    host.store.kept = Binding(lease_of(host.clock), client_id=b"\x01" + MAC)
     host.addresses_on_link = {OURS}
     host.interface.begin()
     assert host.state == "BOUND"  # rule 47
@@ -132,7 +131,7 @@ def test_a_stored_lease_on_the_link_is_carried_on_with() -> None:
 
 def test_a_stored_client_id_is_used_again() -> None:
     host = Host()
-    host.store.kept = Remembered(lease_of(host.clock), None, b"\xffadopted")
+    host.store.kept = Binding(lease_of(host.clock), client_id=b"\xffadopted")
     host.interface.begin()
     assert host.sockets.sent[0].message.client_id == b"\xffadopted"  # rule 8
     assert host.sockets.kinds() == ["REQUEST"]
@@ -140,7 +139,7 @@ def test_a_stored_client_id_is_used_again() -> None:
 
 def test_a_lease_of_another_client_id_is_not_used() -> None:
     host = Host()
-    host.store.kept = Remembered(lease_of(host.clock), None, b"\xffother")
+    host.store.kept = Binding(lease_of(host.clock), client_id=b"\xffother")
     host.configured_client_id = b"\x01" + MAC
     host.interface.begin()
     assert host.sockets.kinds() == ["DISCOVER"]
@@ -229,7 +228,7 @@ def test_unicast_that_cannot_be_sent_goes_by_broadcast_at_once(code: int) -> Non
     host.sockets.errors = {"unicast": code}
     host.loop.run(100)
     renewed = host.notes.outcomes[1]
-    assert renewed.path is Path.BROADCAST  # rule 55
+    assert renewed.via is Via.BROADCAST  # rule 55
     assert renewed.latency is not None
     assert renewed.latency < 0.1
 
@@ -242,7 +241,7 @@ def test_an_icmp_error_that_comes_back_counts_as_a_failed_send() -> None:
         host.loop.run(1)
     host.silent = False
     host.sockets.listener.on_unicast_error("Connection refused (ICMP from 192.0.2.1)")
-    assert host.sockets.sent[-1].path is Path.BROADCAST
+    assert host.sockets.sent[-1].via is Via.BROADCAST
 
 
 def test_a_message_that_cannot_be_written_is_a_failed_send(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,7 +501,7 @@ def test_a_remembered_lease_is_kept_when_its_gateway_answers() -> None:
     # rules 48, 49
     host = Host()
     host.silent, host.gateway_mac = True, OTHER_MAC
-    host.store.kept = Remembered(lease_of(host.clock), None, b"\x01" + MAC, Gateway(SERVER, OTHER_MAC))
+    host.store.kept = Binding(lease_of(host.clock), None, Gateway(SERVER, OTHER_MAC), b"\x01" + MAC)
     host.interface.begin()
     host.loop.run(2)
     assert host.addresses == [OURS]

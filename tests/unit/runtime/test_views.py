@@ -17,8 +17,8 @@ from holdfast.control.idl import Array, Map, Maybe, Named, Struct, Type, conform
 from holdfast.control.interface import NAME, SERVICE, definition
 from holdfast.core import states
 from holdfast.core.client import Snapshot
-from holdfast.core.lease import Gateway, ServerPath
-from holdfast.core.outcome import Path, Result
+from holdfast.core.lease import Gateway, Server
+from holdfast.core.outcome import Result, Via
 from holdfast.network.spec import NetworkSpec
 from holdfast.observe.outcomes import OutcomeJournal, Record, as_record
 
@@ -79,13 +79,13 @@ GATEWAY = Gateway(IPv4Address("10.0.0.1"), bytes.fromhex("020000000ff1"))
 ENDLESS = LEASE._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf, server_id=None, verified=False)
 HELD = LEASE._replace(ended_at=939.0, expires_at=1030.0)
 MOVED = OUTCOME._replace(result=Result.MOVED, former_address=IPv4Address("10.0.0.9"))
-FAILED = OUTCOME._replace(result=Result.EXPIRED, path=None, latency=None, server=None, address=None,
+FAILED = OUTCOME._replace(result=Result.EXPIRED, via=None, latency=None, server=None, address=None,
                           former_address=None, lease_time=None, seconds_left=0.0, xid=None)
 FOR_EVER = OUTCOME._replace(lease_time=inf, seconds_left=inf)
 SNAPSHOTS = [
     Snapshot("INIT", None, None, None, {}, None),
-    Snapshot("BOUND", LEASE, ServerPath(IPv4Address("10.0.0.1"), False, 0.25), OUTCOME, {"xid": 3}, 1.0, GATEWAY),
-    Snapshot("BOUND", ENDLESS, ServerPath(IPv4Address("10.0.0.1"), None, None), FOR_EVER, {}, None),
+    Snapshot("BOUND", LEASE, Server(IPv4Address("10.0.0.1"), False, 0.25), OUTCOME, {"xid": 3}, 1.0, GATEWAY),
+    Snapshot("BOUND", ENDLESS, Server(IPv4Address("10.0.0.1"), None, None), FOR_EVER, {}, None),
     Snapshot("SELECTING", HELD, None, MOVED, {"cookie": 1, "xid": 2}, 1.0, GATEWAY),
     *(Snapshot(name, LEASE, None, FAILED, {}, 1.0) for name in states.NAMES.values()),
 ]
@@ -145,12 +145,12 @@ def test_every_error(bench: ControlBench, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("result", Result)
-@pytest.mark.parametrize("path", [*Path, None])
-def test_every_kind_of_outcome(bench: ControlBench, result: Result, path: Path | None) -> None:
-    outcome = OUTCOME._replace(result=result, path=path)
+@pytest.mark.parametrize("via", [*Via, None])
+def test_every_kind_of_outcome(bench: ControlBench, result: Result, via: Via | None) -> None:
+    outcome = OUTCOME._replace(result=result, via=via)
     bench.client.on_submit = lambda: [listener(outcome) for listener in list(bench.client.listeners)]  # type: ignore
     told = answer(bench, "Renew")["outcome"]
-    assert (told["result"], told["path"]) == (result.value, None if path is None else path.value)
+    assert (told["result"], told["path"]) == (result.value, None if via is None else via.value)
 
 
 def test_an_outcome_is_a_line_of_the_history() -> None:

@@ -16,7 +16,7 @@ from tests.support.servers import wait_until
 
 from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
-from holdfast.core.outcome import Path
+from holdfast.core.outcome import Via
 from holdfast.eventloop.loop import Loop
 from holdfast.network import link
 from holdfast.sockets import reader
@@ -67,7 +67,7 @@ class Bench:
         return self.ours.run(function)
 
     def transmit(self, destination: IPv4Address, source: IPv4Address = OURS) -> None:
-        path = Path.BROADCAST if destination == BROADCAST else Path.UNICAST
+        path = Via.BROADCAST if destination == BROADCAST else Via.UNICAST
         self.inside(lambda: self.sockets.transmit(Transmit(MESSAGE, path, source, destination)))
 
     def send(self, payload: bytes, *, dport: int = 68, destination: IPv4Address = BROADCAST, count: int = 1) -> None:

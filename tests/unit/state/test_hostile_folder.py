@@ -17,6 +17,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.hostile import UID, Victim
 
 from holdfast.control.unix_socket import listen
+from holdfast.core.lease import Binding
 from holdfast.observe.metrics import Facts, Textfile
 from holdfast.observe.outcomes import OutcomeJournal, interfaces_with_history, read_history
 from holdfast.publish import spool
@@ -68,7 +69,7 @@ def _store(folder: Path, identity: Identity = ME) -> LeaseStore:
 def _fill(folder: Path) -> None:
     """What an earlier agent left; the user's."""
     store = _store(folder, OTHER)
-    store.save(lease_of(VirtualClock()), None)
+    store.save(Binding(lease_of(VirtualClock())))
     for name in ("eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.yield", "eth0.lock", "eth0.mtu", "eth0.prom"):
         (folder / name).write_text("x\n")
     (folder / "dns").mkdir()
@@ -125,7 +126,7 @@ def _clean(folder: Path) -> None:
 
 DOINGS: dict[str, Callable[[Path], object]] = {
     "history": _history,
-    "lease": lambda folder: _store(folder).save(lease_of(VirtualClock()), None),
+    "lease": lambda folder: _store(folder).save(Binding(lease_of(VirtualClock()))),
     "load": lambda folder: _store(folder).load(),
     "forget": lambda folder: _store(folder).forget(),
     "lock": _lock,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.core.lease import Binding
 from holdfast.state import inventory
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
@@ -19,7 +20,7 @@ NOW, BEFORE = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-2
 
 def save(folder: Path, ifname: str, identity: Identity) -> None:
     clock = VirtualClock()
-    LeaseStore(str(folder), ifname, identity, clock, lambda *_: None).save(lease_of(clock), None)
+    LeaseStore(str(folder), ifname, identity, clock, lambda *_: None).save(Binding(lease_of(clock)))
 
 
 def history(folder: Path, ifname: str, boot_id: str) -> None:

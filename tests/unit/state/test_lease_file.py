@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.lease import Gateway, Lease, ServerPath
+from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.state.identity import Identity
 from holdfast.state.lease_file import SIZE_LIMIT, LeaseFileError, Stored, parse, render
 
@@ -20,29 +20,30 @@ LEASE = Lease(
     IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1"), 100.0, 160.0, 205.0, 220.0, 120.0,
     {1: b"\xff\xff\xff\x00", 249: b"\x00\x01", 56: b""}, IPv4Address("192.0.2.2"), b"server", b"pxe", True,
 )
+BINDING = Binding(LEASE, Server(IPv4Address("192.0.2.1"), False, 0.01), None, b"\x01\x02\0\0\0\0\x01")
 STORED = Stored(
-    LEASE, ServerPath(IPv4Address("192.0.2.1"), False, 0.01), b"\x01\x02\0\0\0\0\x01",
-    Identity("a" * 32, "", "02:00:00:00:00:01"), "b" * 32, 101.0, 1_700_000_000.0,
+    BINDING, Identity("a" * 32, "", "02:00:00:00:00:01"), "b" * 32, 101.0, 1_700_000_000.0,
 )
 
 
 @pytest.mark.parametrize(
-    "stored",
+    "binding",
     [
-        STORED,
-        STORED._replace(path=None, client_id=b""),
-        STORED._replace(gateway=Gateway(IPv4Address("192.0.2.254"), bytes.fromhex("020000000ff1"))),
-        STORED._replace(path=ServerPath(IPv4Address("192.0.2.1"))),
-        STORED._replace(lease=LEASE._replace(server_id=None, verified=False, started_at=-500.0, t1_at=-400.0,
-                                             t2_at=-390.0, expires_at=-380.0)),
-        STORED._replace(lease=LEASE._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)),
+        BINDING,
+        BINDING._replace(server=None, client_id=b""),
+        BINDING._replace(gateway=Gateway(IPv4Address("192.0.2.254"), bytes.fromhex("020000000ff1"))),
+        BINDING._replace(server=Server(IPv4Address("192.0.2.1"))),
+        BINDING._replace(lease=LEASE._replace(server_id=None, verified=False, started_at=-500.0, t1_at=-400.0,
+                                              t2_at=-390.0, expires_at=-380.0)),
+        BINDING._replace(lease=LEASE._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)),
         # The longest lease that is not infinite.
-        STORED._replace(lease=LEASE._replace(t1_at=1e9, t2_at=2e9, expires_at=100.0 + 0xFFFFFFFE,
-                                             lease_time=float(0xFFFFFFFE))),
-        STORED._replace(lease=LEASE._replace(t1_at=500.0, t2_at=inf, expires_at=inf, lease_time=inf)),
+        BINDING._replace(lease=LEASE._replace(t1_at=1e9, t2_at=2e9, expires_at=100.0 + 0xFFFFFFFE,
+                                              lease_time=float(0xFFFFFFFE))),
+        BINDING._replace(lease=LEASE._replace(t1_at=500.0, t2_at=inf, expires_at=inf, lease_time=inf)),
     ],
 )
-def test_round_trip(stored: Stored) -> None:
+def test_round_trip(binding: Binding) -> None:
+    stored = STORED._replace(binding=binding)
     assert parse(render(stored)) == stored
 
 
@@ -155,7 +156,7 @@ def test_a_flipped_byte_never_raises_anything_else(position: int, byte: int) -> 
         stored = parse(bytes(data))
     except LeaseFileError:
         return
-    assert stored.lease.started_at <= stored.lease.expires_at
+    assert stored.binding.lease.started_at <= stored.binding.lease.expires_at
 
 
 JSON = st.recursive(

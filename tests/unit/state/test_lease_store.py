@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.lease import Gateway, ServerPath
+from holdfast.core.lease import Binding, Gateway, Server
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
 from holdfast_lab.testbed.virtual_host import OURS, SERVER, VirtualClock, lease_of
@@ -29,10 +29,8 @@ class Bench:
         self.lease = lease_of(self.clock)
 
     def store(self, identity: Identity = ME) -> LeaseStore:
-        store = LeaseStore(str(self.folder), "eth0", identity, self.clock,
+        return LeaseStore(str(self.folder), "eth0", identity, self.clock,
                            lambda priority, text: self.said.append(text), boot_id_path=str(self.boot))
-        store.client_id = b"\x01me"
-        return store
 
     def reboot(self, *, after: float) -> None:
         """``after`` seconds of wall-clock time pass; BOOTTIME begins anew."""
@@ -53,25 +51,15 @@ def test_nothing_is_stored_at_first(bench: Bench) -> None:
 
 
 def test_what_is_saved_is_remembered(bench: Bench) -> None:
-    path = ServerPath(SERVER, False, 0.02)
-    bench.store().save(bench.lease, path)
-    remembered = bench.store().load()
-    assert remembered is not None
-    assert (remembered.lease, remembered.path, remembered.client_id) == (bench.lease, path, b"\x01me")
+    binding = Binding(bench.lease, Server(SERVER, False, 0.02), Gateway(SERVER, b"\x02\0\0\0\x0f\xf1"), b"\x01me")
+    bench.store().save(binding)
+    assert bench.store().load() == binding
     assert (bench.folder / "eth0.lease.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_the_gateway_is_kept_with_the_lease(bench: Bench) -> None:
-    gateway = Gateway(SERVER, b"\x02\0\0\0\x0f\xf1")
-    bench.store().save(bench.lease, None, gateway)
-    remembered = bench.store().load()
-    assert remembered is not None
-    assert remembered.gateway == gateway
 
 
 @pytest.mark.parametrize("year", [365 * 86400.0, -365 * 86400.0])
 def test_on_the_same_boot_the_wall_clock_is_not_asked(bench: Bench, year: float) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     bench.clock.now += 30
     bench.clock.stepped += year
     remembered = bench.store().load()
@@ -80,7 +68,7 @@ def test_on_the_same_boot_the_wall_clock_is_not_asked(bench: Bench, year: float)
 
 
 def test_after_a_reboot_the_wall_clock_tells_how_long_ago_it_was(bench: Bench) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     left = bench.lease.seconds_left(bench.clock.now)
     bench.reboot(after=40.0)
     remembered = bench.store().load()
@@ -90,7 +78,7 @@ def test_after_a_reboot_the_wall_clock_tells_how_long_ago_it_was(bench: Bench) -
 
 
 def test_a_wall_clock_that_went_back_makes_no_lease_longer(bench: Bench) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     left = bench.lease.seconds_left(bench.clock.now)
     bench.reboot(after=-86400.0)
     remembered = bench.store().load()
@@ -99,7 +87,7 @@ def test_a_wall_clock_that_went_back_makes_no_lease_longer(bench: Bench) -> None
 
 
 def test_a_clock_that_began_anew_in_the_same_boot_is_not_believed(bench: Bench) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     bench.clock.stepped += 1000.0 - 20.0
     bench.clock.now = 20.0  # a time namespace, or a restored snapshot
     remembered = bench.store().load()
@@ -108,7 +96,7 @@ def test_a_clock_that_began_anew_in_the_same_boot_is_not_believed(bench: Bench) 
 
 
 def test_an_infinite_lease_stays_infinite_over_a_reboot(bench: Bench) -> None:
-    bench.store().save(bench.lease._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf), None)
+    bench.store().save(Binding(bench.lease._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)))
     bench.reboot(after=10.0)
     remembered = bench.store().load()
     assert remembered is not None
@@ -117,7 +105,7 @@ def test_an_infinite_lease_stays_infinite_over_a_reboot(bench: Bench) -> None:
 
 
 def test_an_ended_lease_is_still_a_hint(bench: Bench) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     bench.clock.now += 1000
     remembered = bench.store().load()
     assert remembered is not None  # rule 50
@@ -129,14 +117,14 @@ def test_an_ended_lease_is_still_a_hint(bench: Bench) -> None:
     "identity", [ME._replace(machine_id="b" * 32), ME._replace(mac="02:00:00:00:00:02")]
 )
 def test_a_copied_disk_brings_no_lease(bench: Bench, identity: Identity) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     assert bench.store(identity).load() is None  # rule 49
     assert "is not used" in bench.said[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff" * 100, b'{"version": 99}', b"[]"])
 def test_a_bad_file_is_set_aside_with_a_message(bench: Bench, content: bytes) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     path = bench.folder / "eth0.lease.json"
     for _ in range(3):  # again and again: they do not pile up
         path.write_bytes(content)
@@ -144,7 +132,7 @@ def test_a_bad_file_is_set_aside_with_a_message(bench: Bench, content: bytes) ->
     assert sorted(os.listdir(bench.folder)) == ["eth0.lease.json.bad"]
     assert "set aside as" in bench.said[0]
     assert (bench.folder / "eth0.lease.json.bad").read_bytes() == content
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
     assert bench.store().load() is not None
 
 
@@ -174,7 +162,7 @@ def test_what_is_no_file_is_not_read(bench: Bench) -> None:
 
 
 def test_a_file_that_may_not_be_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.store().save(bench.lease, None)
+    bench.store().save(Binding(bench.lease))
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -189,7 +177,7 @@ def test_a_file_that_may_not_be_read(bench: Bench, monkeypatch: pytest.MonkeyPat
 def test_forgetting(bench: Bench) -> None:
     store = bench.store()
     store.forget()
-    store.save(bench.lease, None)
+    store.save(Binding(bench.lease))
     store.forget()
     assert store.load() is None
     assert os.listdir(bench.folder) == []
@@ -198,4 +186,4 @@ def test_forgetting(bench: Bench) -> None:
 def test_a_folder_that_cannot_be_made(bench: Bench, tmp_path: Path) -> None:
     bench.folder = tmp_path / "boot_id" / "state"
     with pytest.raises(OSError, match="Not a directory"):
-        bench.store().save(bench.lease, None)
+        bench.store().save(Binding(bench.lease))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
+from holdfast.core.lease import Binding
 from holdfast.network.ops import Address
 from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
@@ -74,7 +75,7 @@ def test_stored_and_remembered(tmp_path: Path) -> None:
     adopt.write(host, "/var/lib/holdfast", "eth0", lease, b"\x01old")
     stored = adopt.remembered(host, "/var/lib/holdfast", "eth0")
     assert stored is not None
-    assert (stored.lease, stored.path, stored.client_id) == (lease, None, b"\x01old")
+    assert stored == Binding(lease, client_id=b"\x01old")
     again = adopt.from_lease(stored.lease, foreign_lease(NOW))
     assert again == replace(foreign_lease(NOW), source="the agent's lease file")
     adopt.forget(host, "/var/lib/holdfast", "eth0")

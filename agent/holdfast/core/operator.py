@@ -1,12 +1,12 @@
-"""What the operator asks for: renew, rebind, release; and the end of the process."""
+"""What the operator asks for: renew, rebind, release; STOPPED, and the end of the process."""
 
 from __future__ import annotations
 
-from holdfast.core import acquiring, binding, renewing, requests
+from holdfast.core import acquisition, arp, bound, expiry_hold, renewal, requests
 from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason, Forget, Persist, Transmit
-from holdfast.core.machine import Machine
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.machine import Machine, Timer
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.core.states import (
     Bound,
     Init,
@@ -19,7 +19,7 @@ from holdfast.core.states import (
     Selecting,
     Stopped,
 )
-from holdfast.core.timers import Timer
+from holdfast.core.transitions import Reason
 from holdfast.wire.message import ANY, BROADCAST
 
 
@@ -30,16 +30,16 @@ def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
     if isinstance(state, (Renewing, Rebinding)) and broadcast:
         rebinding = Rebinding(state.lease, state.renewal._replace(skip_unicast=True))
         if isinstance(state, Renewing):
-            m.enter(rebinding, "operator", now)
+            m.enter(rebinding, Reason.OPERATOR, now)
         else:
             m.update(rebinding)
-        renewing.hasten(m, now)
+        renewal.hasten(m, now)
     elif isinstance(state, (Bound, Renewing, Rebinding)):
-        renewing.check_lease(m, "operator", "operator", now, 0.0, broadcast=broadcast)
+        renewal.check_lease(m, Purpose.OPERATOR, Reason.OPERATOR, now, 0.0, broadcast=broadcast)
     elif isinstance(state, (Selecting, Requesting, Rebooting)):
         m.timers.set(Timer.RETRANSMIT, now)
     elif isinstance(state, Init) and state.ipv6_only and m.carrier:
-        acquiring.leave_init(m, state, now)
+        acquisition.leave_init(m, state, now)
 
 
 def on_release(m: Machine, _: ev.Release, now: float) -> None:
@@ -48,7 +48,7 @@ def on_release(m: Machine, _: ev.Release, now: float) -> None:
     _give_back(m, now)
     m.emit(Forget())
     _halt(m)
-    m.enter(Stopped(None), "release", now, DeconfigureReason.RELEASED if lease is not None else None)
+    m.enter(Stopped(None), Reason.RELEASE, now, DeconfigureReason.RELEASED if lease is not None else None)
 
 
 def _give_back(m: Machine, now: float) -> None:
@@ -60,18 +60,18 @@ def _give_back(m: Machine, now: float) -> None:
     unused = state.lease if isinstance(state, Probing) else None
     if isinstance(state, (InitReboot, Rebooting)):
         unused = state.cached
-    path, attempts = None, 0
-    for lease, way in ((unused, Path.BROADCAST), (m.lease, Path.UNICAST)):
+    via, attempts = None, 0
+    for lease, way in ((unused, Via.BROADCAST), (m.lease, Via.UNICAST)):
         if lease is not None and lease.server_id is not None and lease.ended_at is None and m.carrier:
-            path, attempts = way, attempts + 1
-            source, target = (lease.address, lease.server_id) if way is Path.UNICAST else (ANY, BROADCAST)
+            via, attempts = way, attempts + 1
+            source, target = (lease.address, lease.server_id) if way is Via.UNICAST else (ANY, BROADCAST)
             m.emit(Transmit(requests.release(m.config, xid, lease), way, source, target))
     given = m.lease or unused
     if given is not None:
         m.conclude(Outcome(
-            purpose="operator", result=Result.RELEASED, path=path, attempts=attempts, latency=None,
+            purpose=Purpose.OPERATOR, result=Result.RELEASED, via=via, attempts=attempts, latency=None,
             server=given.server_id, address=None, former_address=given.address, lease_time=None,
-            seconds_left=given.seconds_left(now), cause="operator", xid=xid, started_at=now, ended_at=now,
+            seconds_left=given.seconds_left(now), cause=Reason.OPERATOR.value, xid=xid, started_at=now, ended_at=now,
         ))
 
 
@@ -79,17 +79,18 @@ def on_stop(m: Machine, _: ev.Stop, now: float) -> None:
     """The process ends: everything stays as it is (rule 51)."""
     state, lease = m.state, m.lease
     if isinstance(state, (Renewing, Rebinding)):
-        m.conclude(renewing.unanswered(state.lease, state.renewal, Result.STOPPED, now))
+        m.conclude(renewal.unanswered(state.lease, state.renewal, Result.STOPPED, now))
     elif isinstance(state, Probing):
-        m.conclude(binding.abandoned(state, Result.STOPPED, state.exchange.cause, now))
+        m.conclude(bound.abandoned(state, Result.STOPPED, state.exchange.cause, now))
     if lease is not None and lease.ended_at is None:
-        m.emit(Persist(lease, m.path, m.gateway))
+        m.emit(Persist(m.binding(lease)))
     _halt(m)
-    m.enter(Stopped(lease), "stop", now)
+    m.enter(Stopped(lease), Reason.STOP, now)
 
 
 def _halt(m: Machine) -> None:
-    m.acd = m.asking = m.hold = None
+    arp.stop(m)
+    expiry_hold.stop(m)
     m.timers.stop(*Timer)
 
 
@@ -98,6 +99,6 @@ def on_event_when_stopped(m: Machine, event: ev.Event, now: float) -> None:
     state = m.state
     assert isinstance(state, Stopped)
     if isinstance(event, (ev.LinkUp, ev.LinkDown)):
-        m.carrier = isinstance(event, ev.LinkUp)
+        m.set_carrier(isinstance(event, ev.LinkUp))
     elif isinstance(event, (ev.Renew, ev.Rebind)) and state.held is None:
-        acquiring.ask(m, now, "operator", cause="operator")
+        acquisition.ask(m, now, Reason.OPERATOR, cause=Reason.OPERATOR.value)

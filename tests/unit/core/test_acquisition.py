@@ -11,7 +11,7 @@ from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import DropReason, NoticeCode
 from holdfast.core.config import DEFAULT_REQUEST_LIST
-from holdfast.core.outcome import Path, Result
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
@@ -24,7 +24,7 @@ def test_a_first_lease_is_stored_then_configured_then_announced() -> None:
     scene = Scene().requesting()
     assert kinds(scene.ack()) == ["Persist", "Configure", "Announce", "Transitioned", "Recorded"]
     (outcome,) = scene.outcomes
-    assert (outcome.result, outcome.purpose, outcome.path) == (Result.ACQUIRED, "acquire", Path.DISCOVER)
+    assert (outcome.result, outcome.purpose, outcome.via) == (Result.ACQUIRED, "acquire", Via.DISCOVER)
     assert (outcome.address, outcome.former_address, outcome.attempts) == (OURS, None, 2)
 
 
@@ -212,7 +212,7 @@ def test_carrier_loss_while_rebooting_asks_again_when_it_returns() -> None:
 def test_a_message_that_could_not_be_sent_is_sent_again_in_its_time() -> None:
     # rule 55
     scene = Scene().start()
-    scene.feed(ev.SendFailed(Path.DISCOVER, "ENETDOWN"))
+    scene.feed(ev.SendFailed(Via.DISCOVER, "ENETDOWN"))
     assert scene.notices == [NoticeCode.SEND_FAILED]
     scene.until_sent()
     assert scene.now < START + 1.5
@@ -310,7 +310,7 @@ def test_ipv6_only_is_heard_in_a_rapid_ack_and_in_init_reboot() -> None:
     scene = Scene(request_list=ASKS_FOR_108).start(cached())
     scene.ack(more=wants_ipv6(600))
     assert (scene.state, len(of(act.Forget, scene.actions))) == ("INIT", 1)
-    assert scene.outcomes[-1].path is Path.BROADCAST
+    assert scene.outcomes[-1].via is Via.BROADCAST
 
 
 def test_a_new_attachment_or_the_operator_ends_the_wait() -> None:

@@ -10,7 +10,7 @@ from tests.support.scene import OTHER, OURS, SERVER, Scene, cached, of
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason
-from holdfast.core.outcome import Path, Result
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 
 
@@ -18,7 +18,7 @@ def test_renew_climbs_the_ladder_now() -> None:
     scene = Scene().bound()
     scene.wait(60.0)
     scene.feed(ev.Renew())
-    assert (scene.state, scene.last.path) == ("RENEWING", Path.UNICAST)
+    assert (scene.state, scene.last.via) == ("RENEWING", Via.UNICAST)
     scene.ack()
     assert scene.outcomes[-1].purpose == "operator"
 
@@ -27,9 +27,9 @@ def test_rebind_asks_everyone_and_learns_nothing_of_unicast() -> None:
     scene = Scene().bound()
     scene.wait(60.0)
     scene.feed(ev.Rebind())
-    assert (scene.state, scene.last.path) == ("REBINDING", Path.BROADCAST)
+    assert (scene.state, scene.last.via) == ("REBINDING", Via.BROADCAST)
     scene.ack()
-    path = scene.client.snapshot().path
+    path = scene.client.snapshot().server
     assert path is not None
     assert path.hears_unicast is None
 
@@ -42,7 +42,7 @@ def test_rebind_in_a_renewal_turns_to_broadcast(situation: str) -> None:
     assert scene.state == "REBINDING"
     sent = len(scene.sent)
     scene.until_sent(4)
-    assert Path.UNICAST not in {s.path for s in scene.sent[sent:]}
+    assert Via.UNICAST not in {s.via for s in scene.sent[sent:]}
 
 
 def test_renew_in_the_middle_of_a_round_lets_it_be() -> None:
@@ -91,7 +91,7 @@ def test_a_server_without_a_name_cannot_be_told() -> None:
     sent = len(scene.sent)
     scene.feed(ev.Release())
     assert len(scene.sent) == sent
-    assert (scene.outcomes[-1].path, scene.outcomes[-1].attempts) == (None, 0)
+    assert (scene.outcomes[-1].via, scene.outcomes[-1].attempts) == (None, 0)
 
 
 def test_only_the_operator_releases() -> None:
@@ -126,9 +126,9 @@ def test_a_lease_that_is_not_in_use_yet_is_given_back_by_broadcast(situation: Ca
     scene.feed(ev.Release())
     sent = scene.last
     assert (sent.message.message_type, sent.message.ciaddr, sent.message.server_id) == (msg.RELEASE, OURS, SERVER)
-    assert (sent.path, sent.source, sent.destination) == (Path.BROADCAST, msg.ANY, msg.BROADCAST)
+    assert (sent.via, sent.source, sent.destination) == (Via.BROADCAST, msg.ANY, msg.BROADCAST)
     outcome = scene.outcomes[-1]
-    assert (outcome.result, outcome.path, outcome.attempts) == (Result.RELEASED, Path.BROADCAST, 1)
+    assert (outcome.result, outcome.via, outcome.attempts) == (Result.RELEASED, Via.BROADCAST, 1)
     assert not of(act.Deconfigure, scene.actions)
 
 
@@ -136,7 +136,7 @@ def test_a_lease_nobody_can_be_told_of_is_forgotten() -> None:
     # rule 14
     scene = Scene().start(cached(), carrier=False)
     assert of(act.Forget, scene.feed(ev.Release()))
-    assert (scene.sent, scene.outcomes[-1].path) == ([], None)
+    assert (scene.sent, scene.outcomes[-1].via) == ([], None)
 
 
 def test_the_old_and_the_new_lease_are_both_given_back() -> None:
@@ -145,7 +145,7 @@ def test_the_old_and_the_new_lease_are_both_given_back() -> None:
     scene.ack(address=OTHER)
     sent = len(scene.sent)
     scene.feed(ev.Release())
-    assert [(s.path, s.message.ciaddr) for s in scene.sent[sent:]] == [(Path.BROADCAST, OTHER), (Path.UNICAST, OURS)]
+    assert [(s.via, s.message.ciaddr) for s in scene.sent[sent:]] == [(Via.BROADCAST, OTHER), (Via.UNICAST, OURS)]
     assert (scene.outcomes[-1].former_address, scene.outcomes[-1].attempts) == (OURS, 2)
 
 
@@ -175,7 +175,7 @@ def test_stop_keeps_everything_and_sends_nothing() -> None:
     sent = len(scene.sent)
     actions = scene.feed(ev.Stop())
     assert [type(a).__name__ for a in actions if not isinstance(a, act.Watch)] == ["Persist", "Transitioned"]
-    assert of(act.Persist, actions)[0].lease == scene.lease
+    assert of(act.Persist, actions)[0].binding.lease == scene.lease
     assert (scene.state, len(scene.sent), scene.client.next_deadline()) == ("STOPPED", sent, None)
     assert scene.feed(ev.Renew()) == []  # the process is about to end
     scene.hear(scene.reply(msg.ACK))

@@ -6,7 +6,7 @@ from tests.support.scene import OTHER, OURS, SERVER, STRANGE_SERVER, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core.actions import NoticeCode
-from holdfast.core.outcome import Path, Result
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
@@ -21,7 +21,7 @@ def test_from_t2_on_every_second_round_also_asks_anew_for_the_same_address() -> 
     scene = Scene().reserved()
     asked = scene.last
     assert asked.message.requested_address == OURS
-    assert asked.path is Path.DISCOVER
+    assert asked.via is Via.DISCOVER
     assert scene.now >= scene.lease.t2_at
     assert not [s for s in scene.sent[2:-1] if s.message.message_type == msg.DISCOVER]
 
@@ -55,7 +55,7 @@ def test_the_same_address_is_taken_and_the_lease_found_again() -> None:
     scene.ack()
     assert scene.lease.started_at == requested  # rule 31
     outcome = scene.outcomes[-1]
-    assert (outcome.result, outcome.path) == (Result.RENEWED, Path.DISCOVER)
+    assert (outcome.result, outcome.via) == (Result.RENEWED, Via.DISCOVER)
 
 
 def test_each_discover_is_an_exchange_of_its_own() -> None:
@@ -172,7 +172,7 @@ def test_a_nak_of_the_reserve_makes_room_for_another() -> None:
     scene.offer(address=OTHER)
     scene.until(lambda: scene.last.message.requested_address == OTHER)
     scene.nak()
-    assert scene.client.state.renewal.side.reserve is None  # type: ignore[union-attr]
+    assert scene.client.state.renewal.parallel.reserve is None  # type: ignore[union-attr]
     assert scene.state == "REBINDING"
 
 
@@ -182,7 +182,7 @@ def test_a_nak_of_the_same_address_leaves_the_reserve() -> None:
     asked = next_discover(scene)
     scene.offer(to=asked)
     scene.nak()
-    assert scene.client.state.renewal.side.reserve is not None  # type: ignore[union-attr]
+    assert scene.client.state.renewal.parallel.reserve is not None  # type: ignore[union-attr]
 
 
 def test_a_nak_to_the_discover_is_dropped() -> None:

@@ -19,7 +19,7 @@ from tests.support.scene import (
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason, NoticeCode
-from holdfast.core.lease import ServerPath
+from holdfast.core.lease import Server
 from holdfast.core.outcome import Result
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -30,15 +30,15 @@ from holdfast.wire.message import ANY
 
 def test_a_valid_lease_on_the_link_is_carried_on_untouched() -> None:
     # rule 47
-    remembered = cached(on_link=True, path=ServerPath(SERVER, hears_unicast=False))
+    remembered = cached(on_link=True, known=Server(SERVER, hears_unicast=False))
     scene = Scene().start(remembered)
     assert scene.state == "BOUND"
-    assert scene.lease == remembered.lease
-    assert of(act.Configure, scene.actions) == [act.Configure(remembered.lease, None)]
+    assert scene.lease == remembered.binding.lease
+    assert of(act.Configure, scene.actions) == [act.Configure(remembered.binding.lease, None)]
     assert not of(act.Deconfigure, scene.actions)
     assert not scene.sent
     scene.until_sent(2)
-    assert scene.now - remembered.lease.t1_at == pytest.approx(0.24)  # known to be deaf
+    assert scene.now - remembered.binding.lease.t1_at == pytest.approx(0.24)  # known to be deaf
 
 
 def test_a_valid_lease_off_the_link_is_asked_about() -> None:
@@ -48,7 +48,7 @@ def test_a_valid_lease_off_the_link_is_asked_about() -> None:
     scene.ack()
     (outcome,) = scene.outcomes
     assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
-    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0  # of the remembered one
+    assert outcome.seconds_left == cached().binding.lease.seconds_left(scene.now) > 0.0  # of the remembered one
     assert scene.lease.verified
 
 
@@ -270,12 +270,12 @@ def test_an_answer_for_another_address_is_none() -> None:
 @pytest.mark.parametrize("gateway", [None, GATEWAY])
 def test_on_the_link_nothing_is_asked_but_for_a_gateway_that_is_not_known(gateway: object) -> None:
     # rule 47
-    remembered = cached(on_link=True, gateway=GATEWAY)._replace(gateway=gateway)
-    scene = Scene().start(remembered)
+    remembered = cached(on_link=True, gateway=GATEWAY)
+    scene = Scene().start(remembered._replace(binding=remembered.binding._replace(gateway=gateway)))
     assert [ask.mac for ask in scene.asked] == ([None] if gateway is None else [])
     if gateway is None:
         scene.gateway()
-        assert of(act.Persist, scene.actions)[-1].gateway == GATEWAY
+        assert of(act.Persist, scene.actions)[-1].binding.gateway == GATEWAY
 
 
 # -- strict detection of conflicts
@@ -300,7 +300,7 @@ def test_strict_declines_a_remembered_address_that_somebody_else_has() -> None:
     assert (scene.state, scene.last.message.message_type) == ("INIT", msg.DECLINE)
     assert not of(act.Configure, scene.actions)
     (outcome,) = scene.outcomes
-    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0
+    assert outcome.seconds_left == cached().binding.lease.seconds_left(scene.now) > 0.0
 
 
 def test_strict_probing_of_a_confirmed_lease_is_no_loss_of_what_was_left() -> None:
@@ -311,7 +311,7 @@ def test_strict_probing_of_a_confirmed_lease_is_no_loss_of_what_was_left() -> No
     scene.until_state("BOUND")
     (outcome,) = scene.outcomes
     assert (outcome.purpose, outcome.result) == ("reboot", Result.RENEWED)
-    assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0
+    assert outcome.seconds_left == cached().binding.lease.seconds_left(scene.now) > 0.0
 
     for answered in (True, False):
         scene = Scene(acd="strict").start(cached())
@@ -321,7 +321,7 @@ def test_strict_probing_of_a_confirmed_lease_is_no_loss_of_what_was_left() -> No
         scene.feed(ev.Stop())
         (outcome,) = scene.outcomes
         assert outcome.result is Result.STOPPED
-        assert outcome.seconds_left == cached().lease.seconds_left(scene.now) > 0.0, answered
+        assert outcome.seconds_left == cached().binding.lease.seconds_left(scene.now) > 0.0, answered
 
 
 def test_a_remembered_lease_that_ends_while_it_is_probed_is_not_used() -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import binding, conflict, gateway, replies, requests, schedule
+from holdfast.core import arp, bound, replies, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
-from holdfast.core.machine import Machine
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core.machine import Machine, Timer
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.core.states import Exchange, Init, Probing, Requesting, Selecting
-from holdfast.core.timers import Timer
+from holdfast.core.transitions import Reason
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
 
@@ -23,20 +23,20 @@ OFFERS_MAX = 8
 
 
 def ask(
-    m: Machine, now: float, on: str, *, cause: str, held: Lease | None = None, delay: float = 0.0,
+    m: Machine, now: float, on: Reason, *, cause: str, held: Lease | None = None, delay: float = 0.0,
     why: DeconfigureReason | None = None,
 ) -> None:
     """Ask for a lease: DISCOVER now, or from INIT after ``delay`` seconds and when there is carrier."""
     if m.carrier and delay <= 0.0:
-        select(m, now, on, "acquire", cause, held, why)
+        select(m, now, on, Purpose.ACQUIRE, cause, held, why)
         return
-    m.enter(Init(held, "acquire", cause), on, now, why)
+    m.enter(Init(held, Purpose.ACQUIRE, cause), on, now, why)
     if delay > 0.0:
         m.timers.set(Timer.START, now + delay)
 
 
 def select(
-    m: Machine, now: float, on: str, purpose: str, cause: str, held: Lease | None,
+    m: Machine, now: float, on: Reason, purpose: Purpose, cause: str, held: Lease | None,
     why: DeconfigureReason | None = None, patience: float = schedule.PATIENCE,
 ) -> None:
     """Enter SELECTING with a fresh exchange and send the first DISCOVER."""
@@ -48,7 +48,7 @@ def select(
 
 def leave_init(m: Machine, state: Init, now: float) -> None:
     """Timer START, or carrier: out of INIT."""
-    select(m, now, "start: DISCOVER", state.purpose, state.cause, state.held)
+    select(m, now, Reason.START, state.purpose, state.cause, state.held)
 
 
 def send_discover(m: Machine, now: float) -> None:
@@ -60,7 +60,7 @@ def send_discover(m: Machine, now: float) -> None:
         exchange = exchange._replace(xid=m.new_xid(), sent_at=now)
     secs = requests.secs_since(exchange.started_at, now)
     wanted = _wanted(m, state.held)
-    m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Path.DISCOVER, ANY, BROADCAST))
+    m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Via.DISCOVER, ANY, BROADCAST))
     exchange = exchange._replace(secs=secs, attempts=exchange.attempts + 1, tries=exchange.tries + 1, asked_at=now)
     m.update(state._replace(exchange=exchange))
     gap = schedule.discover_gap(exchange.tries, m.config.discover_ceiling, m.rng, exchange.patience)
@@ -108,9 +108,9 @@ def on_offers_waited(m: Machine, now: float) -> None:
 def choose(m: Machine, state: Selecting, offer: Message, now: float) -> None:
     """Enter REQUESTING for ``offer``."""
     m.timers.stop(Timer.OFFERS)
-    conflict.forget_probes(m)
+    arp.forget_probes(m)
     exchange = state.exchange._replace(sent_at=now, tries=0)
-    m.enter(Requesting(exchange, offer, state.held), "OFFER chosen", now)
+    m.enter(Requesting(exchange, offer, state.held), Reason.OFFER, now)
     send_request(m, now)
 
 
@@ -122,14 +122,14 @@ def send_request(m: Machine, now: float) -> None:
     wait = schedule.request_wait(exchange.tries + 1, schedule.REQUEST_WAITS, m.rng, exchange.patience)
     if wait is None:
         patience = min(schedule.PATIENCE_MAX, 2.0 * exchange.patience)  # it may only be busy
-        select(m, now, "no answer", exchange.purpose, exchange.cause, state.held, patience=patience)
+        select(m, now, Reason.NO_ANSWER, exchange.purpose, exchange.cause, state.held, patience=patience)
         return
     message = requests.request_selecting(m.config, exchange.xid, exchange.secs, state.offer)
-    m.emit(Transmit(message, Path.BROADCAST, ANY, BROADCAST))
+    m.emit(Transmit(message, Via.BROADCAST, ANY, BROADCAST))
     m.update(state._replace(exchange=exchange._replace(attempts=exchange.attempts + 1, tries=exchange.tries + 1)))
     m.timers.set(Timer.RETRANSMIT, now + wait)
     if m.config.acd == "optimistic":
-        conflict.start_probing(m, state.offer.yiaddr, now)
+        arp.start_probing(m, state.offer.yiaddr, now)
 
 
 def on_ack(m: Machine, ack: Message, now: float) -> None:
@@ -141,13 +141,13 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen")
         return
     fallback = replies.duration(offer.lease_time)
-    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
+    lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
     if lease is None:
         return
     if state.conflict is not None and lease.address == offer.yiaddr:
-        conflict.decline(m, lease.address, offer.server_id, state.conflict.hex(":"), now)
+        arp.decline(m, lease.address, offer.server_id, state.conflict.hex(":"), now)
         return
-    binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK", now)
+    bound.acquired(m, lease, exchange, Via.DISCOVER, Reason.ACK, now)
 
 
 def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
@@ -160,21 +160,21 @@ def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:
     exchange = state.exchange
     if ipv6_only(m, exchange, state.held, ack, now):
         return
-    lease = binding.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=None, now=now)
+    lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=None, now=now)
     if lease is not None:
         m.timers.stop(Timer.OFFERS)
-        binding.acquired(m, lease, exchange, Path.DISCOVER, "ACK, rapid commit", now)
+        bound.acquired(m, lease, exchange, Via.DISCOVER, Reason.ACK_RAPID, now)
 
 
 def on_probed(m: Machine, state: Probing, now: float) -> None:
     """PROBING is over and nobody has answered: the address is ours, if the lease has lasted so long."""
     if state.lease.valid(now):
-        binding.bind_probed(m, state, now)
+        bound.bind_probed(m, state, now)
     else:
-        on = "the lease ended while probing"
-        conflict.forget_probes(m)
-        m.conclude(binding.abandoned(state, Result.EXPIRED, on, now))
-        ask(m, now, on, cause=on, held=state.held)
+        on = Reason.PROBING_ENDED
+        arp.forget_probes(m)
+        m.conclude(bound.abandoned(state, Result.EXPIRED, on.value, now))
+        ask(m, now, on, cause=on.value, held=state.held)
 
 
 def on_nak(m: Machine, nak: Message, now: float) -> None:
@@ -185,10 +185,9 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
         reason = DropReason.NAK_UNVERIFIED if nak.server_id is None else DropReason.OTHER_SERVER
         m.drop(reason, nak, "NAK of a server that was not chosen")
         return
-    m.naks += 1
     cause = nak_cause(nak)
     m.conclude(refused(state.exchange, nak, cause, state.held, now))
-    ask(m, now, "NAK", cause=cause, held=state.held, delay=schedule.nak_wait(m.naks, m.rng))
+    ask(m, now, Reason.NAK, cause=cause, held=state.held, delay=m.nak_wait())
 
 
 def ipv6_only(m: Machine, exchange: Exchange, held: Lease | None, answer: Message, now: float) -> bool:
@@ -200,27 +199,29 @@ def ipv6_only(m: Machine, exchange: Exchange, held: Lease | None, answer: Messag
         return False
     m.conclude(Outcome(
         purpose=exchange.purpose, result=Result.IPV6_ONLY,
-        path=Path.BROADCAST if exchange.purpose == "reboot" else Path.DISCOVER, attempts=exchange.attempts,
+        via=Via.BROADCAST if exchange.purpose is Purpose.REBOOT else Via.DISCOVER, attempts=exchange.attempts,
         latency=now - exchange.started_at, server=answer.server_id, address=None,
         former_address=held.address if held is not None else None, lease_time=None,
         seconds_left=held.seconds_left(now) if held is not None else 0.0,
         cause=f"IPv6-only network, no IPv4 for {wait:.0f} s", xid=exchange.xid, started_at=exchange.started_at,
         ended_at=now,
     ))
-    gateway.stop(m)
-    m.enter(Init(held, "acquire", "the wait of an IPv6-only network is over", True), "the network is IPv6-only", now)
+    arp.stop_asking(m)
+    m.enter(Init(held, Purpose.ACQUIRE, "the wait of an IPv6-only network is over", True), Reason.IPV6_ONLY, now)
     m.timers.set(Timer.START, now + wait)
     return True
 
 
 def nak_cause(nak: Message) -> str:
+    """Who said NAK, and the text that came with it (option 56), for people."""
     text = f" ({nak.error_text})" if nak.error_text else ""
     return f"NAK from {nak.server_id or 'a server without a name'}{text}"
 
 
 def refused(exchange: Exchange, nak: Message, cause: str, held: Lease | None, now: float) -> Outcome:
+    """The record of an exchange that ``nak`` ends; ``held`` is the lease that stays in use, if there is one."""
     return Outcome(
-        purpose=exchange.purpose, result=Result.REFUSED, path=Path.BROADCAST, attempts=exchange.attempts,
+        purpose=exchange.purpose, result=Result.REFUSED, via=Via.BROADCAST, attempts=exchange.attempts,
         latency=now - exchange.started_at, server=nak.server_id, address=None,
         former_address=held.address if held is not None else None, lease_time=None,
         seconds_left=held.seconds_left(now) if held is not None else 0.0, cause=cause, xid=exchange.xid,

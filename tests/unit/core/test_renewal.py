@@ -10,17 +10,17 @@ from tests.support.scene import OTHER, OURS, SERVER, STRANGE_SERVER, Scene, cach
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
-from holdfast.core.lease import ServerPath
-from holdfast.core.outcome import Path, Result
+from holdfast.core.lease import Server
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST
 
 
-def path_of(scene: Scene) -> ServerPath:
-    path = scene.client.snapshot().path
-    assert path is not None
-    return path
+def server_of(scene: Scene) -> Server:
+    server = scene.client.snapshot().server
+    assert server is not None
+    return server
 
 
 def test_one_round_climbs_three_rungs_with_one_xid() -> None:
@@ -30,8 +30,8 @@ def test_one_round_climbs_three_rungs_with_one_xid() -> None:
     scene.until_sent(2)
     assert scene.now - began <= 4.0
     rungs = scene.sent[-3:]
-    assert [(s.path, s.source, s.destination) for s in rungs] == [
-        (Path.UNICAST, OURS, SERVER), (Path.BROADCAST, OURS, BROADCAST), (Path.BROADCAST_ANY, ANY, BROADCAST),
+    assert [(s.via, s.source, s.destination) for s in rungs] == [
+        (Via.UNICAST, OURS, SERVER), (Via.BROADCAST, OURS, BROADCAST), (Via.BROADCAST_ANY, ANY, BROADCAST),
     ]
     assert len({s.message.xid for s in rungs}) == 1
     assert rungs[0].message == rungs[1].message._replace(secs=0)
@@ -56,10 +56,10 @@ def test_a_renewal_disturbs_nothing() -> None:
     assert configured.former is None
 
 
-@pytest.mark.parametrize(("rungs", "path", "hears"), [
-    (0, Path.UNICAST, True), (1, Path.BROADCAST, False), (2, Path.BROADCAST_ANY, False),
+@pytest.mark.parametrize(("rungs", "via", "hears"), [
+    (0, Via.UNICAST, True), (1, Via.BROADCAST, False), (2, Via.BROADCAST_ANY, False),
 ])
-def test_the_way_that_worked_is_recorded_and_remembered(rungs: int, path: Path, hears: bool) -> None:
+def test_the_way_that_worked_is_recorded_and_remembered(rungs: int, via: Via, hears: bool) -> None:
     # rules 38, 74
     scene = Scene().renewing()
     if rungs:
@@ -67,19 +67,19 @@ def test_the_way_that_worked_is_recorded_and_remembered(rungs: int, path: Path, 
     scene.now += 0.1
     actions = scene.ack()
     outcome = scene.outcomes[-1]
-    assert (outcome.result, outcome.path, outcome.attempts, outcome.server) == (Result.RENEWED, path, rungs + 1, SERVER)
+    assert (outcome.result, outcome.via, outcome.attempts, outcome.server) == (Result.RENEWED, via, rungs + 1, SERVER)
     assert outcome.latency is not None
     assert outcome.latency >= 0.099
-    assert path_of(scene).hears_unicast is hears
-    assert (path_of(scene).srtt is not None) is hears
-    assert of(act.Persist, actions)[0].path == path_of(scene)
+    assert server_of(scene).hears_unicast is hears
+    assert (server_of(scene).srtt is not None) is hears
+    assert of(act.Persist, actions)[0].binding.server == server_of(scene)
 
 
 def test_the_round_trip_sets_the_patience() -> None:
     scene = Scene().renewing()
     scene.now += 0.15
     scene.ack()
-    assert path_of(scene).srtt == pytest.approx(0.15)
+    assert server_of(scene).srtt == pytest.approx(0.15)
     scene.until_state("RENEWING")
     asked = scene.now
     scene.until_sent()
@@ -92,14 +92,14 @@ def test_a_deaf_server_is_still_tried_and_forgiven_when_it_hears() -> None:
     scene.until_sent()
     scene.ack()
     scene.until_state("RENEWING")
-    assert scene.last.path is Path.UNICAST
+    assert scene.last.via is Via.UNICAST
     asked = scene.now
     scene.until_sent()
     assert scene.now - asked <= 0.25
     scene.ack()
     scene.until_state("RENEWING")
     scene.ack()
-    assert path_of(scene).hears_unicast is True
+    assert server_of(scene).hears_unicast is True
 
 
 def test_an_answer_to_an_earlier_round_counts_from_that_round_and_teaches_nothing() -> None:
@@ -109,7 +109,7 @@ def test_an_answer_to_an_earlier_round_counts_from_that_round_and_teaches_nothin
     scene.until(lambda: scene.last.message.xid != first.message.xid)
     scene.ack(to=first, lease=1000)
     assert scene.lease.expires_at == asked + 1000.0
-    assert path_of(scene).hears_unicast is None
+    assert server_of(scene).hears_unicast is None
 
 
 def test_an_answer_from_long_ago_is_no_answer() -> None:
@@ -125,17 +125,17 @@ def test_a_unicast_that_cannot_be_sent_is_broadcast_at_once_and_teaches_nothing(
     # rules 35, 55
     scene = Scene().renewing()
     began = scene.now
-    scene.feed(ev.SendFailed(Path.UNICAST, "EHOSTUNREACH"))
-    assert (scene.now, scene.last.path) == (began, Path.BROADCAST)
+    scene.feed(ev.SendFailed(Via.UNICAST, "EHOSTUNREACH"))
+    assert (scene.now, scene.last.via) == (began, Via.BROADCAST)
     scene.ack()
-    assert path_of(scene).hears_unicast is None
+    assert server_of(scene).hears_unicast is None
 
 
 def test_an_error_for_a_rung_long_left_changes_nothing() -> None:
     scene = Scene().renewing()
     scene.until_sent()
     sent = len(scene.sent)
-    scene.feed(ev.SendFailed(Path.UNICAST, "ECONNREFUSED"))
+    scene.feed(ev.SendFailed(Via.UNICAST, "ECONNREFUSED"))
     assert len(scene.sent) == sent
 
 
@@ -158,7 +158,7 @@ def test_after_the_broadcast_another_server_may_answer() -> None:
     scene.ack(server=STRANGE_SERVER)
     assert (scene.state, scene.lease.server_id) == ("BOUND", STRANGE_SERVER)
     assert NoticeCode.SERVER_CHANGED in scene.notices
-    assert path_of(scene) == ServerPath(STRANGE_SERVER)
+    assert server_of(scene) == Server(STRANGE_SERVER)
     assert scene.outcomes[-1].server == STRANGE_SERVER
 
 
@@ -205,7 +205,7 @@ def test_a_lease_without_a_server_goes_to_another_with_one() -> None:
     scene.ack(server=None)
     scene.until_state("RENEWING")
     scene.ack()
-    assert path_of(scene).server_id == SERVER
+    assert server_of(scene).server_id == SERVER
 
 
 # -- checks that are not due
@@ -273,7 +273,7 @@ def test_a_lease_found_after_t2_starts_in_rebinding_and_asks_beside_at_once() ->
     scene = Scene().start(cached(left=100.0, on_link=True))
     scene.at(scene.now)
     assert scene.state == "REBINDING"
-    assert [sent.path for sent in scene.sent] == [Path.UNICAST, Path.DISCOVER]
+    assert [sent.via for sent in scene.sent] == [Via.UNICAST, Via.DISCOVER]
     scene.ack(to=scene.sent[0])
     assert scene.outcomes[-1].purpose == "t2"
 
@@ -284,7 +284,7 @@ def test_a_server_without_a_name_answers_the_broadcast() -> None:
     scene.until_sent()
     scene.ack(server=None, more={opt.MESSAGE: b"x"})
     assert scene.lease.server_id is None
-    assert scene.client.snapshot().path is None
+    assert scene.client.snapshot().server is None
     assert scene.last.message.message_type == msg.REQUEST
 
 

@@ -1,14 +1,14 @@
-"""Taking a lease into use: the one place that emits Persist and Configure for a new ACK."""
+"""BOUND: a lease that was won comes into use; the one place where an ACK becomes Persist and Configure."""
 
 from __future__ import annotations
 
-from holdfast.core import conflict, gateway, replies
-from holdfast.core.actions import Announce, Configure, NoticeCode, Persist
-from holdfast.core.lease import Lease, ServerPath
-from holdfast.core.machine import Acd, Machine
-from holdfast.core.outcome import Outcome, Path, Result
+from holdfast.core import arp, replies
+from holdfast.core.actions import NoticeCode, Persist
+from holdfast.core.lease import Lease, Server
+from holdfast.core.machine import Machine
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewal, Renewing
-from holdfast.core.timers import Timer
+from holdfast.core.transitions import Reason
 from holdfast.wire.message import Message
 
 
@@ -27,64 +27,47 @@ def accept_ack(
     return reading.lease
 
 
-def bind(m: Machine, lease: Lease, on: str, now: float) -> None:
+def bind(m: Machine, lease: Lease, on: Reason, now: float) -> None:
     """Use ``lease`` from now on: persist, configure (new before old), announce a new address."""
     former = m.lease
-    new_address = former is None or former.address != lease.address
-    remember_server(m, lease)
-    gateway.forget_other(m, lease)
-    m.emit(Persist(lease, m.path, m.gateway))
-    configure(m, lease, former)
-    if new_address and m.config.acd == "off":
-        m.emit(Announce(lease.address))
-    elif new_address:
-        if m.acd is None or m.acd.address != lease.address:
-            m.acd = Acd(lease.address)
-            m.watch()
-            m.timers.set(Timer.PROBE, now)
-        conflict.announce(m, now)
-    m.naks = 0
-    m.hint = lease.address
-    m.hold = None
+    _remember_server(m, lease)
+    arp.forget_other_gateway(m, lease)
+    m.emit(Persist(m.binding(lease)))
+    m.configure(lease, former)
+    if former is None or former.address != lease.address:
+        arp.announce_new(m, lease.address, now)
     m.enter(Bound(lease), on, now)
-    gateway.learn(m, lease, now)
-
-
-def configure(m: Machine, lease: Lease, former: Lease | None) -> None:
-    """Configure ``lease``; remember which address goes, so that a retry after a failure removes it too."""
-    if former is not None and former.address != lease.address:
-        m.replacing = former
-    m.emit(Configure(lease, m.replacing))
+    arp.learn_gateway(m, lease, now)
 
 
 def probe_first(
-    m: Machine, lease: Lease, exchange: Exchange, path: Path, now: float, cached: Lease | None = None
+    m: Machine, lease: Lease, exchange: Exchange, via: Via, now: float, cached: Lease | None = None
 ) -> bool:
     """With strict conflict detection, enter PROBING for a new address; False when there is no need."""
     held = m.lease
     if m.config.acd != "strict" or (held is not None and held.address == lease.address):
         return False
-    m.enter(Probing(lease, exchange, path, held, cached), "ACK, strict conflict detection", now)
-    conflict.forget_probes(m)
-    conflict.start_probing(m, lease.address, now)
+    m.enter(Probing(lease, exchange, via, held, cached), Reason.ACK_PROBED_FIRST, now)
+    arp.forget_probes(m)
+    arp.start_probing(m, lease.address, now)
     return True
 
 
 def bind_probed(m: Machine, state: Probing, now: float) -> None:
     """Nobody has answered the probes: the address is ours."""
-    outcome = granted(m.lease, state.lease, state.exchange, state.path, now, state.cached)
-    bind(m, state.lease, "nobody else has the address", now)
+    outcome = granted(m.lease, state.lease, state.exchange, state.via, now, state.cached)
+    bind(m, state.lease, Reason.PROBED, now)
     m.conclude(outcome)
 
 
 def acquired(
-    m: Machine, lease: Lease, exchange: Exchange, path: Path, on: str, now: float, *, cached: Lease | None = None
+    m: Machine, lease: Lease, exchange: Exchange, via: Via, on: Reason, now: float, *, cached: Lease | None = None
 ) -> None:
     """An exchange has won ``lease``: use it, by way of PROBING when that is asked for, and leave the record.
     ``cached``: the remembered lease that was asked about, which was not in use yet."""
-    if probe_first(m, lease, exchange, path, now, cached):
+    if probe_first(m, lease, exchange, via, now, cached):
         return
-    outcome = granted(m.lease, lease, exchange, path, now, cached)
+    outcome = granted(m.lease, lease, exchange, via, now, cached)
     bind(m, lease, on, now)
     m.conclude(outcome)
 
@@ -96,31 +79,31 @@ def renewing_state(m: Machine) -> Renewing | Rebinding:
     return state
 
 
-def renewed(m: Machine, new: Lease, path: Path, xid: int, sent_at: float, now: float) -> None:
+def renewed(m: Machine, new: Lease, via: Via, xid: int, sent_at: float, now: float) -> None:
     """A renewal has its answer, on the ladder or beside it: use the new lease and leave the record."""
     renewal = renewing_state(m).renewal
     started_at = now if renewal.started_at is None else renewal.started_at
     exchange = Exchange(renewal.purpose, cause_of(renewal), xid, started_at, sent_at, attempts=renewal.attempts)
-    acquired(m, new, exchange, path, "ACK", now)
+    acquired(m, new, exchange, via, Reason.ACK, now)
 
 
 def cause_of(renewal: Renewal) -> str:
     """Why we asked, and what stood in the way: "T1", "unicast unanswered", "operator; unicast unanswered"."""
-    parts = (renewal.cause if renewal.purpose != "t1" or not renewal.setback else "", renewal.setback)
+    parts = (renewal.cause if renewal.purpose is not Purpose.T1 or not renewal.setback else "", renewal.setback)
     return "; ".join(part for part in parts if part)
 
 
 def granted(
-    former: Lease | None, lease: Lease, exchange: Exchange, path: Path, now: float, cached: Lease | None = None
+    former: Lease | None, lease: Lease, exchange: Exchange, via: Via, now: float, cached: Lease | None = None
 ) -> Outcome:
     """The record of an exchange that won ``lease`` while ``former`` was in use, or ``cached`` remembered."""
     in_hand = former if former is not None else cached
     if former is not None:
         result = Result.MOVED if former.address != lease.address else Result.RENEWED
     else:
-        result = Result.RENEWED if exchange.purpose == "reboot" else Result.ACQUIRED
+        result = Result.RENEWED if exchange.purpose is Purpose.REBOOT else Result.ACQUIRED
     return Outcome(
-        purpose=exchange.purpose, result=result, path=path, attempts=exchange.attempts,
+        purpose=exchange.purpose, result=result, via=via, attempts=exchange.attempts,
         latency=now - exchange.started_at, server=lease.server_id, address=lease.address,
         former_address=former.address if former is not None else None, lease_time=lease.lease_time,
         seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0,
@@ -132,21 +115,25 @@ def abandoned(state: Probing, result: Result, cause: str, now: float) -> Outcome
     """The record of an exchange that ends in PROBING without an address to show for it."""
     exchange, held, in_hand = state.exchange, state.held, state.in_hand
     return Outcome(
-        purpose=exchange.purpose, result=result, path=state.path, attempts=exchange.attempts, latency=None,
+        purpose=exchange.purpose, result=result, via=state.via, attempts=exchange.attempts, latency=None,
         server=state.lease.server_id, address=None, former_address=held.address if held is not None else None,
         lease_time=None, seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0, cause=cause,
         xid=exchange.xid, started_at=exchange.started_at, ended_at=now,
     )
 
 
-def remember_server(m: Machine, lease: Lease) -> None:
+def learn_server(m: Machine, server: Server | None) -> None:
+    """Remember ``server`` as the lease's: at start from the lease file, later what a renewal has shown."""
+    m.server = server
+
+
+def _remember_server(m: Machine, lease: Lease) -> None:
     """Keep what is known of the server when it is the same one, start anew when it is another."""
-    known = m.path.server_id if m.path is not None else None
+    known = m.server.server_id if m.server is not None else None
     if lease.server_id is None:
-        m.path = None
+        m.server = None
     elif known != lease.server_id:
         if known is not None:
             detail = f"the lease of {lease.address} is now {lease.server_id}'s, was {known}'s"
             m.notice(NoticeCode.SERVER_CHANGED, detail)
-        m.path = ServerPath(lease.server_id)
-
+        m.server = Server(lease.server_id)

@@ -1,0 +1,317 @@
+"""ARP: is an address free (RFC 5227), and which network is this (RFC 4436).
+
+**Conflict.** "optimistic" asks while the REQUEST is under way and for a few seconds after the address is
+configured, so that a boot is not delayed; "strict" asks first, in PROBING. A conflict that shows
+up in that time is proven against an address we are only just taking, so it is declined (RFC 2131
+section 4.4.1). Later claims are not believed: anyone on the link could end a lease by one forged
+ARP packet. The exception is a lease held against its server's NAK: then a claim is news of its
+new owner. Renewals are never probed (rule 71).
+
+**The gateway's hardware address** is learned by ARP when a lease comes into use or is renewed, and kept with the
+lease: no polling. It is asked for where nobody can say whether the lease still fits the place: beside an INIT-REBOOT,
+after carrier came back, after sleep. The question goes to the known gateway alone and names our address, as section
+4.1 of RFC 4436 has it; only when it stays silent is everybody asked, from 0.0.0.0, so that no neighbour learns an
+address from us that may be another's by now.
+
+Three answers. The known gateway: the lease still fits. Another machine, and not the known one: another
+network, or a gateway that was replaced, so we ask anew, and whatever a server says counts more than
+ARP. Nobody: nothing was learned. ARP is not authenticated: no answer to it ever takes an address away
+or overrules a server.
+
+What is under way is in ``Machine.arp``, a region beside the state, and ``Machine.gateway``; only this file writes
+them. What an answer means for the state is told to the caller.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from holdfast.core import requests, schedule
+from holdfast.core.actions import Announce, AskGateway, DeconfigureReason, Forget, NoticeCode, Persist, Probe, Transmit
+from holdfast.core.events import AddressConflict, GatewaySeen
+from holdfast.core.lease import Gateway, Lease
+from holdfast.core.machine import Machine, Timer
+from holdfast.core.outcome import Outcome, Purpose, Result, Via
+from holdfast.core.states import (
+    Acd,
+    GatewayQuery,
+    Init,
+    Network,
+    Probing,
+    QueryPurpose,
+    Requesting,
+)
+from holdfast.core.transitions import Reason
+from holdfast.wire import WireError
+from holdfast.wire import options as opt
+from holdfast.wire.message import ANY, BROADCAST
+
+
+def stop(m: Machine) -> None:
+    """Ask nobody for anything any more, and forget what is under way. The caller stops the timers."""
+    m.arp = m.arp._replace(acd=None, query=None)
+
+
+# Conflict detection
+
+
+def start_probing(m: Machine, address: IPv4Address, now: float) -> None:
+    """Begin to ask the link for ``address``, unless detection is off, under way, or the address is in use by us."""
+    lease, acd = m.lease, m.arp.acd
+    if m.config.acd == "off" or (lease is not None and lease.address == address):
+        return
+    if acd is not None and acd.address == address:
+        return
+    _probe_anew(m, Acd(address), now)
+
+
+def probe_again(m: Machine, address: IPv4Address, now: float) -> None:
+    """As ``start_probing``, for an address that we use and are no longer sure of: a conflict that shows up now is
+    believed, as if it had just been taken."""
+    if m.config.acd != "off":
+        _probe_anew(m, Acd(address, announced=schedule.ANNOUNCE_COUNT), now)
+
+
+def _probe_anew(m: Machine, acd: Acd, now: float) -> None:
+    _set_acd(m, acd)
+    m.watch()  # listen before asking
+    on_probe_timer(m, now)
+
+
+def _set_acd(m: Machine, acd: Acd | None) -> None:
+    m.arp = m.arp._replace(acd=acd)
+
+
+def on_probe_timer(m: Machine, now: float) -> bool:
+    """Timer PROBE: the next probe or announcement. True when PROBING is over and nobody answered."""
+    acd = m.arp.acd
+    if acd is None:
+        return False
+    if isinstance(m.state, Probing) and not m.carrier:
+        # Nobody could answer, so silence would prove nothing: carrier starts it over, if the lease lasts so long.
+        m.timers.set(Timer.PROBE, m.state.lease.expires_at)
+        return not m.state.lease.valid(now)
+    lease = m.lease
+    if acd.probes < schedule.PROBE_COUNT:
+        m.emit(Probe(acd.address))
+        _set_acd(m, acd._replace(probes=acd.probes + 1))
+        last = acd.probes + 1 == schedule.PROBE_COUNT
+        gap = schedule.PROBE_LAST_WAIT if last else m.rng.uniform(*schedule.PROBE_GAP)
+        m.timers.set(Timer.PROBE, now + gap)
+    elif isinstance(m.state, Probing):
+        return True
+    elif lease is not None and lease.address == acd.address:
+        m.arp = m.arp._replace(conflicts=0)
+        if acd.announced < schedule.ANNOUNCE_COUNT:
+            announce(m, now)
+        else:
+            _set_acd(m, None)
+    elif isinstance(m.state, Requesting):
+        m.timers.set(Timer.PROBE, now + schedule.PROBE_LAST_WAIT)  # a slow server; look again
+    else:
+        _set_acd(m, None)  # the address was not granted after all
+    return False
+
+
+def forget_probes(m: Machine) -> None:
+    """A new REQUEST is a new question to the link too: what an earlier one met with is not known of it."""
+    lease, acd = m.lease, m.arp.acd
+    if acd is not None and (lease is None or lease.address != acd.address):
+        _set_acd(m, None)
+
+
+def forget_address(m: Machine, address: IPv4Address) -> None:
+    """``address`` is no longer ours: no probe or announcement of it is under way any more."""
+    if m.arp.acd is not None and m.arp.acd.address == address:
+        _set_acd(m, None)
+
+
+def announce_new(m: Machine, address: IPv4Address, now: float) -> None:
+    """``address`` has just been configured: say so on the link, and go on listening for a conflict (RFC 5227 2.3)."""
+    if m.config.acd == "off":
+        m.emit(Announce(address))
+        return
+    if m.arp.acd is None or m.arp.acd.address != address:
+        _set_acd(m, Acd(address))
+        m.watch()
+        m.timers.set(Timer.PROBE, now)
+    announce(m, now)
+
+
+def announce(m: Machine, now: float) -> None:
+    """Tell the link that the address just configured is ours: twice, 2 s apart (RFC 5227 section 2.3)."""
+    acd = m.arp.acd
+    assert acd is not None
+    m.emit(Announce(acd.address))
+    _set_acd(m, acd._replace(announced=acd.announced + 1))
+    if acd.probes >= schedule.PROBE_COUNT:
+        m.timers.set(Timer.PROBE, now + schedule.ANNOUNCE_GAP)
+
+
+def heard_claim(m: Machine, event: AddressConflict, now: float) -> Lease | None:
+    """Somebody else claims an address. One that we are about to take or have just taken is declined.
+
+    Returns the lease in use when it is that one's address and was ours before; what becomes of it is not said here.
+    """
+    state, lease = m.state, m.lease
+    who = event.by.hex(":")
+    if m.gateway is not None and event.by == m.gateway.mac:
+        # Rule 71: it answers for every address (proxy ARP).
+        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, and is the gateway")
+    elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.arp.acd is not None:
+        m.update(state._replace(conflict=event.by))  # declined when the ACK makes it ours to decline
+    elif isinstance(state, Probing) and event.address == state.lease.address:
+        decline(m, event.address, state.lease.server_id, who, now)
+    elif lease is None or event.address != lease.address:
+        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, which is not ours")
+    elif m.bound and m.arp.acd is not None and m.arp.acd.address == event.address:
+        decline(m, event.address, lease.server_id, who, now)
+    else:
+        return lease
+    return None
+
+
+def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who: str, now: float) -> None:
+    """DECLINE ``address`` as taken by ``who`` (RFC 2131 section 4.4.1), and stay away for 10 s (rule 43)."""
+    state = m.state
+    lease = m.lease
+    losing = lease if lease is not None and lease.address == address else None
+    held = None if losing is not None else lease
+    in_hand = state.in_hand if isinstance(state, Probing) else lease
+    conflicts = m.arp.conflicts + 1
+    m.arp = m.arp._replace(acd=None, conflicts=conflicts)
+    m.timers.stop(Timer.PROBE)
+    xid = m.new_xid()
+    message = requests.decline(m.config, xid, address, server_id)
+    m.emit(Transmit(message, Via.BROADCAST, ANY, BROADCAST))
+    if held is None:
+        m.emit(Forget())  # else what is stored is the held lease
+    cause = f"{who} has {address}"
+    m.conclude(Outcome(
+        purpose=Purpose.ACQUIRE, result=Result.CONFLICT, via=None, attempts=0, latency=None, server=server_id,
+        address=None, former_address=address, lease_time=None,
+        seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0,
+        cause=cause, xid=xid, started_at=now, ended_at=now,
+    ))
+    m.drop_hint(address)
+    on = Reason.ACK_DECLINED if isinstance(state, Requesting) else Reason.DECLINED
+    why = DeconfigureReason.CONFLICT if losing is not None else None
+    m.enter(Init(held, Purpose.ACQUIRE, cause), on, now, why)
+    m.timers.set(Timer.START, now + schedule.conflict_wait(conflicts))
+
+
+# The gateway
+
+
+def default_gateway(lease: Lease) -> IPv4Address | None:
+    """The next hop of the default route that ``lease`` gives: options 121, 249, 3 in this order (RFC 3442)."""
+    for code in (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.ROUTER):
+        try:
+            if code == opt.ROUTER:
+                hops = opt.addresses(lease.options[code])
+            else:
+                hops = tuple(hop for net, hop in opt.classless_routes(lease.options[code]) if net.prefixlen == 0)
+        except (KeyError, WireError):
+            continue
+        hop = next(iter(hops), ANY)
+        return None if hop in (ANY, lease.address) else hop
+    return None
+
+
+def adopt_gateway(m: Machine, gateway: Gateway | None) -> None:
+    """``gateway`` was remembered with the lease that is taken up at start."""
+    m.gateway = gateway
+
+
+def forget_other_gateway(m: Machine, lease: Lease) -> None:
+    """``lease`` was just won: what is known of another gateway than its own is of no more use."""
+    if m.gateway is not None and (m.gateway.address != default_gateway(lease) or m.arp.network is Network.OTHER):
+        m.gateway = None
+
+
+def learn_gateway(m: Machine, lease: Lease, now: float) -> None:
+    """``lease`` has just been won or renewed: find out, or check, who its gateway is."""
+    address = default_gateway(lease)
+    _end_query(m, Network.UNKNOWN)
+    if address is not None:
+        _ask(m, QueryPurpose.LEARN, address, lease.address, schedule.LEARN_GAPS, now)
+
+
+def verify_network(m: Machine, lease: Lease, now: float) -> None:
+    """Which network is this? Nothing is asked when the lease's gateway was never heard of."""
+    _end_query(m, Network.UNKNOWN)
+    if m.gateway is not None:
+        _ask(m, QueryPurpose.VERIFY, m.gateway.address, lease.address, schedule.VERIFY_GAPS, now)
+
+
+def ask_for_hold(m: Machine, lease: Lease, gaps: tuple[float, ...], now: float) -> None:
+    """Is the gateway there, so that the address of ``lease`` may be held? ``gaps``: seconds after each request."""
+    assert m.gateway is not None
+    _ask(m, QueryPurpose.HOLD, m.gateway.address, lease.address, gaps, now)
+
+
+def _ask(
+    m: Machine, purpose: QueryPurpose, address: IPv4Address, source: IPv4Address, gaps: tuple[float, ...], now: float
+) -> None:
+    known = m.gateway.mac if m.gateway is not None and m.gateway.address == address else None
+    m.arp = m.arp._replace(query=GatewayQuery(purpose, address, known, source, gaps))
+    m.watch()  # listen before asking
+    on_gateway_timer(m, now)
+
+
+def stop_asking(m: Machine) -> None:
+    """No longer ask for the gateway."""
+    _end_query(m, m.arp.network)
+
+
+def _end_query(m: Machine, network: Network) -> None:
+    m.arp = m.arp._replace(query=None, network=network)
+    m.timers.stop(Timer.GATEWAY)
+
+
+def on_gateway_timer(m: Machine, now: float) -> QueryPurpose | None:
+    """Timer GATEWAY: the next request; or, when there is none left, what the gateway was asked for in vain."""
+    query = m.arp.query
+    assert query is not None  # whoever ends it stops the timer
+    if query.asked == len(query.gaps):
+        stop_asking(m)
+        return query.purpose
+    alone = query.purpose is QueryPurpose.HOLD or query.asked < schedule.ASKED_ALONE
+    mac = query.known if alone else None
+    # The remembered address goes to the gateway alone (RFC 4436 section 4.1.1); one just granted is ours to name.
+    source = query.source if mac is not None or query.purpose is QueryPurpose.LEARN else ANY
+    m.emit(AskGateway(query.address, mac, source))
+    m.arp = m.arp._replace(query=query._replace(asked=query.asked + 1))
+    m.timers.set(Timer.GATEWAY, now + query.gaps[query.asked])
+    return None
+
+
+def heard_gateway(m: Machine, event: GatewaySeen) -> QueryPurpose | None:
+    """Somebody answered for the gateway's address. Returns what it was asked for, when it is the one we know."""
+    query = m.arp.query
+    if query is None or event.address != query.address:
+        return None
+    expected = query.known in (None, event.mac)
+    if query.purpose is QueryPurpose.LEARN:
+        if expected or query.asked > schedule.ASKED_ALONE:
+            stop_asking(m)
+            _remember(m, Gateway(event.address, event.mac))
+        return None
+    if expected:
+        _end_query(m, Network.KNOWN)
+        return query.purpose
+    if query.purpose is QueryPurpose.VERIFY and m.arp.network is Network.UNKNOWN:
+        m.arp = m.arp._replace(network=Network.OTHER)
+        was = (query.known or b"").hex(":")
+        m.notice(NoticeCode.OTHER_NETWORK, f"{event.mac.hex(':')} answers for the gateway {event.address}, not {was}")
+    return None
+
+
+def _remember(m: Machine, gateway: Gateway) -> None:
+    former, lease = m.gateway, m.lease
+    if gateway == former or lease is None or lease.ended_at is not None:
+        return
+    m.gateway = gateway
+    if former is not None:
+        m.notice(NoticeCode.GATEWAY_CHANGED, f"{gateway.address} is {gateway.mac.hex(':')}, was {former.mac.hex(':')}")
+    m.emit(Persist(m.binding(lease)))
