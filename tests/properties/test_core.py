@@ -396,7 +396,7 @@ SITUATIONS: dict[str, Callable[[], Scene]] = {
 EVENTS: list[ev.Event] = [
     ev.Start(None), ev.Start(None, carrier=False), ev.Start(cached(on_link=True)), ev.Start(cached(left=-1.0)),
     ev.LinkUp(), ev.LinkDown(), ev.AddressConflict(OURS, CLAIMANT), ev.AddressConflict(OTHER, CLAIMANT),
-    ev.AddressLost(OURS), ev.AddressLost(OTHER), ev.Applied(), ev.ApplyFailed("no"),
+    ev.AddressLost(OURS), ev.AddressLost(OTHER), ev.RoutesLost(), ev.Applied(), ev.ApplyFailed("no"),
     ev.TimeJumped(5.0, "suspend"), ev.TimeJumped(-3e7, "clock step"), ev.Restored(7, "a copy"),
     ev.GatewaySeen(SERVER, CLAIMANT), ev.GatewaySeen(SERVER, GATEWAY.mac), ev.GatewaySeen(OTHER, CLAIMANT),
     *(ev.SendFailed(via, "no") for via in Via), ev.Renew(), ev.Rebind(), ev.Release(), ev.Stop(),

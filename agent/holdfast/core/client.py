@@ -191,6 +191,7 @@ _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {
     ev.AddressConflict: host.on_conflict,
     ev.GatewaySeen: host.on_gateway_seen,
     ev.AddressLost: host.on_address_lost,
+    ev.RoutesLost: host.on_routes_lost,
     ev.Applied: host.on_applied,
     ev.ApplyFailed: host.on_apply_failed,
     ev.TimeJumped: host.on_time_jumped,

@@ -69,6 +69,12 @@ class AddressLost(NamedTuple):
 
 
 @record
+class RoutesLost(NamedTuple):
+    """Routes of ours are gone from the interface, or may be: something removed one, the link was set down and up, or
+    the kernel's news were lost. One removal may come as many of these."""
+
+
+@record
 class Applied(NamedTuple):
     """The kernel holds what the last Configure asked for, read back."""
 
@@ -136,6 +142,7 @@ Event = (
     | AddressConflict
     | GatewaySeen
     | AddressLost
+    | RoutesLost
     | Applied
     | ApplyFailed
     | TimeJumped

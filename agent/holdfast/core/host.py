@@ -23,7 +23,7 @@ from holdfast.core.transitions import Reason
 
 #: Within a second of carrier (rule 61), but not all guests of a host in the same millisecond.
 LINK_UP_JITTER = 0.8
-#: How many restorations of a deleted address are remembered, and for how long (rule 60).
+#: How many removals by others are remembered, and for how many seconds (rule 60).
 RESTORES_KEPT = 32
 RESTORE_WINDOW = 60.0
 
@@ -71,11 +71,24 @@ def on_address_lost(m: Machine, event: ev.AddressLost, now: float) -> None:
     lease = m.lease
     if lease is None or lease.address != event.address:
         return
-    recent = tuple(at for at in m.losses if now - at < RESTORE_WINDOW)
-    m.losses = (*recent, now)[-RESTORES_KEPT:]
-    wait = schedule.restore_wait(len(m.losses))
+    m.address_losses = _with_recent(m.address_losses, now)
+    wait = schedule.restore_wait(len(m.address_losses))
     m.notice(NoticeCode.ADDRESS_RESTORED, f"{lease.address} was deleted by another program; back in {wait:g} s")
     m.timers.set(Timer.REAPPLY, now + wait)
+
+
+def on_routes_lost(m: Machine, _: ev.RoutesLost, now: float) -> None:
+    """Somebody deleted our routes: put them back, ever more slowly when they keep at it; with the address, where that
+    is to be put back already."""
+    if m.lease is None or m.timers.at(Timer.REAPPLY) is not None:
+        return
+    m.route_losses = _with_recent(m.route_losses, now)
+    m.timers.set(Timer.REAPPLY, now + schedule.restore_routes_wait(len(m.route_losses)))
+
+
+def _with_recent(losses: tuple[float, ...], now: float) -> tuple[float, ...]:
+    """The losses that still count (rule 60), with one more."""
+    return (*(at for at in losses if now - at < RESTORE_WINDOW), now)[-RESTORES_KEPT:]
 
 
 def on_applied(m: Machine, _: ev.Applied, now: float) -> None:  # noqa: ARG001 - a row of _EVENTS

@@ -142,7 +142,8 @@ class Machine:
         self.gateway: Gateway | None = None  # arp
         self.hold_region: Hold | None = None  # expiry_hold
         self.apply_failures = 0  # host: in a row
-        self.losses: tuple[float, ...] = ()  # host: when others took off the interface what we had put there
+        self.address_losses: tuple[float, ...] = ()  # host: when others removed our address
+        self.route_losses: tuple[float, ...] = ()  # host: when others removed our routes
 
     @property
     def lease(self) -> Lease | None:

@@ -121,6 +121,7 @@ IPV6_ONLY_MAX = 86400.0
 
 APPLY_FIRST = 0.5
 APPLY_CEILING = 30.0
+ROUTES_FIRST = 0.1
 
 
 def _jitter(rng: Random, value: float, spread: float) -> float:
@@ -228,6 +229,12 @@ def restore_wait(restores: int) -> float:
     """Seconds until our address is put back for the ``restores``-th time within a minute: three times
     at once, then ever later, so that two programs do not fight at full speed (rule 60)."""
     return 0.0 if restores <= 3 else apply_wait(restores - 3)
+
+
+def restore_routes_wait(restores: int) -> float:
+    """Seconds until our routes are put back for the ``restores``-th time within a minute: 0.1, 0.2 ... 30. A link that
+    is set down loses all of them in one burst, which is gathered first (rule 60)."""
+    return min(APPLY_CEILING, ROUTES_FIRST * 2.0 ** min(restores - 1, 10))
 
 
 def smooth_rtt(srtt: float | None, sample: float) -> float:

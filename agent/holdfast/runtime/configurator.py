@@ -85,10 +85,6 @@ class Configurator:
             self._publishing.attempt_after(0)  # the packets and answers of this round come first
         return error
 
-    def restore(self) -> str | None:
-        """Apply once more what is configured: something else removed a part of it. As ``configure``."""
-        return None if self.spec is None else self._apply(self.spec, None, keep=True)
-
     def _refresh(self, desired: NetworkSpec) -> str | None:
         """The lifetimes of the address, if it is there; it would end with the former lease otherwise."""
         try:

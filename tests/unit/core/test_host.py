@@ -80,21 +80,48 @@ def test_an_address_deleted_by_another_is_put_back_at_once() -> None:
     assert (scene.state, len(scene.sent)) == ("BOUND", sent)
 
 
+def waits_for_configure(scene: Scene, *lost: ev.Event, times: int) -> list[float]:
+    """Lose something so many times, each as soon as it was put back; the seconds that each took."""
+    waits = []
+    for _ in range(times):
+        scene.feed(*lost)
+        began, known = scene.now, len(of(act.Configure, scene.actions))
+        scene.until(lambda known=known: len(of(act.Configure, scene.actions)) > known)  # type: ignore[misc]
+        waits.append(scene.now - began)
+        scene.applied()
+    return waits
+
+
 def test_who_deletes_it_again_and_again_is_not_fought_at_full_speed() -> None:
     # rule 60
-    scene = Scene().bound()
-    waits = []
-    for _ in range(9):
-        scene.feed(ev.AddressLost(OURS))
-        lost, known = scene.now, len(of(act.Configure, scene.actions))
-        scene.until(lambda known=known: len(of(act.Configure, scene.actions)) > known)  # type: ignore[misc]
-        waits.append(scene.now - lost)
-        scene.applied()
+    waits = waits_for_configure(Scene().bound(), ev.AddressLost(OURS), times=9)
     assert waits[:3] == [0.0, 0.0, 0.0]
     assert waits[3:6] == [0.5, 1.0, 2.0]
 
 
-def test_restorations_of_long_ago_are_forgotten() -> None:
+def test_lost_routes_are_put_back_with_the_same_care() -> None:
+    # rule 60
+    scene = Scene().bound()
+    burst = [ev.RoutesLost()] * 20
+    expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6]
+    assert waits_for_configure(scene, *burst, times=9) == pytest.approx(expected, abs=1e-6)
+
+
+def test_routes_go_back_with_the_address_that_took_them_along() -> None:
+    # rule 60
+    scene = Scene().bound()
+    for wait in (0.0, 0.0, 0.0, 0.5, 1.0):
+        assert waits_for_configure(scene, ev.RoutesLost(), ev.AddressLost(OURS), ev.RoutesLost(), times=1) == [wait]
+
+
+def test_without_a_lease_there_are_no_routes_to_put_back() -> None:
+    scene = Scene().start()
+    scene.feed(ev.RoutesLost())
+    scene.wait(3.0)
+    assert of(act.Configure, scene.actions) == []
+
+
+def test_losses_of_long_ago_are_forgotten() -> None:
     # rule 60
     scene = Scene().bound()
     for _ in range(40):

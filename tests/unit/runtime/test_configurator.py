@@ -69,11 +69,6 @@ def test_a_former_lease_of_an_earlier_life_is_replaced_too(bench: Bench) -> None
     assert bench.addresses == [OTHER]
 
 
-def test_nothing_configured_is_nothing_to_restore(bench: Bench) -> None:
-    assert bench.configurator.restore() is None
-    assert bench.opened == []
-
-
 def test_without_a_link_it_says_so(bench: Bench) -> None:
     bench.configurator.detach()
     assert bench.configurator.configure(bench.lease, None) == "the interface is gone"
