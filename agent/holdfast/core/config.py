@@ -29,7 +29,8 @@ DEFAULT_REQUEST_LIST: tuple[int, ...] = (
 
 
 class ClientConfig(NamedTuple):
-    """Settings of one client. Durations are seconds.
+    """Settings of one client, and the only defaults of what of it can be configured (``settings`` takes them from
+    here). Durations are seconds.
 
     ``client_id`` is the whole value of option 61 (type byte included), or None to send none.
     ``acd``: "optimistic" (configure at once, watch for a conflict), "strict" (RFC 5227: probe

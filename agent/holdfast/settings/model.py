@@ -1,4 +1,4 @@
-"""The settings as records; the defaults are here and nowhere else.
+"""The settings as records, with their defaults; those of the protocol are ``core.config``'s.
 
 NamedTuples, not dataclasses: this module is imported before the first DISCOVER. What each key
 means and allows is in ``schema.py``, which the configuration reader and ``holdfast config`` use.
@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from holdfast.core.config import ClientConfig
 from holdfast.wire.record import NamedTuple, record
+
+#: The protocol's own defaults; the hardware address is nobody's.
+_PROTOCOL = ClientConfig(chaddr=b"")
 
 
 class SettingsError(Exception):
@@ -37,15 +41,15 @@ class InterfaceSettings(NamedTuple):
     use_routes: bool = True
     use_dns: bool = True
     use_mtu: bool = True
-    acd: str = "optimistic"
-    nak: str = "hold"
-    on_expiry: str = "remove"
+    acd: str = _PROTOCOL.acd
+    nak: str = _PROTOCOL.nak
+    on_expiry: str = _PROTOCOL.on_expiry
     ipv6_only: bool = False
-    rapid_commit: bool = False
-    broadcast_flag: bool = False
-    anonymize: bool = False
-    start_delay: bool = False
-    discover_ceiling: float = 64.0
+    rapid_commit: bool = _PROTOCOL.rapid_commit
+    broadcast_flag: bool = _PROTOCOL.broadcast_flag
+    anonymize: bool = _PROTOCOL.anonymize
+    start_delay: bool = _PROTOCOL.start_delay
+    discover_ceiling: float = _PROTOCOL.discover_ceiling
 
 
 @record

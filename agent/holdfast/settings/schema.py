@@ -1,4 +1,4 @@
-"""Every key of the configuration: its check and its meaning. The defaults are in ``model.py``.
+"""Every key of the configuration: its check and its meaning. The defaults are in ``model.py``, the protocol's in ``core.config``.
 
 ``holdfast config show`` prints the meanings as comments, and a test compares the names with the model.
 """

@@ -24,6 +24,16 @@ def test_defaults_give_the_defaults_of_the_protocol() -> None:
     assert client_config(InterfaceSettings(), MAC) == ClientConfig(chaddr=MAC, client_id=FROM_MAC)
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("acd", "strict"), ("nak", "halt"), ("on_expiry", "hold"), ("rapid_commit", True), ("broadcast_flag", True),
+    ("anonymize", True), ("start_delay", True), ("discover_ceiling", 7.0),
+])
+def test_what_both_have_is_the_same_setting_with_one_default(name: str, value: object) -> None:
+    protocol = ClientConfig(chaddr=MAC)
+    assert getattr(InterfaceSettings(), name) == getattr(protocol, name) != value
+    assert getattr(client_config(InterfaceSettings()._replace(**{name: value}), MAC), name) == value  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("configured", "stored", "wanted"), [
     (None, None, FROM_MAC),
     (None, b"\x00adopted", b"\x00adopted"),
