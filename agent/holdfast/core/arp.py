@@ -232,9 +232,11 @@ def forget_other_gateway(m: Machine, lease: Lease) -> None:
 def learn_gateway(m: Machine, lease: Lease, now: float) -> None:
     """``lease`` has just been won or renewed: find out, or check, who its gateway is."""
     address = default_gateway(lease)
-    _end_query(m, Network.UNKNOWN)
-    if address is not None:
-        _ask(m, QueryPurpose.LEARN, address, lease.address, schedule.LEARN_GAPS, now)
+    if address is None:
+        _end_query(m, Network.UNKNOWN)
+        return
+    m.arp = m.arp._replace(network=Network.UNKNOWN)
+    _ask(m, QueryPurpose.LEARN, address, lease.address, schedule.LEARN_GAPS, now)
 
 
 def verify_network(m: Machine, lease: Lease, now: float) -> None:
@@ -253,10 +255,9 @@ def ask_for_hold(m: Machine, lease: Lease, gaps: tuple[float, ...], now: float) 
 def _ask(
     m: Machine, purpose: QueryPurpose, address: IPv4Address, source: IPv4Address, gaps: tuple[float, ...], now: float
 ) -> None:
+    """Ask for ``address`` from now on, in the place of whatever was asked for before."""
     known = m.gateway.mac if m.gateway is not None and m.gateway.address == address else None
-    m.arp = m.arp._replace(query=GatewayQuery(purpose, address, known, source, gaps))
-    m.watch()  # listen before asking
-    on_gateway_timer(m, now)
+    _send_query(m, GatewayQuery(purpose, address, known, source, gaps), now)
 
 
 def stop_asking(m: Machine) -> None:
@@ -276,14 +277,19 @@ def on_gateway_timer(m: Machine, now: float) -> QueryPurpose | None:
     if query.asked == len(query.gaps):
         stop_asking(m)
         return query.purpose
+    _send_query(m, query, now)
+    return None
+
+
+def _send_query(m: Machine, query: GatewayQuery, now: float) -> None:
     alone = query.purpose is QueryPurpose.HOLD or query.asked < schedule.ASKED_ALONE
     mac = query.known if alone else None
     # The remembered address goes to the gateway alone (RFC 4436 section 4.1.1); one just granted is ours to name.
     source = query.source if mac is not None or query.purpose is QueryPurpose.LEARN else ANY
-    m.emit(AskGateway(query.address, mac, source))
     m.arp = m.arp._replace(query=query._replace(asked=query.asked + 1))
+    m.watch()  # listen before asking
+    m.emit(AskGateway(query.address, mac, source))
     m.timers.set(Timer.GATEWAY, now + query.gaps[query.asked])
-    return None
 
 
 def heard_gateway(m: Machine, event: GatewaySeen) -> QueryPurpose | None:

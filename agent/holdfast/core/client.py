@@ -192,7 +192,7 @@ _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {
     ev.GatewaySeen: host.on_gateway_seen,
     ev.AddressLost: host.on_address_lost,
     ev.RoutesLost: host.on_routes_lost,
-    ev.Applied: host.on_applied,
+    ev.Applied: lambda m, _event, _now: m.configured(),
     ev.ApplyFailed: host.on_apply_failed,
     ev.TimeJumped: host.on_time_jumped,
     ev.Restored: host.on_restored,

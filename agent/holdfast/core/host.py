@@ -91,13 +91,6 @@ def _with_recent(losses: tuple[float, ...], now: float) -> tuple[float, ...]:
     return (*(at for at in losses if now - at < RESTORE_WINDOW), now)[-RESTORES_KEPT:]
 
 
-def on_applied(m: Machine, _: ev.Applied, now: float) -> None:  # noqa: ARG001 - a row of _EVENTS
-    """The kernel holds what the last Configure asked for."""
-    m.apply_failures = 0
-    m.configured()
-    m.timers.stop(Timer.REAPPLY)
-
-
 def on_send_failed(m: Machine, event: ev.SendFailed, now: float) -> None:
     """Never fatal (rule 55): the ladder goes on at once, everything else has its timer."""
     m.notice(NoticeCode.SEND_FAILED, f"{event.via.value}: {event.error}")
@@ -109,8 +102,7 @@ def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
     """The interface could not be configured: try again, ever more slowly (rule 59)."""
     if m.lease is None:
         return
-    m.apply_failures += 1
-    wait = schedule.apply_wait(m.apply_failures)
+    wait = m.not_configured()
     m.notice(NoticeCode.APPLY_FAILED, f"{event.error}; trying again in {wait:g} s")
     m.timers.set(Timer.REAPPLY, now + wait)
 

@@ -126,10 +126,12 @@ class Machine:
         self.rng = rng
         self.timers = TimerTable()
         self.state: State = Init()
+        self.lease: Lease | None = None  # the one whose address is on the interface
         self.carrier = True
         self.hint: IPv4Address | None = None  # the address to ask for in a DISCOVER (option 50)
         self.naks = 0  # accepted ones since a lease was last bound
         self.replacing: Lease | None = None  # the lease whose address the last Configure has to remove
+        self.apply_failures = 0  # of Configure, in a row
         self.drops: dict[str, int] = {}
         self.last_outcome: Outcome | None = None
         self._actions: list[Action] = []
@@ -141,14 +143,8 @@ class Machine:
         self.arp = Arp()  # arp
         self.gateway: Gateway | None = None  # arp
         self.hold_region: Hold | None = None  # expiry_hold
-        self.apply_failures = 0  # host: in a row
         self.address_losses: tuple[float, ...] = ()  # host: when others removed our address
         self.route_losses: tuple[float, ...] = ()  # host: when others removed our routes
-
-    @property
-    def lease(self) -> Lease | None:
-        """The lease whose address is on the interface."""
-        return lease_in_use(self.state)
 
     @property
     def bound(self) -> bool:
@@ -220,8 +216,14 @@ class Machine:
         self.emit(Configure(lease, self.replacing))
 
     def configured(self) -> None:
-        """The kernel holds what the last Configure asked for."""
-        self.replacing = None
+        """The kernel holds what the last Configure asked for: it need not be asked for again."""
+        self.replacing, self.apply_failures = None, 0
+        self.timers.stop(Timer.REAPPLY)
+
+    def not_configured(self) -> float:
+        """Count a failure of Configure; returns the seconds until the next try (rule 59)."""
+        self.apply_failures += 1
+        return schedule.apply_wait(self.apply_failures)
 
     def enter(
         self, state: State, on: Reason | None, now: float, why: DeconfigureReason | None = None, *,
@@ -233,7 +235,7 @@ class Machine:
         is not in use, and whose address was found on the interface at start and goes. Raises PromiseBrokenError when
         the change is not in the table, drops a valid lease, or would use an ended one.
         """
-        former, lease = lease_in_use(self.state) or found, lease_in_use(state)
+        former, lease, in_hand = self.lease or found, lease_in_use(state), lease_in_hand(state)
         change = (name_of(self.state), name_of(state))
         if on is None:
             if change[0] != change[1] or lease != former:
@@ -243,7 +245,7 @@ class Machine:
         if (*change, on) not in _ALLOWED:
             raise PromiseBrokenError(f"no transition from {change[0]} to {change[1]} on {on.value!r}")
         if lease is not None and (
-            not lease.valid(now) or (lease.ended_at is not None and self.config.on_expiry != "hold")
+            lease.expires_at <= now or (lease.ended_at is not None and self.config.on_expiry != "hold")
         ):
             raise PromiseBrokenError(f"{change[1]} would use {lease.address}, whose lease has ended")
         if former is not None and lease is None:
@@ -252,7 +254,9 @@ class Machine:
             self.emit(Deconfigure(former, why))
         if change[0] != change[1]:
             self.emit(Transitioned(*change, on))
-        self.state = state
+        self.state, self.lease = state, lease
+        if in_hand is not None:
+            self.hint = in_hand.address
         self._follow(state, lease)
 
     def update(self, state: State) -> None:
@@ -266,10 +270,7 @@ class Machine:
         return why is not DeconfigureReason.HALTED or self.config.nak == "halt"
 
     def _follow(self, state: State, lease: Lease | None) -> None:
-        """What follows from the state alone: the address to ask for, and the deadlines."""
-        in_hand = lease_in_hand(state)
-        if in_hand is not None:
-            self.hint = in_hand.address
+        """The deadlines, which follow from the state alone."""
         if lease is None or isinstance(state, Stopped):
             self.timers.stop(Timer.EXPIRE, Timer.REAPPLY, Timer.HOLD)
         else:

@@ -167,7 +167,8 @@ def on_t2(m: Machine, now: float) -> None:
 
 def on_ack(m: Machine, ack: Message, now: float) -> None:
     """An ACK to one of the last rounds, or to the REQUEST after a parallel DISCOVER."""
-    state = bound.renewing_state(m)
+    state = m.state
+    assert isinstance(state, (Renewing, Rebinding))
     lease, renewal = state.lease, state.renewal
     won = next((r for r in reversed(renewal.rounds) if r.xid == ack.xid), None)
     if won is None:

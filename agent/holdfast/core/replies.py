@@ -120,9 +120,8 @@ def read_ack(
         return Reading(None, DropReason.NO_ADDRESS)
     if ack.yiaddr != in_use and not is_host(ack.yiaddr, ack.options):
         return Reading(None, DropReason.NOT_A_HOST)
-    lease_time = duration(ack.lease_time)
-    if lease_time is None:
-        lease_time = fallback_time
+    asked, renewal, rebinding, server_id = ack.lease_time, ack.renewal_time, ack.rebinding_time, ack.server_id
+    lease_time = fallback_time if asked is None else duration(asked)
     if lease_time is None:
         return Reading(None, DropReason.NO_LEASE_TIME)
     notices: list[tuple[NoticeCode, str]] = []
@@ -131,12 +130,12 @@ def read_ack(
         lease_time = SHORTEST_LEASE
     if sent_at + lease_time <= now:
         return Reading(None, DropReason.UNEXPECTED)  # it took longer to arrive than it lasts
-    t1, t2, corrected = normal_times(lease_time, ack.renewal_time, ack.rebinding_time)
+    t1, t2, corrected = normal_times(lease_time, renewal, rebinding)
     if corrected:
         notices.append((NoticeCode.TIMES_CORRECTED, corrected))
     lease = Lease(
         address=ack.yiaddr,
-        server_id=ack.server_id,
+        server_id=server_id,
         started_at=sent_at,
         t1_at=sent_at + (schedule.fuzz_t1(t1, rng) if t1 != inf else inf),
         t2_at=sent_at + t2,

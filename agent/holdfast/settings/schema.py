@@ -1,4 +1,5 @@
-"""Every key of the configuration: its check and its meaning. The defaults are in ``model.py``, the protocol's in ``core.config``.
+"""Every key of the configuration: its check and its meaning. The defaults are in ``model.py``, those of the protocol in
+``core.config``.
 
 ``holdfast config show`` prints the meanings as comments, and a test compares the names with the model.
 """
