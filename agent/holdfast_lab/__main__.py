@@ -6,16 +6,17 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from holdfast.cli import invoke
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, USAGE, CliError
-
-if TYPE_CHECKING:
-    from holdfast_lab.scenario.result import Result
-    from holdfast_lab.scenario.scenario import Scenario
+from holdfast_lab.peers import ALL, installed
+from holdfast_lab.render.tables import console, grid
+from holdfast_lab.render.terminal import Screen, show_progress, show_result, show_scenario
+from holdfast_lab.scenario import scenario as files
+from holdfast_lab.scenario.play import play
+from holdfast_lab.scenario.scenario import Scenario
 
 
 @click.group("lab", short_help="Put Holdfast and other DHCP clients through the same faults.")
@@ -29,19 +30,10 @@ def command() -> None:
 @command.command("list")
 def list_command() -> None:
     """Name the scenarios, and the clients that are installed here."""
-    from holdfast_lab.peers import ALL, installed  # noqa: PLC0415
-    from holdfast_lab.scenario import scenario  # noqa: PLC0415
-
-    width = max(map(len, scenario.names()))
-    click.echo("Scenarios")
-    for name in scenario.names():
-        click.echo(f"  {name:<{width}}  {scenario.find(name).title}")
+    scenarios = [["Scenario", ""], *([name, files.find(name).title] for name in files.names())]
     versions, missing = installed(ALL)
-    click.echo("\nClients")
-    for name, version in versions.items():
-        click.echo(f"  {name:<{width}}  {version}")
-    for name in missing:
-        click.echo(f"  {name:<{width}}  not installed")
+    clients = [["Client", ""], *versions.items(), *((name, "not installed") for name in missing)]
+    console().print(grid(scenarios, words=True), "", grid(clients, words=True), sep="\n")
 
 
 @command.command("run")
@@ -53,25 +45,22 @@ def list_command() -> None:
 def run_command(name: str, client: str, lease: int | None, svg: str | None, log: bool) -> int:
     """Run one scenario, show its time line and the verdict. Exit status 1 when a promise was broken."""
     _ready()
-    from holdfast_lab.render import bands, show  # noqa: PLC0415
-    from holdfast_lab.scenario.play import play  # noqa: PLC0415
-
     scenario = _scenarios(name)[0].scaled(lease)
     _clients(client)
-    screen = show.screen()
-    show.heading(screen, scenario, client)
-    try:
-        result: Result = play(scenario, client, tell=show.Progress(screen, scenario))
-    except RuntimeError as error:
-        screen.wipe()
-        raise CliError(FAILED, str(error)) from None
-    show.timeline(screen, result)
-    kept = show.verdict(screen, result)
+    with Screen(sys.stdout) as screen:
+        show_scenario(screen, scenario, client)
+        try:
+            result = play(scenario, client, tell=lambda *how: show_progress(screen, *how))
+        except RuntimeError as error:
+            raise CliError(FAILED, str(error)) from None
+        kept = show_result(screen, result)
     if log:
-        screen.plain(f"\n{client} said\n{result.log}")
+        click.echo(f"\n{client} said\n{result.log}")
     if svg:
-        Path(svg).write_text(bands.draw(scenario, [result]), encoding="utf-8")
-        screen.plain(f"\nThe picture is in {svg}")
+        from holdfast_lab.render.scenario import draw  # noqa: PLC0415 - matplotlib
+
+        Path(svg).write_text(draw(scenario, [result]), encoding="utf-8")
+        click.echo(f"\nThe picture is in {svg}")
     return 0 if kept else FAILED
 
 
@@ -88,26 +77,25 @@ def compare_command(
 ) -> int:
     """Run every client through every scenario; tables here, and as Markdown, JSON and pictures in a folder."""
     _ready()
-    from holdfast_lab.bench.report import text_table  # noqa: PLC0415
-    from holdfast_lab.compare import __main__ as compare  # noqa: PLC0415
-    from holdfast_lab.compare.report import HEADINGS, summary, table  # noqa: PLC0415
-    from holdfast_lab.render import show  # noqa: PLC0415
+    from holdfast_lab.compare.matrix import run  # noqa: PLC0415
+    from holdfast_lab.compare.report import HEADINGS, summary, table, write  # noqa: PLC0415 - matplotlib
 
     line = "./dev lab compare" + "".join(
         f" {option} {value}" for option, value in
         (("--clients", clients), ("--scenarios", scenarios), ("--lease", lease), ("-j", jobs)) if value
     )  # fmt: skip
-    progress = show.Tally()
-    matrix = compare.run(
-        _clients(clients), _scenarios(scenarios), lease=lease, jobs=jobs, command=line, tell=progress
-    )
-    progress.done()
+    with Screen(sys.stderr, headings=True) as screen:
+        def tell(done: int, total: int, words: str) -> None:
+            screen.progress(f"run {done - done % 10} of {total}", done / total, words)
+
+        matrix = run(_clients(clients), _scenarios(scenarios), lease=lease, jobs=jobs, command=line, tell=tell)
+    shown = console()
     for heading, cell in HEADINGS:
-        click.echo(f"{heading}\n\n{text_table(table(matrix, cell))}\n")
-    click.echo(text_table(summary(matrix)))
+        shown.print(heading, "", grid(table(matrix, cell)), "", sep="\n")
+    shown.print(grid(summary(matrix)))
     for name in matrix.missing:
         click.echo(f"{name} is not installed; left out")
-    written = compare.write(matrix, Path(out))
+    written = write(matrix, Path(out))
     names = ", ".join(path.name for path in written[:2])
     click.echo(f"\nWritten to {out}: {names}, and a picture of each scenario (lab-*.svg)")
     broken = [result for result in matrix.results if result.client == "holdfast" and result.broken]
@@ -125,19 +113,15 @@ def _ready() -> None:
 
 
 def _scenarios(names: str | None) -> list[Scenario]:
-    from holdfast_lab.scenario import scenario  # noqa: PLC0415
-
-    known = scenario.names()
+    known = files.names()
     wanted = known if names is None else [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in known:
             raise CliError(USAGE, f"no scenario {name}; see `./dev lab list`")
-    return [scenario.find(name) for name in wanted]
+    return [files.find(name) for name in wanted]
 
 
 def _clients(names: str | None) -> list[str]:
-    from holdfast_lab.peers import ALL, installed  # noqa: PLC0415
-
     wanted = list(ALL) if names is None else [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in ALL:

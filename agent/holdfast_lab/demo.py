@@ -13,12 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-from holdfast_lab.render.picture import Row, draw, modelled_stock
-from holdfast_lab.render.timeline import Screen, Timeline
+from holdfast_lab.render.terminal import Screen
+from holdfast_lab.render.timeline import Timeline, show_comparison, show_heading, show_history, show_verdict
 from holdfast_lab.testbed.faults import Faults, Lease, Unicast
 from holdfast_lab.testbed.netns import Namespace, NamespaceError, enter_user_namespace
 from holdfast_lab.testbed.stage import LINK, Stage, hardware_address
-from holdfast_lab.witness.exchanges import Renewal, renewals
+from holdfast_lab.witness.exchanges import Course, Renewal, modelled_stock, renewals
 from holdfast_lab.witness.wirelog import Seen, boottime
 
 #: Short enough for a demo of half a minute, long enough to see two renewals before a stock client's first.
@@ -52,32 +52,32 @@ def lease_of(seconds: int | None) -> Lease:
 
 def run(svg: Path | None, peer: str | None, lease: Lease) -> int:
     """Set the stage, show the run, judge it."""
-    screen = Screen(sys.stdout)
     faults = Faults(unicast=Unicast.SILENT)
-    with Stage(lease=lease, faults=faults, switch=peer is not None) as stage:
+    with Stage(lease=lease, faults=faults, switch=peer is not None) as stage, Screen(sys.stdout) as screen:
         rival = Rival(stage, peer) if peer else None
-        screen.heading(lease, peer)
+        show_heading(screen, lease, peer)
         timeline = Timeline(screen, stage, lease, rival_mac=rival.mac if rival else None, rival=peer)
         if rival:
             rival.start()
         stage.start()
         timeline.began(stage.started_at)
         watch(stage, timeline, lease, rival)
+        screen.wipe()
         history = stage.command("history", LINK)
         findings = stage.findings()
         mine = renewals([seen for seen in stage.server.wire.all() if seen.mac == stage.mac])
         until = boottime() - (stage.server.first_ack_at or 0.0)
         rows = compared(stage, rival, lease, until)
-        screen.comparison(rows, until)
+        show_comparison(screen, rows, until)
         probes = sum(len(stage.prober.probes(address)) for address in stage.server.given[:1])
-        kept = screen.verdict(findings, enough(mine), probes)
-        screen.history(history.stdout or history.stderr)
+        kept = show_verdict(screen, findings, enough(mine), probes)
+        show_history(screen, history.stdout or history.stderr)
         if not kept:
-            screen.plain(f"\nWhat holdfast said:\n{stage.log()}")
+            screen.line(f"\nWhat holdfast said:\n{stage.log()}")
         if svg:
             svg.parent.mkdir(parents=True, exist_ok=True)
             svg.write_text(picture(rows, lease, until), encoding="utf-8")
-            screen.plain(f"\nThe picture is in {svg}")
+            screen.line(f"\nThe picture is in {svg}")
     return 0 if kept else 1
 
 
@@ -96,7 +96,6 @@ def watch(stage: Stage, timeline: Timeline, lease: Lease, rival: Rival | None) -
             if settled and (rival is None or rival.answered_before(boottime() - 1)):
                 break
         time.sleep(0.05)
-    timeline.finish()
 
 
 def enough(mine: list[Renewal]) -> bool:
@@ -133,7 +132,7 @@ class Rival:
         self._stage.on_close(Running(self._peer, self.machine, LINK, self._log).kill)
 
 
-def compared(stage: Stage, rival: Rival | None, lease: Lease, until: float) -> list[Row]:
+def compared(stage: Stage, rival: Rival | None, lease: Lease, until: float) -> list[Course]:
     """The other client's row (measured, or modelled without one), and ours."""
     wire = stage.server.wire.all()
     stock = modelled_stock(lease.t1 or 0, lease.t2 or 0, until)
@@ -145,8 +144,10 @@ def compared(stage: Stage, rival: Rival | None, lease: Lease, until: float) -> l
     return [stock, row_of("Holdfast", "measured in this run", [seen for seen in wire if seen.mac == stage.mac])]
 
 
-def picture(rows: list[Row], lease: Lease, until: float) -> str:
+def picture(rows: list[Course], lease: Lease, until: float) -> str:
     """The run as an SVG."""
+    from holdfast_lab.render.lease import draw  # noqa: PLC0415 - matplotlib, only with --svg
+
     note = (
         f"What is left of a {lease.time} s lease (T1 {lease.t1} s, T2 {lease.t2} s) while each client renews it. "
         "At 0 s the address must go."
@@ -155,7 +156,7 @@ def picture(rows: list[Row], lease: Lease, until: float) -> str:
     return draw(title, rows, lease=lease.time, until=until, note=note)
 
 
-def row_of(title: str, subtitle: str, wire: list[Seen]) -> Row:
+def row_of(title: str, subtitle: str, wire: list[Seen]) -> Course:
     """One client's run on the wire, from its first ACK."""
     acks = [seen.at for seen in wire if seen.kind == "ACK"]
     start = acks[0]
@@ -163,7 +164,7 @@ def row_of(title: str, subtitle: str, wire: list[Seen]) -> Row:
     def times(attribute: str) -> list[float]:
         return [seen.at - start for seen in wire if getattr(seen, attribute)]
 
-    return Row(title, subtitle, [at - start for at in acks], times("unicast_renewal"), times("broadcast_renewal"))
+    return Course(title, subtitle, [at - start for at in acks], times("unicast_renewal"), times("broadcast_renewal"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -106,10 +107,19 @@ def test_programs_run_without_the_caller_s_python_settings(dev: ModuleType, monk
     assert os.environ["PATH"] in environment["PATH"]
 
 
-@pytest.mark.parametrize("name", ["demo", "dev", "lock"])
+@pytest.mark.parametrize("name", ["demo", "lab", "dev", "lock"])
 def test_locks_are_hashed(dev: ModuleType, name: str) -> None:
     lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line and line[0] not in "# "]
     assert pinned
     assert all("==" in line and line.endswith("\\") for line in pinned)
     assert len(dev.digest(name)) == 64
+
+
+def test_each_set_of_packages_holds_the_one_before(dev: ModuleType) -> None:
+    def pins(name: str) -> set[str]:
+        lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        return {line for line in lines if "==" in line}
+
+    for smaller, larger in pairwise(dev.SETS):
+        assert pins(smaller) < pins(larger)

@@ -1,8 +1,8 @@
 """``./dev bench``: Holdfast and its peers side by side. Start reading here.
 
-What is measured: ``measure.py`` (starts, idle, fault), ``code.py`` (decode, imports),
-``flood.py``. Where: ``room.py`` and ``peers/``. What comes of it: ``figures.py`` (the numbers),
-``report.py`` (tables and verdicts), ``docs.py`` (the page, and its pictures by ``render/charts.py``).
+What is measured: ``measure.py`` (starts, idle, fault), ``code.py`` (decode, imports), ``flood.py``. Where: ``room.py``
+and ``peers/``. What comes of it: ``figures.py`` (the numbers), ``report.py`` (tables and verdicts), ``docs.py`` (the
+page, from a template, and its pictures by ``render/charts.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -19,8 +18,10 @@ from holdfast_lab.bench import docs, report
 from holdfast_lab.bench.code import ImportTimer, measure_decode
 from holdfast_lab.bench.figures import Figures
 from holdfast_lab.bench.flood import measure_flood
-from holdfast_lab.bench.measure import Tell, groups, measure_fault, measure_idle, measure_starts
+from holdfast_lab.bench.measure import groups, measure_fault, measure_idle, measure_starts
 from holdfast_lab.peers import ALL, installed
+from holdfast_lab.render.tables import console, grid
+from holdfast_lab.render.terminal import Screen
 
 PARTS = ("starts", "idle", "fault", "decode", "flood")
 IN_PYTHON = ("holdfast", "pyroute2")
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             print("holdfast bench: needs root, to make namespaces for each client; use sudo", file=sys.stderr)
             return NOT_PERMITTED
         try:
-            figures = measure(options, Progress(sys.stderr.isatty()))
+            with Screen(sys.stderr, headings=True) as screen:
+                figures = measure(options, screen)
         except RuntimeError as error:
             print(f"holdfast bench: {error}", file=sys.stderr)
             return FAILED
@@ -83,36 +85,17 @@ def positive(text: str) -> int:
     return value
 
 
-class Progress:
-    """One line on standard error that says what is going on; on a terminal it is overwritten."""
-
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
-        self._last = ""
-
-    def __call__(self, words: str) -> None:
-        """Show; where lines cannot be overwritten, countdowns of one activity are shown once."""
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r{words[:width]:<{width}}", end="", file=sys.stderr, flush=True)
-        elif words.split(":", maxsplit=1)[0] != self._last:
-            self._last = words.split(":", maxsplit=1)[0]
-            print(words, file=sys.stderr, flush=True)
-
-    def done(self) -> None:
-        """Clear the line."""
-        if self._terminal:
-            self("")
-            print("\r", end="", file=sys.stderr, flush=True)
-
-
-def measure(options: argparse.Namespace, progress: Progress) -> Figures:
+def measure(options: argparse.Namespace, screen: Screen) -> Figures:
     """Take the figures that were asked for."""
     versions, missing = installed(options.clients)
     clients = list(versions)
     figures = Figures(machine=docs.machine(), versions=versions, missing=missing)
     figures.command = f"sudo ./dev bench --runs {options.runs} --write-docs"
-    tell: Tell = progress
+
+    def tell(words: str) -> None:
+        heading, _, details = words.partition(": ")
+        screen.progress(heading, words=details)
+
     if "starts" in options.parts:
         imports = ImportTimer()
         figures.starts = measure_starts(clients, options.runs, tell, beside=imports.once)
@@ -127,15 +110,15 @@ def measure(options: argparse.Namespace, progress: Progress) -> Figures:
         figures.flood = measure_flood("holdfast", tell)
     if "fault" in options.parts:
         figures.fault = measure_fault(clients, tell)
-    progress.done()
     return figures
 
 
 def show(figures: Figures) -> None:
     """The tables, on standard output."""
+    out = console()
     for table in (report.main_table(figures), report.ratio_table(figures)):
-        print(report.text_table(table), end="\n\n")
-    print(report.text_table(report.verdict_table(report.verdicts(figures)), words=True), end="\n\n")
+        out.print(grid(table), "", sep="\n")
+    out.print(grid(report.verdict_table(report.verdicts(figures)), words=True), "", sep="\n")
     for name in figures.missing:
         print(f"{name} is not installed; left out")
     for name, starts in figures.starts.items():

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast_lab.bench.figures import LEASES, Figures
-from holdfast_lab.render.charts import value_text
+from holdfast_lab.render.tables import Table, value_text
 
 OURS = "holdfast"
 MIB = 1 << 20
-
-Table = list[list[str]]
-"""Rows of cells, the heading first; the first column is a name, the others are figures."""
 
 
 @dataclass(frozen=True)
@@ -178,22 +175,6 @@ def _code_verdicts(figures: Figures) -> list[Verdict]:
         Verdict(what, renewed, "renewal on time", on_time),
         Verdict(what, f"{growth / MIB:+.2f} MiB", "memory flat", growth < MIB),
     ]
-
-
-def text_table(table: Table, *, words: bool = False) -> str:
-    """For a terminal: columns aligned; figures to the right, unless all cells are ``words``."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [cell.ljust(width) if words else cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
-def markdown_table(table: Table, *, words: bool = False) -> str:
-    """The same for a page."""
-    rule = ["---", *("---" if words else "---:" for _ in table[0][1:])]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
 
 
 def verdict_table(found: Sequence[Verdict]) -> Table:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from holdfast_lab.bench.report import Table, markdown_table
-from holdfast_lab.render.charts import value_text
+from holdfast_lab.compare.matrix import Matrix
+from holdfast_lab.render import pages
+from holdfast_lab.render.scenario import draw
+from holdfast_lab.render.tables import Table, value_text
 from holdfast_lab.scenario.result import Result
-
-if TYPE_CHECKING:
-    from holdfast_lab.compare.matrix import Matrix
 
 OURS = "holdfast"
 
@@ -103,28 +103,22 @@ HEADINGS: tuple[tuple[str, Callable[[Result], str]], ...] = (
 
 def markdown(matrix: Matrix) -> str:
     """All tables as a page."""
-    leases = {scenario.lease.time for scenario in matrix.scenarios}
-    parts = [
-        "# The matrix",
-        f"{matrix.machine}; {matrix.took} s in all; leases of {'/'.join(map(str, sorted(leases)))} s. Made by "
-        f"`{matrix.command}`.",
-        markdown_table(summary(matrix)),
-    ]
-    if matrix.missing:
-        parts.append(f"Not installed, so left out: {', '.join(matrix.missing)}.")
-    for heading, cell in HEADINGS:
-        parts += [f"## {heading}", markdown_table(table(matrix, cell))]
-    better = better_peers(matrix)
-    parts += ["## Where another client is better", "\n".join(f"- {line}" for line in better) or "Nowhere."]
-    parts.append("## What was broken")
-    parts.append("\n".join(_complaints(matrix)) or "Nothing.")
-    return "\n\n".join(parts) + "\n"
+    ordered = [result for scenario in matrix.scenarios for result in matrix.of(scenario.name)]
+    return pages.page(
+        "compare.md", matrix=matrix, leases=sorted({scenario.lease.time for scenario in matrix.scenarios}),
+        summary=summary(matrix), tables=[(heading, table(matrix, cell)) for heading, cell in HEADINGS],
+        better=better_peers(matrix), results=ordered,
+    )  # fmt: skip
 
 
-def _complaints(matrix: Matrix) -> list[str]:
-    return [
-        f"- {result.scenario}, {result.client}: {words}"
-        for scenario in matrix.scenarios
-        for result in matrix.of(scenario.name)
-        for words in result.broken[:3]
-    ]
+def write(matrix: Matrix, folder: Path) -> list[Path]:
+    """compare.json, compare.md, and a picture for each scenario; what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "compare.json": json.dumps(matrix.as_json(), indent=1) + "\n",
+        "compare.md": markdown(matrix),
+        **{f"lab-{one.name}.svg": draw(one, matrix.of(one.name)) for one in matrix.scenarios},
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]

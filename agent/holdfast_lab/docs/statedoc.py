@@ -9,39 +9,27 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from itertools import pairwise
-from math import hypot
 from pathlib import Path
 
 from holdfast.core import states
 from holdfast.core.transitions import TRANSITIONS
-from holdfast_lab.render.charts import Drawing
+from holdfast_lab.render import pages
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "states.md"
 PICTURE = ROOT / "docs" / "pictures" / "states.svg"
-
-#: What a diagram needs beyond the charts' style.
-STYLE = """
-.state { fill: #ddf4ff; stroke: #0a6fb8; } .area { fill: #f6f8fa; stroke: #d0d7de; }
-.edge { stroke: #57606a; stroke-width: 1.3; stroke-linecap: round; }
-@media (prefers-color-scheme: dark) {
-.state { fill: #10243a; stroke: #58a6ff; } .area { fill: #161b22; stroke: #30363d; } .edge { stroke: #9198a1; }
-}
-"""
 
 Row = tuple[str, str, str]
 
 #: The table, its reasons as people read them.
 ROWS: tuple[Row, ...] = tuple((source, target, on.value) for source, target, on in TRANSITIONS)
 
-#: Centres of the states' boxes.
+#: Centres of the states' boxes, which are 132 x 44.
 BOXES = {
     "INIT": (560, 90), "INIT-REBOOT": (160, 230), "REBOOTING": (160, 410), "SELECTING": (940, 230),
     "REQUESTING": (940, 410), "PROBING": (940, 560), "BOUND": (560, 410), "RENEWING": (480, 630),
     "REBINDING": (660, 630), "STOPPED": (160, 700),
 }
-WIDTH, HEIGHT = 132, 44
 
 ENDED = "the lease ended"
 HELD = "the lease ended, its address is held"
@@ -153,68 +141,13 @@ def check_complete() -> None:
 def picture() -> str:
     """The state diagram as SVG."""
     check_complete()
-    drawing = Drawing(1180, 800)
-    for x, y, width, height, title in (
-        (66, 176, 188, 284, "remembered"),
-        (352, 366, 416, 364, "a lease is in use"),
-        (396, 560, 348, 132, ""),
-    ):
-        drawing.box(x, y, width, height, "area", 8)
-        drawing.text(x + width - 10, y + 18, title, "note", "end")
-    for edge in EDGES:
-        _arrow(drawing, edge)
-    for name, (x, y) in BOXES.items():
-        drawing.box(x - WIDTH / 2, y - HEIGHT / 2, WIDTH, HEIGHT, "state", 6)
-        drawing.text(x, y + 5, name, "strong", "middle")
-    drawing.text(160, 744, "from everywhere: stop, release;", "note", "middle")
-    drawing.text(160, 760, "after a release the operator starts over", "note", "middle")
-    drawing.text(352, 760, "Without carrier, while a wait is due, or where IPv4 is not wanted (option 108), INIT takes "
-                 "the place of SELECTING.", "note")
-    drawing.text(352, 778, "(*) With strict conflict detection each ACK of a new address, and a remembered lease that "
-                 "nobody answers for, goes through PROBING.", "note")
-    return drawing.svg("The states of a Holdfast client").replace("</style>", f"{STYLE}</style>", 1)
-
-
-def _arrow(drawing: Drawing, edge: Edge) -> None:
-    """The line with its head, and the label beside it."""
-    for (x1, y1), (x2, y2) in pairwise(edge.points):
-        drawing.line(x1, y1, x2, y2, "edge")
-    (x1, y1), (x2, y2) = edge.points[-2:]
-    length = hypot(x2 - x1, y2 - y1)
-    dx, dy = (x2 - x1) / length, (y2 - y1) / length
-    for side in (-1, 1):
-        drawing.line(x2, y2, x2 - 8 * dx - 4 * side * dy, y2 - 8 * dy + 4 * side * dx, "edge")
-    x, y = edge.at
-    for number, words in enumerate(edge.label):
-        drawing.text(x, y + 15 * number, words, "tick halo", edge.anchor)
-
-
-INTRO = """# States
-
-Generated from `TRANSITIONS` in `agent/holdfast/core/transitions.py` by `./dev states`; a test fails when this
-page is stale, and another makes every transition happen. A change that is not listed here cannot be made:
-`Machine.enter` refuses it.
-
-![The states and the ways between them](pictures/states.svg)
-
-The names are those of RFC 2131, figure 5. What differs: a lease that its server has refused is *held*, still in use,
-while another is asked for; INIT-REBOOT that nobody answers goes on in RENEWING or REBINDING with the remembered lease;
-PROBING is RFC 5227's, on the way to BOUND when conflict detection is strict; STOPPED is the end of the process or a
-released lease. With `on_expiry = "hold"` a held lease may also be one that has ended, while its gateway answers. A row
-from a state to itself is the loss of a held lease, its being held on, a fresh start after a snapshot was restored, or
-INIT going on waiting.
-"""
+    return pages.page("states.svg", boxes=BOXES, edges=EDGES)
 
 
 def page() -> str:
     """The text of docs/states.md."""
-    parts = [INTRO]
-    for kind, name in states.NAMES.items():
-        about = " ".join((kind.__doc__ or "").split()).replace("``", "`")
-        parts += [f"## {name}", "", about, "", "| on | to |", "|---|---|"]
-        parts += [f"| {reason} | {target} |" for source, target, reason in ROWS if source == name]
-        parts.append("")
-    return "\n".join(parts)
+    about = {name: " ".join((kind.__doc__ or "").split()).replace("``", "`") for kind, name in states.NAMES.items()}
+    return pages.page("states.md", about=about, transitions=ROWS)
 
 
 def main(arguments: list[str]) -> int:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from holdfast.cli import invoke
 from holdfast.cli.exits import FAILED, CliError
 from holdfast.cli.options import json_option
-
-if TYPE_CHECKING:
-    from holdfast_lab.simulate.figures import Figures
-    from holdfast_lab.simulate.matrix import Cell
-    from holdfast_lab.simulate.scenario import Outage, Scenario
+from holdfast_lab.render.tables import console, grid
+from holdfast_lab.render.terminal import Screen
+from holdfast_lab.simulate import report
+from holdfast_lab.simulate.figures import Figures, figures_of
+from holdfast_lab.simulate.fleet import simulate
+from holdfast_lab.simulate.matrix import cells
+from holdfast_lab.simulate.models import BY_NAME
+from holdfast_lab.simulate.scenario import Outage, Scenario
 
 OURS = "holdfast"
 
@@ -33,22 +36,6 @@ def _start_and_duration(
     except ValueError:
         raise click.BadParameter(f"{value!r} is not START:SECONDS, for example 40000:7200", ctx, param) from None
     return start, duration
-
-
-def _progress(label: str) -> Callable[[float], None] | None:
-    """One line on stderr that is written over, for a person who waits; nothing for a file."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(share: float) -> None:
-        click.echo(f"\r{label}: {share:4.0%}", nl=False, err=True)
-
-    return show
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
 
 
 @click.command("simulate", short_help="Many clients, a server and an outage, on a virtual clock.")
@@ -91,22 +78,20 @@ def command(
         _matrix(wanted, options["clients"], options["seed"], storm=storm, svg=svg)
         return
     scenario = _scenario(options)
-    rows = _runs(scenario, wanted)
+    with Screen(sys.stderr) as screen:
+        rows = _runs(scenario, wanted, screen)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
     else:
-        from holdfast_lab.simulate import report  # noqa: PLC0415
-
-        click.echo("\n".join([*report.table(rows), *report.notes(rows)]))
+        out = console()
+        out.print(grid(report.table(rows)), *report.notes(rows), sep="\n")
     if svg is not None:
-        from holdfast_lab.render.fleet import load_picture  # noqa: PLC0415
+        from holdfast_lab.render.fleet import load_picture  # noqa: PLC0415 - matplotlib
 
         _write(svg, load_picture(scenario, rows))
 
 
 def _names(names: Sequence[str]) -> list[str]:
-    from holdfast_lab.simulate.models import BY_NAME  # noqa: PLC0415
-
     known = [OURS, *BY_NAME]
     if "all" in names:
         return known
@@ -118,8 +103,6 @@ def _names(names: Sequence[str]) -> list[str]:
 
 
 def _scenario(options: dict[str, Any]) -> Scenario:
-    from holdfast_lab.simulate.scenario import Scenario  # noqa: PLC0415
-
     outage = _outage(options.pop("outage"), forgets=options.pop("forgets"), naks=options.pop("naks"))
     within, capacity = options.pop("boot_within"), options.pop("capacity")
     try:
@@ -132,8 +115,6 @@ def _scenario(options: dict[str, Any]) -> Scenario:
 
 
 def _outage(when: tuple[float, float] | None, *, forgets: bool, naks: bool) -> Outage | None:
-    from holdfast_lab.simulate.scenario import Outage  # noqa: PLC0415
-
     if when is None:
         if forgets or naks:
             raise click.UsageError("--forgets and --naks say how an outage ends; give --outage as well")
@@ -141,30 +122,19 @@ def _outage(when: tuple[float, float] | None, *, forgets: bool, naks: bool) -> O
     return Outage(*when, forgets=forgets, naks=naks)
 
 
-def _runs(scenario: Scenario, names: Sequence[str]) -> list[Figures]:
-    from holdfast_lab.simulate.figures import figures_of  # noqa: PLC0415
-    from holdfast_lab.simulate.fleet import simulate  # noqa: PLC0415
-    from holdfast_lab.simulate.models import BY_NAME  # noqa: PLC0415
+def _runs(scenario: Scenario, names: Sequence[str], screen: Screen) -> list[Figures]:
+    def run(name: str) -> Figures:
+        return figures_of(name, simulate(scenario, BY_NAME.get(name), lambda share: screen.progress(name, share)))
 
-    rows = [figures_of(name, simulate(scenario, BY_NAME.get(name), _progress(name))) for name in names]
-    _clear()
-    return rows
+    return [run(name) for name in names]
 
 
 def _matrix(names: Sequence[str], clients: int, seed: int, *, storm: bool, svg: Path | None) -> None:
-    from holdfast_lab.simulate import matrix, report  # noqa: PLC0415
-
-    results: list[tuple[Cell, list[Figures]]] = []
-    cells = list(matrix.cells(clients, seed, storm=storm))
-    for index, cell in enumerate(cells):
-        results.append((cell, _runs(cell.scenario, names)))
-        show = _progress("matrix")
-        if show is not None:
-            show((index + 1) / len(cells))
-    _clear()
+    with Screen(sys.stderr) as screen:
+        results = [(cell, _runs(cell.scenario, names, screen)) for cell in cells(clients, seed, storm=storm)]
     click.echo("\n".join(report.markdown(results)))
     if svg is not None:
-        from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415
+        from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415 - matplotlib
 
         _write(svg, trade_picture(results))
 

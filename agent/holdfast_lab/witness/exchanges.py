@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -82,3 +84,37 @@ def spans(wire: Sequence[Seen]) -> list[Span]:
         first = next((s.at for s in wire if s.direction == "in" and s.kind == "REQUEST" and s.xid == ack.xid), ack.at)
         found.append(Span(ack.yiaddr, ack.at, first + length, ack.at + length))
     return found
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one client did about its lease, in seconds since its first ACK. ``unicasts`` went unanswered."""
+
+    title: str
+    subtitle: str
+    acks: Sequence[float]
+    unicasts: Sequence[float]
+    broadcasts: Sequence[float]
+
+    def waits(self, until: float) -> list[tuple[float, float]]:
+        """From each first unanswered request to the ACK that ended the wait (or to ``until``)."""
+        found = []
+        for start, end in pairwise([*self.acks, until]):
+            first = next((at for at in self.unicasts if start < at <= end), None)
+            if first is not None:
+                found.append((first, end))
+        return found
+
+
+def modelled_stock(t1: float, t2: float, until: float) -> Course:
+    """RFC 2131 section 4.4.5: unicast at T1, the first broadcast at T2. A lease this short has no retry between."""
+    acks, unicasts, broadcasts = [0.0], [], []
+    while acks[-1] + t1 < until:
+        unicasts.append(acks[-1] + t1)
+        if acks[-1] + t2 > until:
+            break
+        broadcasts.append(acks[-1] + t2)
+        acks.append(acks[-1] + t2)
+    return Course(
+        "A stock client", "modelled: unicast at T1, broadcast at T2, as RFC 2131 says", acks, unicasts, broadcasts
+    )

@@ -124,15 +124,6 @@ def test_the_tables_have_a_row_for_each_client_and_ours_first() -> None:
     assert ratios[1] == ["dhclient", "2", "2.5", "0.036", "0.01", "-"]
 
 
-def test_a_text_table_is_aligned() -> None:
-    lines = report.text_table([["client", "ms"], ["a", "7"], ["bcd", "1200"]]).splitlines()
-    assert lines == ["client    ms", "------  ----", "a          7", "bcd     1200"]
-
-
-def test_a_markdown_table_has_figures_to_the_right() -> None:
-    assert report.markdown_table([["client", "ms"], ["a", "7"]]) == "| client | ms |\n| --- | ---: |\n| a | 7 |"
-
-
 def test_the_page_says_where_when_and_how(tmp_path: Path) -> None:
     written = docs.write(full(), tmp_path / "docs")
     assert {path.name for path in written} == {"README.md", "fault.svg", "memory.svg", "results.json", "start.svg"}
@@ -252,15 +243,3 @@ def test_earlier_figures_are_shown_without_measuring(
     assert "pyroute2: starts without an address: 2" in said
     assert "wrote docs/benchmarks/README.md" in said
     assert Path("new.json").read_text() == (tmp_path / "docs/benchmarks/results.json").read_text()
-
-
-def test_progress_on_a_terminal_overwrites_and_elsewhere_does_not_repeat(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal = bench.Progress(terminal=True)
-    terminal("idle: 3 s")
-    terminal.done()
-    assert capsys.readouterr().err.startswith("\ridle: 3 s")
-    plain = bench.Progress(terminal=False)
-    for words in ("idle: 3 s", "idle: 2 s", "fault: 9 s"):
-        plain(words)
-    plain.done()
-    assert capsys.readouterr().err == "idle: 3 s\nfault: 9 s\n"

@@ -10,17 +10,15 @@ import pytest
 from tests.unit.lab.test_compare import BAD, GOOD, matrix
 
 from holdfast_lab import __main__ as cli
-from holdfast_lab import peers
 from holdfast_lab.__main__ import main
-from holdfast_lab.compare import __main__ as compare
+from holdfast_lab.compare import matrix as compare
 from holdfast_lab.compare.matrix import Matrix
-from holdfast_lab.scenario import play
 
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(peers, "installed", lambda names: ({"holdfast": "0.1"}, [n for n in names if n != "holdfast"]))
+    monkeypatch.setattr(cli, "installed", lambda names: ({"holdfast": "0.1"}, [n for n in names if n != "holdfast"]))
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +55,7 @@ def test_what_is_not_there(words: list[str], status: int, complaint: str, capsys
 def test_run(
     result: object, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(play, "play", lambda scenario, client, tell: replace(result, log="it said so"))
+    monkeypatch.setattr(cli, "play", lambda scenario, client, tell: replace(result, log="it said so"))
     picture = tmp_path / "run.svg"
     assert main(["run", "silent-between", "--lease", "12", "--log", "--svg", str(picture)]) == status
     out = capsys.readouterr().out
@@ -70,7 +68,7 @@ def test_a_client_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, capsys
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("its namespaces could not be made")
 
-    monkeypatch.setattr(play, "play", fail)
+    monkeypatch.setattr(cli, "play", fail)
     assert main(["run", "no-fault"]) == 1
     assert "its namespaces could not be made" in capsys.readouterr().err
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from io import StringIO
 from math import inf
 from pathlib import Path
 
 import pytest
+from tests.support.pictures import complaints_about, texts_of
 
-from holdfast_lab.compare import __main__ as compare
+from holdfast_lab.compare import matrix as compare
 from holdfast_lab.compare.matrix import Matrix
-from holdfast_lab.compare.report import HEADINGS, better_peers, markdown, summary, table
-from holdfast_lab.render import bands, show
-from holdfast_lab.render.timeline import Screen
+from holdfast_lab.compare.report import HEADINGS, better_peers, markdown, summary, table, write
+from holdfast_lab.render.scenario import draw
+from holdfast_lab.render.terminal import Screen, show_progress, show_result, show_scenario
 from holdfast_lab.scenario import scenario
 from holdfast_lab.scenario.result import Band, Mark, Result
 
@@ -86,17 +87,20 @@ def test_the_page_names_what_was_broken_and_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("name", ["silent-between", "killed", "azure", "no-fault"])
-def test_a_picture_is_a_picture(name: str) -> None:
-    root = ET.fromstring(bands.draw(scenario.find(name), [GOOD, BAD, NONE, FAILED]))
-    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"holdfast", "every promise kept", "broken: 2, 3", "no address at all", "failed"} <= set(words)
+def test_a_picture_says_who_kept_what(name: str) -> None:
+    svg = draw(scenario.find(name), [GOOD, BAD, NONE, FAILED])
+    words = texts_of(svg)
+    assert {
+        "holdfast", "0.1", "every promise kept", "broken: 2, 3", "no address at all", "failed", "REQUEST, unicast",
+        "leased, but away", "away 3.5 s, never back, 9 packets", "back 1.2 s, 9 packets",
+    } <= set(words)  # fmt: skip
     assert ("the server is silent" in words) == (name == "silent-between")
-    kinds = {element.get("class") for element in root.iter()}
-    assert {"held", "gap", "bad", "ask", "good"} <= kinds
+    assert ("lease ends" in words) == (name != "azure")
+    assert complaints_about(svg) == []
 
 
 def test_files(tmp_path: Path) -> None:
-    written = compare.write(ALL, tmp_path / "out")
+    written = write(ALL, tmp_path / "out")
     assert [path.name for path in written] == ["compare.json", "compare.md", "lab-silent-between.svg"]
     read = json.loads(written[0].read_text())
     assert [Result.from_json(one) for one in read["results"]] == [GOOD, BAD, NONE, FAILED]
@@ -141,33 +145,30 @@ class Terminal(StringIO):
 
 def test_a_run_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
-    screen = Screen(out)
     one = scenario.find("silent-between")
-    show.heading(screen, one, "holdfast")
-    progress = show.Progress(screen, one)
-    progress(-3.0, 0.0, "waiting for the first lease")
-    progress(5.0, 31.0, "client kill")
-    progress(5.01, 31.0, "not shown: too soon")
-    progress(33.0, 31.0, "")
-    show.timeline(screen, BAD)
-    assert not show.verdict(screen, BAD)
-    assert not show.verdict(screen, NONE)
-    assert show.verdict(screen, GOOD)
-    text = out.getvalue()
+    with Screen(out) as screen:
+        show_scenario(screen, one, "holdfast")
+        for now, words in ((-3.0, "waiting for the first lease"), (5.0, "client kill"), (33.0, "")):
+            show_progress(screen, now, 31.0, words)
+            screen.refresh()
+        assert not show_result(screen, BAD)
+        assert not show_result(screen, NONE)
+        assert show_result(screen, GOOD)
+    text = re.sub(r"\x1b\[[01]?m", "", out.getvalue())  # bold is no colour
     for words in (
-        "The server is silent", "waiting for the first lease", "of 31 s", "REQUEST to everybody", "is gone",
-        "no answer for 3.50 s", "client kill", "BROKEN  it went", "never had an address", "never\n",
+        "The server is silent", "waiting for the first lease", "of 31 s", "after the server's return",
+        "REQUEST to everybody", "is gone", "no answer for 3.50 s", "client kill", "BROKEN  it went",
+        "never had an address", "never\n",
     ):  # fmt: skip
         assert words in text, words
-    assert "too soon" not in text
+    assert "\x1b[3" not in text, "no colours"
 
 
-def test_the_tally_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_in_a_pipe_is_a_line_for_each_heading() -> None:
     out = StringIO()
-    monkeypatch.setattr(show.sys, "stderr", out)
-    tally = show.Tally()
-    for done in (0, 9, 10, 10, 11, 20):
-        tally(done, 30, "holdfast in no-fault")
-    tally.done()
-    assert out.getvalue() == "run 10 of 30\nrun 20 of 30\n"
+    with Screen(out, headings=True) as screen:
+        for heading in ("run 0 of 30", "run 0 of 30", "run 10 of 30"):
+            screen.progress(heading, 0.1, "holdfast in no-fault")
+    assert out.getvalue() == "run 0 of 30\nrun 10 of 30\n"

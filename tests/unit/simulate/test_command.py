@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
+from tests.support.pictures import complaints_about, texts_of
 
-from holdfast_lab.simulate import __main__ as room
+from holdfast_lab.simulate import __main__ as cli
 from holdfast_lab.simulate.__main__ import main
 
 SMALL = ["--clients", "20", "--lease", "120", "--span", "600", "--outage", "200:57"]
@@ -17,7 +18,7 @@ SMALL = ["--clients", "20", "--lease", "120", "--span", "600", "--outage", "200:
 def test_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--client", "holdfast", "--client", "rfc 2131"]) == 0
     out, err = capsys.readouterr()
-    assert [line.split("  ")[0] for line in out.splitlines()[2:]] == ["holdfast", "RFC 2131"]
+    assert [line.split("  ")[0] for line in out.splitlines()[3:]] == ["holdfast", "RFC 2131"]
     assert err == ""  # not a terminal: no progress
 
 
@@ -27,22 +28,22 @@ def test_json_and_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     facts = json.loads(capsys.readouterr().out)
     assert facts[0]["name"] == "holdfast"
     assert facts[0]["lost"] == 0
-    root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
-    assert root.tag.endswith("svg")
+    svg = picture.read_text(encoding="utf-8")
+    assert {"Load on the server: 20 clients, lease 2.0 min", "holdfast", "min"} <= set(texts_of(svg))
+    assert complaints_about(svg) == []
 
 
 def test_the_matrix(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast_lab.simulate import matrix
-
-    monkeypatch.setattr(matrix, "LEASES", (120.0,))
-    monkeypatch.setattr(matrix.cells, "__kwdefaults__", {"leases": (120.0,), "storm": False})
+    monkeypatch.setattr(cli, "cells", partial(cli.cells, leases=(120.0,)))
     picture = tmp_path / "trade.svg"
     assert main([
         "--matrix", "--clients", "10", "--client", "holdfast", "--client", "RFC 2131",
         "--svg", str(picture),
     ]) == 0
     assert "### Lease 120 s, unicast heard" in capsys.readouterr().out
-    ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    svg = picture.read_text(encoding="utf-8")
+    assert {"Lease 2.0 min", "holdfast", "mean of the 4 medians"} <= set(texts_of(svg))
+    assert complaints_about(svg) == []
 
 
 @pytest.mark.parametrize(("more", "words"), [
@@ -70,11 +71,11 @@ def test_a_picture_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tm
     assert "No such file" in capsys.readouterr().err
 
 
-def test_progress_is_for_terminals_only(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert room._progress("holdfast") is None
-    monkeypatch.setattr(room.sys.stderr, "isatty", lambda: True, raising=False)
-    show = room._progress("holdfast")
-    assert show is not None
-    show(0.5)
-    room._clear()
-    assert "holdfast:  50%" in capsys.readouterr().err
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(cli.sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(["--clients", "100", "--lease", "120", "--span", "6000"]) == 0
+    out, err = capsys.readouterr()
+    assert "holdfast" in err
+    assert "\x1b[2K" in err, "it goes at the end"
+    assert "\x1b" not in out
