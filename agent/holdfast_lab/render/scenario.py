@@ -32,7 +32,7 @@ _SIGNS: dict[str, tuple[float, str, float, str, str]] = {
 _EDGE = {"x": 1.6, "o": 0.0, "^": 1.4}
 _BANDS: dict[str, dict[str, Any]] = {
     "address there": {"facecolor": HELD},
-    "leased, but away": {"facecolor": GAP, "edgecolor": NAK, "linestyle": (0, (3, 2)), "linewidth": 1},
+    "leased, but away": {"facecolor": GAP, "edgecolor": BAD, "linestyle": (0, (3, 2)), "linewidth": 1},
     "there without a lease": {"facecolor": NAK},
 }
 _THERE, _AWAY, _BEYOND = _BANDS.values()
