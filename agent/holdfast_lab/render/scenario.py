@@ -114,10 +114,11 @@ def _row(picture: Picture, axes: Axes, result: Result, top: float) -> None:
             axes.broken_barh([(start, end - start)], (y, _THICK), **_THERE if leased else _BEYOND)
     for band in (*holes, *deaf):
         axes.broken_barh([(band.start, band.end - band.start)], (y, _THICK), **_AWAY)
-    for kind, (height, sign, size, colour, _) in _SIGNS.items():
-        at = [mark.at for mark in result.marks if mark.sign == kind]
-        axes.plot(at, [top + height] * len(at), sign, markersize=size, color=colour, markeredgewidth=_EDGE[sign],
-                  clip_on=False)
+    for mark in result.marks:
+        if mark.sign in _SIGNS:
+            height, sign, size, colour, _ = _SIGNS[mark.sign]
+            axes.plot(mark.at, top + height, sign, markersize=size, color=colour, markeredgewidth=_EDGE[sign],
+                      clip_on=False)
 
 
 def _holes(result: Result) -> list[Band]:
