@@ -1,4 +1,8 @@
-"""Two witnesses: netlink events on the client's machine, and ARP probes from the server's side of the cable."""
+"""Two witnesses: netlink events on the client's machine, and ARP probes from the server's side of the cable.
+
+The first reads netlink octet by octet on purpose: it bears witness to what ``holdfast.network`` and pyroute2 do, so it
+shares no code with them.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,21 @@ import os
 import selectors
 import socket
 import struct
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from holdfast_lab.testbed import rtnl
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.witness.wirelog import ETH_P_ARP, boottime, packet_socket, receive
 
+RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE = 16, 20, 21, 24, 25
+RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 1, 0x10, 0x40
+IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, FOREVER = 1, 2, 6, 0xFFFFFFFF
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RT_TABLE_MAIN, RTN_UNICAST = 1, 4, 5, 6, 254, 1
+IFF_RUNNING = 0x40
 #: Probes go out this often. Frequent enough to see a gap of a tenth of a second, rare enough to cost nothing.
 PROBE_GAP = 0.05
 #: A machine in the next namespace answers within a millisecond; this long without an answer is no answer.
@@ -89,13 +98,13 @@ class NetlinkWatch(Witness):
     def _subscribe() -> socket.socket:
         source = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        source.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV4_IFADDR | rtnl.RTMGRP_IPV4_ROUTE))
+        source.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE))
         return source
 
     def _read(self) -> None:
         data = self._source.recv(1 << 16)
         at = boottime()
-        found = [event for message in rtnl.messages(data) if (event := _event(message, at)) is not None]
+        found = list(_events(data, at))
         with self._changed:
             self._events += found
             self._changed.notify_all()
@@ -125,27 +134,50 @@ class NetlinkWatch(Witness):
             return found
 
 
-def _event(message: rtnl.Message, at: float) -> Event | None:
-    if message.kind in {rtnl.RTM_NEWADDR, rtnl.RTM_DELADDR}:
-        address = rtnl.read_address(message)
-        kind = "address+" if message.kind == rtnl.RTM_NEWADDR else "address-"
-        return Event(at, kind, str(address.interface), address.ifindex, address.valid)
-    if message.kind in {rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE}:
-        route = rtnl.read_route(message)
-        if route is None:
-            return None
-        kind = "route+" if message.kind == rtnl.RTM_NEWROUTE else "route-"
-        return Event(at, kind, describe_route(route), route.ifindex)
-    if message.kind == rtnl.RTM_NEWLINK:
-        _family, _type, index, flags, _change = struct.unpack("=BxHiII", message.header)
-        return Event(at, "up" if flags & rtnl.IFF_RUNNING else "down", "", index)
-    return None
+def _events(data: bytes, at: float) -> Iterator[Event]:
+    """What the rtnetlink messages of one datagram say (rtnetlink(7)): nlmsghdr, a fixed header, attributes."""
+    while len(data) >= 16:
+        length, kind = struct.unpack_from("=IH", data)
+        body, data = data[16:length], data[(length + 3) & ~3 :]
+        sign = "+" if kind in {RTM_NEWADDR, RTM_NEWROUTE} else "-"
+        if kind in {RTM_NEWADDR, RTM_DELADDR}:
+            yield _address(body, at, sign)
+        elif kind in {RTM_NEWROUTE, RTM_DELROUTE}:
+            if body[4] == RT_TABLE_MAIN and body[7] == RTN_UNICAST:
+                yield _route(body, at, sign)
+        elif kind == RTM_NEWLINK:
+            index, flags = struct.unpack_from("=iI", body, 4)
+            yield Event(at, "up" if flags & IFF_RUNNING else "down", "", index)
 
 
-def describe_route(route: rtnl.Route) -> str:
-    """One route in a line: "0.0.0.0/0 via 192.0.2.1 metric 100 proto 16"."""
-    via = f" via {route.gateway}" if route.gateway else ""
-    return f"{route.destination}{via} metric {route.metric} proto {route.protocol}"
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        found[kind & 0x3FFF] = data[4:length]
+        data = data[max((length + 3) & ~3, 4) :]
+    return found
+
+
+def _address(body: bytes, at: float, sign: str) -> Event:
+    """struct ifaddrmsg: family, prefix length, flags, scope, index."""
+    attributes = _attributes(body[8:])
+    address = IPv4Address(attributes.get(IFA_LOCAL) or attributes[IFA_ADDRESS])
+    valid = None
+    if IFA_CACHEINFO in attributes:
+        _preferred, seconds = struct.unpack_from("=II", attributes[IFA_CACHEINFO])
+        valid = None if seconds == FOREVER else seconds
+    return Event(at, f"address{sign}", f"{address}/{body[1]}", struct.unpack_from("=I", body, 4)[0], valid)
+
+
+def _route(body: bytes, at: float, sign: str) -> Event:
+    """struct rtmsg: family, destination's length, source's, tos, table, protocol, scope, type, flags."""
+    attributes = _attributes(body[12:])
+    gateway = attributes.get(RTA_GATEWAY)
+    via = f" via {IPv4Address(gateway)}" if gateway else ""
+    metric = int.from_bytes(attributes.get(RTA_PRIORITY, b""), sys.byteorder)
+    words = f"{IPv4Address(attributes.get(RTA_DST, bytes(4)))}/{body[1]}{via} metric {metric} proto {body[5]}"
+    return Event(at, f"route{sign}", words, int.from_bytes(attributes.get(RTA_OIF, b""), sys.byteorder))
 
 
 class Probe(NamedTuple):
