@@ -59,7 +59,7 @@ class Agent:
             "unshare", "--mount", "sh", "-c", _VIEW, "view", mounts or ":", *daemon, *self.interfaces,
         ]
         with self.log.open("ab") as log:
-            self.process = self.namespace.popen(
+            self.process = self.namespace.start_client(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment()
             )
 

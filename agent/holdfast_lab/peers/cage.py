@@ -9,10 +9,10 @@ client. It gives the client folders of its own, so that nothing of the machine i
 - /sys shows the network namespace and is read-only: systemd-networkd and NetworkManager take that as
   "there is no udev here", and do not wait for udev to name the interface.
 
-Standard input: one JSON object {"files": {path: text}, "folders": {path: user}, "helpers": [[argv, path to
-wait for]], "layers": [root folders], "argv": [...], "environment": {...}, "log": path}. Standard output: one
-JSON line {"exec": CLOCK_BOOTTIME in nanoseconds just before the client's exec, "spare": [pids that are not its
-own]}.
+Standard input: one line, a JSON object {"files": {path: text}, "folders": {path: user}, "helpers": [[argv, path to
+wait for]], "layers": [root folders], "argv": [...], "environment": {...}, "log": path}, and the line "go", once what is
+mounted has been looked at from outside. Standard output: the line "mounted", and then a JSON line {"exec":
+CLOCK_BOOTTIME in nanoseconds just before the client's exec, "spare": [pids that are not its own]}.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from typing import Any
 
 def main() -> None:
     """Build the cage, start the client, and hold the namespace until it is ended from outside."""
-    brief = json.load(sys.stdin)
+    brief = json.loads(sys.stdin.readline())
     private_folders(brief["layers"])
+    print("mounted", flush=True)
+    if sys.stdin.readline() != "go\n":
+        sys.exit("the client was not to be started")
     furnish(brief)
     helpers = [start_helper(argv, Path(wait_for)) for argv, wait_for in brief["helpers"]]
     announce, told = os.pipe()

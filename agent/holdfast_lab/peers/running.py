@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from holdfast_lab.peers import CAGE, SURROUNDINGS, Peer, find
 from holdfast_lab.testbed.netns import Namespace
+from holdfast_lab.testbed.private import require_private_files
 
 
 class Work(NamedTuple):
@@ -53,7 +54,8 @@ class Running:
     """
 
     def __init__(self, peer: Peer, machine: Namespace, iface: str, log: Path) -> None:
-        """RuntimeError, with the end of the log, when the cage cannot be built."""
+        """RuntimeError, with the end of the log, when the cage cannot be built; NotPrivateError when it does not
+        keep the client from the machine's files."""
         self.peer = peer
         self.log = log
         self._machine, self._iface = machine, iface
@@ -85,7 +87,12 @@ class Running:
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            self._shell.stdin.write(json.dumps(brief).encode())
+            self._shell.stdin.write(json.dumps(brief).encode() + b"\n")
+            self._shell.stdin.flush()
+        if self._shell.stdout.readline():
+            require_private_files(str(self._init()))
+        with contextlib.suppress(BrokenPipeError):
+            self._shell.stdin.write(b"go\n")
             self._shell.stdin.close()
         line = self._shell.stdout.readline()
         if not line:

@@ -8,7 +8,8 @@ nobody lives in it any more: even a killed test leaves nothing behind.
 
 Bench layout: one namespace per machine, joined by ``connect`` (a veth pair) or by ``Switch`` (a bridge in a
 namespace of its own). The mount namespace gives each machine its own empty /run, its own /etc/resolv.conf and
-machine-id, and the rest of /etc read-only, so that no client under test can reach the machine's resolver or D-Bus.
+machine-id, and the rest of /etc and /var read-only, so that no client under test can reach the machine's resolver,
+D-Bus or leases.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from holdfast_lab.testbed.orphans import end_all_in
+from holdfast_lab.testbed.private import require_private_files
 from holdfast_lab.testbed.rtnl import Rtnl
 
 T = TypeVar("T")
 
 CLONE_FS, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x200, 0x20000, 0x10000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
-MS_REC, MS_PRIVATE = 16384, 1 << 18
+MS_REC, MS_PRIVATE, MS_RELATIME = 16384, 1 << 18, 1 << 21
 SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_SRXCSUM, ETHTOOL_SGSO, ETHTOOL_STSO = 0x8946, 0x17, 0x15, 0x24, 0x1F
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,6 +58,15 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
     """mount(2), in the mount namespace of the calling thread."""
     encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount {target}")
+
+
+def make_read_only(folder: str) -> None:
+    """Remount a bind mount so that nothing is written below it."""
+    flags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_RDONLY
+    try:
+        mount("none", folder, None, flags)
+    except OSError:  # in a user namespace flags that the machine has locked must be repeated
+        mount("none", folder, None, flags | MS_NOEXEC | MS_RELATIME)
 
 
 def may_make_namespaces() -> str | None:
@@ -128,15 +139,14 @@ class Namespace:
             job()
 
     def _hide_the_machine(self) -> None:
-        """An empty /run, and an /etc of links into a read-only view of the real one, save what a client reads."""
+        """An empty /run, a read-only /var, and an /etc of links into a read-only view of the real one, save what a
+        client reads."""
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         os.mkdir("/run/machine-etc")
         mount("/etc", "/run/machine-etc", None, MS_BIND)
-        flags = MS_NOSUID | MS_NODEV | MS_RDONLY
-        try:
-            mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags)
-        except OSError:  # in a user namespace flags that the machine has locked must be repeated
-            mount("none", "/run/machine-etc", None, MS_REMOUNT | MS_BIND | flags | MS_NOEXEC | 0x200000)
+        mount("/var", "/var", None, MS_BIND | MS_REC)
+        for folder in ("/run/machine-etc", "/var"):
+            make_read_only(folder)
         names = os.listdir("/etc")
         mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
         for name in names:
@@ -184,6 +194,11 @@ class Namespace:
         child: subprocess.Popen[Any] = self.run(lambda: subprocess.Popen(words, env=env, **options))
         self._children.append(child)
         return child
+
+    def start_client(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """As ``popen``, for a DHCP client: NotPrivateError when it could write the machine's own files."""
+        require_private_files(f"{os.getpid()}/task/{self._thread.native_id}")
+        return self.popen(command, **options)
 
     def output(self, command: Sequence[str], *, timeout: float = 30) -> str:
         """What a program says on stdout; raises CalledProcessError with what it said on stderr."""

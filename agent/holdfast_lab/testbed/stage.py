@@ -128,7 +128,7 @@ class Stage:
         words = [*holdfast_command(), "run", "--config", str(self._config), LINK]
         with self.log_path.open("a", encoding="utf-8") as log:
             self.started_at = boottime()
-            self.process = self.client.popen(
+            self.process = self.client.start_client(
                 words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
