@@ -17,7 +17,7 @@ from holdfast.observe.words import outcome_text
 def tell_outcome(method: str, interface: str, config: str | None, *, good: tuple[str, ...]) -> None:
     """Call ``method`` for ``interface`` and print its outcome; exit status 1 unless it is a ``good`` one."""
     outcome = ask(folders_of(config), interface, method)["outcome"]
-    done = outcome.get("result") in good
+    done = outcome["result"] in good
     echo(f"{interface}: {in_words(outcome)}", err=not done)
     if not done:
         click.get_current_context().exit(FAILED)
@@ -28,4 +28,4 @@ def in_words(record: Mapping[str, Any]) -> str:
     try:
         return outcome_text(as_outcome(record), None)
     except (KeyError, TypeError, ValueError, OverflowError):
-        return str(record.get("result", "unknown"))
+        return str(record["result"])

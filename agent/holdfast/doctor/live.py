@@ -61,19 +61,19 @@ def _clients(settings: Settings) -> tuple[dict[str, Client], set[int]]:
 
 def check_client(client: Client) -> Iterator[Finding]:
     """State, time left, and what was counted."""
-    name, state, lease = client["interface"], client["state"], client.get("lease")
-    if not client.get("present", True):
+    name, state, lease = client["interface"], client["state"], client["lease"]
+    if not client["present"]:
         yield Finding("agent", BAD, f"{name}: the interface is not there", "the agent waits for it")
         return
     if lease is None:
         yield Finding("agent", BAD, f"{name}: {state}, no address", f"see `holdfast history {name}`")
         return
-    server = f" from {lease['server']}" if lease.get("server") else ""
+    server = f" from {lease['server']}" if lease["server"] else ""
     yield Finding("agent", OK, f"{name}: {state}, {lease['address']}{server}")
     yield _time_left(name, lease)
-    if client.get("hears_unicast") is False:
+    if client["hears_unicast"] is False:
         yield Finding("unicast", NOTE, f"{name}: the server does not hear unicast; renewals go by broadcast")
-    drops = client.get("drops") or {}
+    drops = client["drops"]
     if drops:
         counted = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
         yield Finding("faults", NOTE, f"{name}: ignored messages: {counted}")
@@ -82,9 +82,9 @@ def check_client(client: Client) -> Iterator[Finding]:
 
 
 def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
-    if lease.get("expiry") is None:
+    if lease["expiry"] is None:
         return Finding("time-left", OK, f"{name}: the lease has no end")
-    left, whole = lease["expiry"]["seconds"], lease.get("duration") or 0.0
+    left, whole = lease["expiry"]["seconds"], lease["duration"] or 0.0
     text = f"{name}: {duration(max(left, 0.0))} of {duration(whole)} left"
     if left < LATE * whole:
         return Finding("time-left", BAD, f"{text}, and no server has answered", "look at the server and the way to it")
@@ -119,7 +119,7 @@ def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator
 
 def _on_port_68(client: Client, proc: str) -> dict[str, str]:
     """Inodes of UDP sockets on port 68 of the link's address (proc(5): net/udp; addresses are in host order)."""
-    lease = client.get("lease") or {}
+    lease = client["lease"] or {}
     wanted: set[int] = set()
     with suppress(ValueError):
         wanted = {int.from_bytes(IPv4Address(lease["address"].split("/")[0]).packed, "little")} if lease else wanted

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import select
+import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 import varlink
 from tests.support.control import OUTCOME, ControlBench, FakeClient, ask, hear
+from tests.support.varlink_oracle import told
 
 from holdfast import __version__
 from holdfast.control import interface, unix_socket
@@ -48,6 +52,27 @@ def test_introspection_by_an_independent_client(bench: ControlBench) -> None:
         assert set(client.get_interfaces()) == {NAME, SERVICE}
         members = client.get_interface(NAME).members
         assert {"Status", "Renew", "Rebind", "Release", "History", "NotBound"} <= set(members)
+
+
+@pytest.mark.skipif(shutil.which("varlinkctl") is None, reason="systemd 255 brings varlinkctl along")
+def test_introspection_and_calls_by_systemd(bench: ControlBench) -> None:
+    def varlinkctl(*words: str) -> tuple[int, str]:
+        done = subprocess.run(["varlinkctl", *words], capture_output=True, text=True, timeout=20, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    for name in (NAME, SERVICE):
+        status, text = varlinkctl("introspect", bench.path, name)
+        assert (status, told(text)) == (0, told(interface.definition(name).text))
+    assert "io.holdfast.Agent" in varlinkctl("info", bench.path)[1]
+    status, text = varlinkctl("call", "-j", bench.path, f"{NAME}.Renew", '{"interface":"eth0"}')
+    assert (status, json.loads(text)["outcome"]["result"]) == (0, "renewed")
+    status, text = varlinkctl("call", "-j", bench.path, f"{NAME}.Renew", '{"iface":"eth0"}')
+    assert status == 1
+    assert f"{SERVICE}.InvalidParameter" in text
+    assert varlinkctl("call", "--more", bench.path, f"{NAME}.History", "{}")[0] == 0
+    assert varlinkctl("call", "--oneway", bench.path, f"{NAME}.Rebind", "{}")[0] == 0
+    bench.run(lambda: None)
+    assert bench.client.submitted[0] == ev.Renew()
 
 
 @pytest.mark.parametrize(("name", "file"), [(NAME, "io.holdfast.varlink"), (SERVICE, "org.varlink.service.varlink")])

@@ -50,46 +50,46 @@ def _all(settings: Settings) -> list[Facts]:
 
 def _lines(client: Facts) -> Iterator[str]:
     yield f"{client['interface']}: {_headline(client)}"
-    rows = [*_lease_rows(client), *_network_rows(client.get("network")), *_record_rows(client)]
+    rows = [*_lease_rows(client), *_network_rows(client["network"]), *_record_rows(client)]
     width = max((len(label) for label, _ in rows), default=0)
     yield from (f"  {label:<{width}}  {text}" for label, text in rows)
 
 
 def _headline(client: Facts) -> str:
-    state, lease, network = client["state"], client.get("lease"), client.get("network")
-    if not client.get("present", True):
+    state, lease, network = client["state"], client["lease"], client["network"]
+    if not client["present"]:
         state += ", the interface is not there"
-    if client.get("yielded"):
+    if client["yielded"]:
         state += " (yielded)"
     if lease is None:
         return f"{state}, no address"
     address = network["address"] if network else lease["address"]
-    server = f" from {lease['server']}" if lease.get("server") else ""
-    held = ", held beyond its lease" if lease.get("held_until") else ""
-    return f"{state}, {address}{server}" + (held if held or lease.get("verified", True) else ", not yet verified")
+    server = f" from {lease['server']}" if lease["server"] else ""
+    held = ", held beyond its lease" if lease["held_until"] else ""
+    return f"{state}, {address}{server}" + (held if held or lease["verified"] else ", not yet verified")
 
 
 def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
-    lease = client.get("lease")
+    lease = client["lease"]
     if lease is None:
         return
-    endless = lease.get("duration") is None
+    endless = lease["duration"] is None
     yield "lease", ("for ever" if endless else duration(lease["duration"])) + f", since {_instant(lease['started'])}"
     for label, key in (("T1", "renewal"), ("T2", "rebinding"), ("expiry", "expiry")):
-        yield label, "never" if lease.get(key) is None else _instant(lease[key])
-    if lease.get("held_until") is not None:
+        yield label, "never" if lease[key] is None else _instant(lease[key])
+    if lease["held_until"] is not None:
         yield "held", f"as long as the gateway answers; now until {_instant(lease['held_until'])}"
-    if client.get("gateway") is not None:
+    if client["gateway"] is not None:
         yield "gateway", client["gateway"]
-    trip = "" if client.get("round_trip") is None else f"; round trip {latency(client['round_trip'])}"
+    trip = "" if client["round_trip"] is None else f"; round trip {latency(client['round_trip'])}"
     yield "unicast", _unicast(client) + trip
 
 
 def _unicast(client: Facts) -> str:
-    if not client["lease"].get("server"):
+    if not client["lease"]["server"]:
         return "not possible: the server gave no identifier; renewed by broadcast"
     return {True: "heard by the server", False: "not heard by the server; renewed by broadcast",
-            None: "not known before the first renewal"}[client.get("hears_unicast")]
+            None: "not known before the first renewal"}[client["hears_unicast"]]
 
 
 def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
@@ -99,20 +99,20 @@ def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
     search = f" (search {' '.join(network['search'])})" if network["search"] else ""
     yield "DNS", (", ".join(network["dns"]) or "none") + search
     for label, key in (("MTU", "mtu"), ("portal", "captive_portal")):
-        if network.get(key) is not None:
+        if network[key] is not None:
             yield label, str(network[key])
     yield from (("note", notice) for notice in network["notices"])
 
 
 def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
-    if client.get("yielded"):
+    if client["yielded"]:
         yield "yielded", f"nothing is put back on the interface until `holdfast yield --back {client['interface']}`"
-    if client.get("rival") is not None:
+    if client["rival"] is not None:
         yield "fight", f"another program undoes what is put on the interface: {client['rival']}"
-    last = client.get("last_outcome")
+    last = client["last_outcome"]
     if last is not None:
-        yield "last", f"{in_words(last)} ({local_time(last.get('time', 'at a time unknown'))})"
-    drops = client.get("drops") or {}
+        yield "last", f"{in_words(last)} ({local_time(last['time'])})"
+    drops = client["drops"]
     yield "dropped", ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items())) or "nothing"
 
 
