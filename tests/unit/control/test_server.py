@@ -25,7 +25,7 @@ from tests.support.varlink_oracle import told
 from holdfast import __version__
 from holdfast.control import interface, unix_socket
 from holdfast.control import server as protocol
-from holdfast.control.interface import NAME, SERVICE, socket_path
+from holdfast.control.interface import NAME, SERVICE, definition, socket_path
 from holdfast.core import events as ev
 from holdfast.eventloop.loop import Loop
 from holdfast.observe.outcomes import OutcomeJournal, as_record
@@ -62,7 +62,7 @@ def test_introspection_and_calls_by_systemd(bench: ControlBench) -> None:
 
     for name in (NAME, SERVICE):
         status, text = varlinkctl("introspect", bench.path, name)
-        assert (status, told(text)) == (0, told(interface.definition(name).text))
+        assert (status, told(text)) == (0, told(definition(name).text))
     assert "io.holdfast.Agent" in varlinkctl("info", bench.path)[1]
     status, text = varlinkctl("call", "-j", bench.path, f"{NAME}.Renew", '{"interface":"eth0"}')
     assert (status, json.loads(text)["outcome"]["result"]) == (0, "renewed")
@@ -190,6 +190,29 @@ def test_what_is_not_varlink_ends_the_connection(bench: ControlBench, data: byte
         assert connection.recv(10) == b""
     with closing(bench.connect()) as connection:
         assert ask(connection, {"method": "io.holdfast.Agent.Status"})
+
+
+_ANYTHING = [None, True, 0, -1, 1.5, 2**63 - 1,
+             "", "eth0", "\x1b[2J\u202e", [], ["eth0"], {}, {"interface": {}}, "x" * 15_000]
+
+
+@pytest.mark.parametrize("method", [*(f"{NAME}.{name}" for name in definition(NAME).methods),
+                                    *(f"{SERVICE}.{name}" for name in definition(SERVICE).methods)])
+def test_any_value_in_any_parameter_gets_an_answer(bench: ControlBench, method: str) -> None:
+    interface_name, _, short = method.rpartition(".")
+    names = [*definition(interface_name).methods[short].takes.fields, "else"]
+    with closing(bench.connect()) as connection:
+        for name in names:
+            for value in _ANYTHING:
+                answer = ask(connection, {"method": method, "parameters": {name: value}})
+                assert set(answer) <= {"error", "parameters"}
+                if name == "else":
+                    assert answer == {"error": f"{SERVICE}.InvalidParameter", "parameters": {"parameter": "else"}}
+        for value in _ANYTHING[:-1]:
+            for field in ("method", "parameters", "oneway", "more", "upgrade"):
+                if (field, value) == ("oneway", True):
+                    continue
+                assert ask(connection, {"method": method, "parameters": None, field: value})
 
 
 def test_a_client_that_sends_and_never_reads_is_dropped_and_holds_up_nobody(bench: ControlBench) -> None:
