@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from tests.support.bench import ADDRESS, boottime
-from tests.support.servers import Service, port_bound, wait_until
+from tests.support.servers import Service, port_bound
+
+from holdfast_lab.testbed.fair_time import wait_until
 
 pytestmark = pytest.mark.root
 

@@ -120,8 +120,6 @@ class Pair:
 
         It may be told of again where it is: the kernel does so when a secondary address becomes the first one.
         """
-        for guest in (self.master, self.backup):
-            guest.watch.settle()
         assert {event.kind for event in self.master.virtual()} == {"address+"}
         assert self.backup.virtual() == []
         assert "MASTER STATE" not in self.backup.log.read_text()

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from tests.support.leases import PLAIN, classless, make_spec, packed
 from tests.support.monitor import Change, Monitor, boottime
-from tests.support.servers import wait_until
 
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
@@ -21,6 +20,7 @@ from holdfast.network.ops import MARK
 from holdfast.network.plan import plan_adoption
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
 
 pytestmark = pytest.mark.root

@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 from jeepney import HeaderFields, MessageType, message_bus, new_error, new_method_return
 from jeepney.io.blocking import open_dbus_connection
-from tests.support.servers import wait_until
 
 from holdfast.network import ResolverError
 from holdfast.publish.backends import Resolver, ladder
 from holdfast.publish.resolvconf import Names, ResolvConf
 from holdfast.publish.resolved import PATH, SERVICE, Resolved
 from holdfast.state import atomic
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
 
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon (package dbus)")

@@ -7,10 +7,10 @@ import socket
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.servers import wait_until
 from tests.support.site import BRIDGE, CLIENT, Site
 
 from holdfast.wire import arp
+from holdfast_lab.testbed.fair_time import wait_until
 
 pytestmark = pytest.mark.root
 

@@ -21,7 +21,6 @@ def wait_acks(stage: Stage, count: int, timeout: float = 25) -> Seen:
 def assert_kept(stage: Stage, *promises: int, probes: int = 20, **options: Any) -> None:
     """Every promise that could be judged was kept, and those named were judged; at least ``probes`` were asked."""
     stage.wait_until(lambda: asked(stage) >= probes, 10)
-    stage.watch.settle()
     findings = stage.findings(**options)
     broken = [f"promise {finding.promise}: {finding.text}" for finding in findings if not finding.kept]
     assert not broken, "\n".join(broken)

@@ -14,11 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers import wait_until
-
+from holdfast_lab.testbed import fair_time
+from holdfast_lab.testbed.fair_time import Stopwatch, wait_until
 from holdfast_lab.testbed.netns import Namespace
 
 SOURCE = Path(__file__).resolve().parents[2] / "agent"
+#: Fair seconds after which a program that should have ended hangs.
+HANGS = 20.0
 
 #: Runs in a new mount namespace, before the daemon: $1 is a test's own shell commands.
 _VIEW = """
@@ -66,7 +68,7 @@ class Agent:
     def kill(self) -> None:
         """SIGKILL."""
         self._signal(signal.SIGKILL)
-        self._reap(5)
+        self._reap()
 
     def freeze(self) -> None:
         """SIGSTOP; return when it does nothing any more."""
@@ -76,16 +78,24 @@ class Agent:
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 20, "the daemon is stopped")
 
     def terminate(self, timeout: float = 2.0) -> int:
-        """SIGTERM; the exit status. Rule 51: gone in under two seconds."""
-        self._signal(signal.SIGTERM)
-        return self._reap(timeout)
+        """SIGTERM; the exit status. Rule 51: gone in under two seconds, not counting those without a processor."""
+        assert self.process is not None, "it is not running"
+        process, self.process = self.process, None
+        try:
+            taken = fair_time.end(process, signal.SIGTERM, max(timeout, HANGS))
+            assert taken < timeout, f"still there after {taken:.2f} s of its own"
+        except AssertionError as error:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{error}; it said:\n{self.said()[-4000:]}") from None
+        return process.returncode
 
     def close(self) -> None:
         """End it if it is there: with SIGTERM, so that coverage can be saved."""
         if self.running:
-            self.terminate(timeout=5)
+            self.terminate(timeout=HANGS)
         elif self.process is not None:
-            self._reap(1)
+            self._reap()
 
     @property
     def running(self) -> bool:
@@ -123,7 +133,7 @@ class Agent:
             argv, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            out, err = child.communicate(timeout=timeout)
+            out, err = fair_time.communicate(child, timeout)
         finally:
             child.kill()
         return subprocess.CompletedProcess(argv, child.returncode, out, err)
@@ -144,6 +154,11 @@ class Agent:
 
     # -- waiting ---------------------------------------------------------------------------------
 
+    def stopwatch(self, *others: int) -> Stopwatch:
+        """To be started before a cause: judges what the daemon, and ``others`` that it waits for, took of time."""
+        assert self.process is not None, "it is not running"
+        return Stopwatch(self.process.pid, *others)
+
     def wait_address(self, address: str, timeout: float = 20.0) -> None:
         """Return when the interface has ``address``."""
         self.wait(lambda: address in self.addresses(), timeout, f"{self.interface} has {address}")
@@ -159,11 +174,11 @@ class Agent:
         def ended() -> bool:
             return self.process is not None and self.process.poll() is not None
 
-        try:
-            wait_until(lambda: condition() or ended(), timeout, what)
-            assert condition() or not ended(), f"the daemon has ended; still not so: {what}"
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it said:\n{self.said()[-4000:]}") from None
+        wait_until(lambda: condition() or ended(), timeout, what, told=self._last_words)
+        assert condition() or not ended(), f"the daemon has ended; still not so: {what}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        return f"; it said:\n{self.said()[-4000:]}"
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -180,16 +195,8 @@ class Agent:
         assert self.process is not None, "it is not running"
         self.process.send_signal(number)
 
-    def _reap(self, timeout: float) -> int:
+    def _reap(self) -> None:
+        """Of a process that has ended, or was sent SIGKILL: it cannot stay."""
         assert self.process is not None
-        try:
-            status = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-            raise AssertionError(
-                f"still there after {timeout:g} s; it said:\n{self.said()[-4000:]}"
-            ) from None
+        self.process.wait()
         self.process = None
-        return status

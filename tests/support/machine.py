@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from tests.support.monitor import Monitor, boottime
 from tests.support.probe import Probe
-from tests.support.servers import Dnsmasq, Service, wait_until
+from tests.support.servers import Dnsmasq, Service
 from tests.support.site import BRIDGE, CLIENT, PORT, Site
 
 from holdfast.wire import WireError
@@ -28,6 +28,8 @@ from holdfast.wire import message as msg
 from holdfast.wire.frame import parse_ipv4_udp
 from holdfast_lab.peers import SURROUNDINGS, Peer, find, unpacked
 from holdfast_lab.peers.running import Running
+from holdfast_lab.testbed import fair_time
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.witness.wirelog import packet_socket, receive
 
@@ -170,7 +172,7 @@ class Machine:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         try:
-            out, err = child.communicate(timeout=timeout)
+            out, err = fair_time.communicate(child, timeout)
         finally:
             child.kill()
         assert not check or child.returncode == 0, f"{command}: {child.returncode}\n{out}{err}"
@@ -232,11 +234,12 @@ class Machine:
 
     def wait(self, condition: Any, timeout: float, what: str) -> None:
         """As ``wait_until``; a failure shows what was said on the guest."""
-        try:
-            wait_until(condition, timeout, what)
-        except AssertionError as error:
+
+        def told() -> str:
             log = (self.folder / "machine.log").read_text(errors="replace")[-3000:]
-            raise AssertionError(f"{error}\n{log}\n{self.tap.kinds()}\n{self.routes()}\n{self.processes()}") from None
+            return f"\n{log}\n{self.tap.kinds()}\n{self.routes()}\n{self.processes()}"
+
+        wait_until(condition, timeout, what, told=told)
 
     def watch(self) -> None:
         """From now on nothing may be lost."""

@@ -8,25 +8,20 @@ which is queued behind everything that was said before.
 
 from __future__ import annotations
 
-import socket
 import struct
-import threading
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from holdfast_lab.testbed.netns import Namespace
+from holdfast_lab.witness.watch import NetlinkWitness
 
 _KINDS = {
     16: "NEWLINK", 17: "DELLINK", 20: "NEWADDR", 21: "DELADDR", 24: "NEWROUTE", 25: "DELROUTE",
 }
-_GROUPS = 0x1 | 0x10 | 0x40  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE
 _MAIN_TABLE = 254
 _FOREVER = 0xFFFFFFFF
-#: nlmsghdr and ifinfomsg: a question about interface 1, which every namespace has.
-_LOOPBACK = struct.Struct("=IHHII" "BxHiII")
-_RTM_GETLINK, _NLM_F_REQUEST = 18, 1
 
 
 class Change(NamedTuple):
@@ -54,30 +49,13 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Monitor:
+class Monitor(NetlinkWitness):
     """Listens from construction until ``close``. The story only ever grows."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._changes: list[Change] = []
-        self._question, self._answered = 0, 0
-        self._read_on = threading.Condition()
-        self._socket = namespace.run(
-            lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._socket.bind((0, _GROUPS))
-        self._port = self._socket.getsockname()[0]
-        self._socket.settimeout(0.1)
-        self._closing = False
         self._trigger: tuple[Callable[[Change], bool], Callable[[], None]] | None = None
-        self._thread = threading.Thread(target=self._read, name="monitor", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening; what was heard stays readable."""
-        self._closing = True
-        self._thread.join()
-        self._socket.close()
+        super().__init__(namespace, "monitor")
 
     def when(self, condition: Callable[[Change], bool], action: Callable[[], None]) -> None:
         """Do ``action`` once, in the reading thread, at the next change for which ``condition`` holds."""
@@ -86,12 +64,7 @@ class Monitor:
     @property
     def changes(self) -> list[Change]:
         """Everything that the kernel has said so far."""
-        if self._thread is not threading.current_thread() and not self._closing:
-            with self._read_on:
-                self._question += 1
-                wanted = self._question
-                self._socket.send(_LOOPBACK.pack(32, _RTM_GETLINK, _NLM_F_REQUEST, wanted, 0, 0, 0, 1, 0, 0))
-                assert self._read_on.wait_for(lambda: self._answered >= wanted, 60), "the monitor does not read"
+        self.caught_up()
         return self._changes
 
     def mark(self) -> int:
@@ -116,26 +89,13 @@ class Monitor:
         wanted = IPv4Address(address)
         return [c for c in self.changes[since:] if c.kind == "NEWADDR" and c.address == wanted]
 
-    def _read(self) -> None:
-        while not self._closing:
-            try:
-                data = self._socket.recv(1 << 16)
-            except TimeoutError:
-                continue
-            self._take(data, boottime())
-
     def _take(self, data: bytes, at: float) -> None:
         offset = 0
         while offset + 16 <= len(data):
             length, kind = struct.unpack_from("=IH", data, offset)
             body = data[offset + 16 : offset + length]
             name = _KINDS.get(kind)
-            number, port = struct.unpack_from("=II", data, offset + 8)
-            if port == self._port:  # the answer to our question
-                with self._read_on:
-                    self._answered = number
-                    self._read_on.notify_all()
-            elif name is not None:
+            if name is not None:
                 change = _decode(name, body, at)
                 self._changes.append(change)
                 if self._trigger is not None and self._trigger[0](change):

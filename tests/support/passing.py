@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from tests.support.servers import wait_until
-
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 
 #: IEEE 802's first local experimental ethertype: nobody else on the cable says or hears it.

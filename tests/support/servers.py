@@ -15,12 +15,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from holdfast_lab.testbed import fair_time
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 
 
@@ -55,15 +55,6 @@ class Service(NamedTuple):
         significant = (int(length) + 7) // 8
         destination = bytes(int(part) for part in network.split("."))[:significant]
         return b"\0" + gateway + bytes([int(length)]) + destination + gateway
-
-
-def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
-    """Return as soon as ``condition`` holds; fail the test after ``timeout`` seconds."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"after {timeout:g} s still not so: {what}")
-        time.sleep(0.01)
 
 
 class Server:
@@ -159,7 +150,7 @@ class Server:
             return
         self.process.send_signal(number)
         try:
-            self.process.wait(5)
+            fair_time.wait(self.process, 5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -128,7 +128,6 @@ def test_an_upgrade_is_not_noticed(distribution: Distribution) -> None:
         assert "0.1.0-2" in guest.shell("dpkg-query --show holdfast").replace(sources.version(), "0.1.0")
         assert main_pid(guest) not in ("0", before)  # the new code runs
         probe.finish()
-        events.settle()
         assert events.events("address-") == events.events("route-") == []
         assert probe.missed(address) == []
         assert len(guest.net.packets.sent("DISCOVER")) == packets
@@ -286,7 +285,6 @@ def test_the_rpm_comes_stays_and_goes(distribution: Distribution) -> None:
         guest.shell("mkdir -p $1 && touch $1/x.cpython-311.pyc", "/usr/lib/holdfast/site/holdfast/former/__pycache__")
         rpm_says(guest, "--erase", "holdfast")
         assert main_pid(guest) == "0"
-        events.settle()
         assert events.events("address-") == events.events("route-") == []
         assert guest.addresses() == [address]
         assert guest.run(["test", "-e", "/usr/lib/holdfast"]).returncode != 0  # byte-code and all

@@ -30,11 +30,10 @@ def play(scenario: Scenario, client: str, *, tell: Tell | None = None, log: Path
         run = _Run(scenario, place, tell or (lambda *_: None))
         run.go()
         evidence = place.evidence(foreign=place.foreign, records=False)
-        place.watch.settle()
         evidence = replace(
             evidence,
             events=place.watch.events(),
-            records=place.records() if client == "holdfast" else None,  # written after the wire was quiet
+            records=place.recorded(evidence.wire) if client == "holdfast" else None,
             orphaned=place.running is not None and not place.running.pids(),
             meddled=tuple(place.meddled),
             contested=frozenset(place.contested),

@@ -30,6 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.orphans import end_all_in
 from holdfast_lab.testbed.private import require_private_files
 from holdfast_lab.testbed.rtnl import Rtnl
@@ -201,11 +202,10 @@ class Namespace:
         return self.popen(command, **options)
 
     def output(self, command: Sequence[str], *, timeout: float = 30) -> str:
-        """What a program says on stdout; raises CalledProcessError with what it said on stderr."""
-        done = self.run(
-            lambda: subprocess.run(list(command), check=True, capture_output=True, text=True, timeout=timeout)
-        )
-        return done.stdout
+        """What a program says on stdout; raises CalledProcessError with what it said on stderr. ``timeout``: fair
+        seconds."""
+        done = self.run(lambda: fair_time.run(command, timeout, check=True, text=True))
+        return str(done.stdout)
 
     def sysctl(self, key: str, value: str | int) -> None:
         """Set a network sysctl of this namespace ("net/ipv4/ip_forward")."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 
-#: Seconds for killed processes to be gone.
+from holdfast_lab.testbed.fair_time import wait_until
+
+#: Fair seconds for killed processes to be gone.
 PATIENCE = 2.0
 
 
 def end_all_in(namespace: int) -> None:
     """SIGKILL to every process in the network namespace of this descriptor (namespaces(7)), until none is left."""
-    until = time.monotonic() + PATIENCE
-    while (pids := _in(os.fstat(namespace))) and time.monotonic() < until:
+
+    def gone() -> bool:
+        pids = _in(os.fstat(namespace))
         for pid in pids:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+        return not pids
+
+    with suppress(AssertionError):  # what the kernel cannot end, nobody can
+        wait_until(gone, PATIENCE, "the namespace's processes are gone")
 
 
 def _in(namespace: os.stat_result) -> list[int]:

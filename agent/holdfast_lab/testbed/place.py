@@ -24,6 +24,8 @@ RESTORE = 1.25
 class Place(Stage):
     """One client and one scenario; ``play.py`` makes things happen here."""
 
+    running: Running | None = None
+
     def __init__(self, scenario: Scenario, client: str, *, log: Path | None = None) -> None:
         super().__init__(
             lease=scenario.lease,
@@ -35,7 +37,6 @@ class Place(Stage):
         self.scenario = scenario
         self.peer = ALL[client]
         self.log_path = log or self.log_path
-        self.running: Running | None = None
         self.foreign: set[str] = set()
         self.meddled: list[float] = []
         self.contested: set[str] = set()
@@ -62,6 +63,13 @@ class Place(Stage):
         with suppress(OSError, IndexError):
             return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         return []
+
+    def pids(self) -> list[int]:
+        """The client's processes."""
+        return [] if self.running is None else self.running.pids()
+
+    def _ended(self) -> bool:
+        return not self.pids()
 
     def address(self) -> str | None:
         """What the last ACK gave."""

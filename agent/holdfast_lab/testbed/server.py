@@ -93,6 +93,11 @@ class LabServer:
         return sink
 
     @property
+    def thread(self) -> int | None:
+        """The kernel's number of the thread that answers."""
+        return self._thread.native_id
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the first ACK; 0 before it."""
         return 0.0 if self.first_ack_at is None else boottime() - self.first_ack_at

@@ -8,19 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease
 from holdfast_lab.testbed.netns import Namespace, Switch, connect
 from holdfast_lab.testbed.rtnl import Address, Route
 from holdfast_lab.testbed.server import LabServer
 from holdfast_lab.witness.exchanges import spans
-from holdfast_lab.witness.verdict import Evidence, Finding, judge
+from holdfast_lab.witness.processor import ProcessorWatch
+from holdfast_lab.witness.verdict import Evidence, Finding, judge, unrecorded
 from holdfast_lab.witness.watch import NetlinkWatch, Prober
 from holdfast_lab.witness.wirelog import Seen, boottime, merged
 
@@ -76,11 +77,13 @@ class Stage:
             self._stack.callback(self.watch.close)
             self.prober = Prober(self.server_machine, self.given, only=self.mac)
             self._stack.callback(self.prober.close)
+            self.process: subprocess.Popen[Any] | None = None
+            self.processor = ProcessorWatch(self._awaited)
+            self._stack.callback(self.processor.close)
         except BaseException:
             self._stack.close()
             raise
         self.started_at = 0.0
-        self.process: subprocess.Popen[Any] | None = None
         self._config = self.client.directory / "holdfast.toml"
         self._config.write_text(config, encoding="utf-8")
         self.log_path = self.client.directory / "holdfast.log"
@@ -98,6 +101,15 @@ class Stage:
     def given(self) -> set[str]:
         """Every address that an ACK has given."""
         return {address for server in self.servers for address in server.given}
+
+    def _awaited(self) -> list[tuple[int, int | None]]:
+        """Who has to get a processor before a renewal is answered: the client and the servers."""
+        servers: list[tuple[int, int | None]] = [(os.getpid(), server.thread) for server in self.servers]
+        return [*((pid, None) for pid in self.pids()), *servers]
+
+    def pids(self) -> list[int]:
+        """The client's processes."""
+        return [] if self.process is None or self.process.returncode is not None else [self.process.pid]
 
     def add_server(
         self, address: str, *, identity: str | None = None, lease: Lease | None = None, faults: Faults = NO_FAULTS
@@ -140,12 +152,9 @@ class Stage:
         ).at
 
     def terminate(self, timeout: float = 10) -> float:
-        """SIGTERM; the seconds it took to end."""
+        """SIGTERM; the seconds it took to end, not counting those without a processor."""
         assert self.process is not None
-        asked = boottime()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout)
-        return boottime() - asked
+        return fair_time.end(self.process, signal.SIGTERM, timeout)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -156,11 +165,7 @@ class Stage:
     def command(self, *words: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
         """Run a `holdfast` command beside the client."""
         command = [*holdfast_command(), *words]
-        return self.client.run(
-            lambda: subprocess.run(
-                command, env=self.environment(), capture_output=True, text=True, timeout=timeout, check=False
-            )
-        )
+        return self.client.run(lambda: fair_time.run(command, timeout, env=self.environment(), text=True))
 
     def log(self) -> str:
         """What the client has said so far."""
@@ -175,6 +180,16 @@ class Stage:
             return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return []
 
+    def recorded(self, wire: Sequence[Seen], timeout: float = 10) -> list[dict[str, Any]]:
+        """The client's journal as soon as each renewal that was answered on the ``wire`` is in it: it is written after
+        the answer. As it is then, when the client has ended, and after ``timeout`` fair seconds."""
+        with suppress(AssertionError):
+            self.wait_until(lambda: unrecorded(wire, self.records()) <= 0 or self._ended(), timeout)
+        return self.records()
+
+    def _ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
     def addresses(self) -> list[Address]:
         """What the client's link has now."""
         return self.client.run(lambda: self.client.rtnl.addresses(LINK))
@@ -183,13 +198,15 @@ class Stage:
         """The routes over the client's link now."""
         return self.client.run(lambda: self.client.rtnl.routes(LINK))
 
-    def wait_until(self, condition: Callable[[], T | None], timeout: float) -> T:
-        """What ``condition`` returns as soon as that is true; for what leaves no event. AssertionError after that."""
-        deadline = boottime() + timeout
-        while not (value := condition()):
-            if boottime() > deadline:
-                raise AssertionError(f"still not so after {timeout} s; the client said:\n{self.log()}")
-            time.sleep(0.02)
+    def wait_until(self, condition: Callable[[], T | None], timeout: float, what: str = "a condition") -> T:
+        """What ``condition`` returns as soon as that is true; for what leaves no event. AssertionError after
+        ``timeout`` fair seconds."""
+
+        def told() -> str:
+            return f"; the client said:\n{self.log()}"
+
+        value = fair_time.wait_until(condition, timeout, what, told=told)
+        assert value is not None
         return value
 
     # --- the cable ------------------------------------------------------------------------------------------------
@@ -214,7 +231,7 @@ class Stage:
         return [seen for seen in merged([server.wire.all() for server in self.servers]) if seen.mac == self.mac]
 
     def evidence(self, *, foreign: Iterable[str] = (), released: bool = False, records: bool = True) -> Evidence:
-        """All that was seen until now."""
+        """All that was seen until now, and the records of it."""
         wire = self.wire()
         return Evidence(
             wire=wire,
@@ -222,10 +239,11 @@ class Stage:
             ended_at=boottime(),
             ifindex=self.ifindex,
             probes={span.address: self.prober.probes(span.address) for span in spans(wire)},
-            records=self.records() if records else None,
+            records=self.recorded(wire) if records else None,
             foreign=frozenset(foreign),
             excused=tuple(self._excused),
             released=released,
+            waits=self.processor.samples(),
         )
 
     def findings(self, **options: Any) -> list[Finding]:

@@ -12,14 +12,15 @@ from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
-from holdfast_lab.witness.exchanges import Span, renewals, spans
+from holdfast_lab.witness.exchanges import Renewal, Span, renewals, spans
 from holdfast_lab.witness.watch import PROBE_GAP, Event, Probe
 from holdfast_lab.witness.wirelog import Seen
 
 #: Bounds of promise 1, seconds: from the first unicast to the first broadcast (rule 35), and to the ACK.
 FALLBACK = {False: 2.0, True: 0.25}
 ANSWERED = {False: 2.5, True: 0.6}
-#: What the witnesses may be late by: scheduling of the client's process on a busy machine.
+#: What instants may be off by, seconds: two witnesses see one thing at two moments. What the client and the server
+#: waited for a processor is counted apart (``Evidence.waits``).
 SLACK = 0.25
 
 
@@ -40,7 +41,8 @@ class Evidence:
     have seen yet what somebody else did. ``released``: the operator gave the lease back. ``meddled``: instants at which
     somebody else removed the client's address. ``contested``: somebody else has the address too (a proven conflict).
     ``delay``: seconds that the server takes for each answer. ``orphaned``: the client is dead, and the kernel alone
-    ends the lease, by whole seconds (round_jiffies_up in its check_lifetime).
+    ends the lease, by whole seconds (round_jiffies_up in its check_lifetime). ``waits``: samples of how long the client
+    and the servers have waited for a processor so far, as ProcessorWatch takes them.
     """
 
     wire: Sequence[Seen]
@@ -56,6 +58,15 @@ class Evidence:
     contested: frozenset[str] = frozenset()
     delay: float = 0.0
     orphaned: bool = False
+    waits: Sequence[tuple[float, float]] = ()
+
+    def waited(self, since: float, until: float) -> float:
+        """Seconds that client and servers waited for a processor in that time, as well as the samples can tell."""
+        if not self.waits:
+            return 0.0
+        before = [waited for at, waited in self.waits if at <= since] or [self.waits[0][1]]
+        after = [waited for at, waited in self.waits if at >= until] or [self.waits[-1][1]]
+        return after[0] - before[-1]
 
 
 def judge(evidence: Evidence) -> list[Finding]:
@@ -92,15 +103,17 @@ def _fallback(evidence: Evidence) -> list[str] | None:
         if renewal.unicast_at is None or renewal.refused:
             continue
         judged = True
-        waited = renewal.fallback
-        limit = FALLBACK[deaf] + SLACK
-        if waited is None and not _settled(evidence, renewal.unicast_at, limit):
+        gap, limit = renewal.fallback, FALLBACK[deaf] + SLACK
+        limit += evidence.waited(renewal.unicast_at, renewal.unicast_at + (limit if gap is None else gap))
+        if gap is None and not _settled(evidence, renewal.unicast_at, limit):
             broken.append(f"xid {renewal.xid:#x}: no broadcast after the unanswered unicast")
-        elif waited is not None and waited > limit:
-            broken.append(f"xid {renewal.xid:#x}: the broadcast came {waited:.2f} s after the unicast")
+        elif gap is not None and gap > limit:
+            broken.append(f"xid {renewal.xid:#x}: the broadcast came {gap:.2f} s after the unicast")
         latency = renewal.latency
-        if latency is not None and not renewal.silent and latency > ANSWERED[deaf] + evidence.delay + SLACK:
-            broken.append(f"xid {renewal.xid:#x}: {latency:.2f} s from the unicast to the ACK")
+        if latency is not None and not renewal.silent:
+            own = latency - evidence.waited(renewal.unicast_at, renewal.unicast_at + latency)
+            if own > ANSWERED[deaf] + evidence.delay + SLACK:
+                broken.append(f"xid {renewal.xid:#x}: {latency:.2f} s from the unicast to the ACK")
         if renewal.ack_at is not None:
             deaf = True
     return broken if judged else None
@@ -184,11 +197,12 @@ def _tenure(leases: Sequence[Span]) -> float:
 def _ended(evidence: Evidence) -> list[str]:
     """Promise 3: gone no later than a second after the lease's end; two when only the kernel is left to do it."""
     broken = []
-    limit = (2.0 if evidence.orphaned else 1.0) + SLACK
     leases = spans(evidence.wire)
     for address in {lease.address for lease in leases}:
         latest = max(lease.latest for lease in leases if lease.address == address)
         history = [e for e in _ours(evidence, "address+", "address-") if e.what.partition("/")[0] == address]
+        limit = (2.0 if evidence.orphaned else 1.0) + SLACK
+        limit += evidence.waited(latest, latest + limit)
         if not history or latest + limit >= evidence.ended_at:
             continue
         over = [event for event in history if event.at > latest + limit]
@@ -241,11 +255,19 @@ def _recorded(evidence: Evidence) -> list[str] | None:
     """Promise 6; None when there is no journal to read."""
     if evidence.records is None:
         return None
-    renewed = [record for record in evidence.records if record.get("result") in {"renewed", "moved"}]
-    answered = [renewal for renewal in renewals(evidence.wire) if renewal.ack_at is not None]
-    if len(renewed) < len(answered):
-        return [f"renewals answered: {len(answered)}; on record: {len(renewed)}"]
-    return []
+    missing = unrecorded(evidence.wire, evidence.records)
+    answered = len(_answered(evidence.wire))
+    return [f"renewals answered: {answered}; on record: {answered - missing}"] if missing > 0 else []
+
+
+def unrecorded(wire: Sequence[Seen], records: Sequence[Mapping[str, Any]]) -> int:
+    """How many more renewals were answered on the ``wire`` than are in the journal."""
+    renewed = [record for record in records if record.get("result") in {"renewed", "moved"}]
+    return len(_answered(wire)) - len(renewed)
+
+
+def _answered(wire: Sequence[Seen]) -> list[Renewal]:
+    return [renewal for renewal in renewals(wire) if renewal.ack_at is not None]
 
 
 def _ours(evidence: Evidence, *kinds: str) -> list[Event]:

@@ -17,11 +17,13 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from holdfast_lab.testbed.fair_time import wait_on
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.witness.wirelog import ETH_P_ARP, boottime, packet_socket, receive
 
 RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE = 16, 20, 21, 24, 25
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 1, 0x10, 0x40
+RTM_GETLINK, NLM_F_REQUEST = 18, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, FOREVER = 1, 2, 6, 0xFFFFFFFF
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RT_TABLE_MAIN, RTN_UNICAST = 1, 4, 5, 6, 254, 1
 IFF_RUNNING = 0x40
@@ -29,6 +31,8 @@ IFF_RUNNING = 0x40
 PROBE_GAP = 0.05
 #: A machine in the next namespace answers within a millisecond; this long without an answer is no answer.
 PATIENCE = 0.25
+#: nlmsghdr and ifinfomsg: a question about interface 1, which every namespace has.
+_QUESTION = struct.Struct("=IHHII" "BxHiII")
 
 
 class Event(NamedTuple):
@@ -51,6 +55,7 @@ class Witness:
     def __init__(self, source: socket.socket, name: str) -> None:
         self._source = source
         self._source.setblocking(False)
+        self._closed = False
         self._changed = threading.Condition()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -79,7 +84,8 @@ class Witness:
 
     def close(self) -> None:
         """Stop; what was seen stays readable."""
-        if self._thread.is_alive():
+        if not self._closed:
+            self._closed = True
             os.write(self._wake_write, b"x")
             self._thread.join()
             self._source.close()
@@ -87,48 +93,81 @@ class Witness:
             os.close(self._wake_write)
 
 
-class NetlinkWatch(Witness):
-    """Records what happens to addresses, unicast routes and links in ``namespace``."""
+class NetlinkWitness(Witness):
+    """Reads what the kernel tells of the addresses, routes and links of ``namespace``.
 
-    def __init__(self, namespace: Namespace) -> None:
-        self._events: list[Event] = []
-        super().__init__(namespace.run(self._subscribe), f"netlink-{namespace.name}")
+    ``caught_up`` is a barrier: it asks the kernel a question on the same socket, whose answer is queued behind all that
+    was told before, and returns when the thread has read the answer.
+    """
+
+    def __init__(self, namespace: Namespace, name: str) -> None:
+        self._question, self._answered = 0, 0
+        source = namespace.run(self._subscribe)
+        self._port: int = source.getsockname()[0]
+        super().__init__(source, name)
 
     @staticmethod
     def _subscribe() -> socket.socket:
-        source = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        source = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         source.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE))
         return source
+
+    def caught_up(self) -> None:
+        """Return when all that the kernel has told until now has been read; at once after ``close`` and for the reading
+        thread itself."""
+        if self._closed or threading.current_thread() is self._thread:
+            return
+        with self._changed:
+            self._question += 1
+            wanted = self._question
+            question = (_QUESTION.size, RTM_GETLINK, NLM_F_REQUEST, wanted, 0, 0, 0, 1, 0, 0)
+            self._source.send(_QUESTION.pack(*question))
+            assert wait_on(self._changed, lambda: self._answered >= wanted, 60), "the witness of netlink does not read"
 
     def _read(self) -> None:
         data = self._source.recv(1 << 16)
         at = boottime()
+        number, port = struct.unpack_from("=II", data, 8)
+        if port == self._port:  # the answer to our question
+            with self._changed:
+                self._answered = number
+                self._changed.notify_all()
+        else:
+            self._take(data, at)
+
+    def _take(self, data: bytes, at: float) -> None:
+        """Called in the reading thread with each datagram and when it was read (CLOCK_BOOTTIME)."""
+        raise NotImplementedError
+
+
+class NetlinkWatch(NetlinkWitness):
+    """Records what happens to addresses, unicast routes and links in ``namespace``."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._events: list[Event] = []
+        super().__init__(namespace, f"netlink-{namespace.name}")
+
+    def _take(self, data: bytes, at: float) -> None:
         found = list(_events(data, at))
         with self._changed:
             self._events += found
             self._changed.notify_all()
 
     def events(self, *kinds: str) -> list[Event]:
-        """What was seen so far, of these kinds (of all without any)."""
+        """All that the kernel has told until now, of these kinds (of all without any)."""
+        self.caught_up()
         with self._changed:
             return [event for event in self._events if not kinds or event.kind in kinds]
 
-    def settle(self, quiet: float = 0.1) -> None:
-        """Return when netlink has said nothing for a moment: what was done before has been seen."""
-        with self._changed:
-            while self._changed.wait(quiet):
-                pass
-
     def wait_for(self, wanted: Callable[[Event], bool], timeout: float, *, since: float = 0.0) -> Event:
-        """The first event after ``since`` that is ``wanted``; AssertionError after ``timeout`` s."""
+        """The first event after ``since`` that is ``wanted``; AssertionError after ``timeout`` fair seconds."""
 
         def find() -> Event | None:
             return next((event for event in self._events if event.at > since and wanted(event)), None)
 
         with self._changed:
-            self._changed.wait_for(lambda: find() is not None, timeout)
-            found = find()
+            found = wait_on(self._changed, find, timeout)
             if found is None:
                 raise AssertionError(f"not seen within {timeout} s; netlink's last words: {self._events[-8:]}")
             return found

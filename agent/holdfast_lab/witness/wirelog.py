@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from holdfast_lab.testbed.fair_time import wait_on
+
 SO_TIMESTAMPNS = 35  # also its SCM number; missing in the socket module
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
 
@@ -125,15 +127,15 @@ class WireLog:
     def wait_for(
         self, wanted: Callable[[Seen], bool], timeout: float, *, count: int = 1, since: float = 0.0
     ) -> Seen:
-        """The ``count``-th record after ``since`` that is ``wanted``; AssertionError after ``timeout`` s."""
+        """The ``count``-th record after ``since`` that is ``wanted``; AssertionError after ``timeout`` fair
+        seconds."""
 
         def find() -> Seen | None:
             matches = [seen for seen in self._seen if seen.at > since and wanted(seen)]
             return matches[count - 1] if len(matches) >= count else None
 
         with self._changed:
-            self._changed.wait_for(lambda: find() is not None, timeout)
-            found = find()
+            found = wait_on(self._changed, find, timeout)
         if found is None:
             tail = "\n".join(
                 f"  {s.at:.3f} {s.direction} {s.kind} {s.source}->{s.destination} {s.note}"

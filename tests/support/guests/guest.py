@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import tarfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from tests.support.guests.net import Net, Terms
 from tests.support.guests.place import new_folder
 from tests.support.guests.tree import tree
 from tests.support.guests.variants import Variant, seed_files, variant_files
+
+from holdfast_lab.testbed.fair_time import wait_until
 
 
 class Completed(NamedTuple):
@@ -167,11 +168,7 @@ class Guest(ABC):
 
     def wait(self, condition: Callable[[], object], timeout: float, what: str, *, pause: float = 0.05) -> None:
         """Return when ``condition`` holds; GuestError with the console's last words after ``timeout`` s."""
-        end = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > end:
-                raise GuestError(f"after {timeout:g} s still not so: {what}\n{self.last_words()}")
-            time.sleep(pause)
+        wait_until(condition, timeout, what, pause=pause, error=GuestError, told=lambda: f"\n{self.last_words()}")
 
     def last_words(self) -> str:
         """The end of the console, for messages."""

@@ -129,7 +129,6 @@ class Handover:
         assert self.net.given() == self.address
 
     def _assert_kernel_kept(self, watch: NetlinkWatch) -> None:
-        watch.settle()
         mine = {f"{self.address}/24", f"{NEIGHBOUR}/24", f"{VIRTUAL}/32"}
         assert [event for event in watch.events("address-") if event.what in mine] == []
         assert [event for event in watch.events("route-") if event.what.startswith(FOREIGN_ROUTE)] == []

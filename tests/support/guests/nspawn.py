@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.support.guests.files import write
 from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import CGROUP, mount_cgroups, remove_cgroup
 
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import mount
 
 #: Becomes a member of the cgroup $1, then runs the rest and outlives it, as the first process of its namespace.
@@ -162,12 +162,12 @@ class Nspawn(Guest):
 
     def _ended(self) -> None:
         self._process = None
-        end = time.monotonic() + 5
-        while time.monotonic() < end:  # the kernel may still be busy with the last process
+
+        def removed() -> bool:  # the kernel may still be busy with the last process
             self.net.client.run(lambda: remove_cgroup(self._cgroup))
-            if not self.net.client.run(lambda: os.path.exists(f"/sys/fs/cgroup/{self._cgroup}")):
-                return
-            time.sleep(0.01)
+            return not self.net.client.run(lambda: os.path.exists(f"/sys/fs/cgroup/{self._cgroup}"))
+
+        wait_until(removed, 10, "the guest's control group is gone", error=GuestError)
 
     def console_text(self) -> str:
         """The console, which also has what nspawn itself said."""

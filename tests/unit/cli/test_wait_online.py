@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.control import ControlBench, FakeClient
-from tests.support.servers import wait_until
 
 from holdfast.cli import main
 from holdfast.control import client
 from holdfast.settings import dirs
+from holdfast_lab.testbed.fair_time import wait_until
 
 
 @pytest.fixture

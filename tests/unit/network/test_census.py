@@ -6,10 +6,10 @@ import socket
 import struct
 
 import pytest
-from tests.support.servers import wait_until
 
 from holdfast.network import LinkError, census
 from holdfast.network.census import Census, Found, all_links, links_in
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 
 

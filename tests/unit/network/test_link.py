@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.servers import wait_until
 
 from holdfast.network import LinkError, link
 from holdfast.network.link import has_address, own_macs, settle_carrier
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, cable, connect
 
 

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import pytest
 from tests.support.leases import make_spec
-from tests.support.servers import wait_until
 
 from holdfast.network import LinkError, link
 from holdfast.network.kernel import Kernel
 from holdfast.network.watch import Kind, LinkEvent, LinkWatch, split
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
 
 

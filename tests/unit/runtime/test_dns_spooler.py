@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.leases import make_spec
-from tests.support.servers import wait_until
 
 from holdfast.network.spec import NetworkSpec
 from holdfast.publish import publisher
 from holdfast.publish.spool import read_all
 from holdfast.runtime import dns_spooler
 from holdfast.runtime.dns_spooler import TRY_AGAIN, DnsSpooler
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 SPEC = replace(make_spec(), dns=(IPv4Address("10.0.0.2"),), search=("example.org",))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.servers import wait_until
 
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.eventloop.loop import Loop
@@ -21,6 +20,7 @@ from holdfast.eventloop.signals import Signals
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.runtime.host import hooks as room
 from holdfast.runtime.host.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
+from holdfast_lab.testbed.fair_time import wait_until
 
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
 OUTCOME = Outcome(Purpose.ACQUIRE, Result.ACQUIRED, Via.DISCOVER, 2, 0.01, SERVER, OURS, None, 120.0, 0.0, "start", 7,

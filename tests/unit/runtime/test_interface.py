@@ -10,7 +10,6 @@ from ipaddress import IPv4Interface
 from typing import Any
 
 import pytest
-from tests.support.servers import wait_until
 
 from holdfast.clock import Jump, SystemClock
 from holdfast.core import events as ev
@@ -28,6 +27,7 @@ from holdfast.settings.model import Settings
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
 from holdfast.wire import message as msg
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.virtual_host import (
     DOWN,

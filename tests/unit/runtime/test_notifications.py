@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.support.control import OUTCOME
-from tests.support.servers import wait_until
 
 from holdfast.core.outcome import Result
 from holdfast.observe.log import Log
 from holdfast.runtime.factory import AgentContext
 from holdfast.runtime.host.notifications import Notifications
 from holdfast.settings.model import Settings
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
 

@@ -7,11 +7,11 @@ import os
 import socket
 
 import pytest
-from tests.support.servers import wait_until
 from tests.support.uevents import VMGENID, from_kernel, from_process
 
 from holdfast.runtime.host import vmgenid
 from holdfast.runtime.host.vmgenid import GenerationWatch, tells
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from tests.support.passing import wait_passing
-from tests.support.servers import wait_until
 
 from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
@@ -26,6 +25,7 @@ from holdfast.sockets.reader import describe_error, read_packet
 from holdfast.wire import WireError, arp
 from holdfast.wire.frame import BROADCAST_MAC, build_udp, ethernet, parse_ipv4_udp
 from holdfast.wire.message import ANY, BROADCAST, Message, decode, encode
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, cable
 
 OURS, SERVER, OTHER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1"), IPv4Address("192.0.2.77")
