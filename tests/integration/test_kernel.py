@@ -16,8 +16,7 @@ from tests.support.monitor import Change, Monitor, boottime
 
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
-from holdfast.network.ops import MARK
-from holdfast.network.plan import plan_adoption
+from holdfast.network.plan import MARK, plan_adoption
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
 from holdfast_lab.testbed.fair_time import wait_until

@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
-from holdfast.network.ops import (
+from holdfast.network.plan import (
     IFA_F_NOPREFIXROUTE,
     IFA_F_SECONDARY,
     MARK,

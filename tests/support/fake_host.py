@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from holdfast.network.link import Link
-from holdfast.network.ops import Observed, Op
+from holdfast.network.plan import Observed, Op
 from holdfast.takeover.host import Completed, Host
 from holdfast.takeover.processes import Process
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.ops import Address, Observed, Op
+from holdfast.network.plan import Address, Observed, Op
 from holdfast.network.spec import Route
 from holdfast.settings.model import Settings
 from holdfast.takeover.adapters import process

@@ -1,7 +1,7 @@
 """One interface's addresses and routes in the kernel: look, change, look again.
 
-What to do is decided in ``plan.py``; the order of doing it and the reading back are in ``apply.py``, shared
-with the fake. Here an operation becomes a netlink message, and a message becomes what was observed.
+What to do, in which order, and the reading back are in ``plan.py``, shared with the fake. Here an operation becomes a
+netlink message, and a message becomes what was observed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from math import inf
 from typing import Any
 
 from holdfast.network import KernelError
-from holdfast.network import apply as applying
+from holdfast.network import plan as plans
 from holdfast.network.link import IFF_UP
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
-from holdfast.network.ops import (
+from holdfast.network.plan import (
     IFA_F_STATE,
+    RTPROT_BOOT,
     Address,
     AddRoute,
     DeleteAddress,
@@ -27,7 +28,6 @@ from holdfast.network.ops import (
     PutAddress,
     SetMtu,
 )
-from holdfast.network.plan import RTPROT_BOOT
 from holdfast.network.rtnl import ifaddrmsg, linkmsg, rtmsg
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 
@@ -62,12 +62,12 @@ class Kernel:
         nothing happens at all when everything is there. Answers with what could not be had and is not worth
         failing for (an MTU beyond the link's, a nonsensical route). Raises KernelError when, having read back,
         the address or a route is not there; then nothing of the former lease was removed. The link must be up."""
-        return applying.apply(self, desired, former, now, keep=keep)
+        return plans.apply(self, desired, former, now, keep=keep)
 
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Give the spec's address the lease's lifetimes, if it is there and has an end; nothing else is touched.
         False when it is not there. Raises KernelError."""
-        return applying.refresh(self, spec, now)
+        return plans.refresh(self, spec, now)
 
     def present_mtu(self) -> int:
         """The link's MTU now. Raises KernelError."""
@@ -81,7 +81,7 @@ class Kernel:
     def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already. ``yielded``:
         the interface is an administrator's, so an address without an end is his unless the lease has none either."""
-        applying.remove(self, spec, yielded=yielded)
+        plans.remove(self, spec, yielded=yielded)
 
     def close(self) -> None:
         """Close the netlink socket; the interface stays as it is."""

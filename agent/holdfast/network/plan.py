@@ -1,4 +1,6 @@
-"""The difference between what is and what should be, as operations in order. Pure.
+"""The difference between what an interface has and what it should have: as operations in order, carried out, read back.
+
+Pure: what is carried out goes to a ``Port``, which is the kernel's (``kernel.py``) or a fake's.
 
 What is ours: the lease's address and the former lease's; an address with our mark (``MARK``, which a
 crash between adding the new address and removing the old can leave behind); routes of protocol dhcp
@@ -6,29 +8,20 @@ whose preferred source is one of those addresses. Nothing else is ever changed o
 protocol dhcp with our address as its source can only come from a client that served this very lease
 before us (NetworkManager, networkd and dhcpcd mark theirs so): replacing it by ours is taking over, not
 trespassing.
+
+The order is promise 5: whatever is to be there is there before anything goes. When something could not
+be added, nothing is removed; the error is told, and trying again does the rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import errno
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import ceil, inf
+from typing import Protocol, Union
 
 from holdfast.network import KernelError
-from holdfast.network.ops import (
-    IFA_F_NOPREFIXROUTE,
-    IFA_F_SECONDARY,
-    IFA_F_STATE,
-    MARK,
-    Address,
-    AddRoute,
-    DeleteAddress,
-    DeleteRoute,
-    Observed,
-    Op,
-    PutAddress,
-    SetMtu,
-)
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
@@ -36,6 +29,105 @@ RTPROT_BOOT = 3
 
 #: Seconds that a stand-in address lives if we die in the middle of a swap.
 STAND_IN_LIFETIME = 10
+
+#: rtnetlink(7), linux/if_addr.h.
+IFA_F_SECONDARY, IFA_F_NOPREFIXROUTE = 0x01, 0x200
+#: Flags that say how the kernel sees the address now, not how it was asked for.
+IFA_F_STATE = IFA_F_SECONDARY | 0x08 | 0x20 | 0x40 | 0x80  # dadfailed, deprecated, tentative, permanent
+
+#: IFA_PROTO (linux 5.18, linux/if_addr.h) says who put an address there; 0 to 3 are the kernel's, the
+#: rest is free. Ours is "H". Older kernels leave it out, and then only ``former`` tells what is ours.
+MARK = 0x48
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IPv4 address of the interface. Lifetimes are seconds from now, inf for none.
+
+    ``peer`` is IFA_ADDRESS where it differs from the local address (point-to-point). ``metric`` is the
+    priority of the prefix route that the kernel makes. ``mark`` is IFA_PROTO.
+    """
+
+    interface: IPv4Interface
+    broadcast: IPv4Address | None = None
+    label: str | None = None
+    scope: int = 0
+    flags: int = 0
+    valid: float = inf
+    preferred: float = inf
+    metric: int = 0
+    mark: int = 0
+    peer: IPv4Address | None = None
+
+    @property
+    def secondary(self) -> bool:
+        """True when another address of the same subnet was there first."""
+        return bool(self.flags & IFA_F_SECONDARY)
+
+    def has(self, interface: IPv4Interface) -> bool:
+        """It is this address with exactly this prefix length, and not a tunnel's end (it has a peer), which may be
+        the same."""
+        return self.interface == interface and self.peer is None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
+
+    ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
+    ``up``: administratively; when it is not, the kernel takes no routes.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    mtu: int = 1500
+    promotes: bool = True
+    up: bool = True
+
+    def find(self, interface: IPv4Interface) -> Address | None:
+        """The one that ``has`` it."""
+        return next((held for held in self.addresses if held.has(interface)), None)
+
+
+@dataclass(frozen=True)
+class SetMtu:
+    """Set the link's MTU, without taking it down."""
+
+    mtu: int
+
+
+@dataclass(frozen=True)
+class PutAddress:
+    """Add the address, or replace the lifetimes of the one that is there (RTM_NEWADDR with replace)."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class DeleteAddress:
+    """Remove exactly this address."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class AddRoute:
+    """Add the route beside whatever has the same destination; never in its place."""
+
+    route: Route
+
+
+@dataclass(frozen=True)
+class DeleteRoute:
+    """Remove exactly this route."""
+
+    route: Route
+
+
+Op = Union[SetMtu, PutAddress, DeleteAddress, AddRoute, DeleteRoute]
+
+
+# -- what to do, in order ------------------------------------------------------------------------
 
 
 def plan(
@@ -229,3 +321,99 @@ def _stand_in(address: Address) -> Address:
         valid=STAND_IN_LIFETIME, preferred=STAND_IN_LIFETIME,
     )
 
+
+# -- doing it, and reading back ------------------------------------------------------------------
+
+
+class Port(Protocol):
+    """What carrying out needs of a kernel. Every method raises KernelError."""
+
+    def observe(self) -> Observed: ...
+    def promote(self) -> None: ...
+    def perform(self, op: Op) -> None: ...
+
+
+def apply(
+    port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
+) -> tuple[str, ...]:
+    """Make it so; see ``Kernel.apply``."""
+    observed, notices = _observe_promoting(port)
+    refused: list[Route] = []
+    failures: list[KernelError] = []
+    for op in plan(observed, desired, former, now, keep=keep):
+        if failures and isinstance(op, (DeleteRoute, DeleteAddress)):
+            break
+        try:
+            port.perform(op)
+        except KernelError as error:
+            if isinstance(op, SetMtu):
+                notices.append(f"{error}: the link keeps {observed.mtu}")
+            elif isinstance(op, AddRoute) and error.errno == errno.EINVAL:
+                # The kernel finds it nonsensical, and will again: the rest of the lease is fine.
+                refused.append(op.route)
+                notices.append(str(error))
+            elif isinstance(op, PutAddress) and op.address.interface == desired.address:
+                raise  # without it no route can be added either
+            else:
+                failures.append(error)
+    if failures:
+        why = "" if observed.up else "the link is down: "
+        others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise KernelError(f"{why}{failures[0]}{others}", failures[0].errno)
+    absent = _absent(port, desired, refused, now)
+    if absent:
+        raise KernelError(f"read back after applying, not there: {', '.join(absent)}")
+    return tuple(notices)
+
+
+def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
+    """Move the address's lifetimes; see ``Kernel.refresh``. One without an end is an administrator's own."""
+    observed = port.observe()
+    held = observed.find(spec.address)
+    if held is not None and held.valid < inf:
+        port.perform(PutAddress(wanted_address(observed, spec, now)))
+    return held is not None
+
+
+def remove(port: Port, spec: NetworkSpec, *, yielded: bool = False) -> None:
+    """Take it away; see ``Kernel.remove``. Goes on after an error, and raises the first."""
+    observed, _ = _observe_promoting(port)
+    held = observed.find(spec.address)
+    if yielded and held is not None and held.valid == inf and spec.valid_until < inf:
+        return  # made permanent by the administrator: see refresh
+    _perform_all(port, plan_removal(observed, spec))
+    if port.observe().find(spec.address) is not None:
+        raise KernelError(f"read back after removing, still there: address {spec.address}")
+
+
+def _perform_all(port: Port, ops: list[Op]) -> None:
+    failures: list[KernelError] = []
+    for op in ops:
+        try:
+            port.perform(op)
+        except KernelError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _observe_promoting(port: Port) -> tuple[Observed, list[str]]:
+    """What is there, promote_secondaries switched on: from now on no removal of ours, and no expiry in
+    the kernel after our death, takes a neighbour's address along (rule 58)."""
+    observed = port.observe()
+    if observed.promotes:
+        return observed, []
+    try:
+        port.promote()
+        observed = port.observe()
+    except KernelError as error:
+        return observed, [f"{error}: addresses are swapped by hand instead"]
+    if observed.promotes:
+        return observed, []
+    return observed, ["promote_secondaries does not stay on: addresses are swapped by hand instead"]
+
+
+def _absent(port: Port, desired: NetworkSpec, refused: list[Route], now: float) -> list[str]:
+    absent = missing(port.observe(), desired, now)
+    excused = {f"route {route}" for route in refused}
+    return [what for what in absent if what not in excused]

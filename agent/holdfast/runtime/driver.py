@@ -126,7 +126,7 @@ class Driver:
         self._lease_writer: LeaseWriter | None = None
         self._writes_leases = True
         self._events: deque[ev.Event] = deque()
-        self._busy = False
+        self._busy = self._arp_failed = False
 
     def start(self, client: Client, store: Store) -> None:
         """From now on this is the client, and its lease is kept in ``store``."""
@@ -257,8 +257,11 @@ class Driver:
         except OSError as error:
             text = f"ARP cannot be used ({describe(error)}); address conflicts may go unseen"
             self._reporter.line_once("ARP", 4, text)
+            self._arp_failed = True
         else:
-            self._reporter.line_over("ARP")
+            if self._arp_failed:
+                self._reporter.line_over("ARP")
+            self._arp_failed = False
 
 
 def describe(error: OSError) -> str:

@@ -11,7 +11,7 @@ from math import inf
 
 from holdfast.core.lease import Binding, Lease
 from holdfast.core.replies import duration
-from holdfast.network.ops import Address
+from holdfast.network.plan import Address
 from holdfast.state import folder as folders
 from holdfast.state.identity import read_identity
 from holdfast.state.lease_store import LeaseStore

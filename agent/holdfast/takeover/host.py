@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from holdfast.network import link as links
 from holdfast.network.link import Link
-from holdfast.network.ops import Observed, Op
+from holdfast.network.plan import Observed, Op
 from holdfast.takeover.errors import TakeoverError, system_error
 from holdfast.takeover.processes import Processes
 from holdfast.takeover.trust import weakness

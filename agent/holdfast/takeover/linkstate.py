@@ -8,8 +8,17 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from typing import TYPE_CHECKING
 
-from holdfast.network.ops import IFA_F_STATE, AddRoute, DeleteRoute, Observed, Op, PutAddress, SetMtu
-from holdfast.network.plan import RTPROT_BOOT, plan_adoption
+from holdfast.network.plan import (
+    IFA_F_STATE,
+    RTPROT_BOOT,
+    AddRoute,
+    DeleteRoute,
+    Observed,
+    Op,
+    PutAddress,
+    SetMtu,
+    plan_adoption,
+)
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 from holdfast.takeover.host import Host
 from holdfast.wire import WireError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from holdfast.core.lease import Lease
-from holdfast.network.ops import Observed
+from holdfast.network.plan import Observed
 from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.network.ops import Observed
+from holdfast.network.plan import Observed
 from holdfast.network.spec import NetworkSpec
 from holdfast.settings.checks import hostname as checked_hostname
 from holdfast.settings.dirs import CONFIG_DIR, CONFIG_PARTS

@@ -13,8 +13,8 @@ from math import inf
 from typing import Callable
 
 from holdfast.network import KernelError
-from holdfast.network import apply as applying
-from holdfast.network.ops import (
+from holdfast.network import plan as plans
+from holdfast.network.plan import (
     IFA_F_NOPREFIXROUTE,
     IFA_F_SECONDARY,
     Address,
@@ -66,14 +66,14 @@ class FakeKernel:
     ) -> tuple[str, ...]:
         """As ``Kernel.apply``."""
         self.tick(now)
-        notices = applying.apply(self, desired, former, now, keep=keep)
+        notices = plans.apply(self, desired, former, now, keep=keep)
         self.applied.append(desired)
         return notices
 
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """As ``Kernel.refresh``."""
         self.tick(now)
-        return applying.refresh(self, spec, now)
+        return plans.refresh(self, spec, now)
 
     def present_mtu(self) -> int:
         """As ``Kernel.present_mtu``."""
@@ -86,7 +86,7 @@ class FakeKernel:
 
     def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
         """As ``Kernel.remove``."""
-        applying.remove(self, spec, yielded=yielded)
+        plans.remove(self, spec, yielded=yielded)
         self.removed.append(spec)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support import strategies  # noqa: F401 - registers the Hypothesis profile
 from tests.support.leases import classless, make_spec, packed
 
-from holdfast.network.ops import IFA_F_NOPREFIXROUTE, MARK, Address, PutAddress, SetMtu
+from holdfast.network.plan import IFA_F_NOPREFIXROUTE, MARK, Address, PutAddress, SetMtu
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
 from holdfast_lab.testbed.fake_kernel import FakeKernel

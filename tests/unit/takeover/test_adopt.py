@@ -15,7 +15,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, foreign_lease
 
 from holdfast.core.lease import Binding
-from holdfast.network.ops import Address
+from holdfast.network.plan import Address
 from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
 from holdfast.takeover import adopt

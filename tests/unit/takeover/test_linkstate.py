@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, DEFAULT, GATEWAY, foreign_lease
 
-from holdfast.network.ops import Address, AddRoute, DeleteRoute, Observed, PutAddress, SetMtu
+from holdfast.network.plan import Address, AddRoute, DeleteRoute, Observed, PutAddress, SetMtu
 from holdfast.network.spec import Route, spec_from_lease
 from holdfast.takeover import adopt, linkstate
 

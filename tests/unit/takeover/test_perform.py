@@ -11,7 +11,7 @@ import pytest
 from tests.support import takeovers
 from tests.support.takeovers import AGENT_FILE, OWN_FILE, RUN_FILE, FakeAgent, Killed, Mortal, OldClient, place
 
-from holdfast.network.ops import AddRoute, DeleteRoute, Observed, PutAddress
+from holdfast.network.plan import AddRoute, DeleteRoute, Observed, PutAddress
 from holdfast.network.spec import Route
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover import handback, learn, perform, plan

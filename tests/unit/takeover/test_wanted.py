@@ -11,7 +11,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, DEFAULT, GATEWAY, foreign_lease
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.settings.load import load
 from holdfast.settings.model import InterfaceSettings, Settings

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from typing import Any
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.network.spec import Route
 from holdfast.settings.checks import ifname_problem
 from holdfast.takeover.journal.record import FileDone, Journal, Phase

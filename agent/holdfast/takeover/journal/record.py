@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Interface
 
-from holdfast.network.ops import Observed
+from holdfast.network.plan import Observed
 from holdfast.takeover.model import ForeignLease, Found, Ownership
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.takeover.adapters import interface
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed

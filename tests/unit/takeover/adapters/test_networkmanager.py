@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.takeover.adapters.networkmanager import NetworkManager
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed

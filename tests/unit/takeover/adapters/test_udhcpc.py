@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.takeover.adapters import udhcpc
 from holdfast.takeover.adapters.udhcpc import Udhcpc
 from holdfast.takeover.errors import TakeoverError

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.takeovers import foreign_lease
 
-from holdfast.network.ops import Address, AddRoute, Observed
+from holdfast.network.plan import Address, AddRoute, Observed
 from holdfast.network.spec import Route
 from holdfast.state import atomic
 from holdfast.takeover.errors import TakeoverError
