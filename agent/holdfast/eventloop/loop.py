@@ -17,7 +17,7 @@ _LONGEST_WAIT = 86400.0
 
 
 def _ignore(_jump: Jump) -> None:
-    """Nobody asked."""
+    """Default handler: does nothing."""
 
 
 class Loop:

@@ -61,6 +61,7 @@ class WakeTimer:
         self._at: float | None = None
 
     def fileno(self) -> int:
+        """For a selector."""
         return self._fd
 
     def arm(self, at: float | None) -> None:
@@ -78,6 +79,7 @@ class WakeTimer:
         _read(self._fd)
 
     def close(self) -> None:
+        """Close the descriptor."""
         os.close(self._fd)
 
 
@@ -89,6 +91,7 @@ class StepWatch:
         self._arm()
 
     def fileno(self) -> int:
+        """For a selector."""
         return self._fd
 
     def _arm(self) -> None:
@@ -100,6 +103,7 @@ class StepWatch:
         self._arm()
 
     def close(self) -> None:
+        """Close the descriptor."""
         os.close(self._fd)
 
 

@@ -328,9 +328,14 @@ def _stand_in(address: Address) -> Address:
 class Port(Protocol):
     """What carrying out needs of a kernel. Every method raises KernelError."""
 
-    def observe(self) -> Observed: ...
-    def promote(self) -> None: ...
-    def perform(self, op: Op) -> None: ...
+    def observe(self) -> Observed:
+        """The interface as it is now."""
+
+    def promote(self) -> None:
+        """Switch promote_secondaries on for the interface."""
+
+    def perform(self, op: Op) -> None:
+        """Carry out one operation."""
 
 
 def apply(

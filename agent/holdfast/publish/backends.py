@@ -19,9 +19,14 @@ class Backend(Protocol):
     """One rung of the ladder. Both methods are False when it is not on this machine."""
 
     @property
-    def name(self) -> str: ...
-    def publish(self, link: Target, names: Names) -> bool: ...
-    def withdraw(self, link: Target) -> bool: ...
+    def name(self) -> str:
+        """What it is called in the publisher's state."""
+
+    def publish(self, link: Target, names: Names) -> bool:
+        """Make ``names`` the link's. Raises ResolverError when it is there and refuses."""
+
+    def withdraw(self, link: Target) -> bool:
+        """Take back what was published for the link. Raises ResolverError."""
 
 
 def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> tuple[Backend, ...]:

@@ -29,39 +29,70 @@ class ServedInterface(Protocol):
     """What the control socket asks of one interface (``runtime.interface``)."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the interface is called in files and commands."""
+
     @property
-    def link(self) -> object | None: ...
+    def link(self) -> object | None:
+        """The link that is served; None while there is none."""
+
     @property
-    def spec(self) -> NetworkSpec | None: ...
+    def spec(self) -> NetworkSpec | None:
+        """What is configured on it now; None for nothing."""
+
     @property
-    def online(self) -> bool: ...
+    def online(self) -> bool:
+        """True while there is a lease and the interface is configured with it."""
+
     @property
-    def awaited(self) -> bool: ...
-    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]: ...
+    def awaited(self) -> bool:
+        """True when a machine that boots should wait for it."""
+
+    def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` when it is online, perhaps more than once, until the returned function is called."""
+
     @property
-    def yielded(self) -> bool: ...
+    def yielded(self) -> bool:
+        """True while the interface is its administrator's."""
+
     @property
-    def rival(self) -> str | None: ...
-    def keep_nothing(self) -> None: ...
-    def yield_interface(self, yielded: bool) -> None: ...
-    def snapshot(self) -> Snapshot: ...
-    def submit(self, event: Event) -> None: ...
-    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]: ...
+    def rival(self) -> str | None:
+        """The program that removes what we configure; None while there is none."""
+
+    def keep_nothing(self) -> None:
+        """From now on write neither lease nor history."""
+
+    def yield_interface(self, yielded: bool) -> None:
+        """Leave the interface to its administrator, or take it back. Raises OSError; then nothing is different."""
+
+    def snapshot(self) -> Snapshot:
+        """The core's state, for people."""
+
+    def submit(self, event: Event) -> None:
+        """Feed the core one event."""
+
+    def subscribe(self, callback: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Call ``callback`` with every outcome from now on, until the returned function is called."""
 
 
 class Reporter(Protocol):
     """Where what happens on one interface is told (``observe.report``). Nothing raises."""
 
-    def transitioned(self, action: Transitioned, lease: Lease | None) -> None: ...
-    def dropped(self, action: Dropped) -> None: ...
+    def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
+        """The state changed; ``lease`` is the one in use now."""
+
+    def dropped(self, action: Dropped) -> None:
+        """A message was received and ignored."""
+
     def malformed(self, number: int = 1, detail: str = "") -> None:
         """``number`` packets were no DHCP messages."""
 
     def recorded(self, outcome: Outcome) -> None:
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
 
-    def noticed(self, action: Noticed) -> None: ...
+    def noticed(self, action: Noticed) -> None:
+        """Something worth a line that is not the end of a renewal."""
+
     def contention(self, rival: str, removals: int, seconds: float) -> None:
         """Another program, perhaps ``rival``, removed ``removals`` times within ``seconds`` what the lease put on the
         interface."""
@@ -78,7 +109,8 @@ class Reporter(Protocol):
     def line_over(self, topic: str) -> None:
         """The next texts about ``topic`` are news again, whatever they are."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Write what still waits."""
 
 
 class Kernel(Protocol):
@@ -92,18 +124,28 @@ class Kernel(Protocol):
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Only the lifetimes of the address; False when it is not there."""
 
-    def present_mtu(self) -> int: ...
-    def put_mtu_back(self, ours: int, former: int) -> None: ...
-    def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None: ...
-    def close(self) -> None: ...
+    def present_mtu(self) -> int:
+        """The link's MTU now, in bytes."""
+
+    def put_mtu_back(self, ours: int, former: int) -> None:
+        """Set the MTU to ``former`` where it still is ``ours``, both in bytes."""
+
+    def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
+        """Remove the spec's address and routes. ``yielded``: not an address that was made permanent since."""
+
+    def close(self) -> None:
+        """Let go; the interface stays as it is."""
 
 
 class Resolver(Protocol):
     """Name servers and search domains (``runtime.dns_spooler``): what is wanted, not waited for. Errors are
     OSError."""
 
-    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None: ...
-    def withdraw(self, ifname: str, ifindex: int) -> None: ...
+    def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
+        """Want the spec's name servers and search domains for this link."""
+
+    def withdraw(self, ifname: str, ifindex: int) -> None:
+        """Want none for this link."""
 
 
 class Store(Protocol):
@@ -111,23 +153,45 @@ class Store(Protocol):
 
     path: str
 
-    def load(self) -> Binding | None: ...
-    def save(self, binding: Binding) -> None: ...
-    def forget(self) -> None: ...
+    def load(self) -> Binding | None:
+        """What is stored, its instants of this boot's CLOCK_BOOTTIME; None when there is nothing of ours."""
+
+    def save(self, binding: Binding) -> None:
+        """Store ``binding`` in the place of what was stored."""
+
+    def forget(self) -> None:
+        """Store nothing any more."""
 
 
 class Sockets(Protocol):
     """One link's sockets (``sockets.LinkSockets``). Everything but ``rename`` and ``close`` may raise OSError."""
 
-    def open(self, ifname: str, mac: bytes) -> None: ...
-    def rename(self, ifname: str) -> None: ...
-    def hold_port(self) -> None: ...
-    def transmit(self, action: Transmit) -> None: ...
-    def probe(self, address: IPv4Address) -> None: ...
-    def announce(self, address: IPv4Address) -> None: ...
-    def ask_gateway(self, action: AskGateway) -> None: ...
-    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None: ...
-    def close(self) -> None: ...
+    def open(self, ifname: str, mac: bytes) -> None:
+        """Receive on the link ``ifname`` from now on; what was open is closed."""
+
+    def rename(self, ifname: str) -> None:
+        """The same link is called ``ifname`` now."""
+
+    def hold_port(self) -> None:
+        """Bind UDP port 68 on the link. OSError EADDRINUSE: another program has it."""
+
+    def transmit(self, action: Transmit) -> None:
+        """Send once. Also raises WireError, when the message cannot be written."""
+
+    def probe(self, address: IPv4Address) -> None:
+        """Send one ARP probe (RFC 5227)."""
+
+    def announce(self, address: IPv4Address) -> None:
+        """Send one ARP announcement (RFC 5227)."""
+
+    def ask_gateway(self, action: AskGateway) -> None:
+        """Send one ARP request for the gateway."""
+
+    def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
+        """Report the ARP claims of others to ``addresses``, and what ``gateway`` answers; neither: stop."""
+
+    def close(self) -> None:
+        """Close everything; ``open`` works again."""
 
 
 class NetworkBackends:

@@ -40,6 +40,7 @@ class ArpSocket:
             raise
 
     def fileno(self) -> int:
+        """For a selector."""
         return self._socket.fileno()
 
     def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
@@ -88,4 +89,5 @@ class ArpSocket:
                 return Claim(arp.tpa, arp.sha, probe=True)
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
