@@ -80,7 +80,7 @@ class Kernel:
 
     def remove(self, spec: NetworkSpec, *, yielded: bool = False) -> None:
         """Remove the spec's address and routes, and nothing else; no error when they are gone already. ``yielded``:
-        the interface is an administrator's, so an address without an end is his unless the lease has none either."""
+        the interface is an administrator's, so an address without an end is theirs unless the lease has none either."""
         plans.remove(self, spec, yielded=yielded)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ NLMSGERR_ATTR_MSG = 1
 TIMEOUT = 1.0
 
 #: How often one request is made. Losing an answer needs memory pressure at just that moment; three times
-#: in a row is trouble that the caller has to know of, and he will be back.
+#: in a row is trouble that the caller has to know of, who asks again.
 ATTEMPTS = 3
 
 #: Answers kept of one dump, after the filter. A link with more addresses or static routes than this is

@@ -1,4 +1,4 @@
-"""Which process has UDP port 68? Asked when binding it failed (rule 54), and when somebody undoes our work."""
+"""Which process has UDP port 68? Asked when binding it failed (rule 54), and on contention over the interface."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def holder_of(port: int, proc: str = "/proc") -> str:
 
 def others_of(port: int, proc: str = "/proc") -> str:
     """The other programs that can speak DHCP as a client: with a UDP socket on ``port``, or with a packet socket
-    for IPv4 or for everything. An ordinary user sees his own alone."""
+    for IPv4 or for everything. An ordinary user sees its own alone."""
     wanted = {f"socket:[{inode}]" for inode in _inodes(port, proc) | _packet_inodes(proc)}
     found = []
     for pid in _processes(proc) if wanted else []:

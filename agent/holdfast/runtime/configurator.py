@@ -79,7 +79,7 @@ class Configurator:
         before = self.spec
         if before is None and former is not None:
             before = self._backends.spec(former)
-        # A lease of an earlier life that is all there is carried on with without a single change (rule 47).
+        # A lease of an earlier process that is all there is carried on with without a single change (rule 47).
         error = self._apply(desired, before, keep=self.spec is None)
         if error is None:
             self._publishing.attempt_after(0)  # the packets and answers of this round come first
@@ -111,7 +111,7 @@ class Configurator:
         return None
 
     def _note_mtu(self, desired: NetworkSpec) -> None:
-        """What the link has before we change it, in this life or an earlier one of this boot."""
+        """Remember the MTU that the link has before this lease changes it, unless an earlier process of this boot did."""
         former = self._backends.former_mtu
         if desired.mtu is not None and former.get() is None:
             present = self._need_kernel().present_mtu()
