@@ -111,7 +111,7 @@ class Configurator:
         return None
 
     def _note_mtu(self, desired: NetworkSpec) -> None:
-        """Remember the MTU that the link has before this lease changes it, unless an earlier process of this boot did."""
+        """Remember the MTU that the link has before this lease changes it, unless an earlier process did."""
         former = self._backends.former_mtu
         if desired.mtu is not None and former.get() is None:
             present = self._need_kernel().present_mtu()
