@@ -15,7 +15,7 @@ from tests.support.scene import CLAIMANT, OURS, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
-from holdfast.core import schedule
+from holdfast.core import replies, schedule
 from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 
@@ -48,7 +48,7 @@ def ladder(scene: Scene, until: float) -> list[tuple[float, act.Transmit]]:
 def test_a_fleet_booted_together_spreads() -> None:
     # rule 34
     for t1 in (5.0, 60.0, 43200.0):
-        drawn = [schedule.fuzz_t1(t1, Random(seed)) for seed in range(1000)]
+        drawn = [replies.fuzz_t1(t1, Random(seed)) for seed in range(1000)]
         assert stdev(drawn) >= 0.05 * t1
         assert max(drawn) <= t1
         assert min(drawn) >= 0.8 * t1

@@ -55,7 +55,6 @@ from holdfast.core.states import (
     State,
     Stopped,
     name_of,
-    xids_of,
 )
 from holdfast.core.transitions import Reason
 from holdfast.wire import message as msg
@@ -168,10 +167,20 @@ def _retransmit(m: Machine, now: float) -> None:
         renewal.on_retransmit(m, now)
 
 
+def _xids(state: State) -> tuple[int, ...]:
+    """The transaction ids whose answers still count in ``state``."""
+    if isinstance(state, (Selecting, Requesting, Rebooting)):
+        return (state.exchange.xid,)
+    if isinstance(state, (Renewing, Rebinding)):
+        parallel = state.renewal.parallel
+        return (*(r.xid for r in state.renewal.rounds), *(parallel.xids if parallel is not None else ()))
+    return ()
+
+
 def _on_received(m: Machine, event: ev.Received, now: float) -> None:
     """Judge a message and hand it to its row of _REPLIES; everything else is dropped and counted."""
     message, state = event.message, m.state
-    reason = replies.refusal(message, m.config, xids_of(state))
+    reason = replies.refusal(message, m.config, _xids(state))
     if reason is not None:
         m.drop(reason, message)
         return

@@ -71,6 +71,11 @@ class Server(NamedTuple):
     hears_unicast: bool | None = None
     srtt: float | None = None
 
+    def answered(self, round_trip: float) -> Server:
+        """It answered a unicast message after ``round_trip`` seconds, which count for one eighth (RFC 6298, 2)."""
+        srtt = round_trip if self.srtt is None else 0.875 * self.srtt + 0.125 * round_trip
+        return self._replace(hears_unicast=True, srtt=srtt)
+
 
 @record
 class Gateway(NamedTuple):

@@ -32,6 +32,7 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.core.outcome import Outcome
 from holdfast.core.states import (
+    NAMES,
     Arp,
     Bound,
     Hold,
@@ -39,14 +40,12 @@ from holdfast.core.states import (
     InitReboot,
     Probing,
     Rebinding,
+    Rebooting,
     Renewing,
     Requesting,
     Selecting,
     State,
     Stopped,
-    lease_in_hand,
-    lease_in_use,
-    name_of,
 )
 from holdfast.core.transitions import TRANSITIONS, Reason
 from holdfast.wire.message import Message
@@ -236,7 +235,7 @@ class Machine:
         the change is not in the table, drops a valid lease, or would use an ended one.
         """
         former, lease, in_hand = self.lease or found, lease_in_use(state), lease_in_hand(state)
-        change = (name_of(self.state), name_of(state))
+        change = (NAMES[type(self.state)], NAMES[type(state)])
         if on is None:
             if change[0] != change[1] or lease != former:
                 raise PromiseBrokenError(f"update of {change[0]} to another state or lease")
@@ -303,3 +302,17 @@ class Machine:
         if watch != self._watch:
             self._watch = watch
             self._actions.append(watch)
+
+
+def lease_in_use(state: State) -> Lease | None:
+    """The lease whose address is on the interface in ``state``, or None."""
+    if isinstance(state, (Bound, Renewing, Rebinding)):
+        return state.lease
+    if isinstance(state, (InitReboot, Rebooting)):
+        return None
+    return state.held
+
+
+def lease_in_hand(state: State) -> Lease | None:
+    """The lease in use in ``state``, or else the one that is remembered and being asked about; None: there is none."""
+    return state.cached if isinstance(state, (InitReboot, Rebooting)) else lease_in_use(state)

@@ -245,7 +245,7 @@ def learned(
     if won is not renewal.rounds[-1] or won.failed or not won.unicast:
         return server  # nothing was asked by unicast, so nothing is known of it
     if renewal.last_via is Via.UNICAST:
-        return server._replace(hears_unicast=True, srtt=schedule.smooth_rtt(server.srtt, now - renewal.last_sent_at))
+        return server.answered(now - renewal.last_sent_at)
     return server._replace(hears_unicast=False)
 
 

@@ -187,11 +187,6 @@ def round_gap(rounds: int, left: float, lease_time: float, rng: Random) -> float
     return max(GAP_MIN, _jitter(rng, gap, 0.1))
 
 
-def fuzz_t1(t1: float, rng: Random) -> float:
-    """T1 spread over its last fifth: standard deviation 5.8 % of T1 (rule 34), and never later."""
-    return t1 * rng.uniform(0.8, 1.0)
-
-
 def nak_wait(naks: int, rng: Random) -> float:
     """Seconds until DISCOVER after the ``naks``-th NAK in a row: at once, then 1, 2, 4 ... 300 (rule 27)."""
     if naks <= 1:
@@ -235,8 +230,3 @@ def restore_routes_wait(restores: int) -> float:
     """Seconds until our routes are put back for the ``restores``-th time within a minute: 0.1, 0.2 ... 30. A link that
     is set down loses all of them in one burst, which is gathered first (rule 60)."""
     return min(APPLY_CEILING, ROUTES_FIRST * 2.0 ** min(restores - 1, 10))
-
-
-def smooth_rtt(srtt: float | None, sample: float) -> float:
-    """RFC 6298 section 2: a weight of one eighth for the newest sample."""
-    return sample if srtt is None else 0.875 * srtt + 0.125 * sample

@@ -289,27 +289,3 @@ NAMES: dict[type, str] = {
 def name_of(state: State) -> str:
     """The RFC's name of ``state``."""
     return NAMES[type(state)]
-
-
-def lease_in_use(state: State) -> Lease | None:
-    """The lease whose address is on the interface in ``state``, or None."""
-    if isinstance(state, (Bound, Renewing, Rebinding)):
-        return state.lease
-    if isinstance(state, (InitReboot, Rebooting)):
-        return None
-    return state.held
-
-
-def lease_in_hand(state: State) -> Lease | None:
-    """The lease in use in ``state``, or else the one that is remembered and being asked about; None: there is none."""
-    return state.cached if isinstance(state, (InitReboot, Rebooting)) else lease_in_use(state)
-
-
-def xids_of(state: State) -> tuple[int, ...]:
-    """The transaction ids whose answers still count in ``state``."""
-    if isinstance(state, (Selecting, Requesting, Rebooting)):
-        return (state.exchange.xid,)
-    if isinstance(state, (Renewing, Rebinding)):
-        parallel = state.renewal.parallel
-        return (*(r.xid for r in state.renewal.rounds), *(parallel.xids if parallel is not None else ()))
-    return ()

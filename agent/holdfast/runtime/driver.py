@@ -15,11 +15,12 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core.outcome import Via
-from holdfast.runtime.retry import Retry
+from holdfast.runtime.retry import Retry, nothing
 from holdfast.sockets.link import Batch, Listener
 from holdfast.wire import WireError
 from holdfast.wire.record import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.core.client import Client
+    from holdfast.core.lease import Binding
     from holdfast.eventloop.ports import Loop
     from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.ports import InterfaceDeps, Reporter, Store
@@ -61,38 +63,32 @@ class LeaseWriter:
 
     def __init__(self, store: Store, loop: Loop, reporter: Reporter) -> None:
         self._store, self._reporter = store, reporter
-        self._write: Callable[[], None] | None = None  # what is still to be done
         self._stopped = False
-        self._retry = Retry(loop, self._attempt, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
+        self._retry = Retry(loop, nothing, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
 
-    def save(self, action: act.Persist) -> None:
-        """The file is to hold this lease from now on."""
-        self._want(lambda: self._store.save(action.binding))
+    def save(self, binding: Binding) -> None:
+        """The file is to hold ``binding`` from now on."""
+        self._write(partial(self._store.save, binding))
 
     def forget(self) -> None:
         """There is to be no file from now on."""
-        self._want(self._store.forget)
+        self._write(self._store.forget)
 
     def stop_writing(self) -> None:
-        """Write nothing any more, nor what is still to be done."""
-        self._stopped, self._write = True, None
+        """Write nothing any more, nor what the disk has refused so far."""
+        self._stopped = True
         self._retry.cancel()
 
     def close(self) -> None:
-        """Try one last time what is still to be done."""
-        if self._write is not None:
+        """Try one last time what the disk has refused so far."""
+        if self._retry.failing and not self._stopped:
             self._retry.attempt()
         self._retry.cancel()
 
-    def _want(self, write: Callable[[], None]) -> None:
+    def _write(self, action: Callable[[], None]) -> None:
         if not self._stopped:
-            self._write = write
+            self._retry.action = action
             self._retry.attempt()
-
-    def _attempt(self) -> None:
-        if self._write is not None:
-            self._write()
-        self._write = None
 
     def _on_failure(self, error: Exception) -> None:
         why = getattr(error, "strerror", None) or error
@@ -217,7 +213,7 @@ class Driver:
             error = self._configurator.configure(action.lease, action.former)
             return ev.Applied() if error is None else ev.ApplyFailed(error)
         if isinstance(action, act.Persist):
-            self._lease_writer.save(action)
+            self._lease_writer.save(action.binding)
         elif isinstance(action, act.Forget):
             self._lease_writer.forget()
         elif isinstance(action, act.Deconfigure):

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
 
 
-def _nothing() -> None:
-    """Default handler: does nothing."""
+def nothing() -> None:
+    """Default handler, and an action that always succeeds: does nothing."""
 
 
 def _ignore(_error: Exception) -> None:
@@ -22,7 +22,8 @@ class Retry:
     """Calls ``action`` until it succeeds: when asked to, and then again after each failure.
 
     The action fails by raising one of ``errors``; anything else that it raises is the caller's. One whose result comes
-    later returns False, and ``failed`` or ``succeeded`` is called then. ``first`` and ``longest`` are the shortest and
+    later returns False, and ``failed`` or ``succeeded`` is called then. ``action`` may be replaced at any time.
+    ``first`` and ``longest`` are the shortest and
     the longest pause, in seconds. ``on_failure`` is called after every failure, when the next try has been planned;
     ``on_recovery`` after the first success that follows a failure.
     """
@@ -30,9 +31,9 @@ class Retry:
     def __init__(
         self, loop: Loop, action: Callable[[], bool | None], first: float, longest: float, *,
         errors: tuple[type[Exception], ...] = (OSError,), on_failure: Callable[[Exception], None] = _ignore,
-        on_recovery: Callable[[], None] = _nothing,
+        on_recovery: Callable[[], None] = nothing,
     ) -> None:
-        self._loop, self._action, self._errors = loop, action, errors
+        self._loop, self.action, self._errors = loop, action, errors
         self._first, self._longest, self._pause = first, longest, first
         self._on_failure, self._on_recovery = on_failure, on_recovery
         self.failing = False  # the last try whose result is known was a failure
@@ -41,7 +42,7 @@ class Retry:
         """Call the action now; a try that was planned is dropped."""
         self.cancel()
         try:
-            known = self._action()
+            known = self.action()
         except self._errors as error:
             self.failed(error)
         else:

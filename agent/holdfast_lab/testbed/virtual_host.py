@@ -21,7 +21,6 @@ from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
 from holdfast.network.link import Link
 from holdfast.network.spec import NetworkSpec, spec_from_lease
-from holdfast.observe.limit import SayOnce
 from holdfast.runtime.interface import Interface
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.sockets.arp import Claim
@@ -103,7 +102,7 @@ class Notes:
         self.drops: list[act.Dropped] = []
         self.malformed_count = 0
         self.keeps_nothing = False
-        self._said = SayOnce(self.line)
+        self._said: dict[str, tuple[str, ...]] = {}
 
     def transitioned(self, action: act.Transitioned, lease: Lease | None) -> None:
         self.transitions.append(action.state)
@@ -130,10 +129,12 @@ class Notes:
         self.lines.append(text)
 
     def line_once(self, topic: str, priority: int, *texts: str) -> None:
-        self._said.say(topic, priority, *texts)
+        if self._said.get(topic, ()) != texts:
+            self.lines += texts
+        self._said[topic] = texts
 
     def line_over(self, topic: str) -> None:
-        self._said.forget(topic)
+        self._said.pop(topic, None)
 
     def close(self) -> None:
         pass

@@ -12,9 +12,9 @@ from tests.support.scene import MAC, OTHER, OURS, START, Scene, cached, of
 from holdfast.core.actions import Deconfigure, DeconfigureReason
 from holdfast.core.client import Client, Snapshot
 from holdfast.core.config import ClientConfig
-from holdfast.core.machine import Machine, PromiseBrokenError
+from holdfast.core.machine import Machine, PromiseBrokenError, lease_in_use
 from holdfast.core.outcome import Purpose
-from holdfast.core.states import Bound, Init, InitReboot, Renewal, Renewing, State, Stopped, lease_in_use
+from holdfast.core.states import Bound, Init, InitReboot, Renewal, Renewing, State, Stopped
 from holdfast.core.transitions import Reason
 
 CONFIG = ClientConfig(MAC)

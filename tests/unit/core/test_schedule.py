@@ -72,11 +72,6 @@ def test_conflict_wait(conflicts: int, seconds: float) -> None:
     assert schedule.conflict_wait(conflicts) == seconds
 
 
-def test_the_round_trip_is_smoothed() -> None:
-    assert schedule.smooth_rtt(None, 0.4) == 0.4
-    assert schedule.smooth_rtt(0.4, 1.2) == pytest.approx(0.5)
-
-
 def test_discover_is_never_above_its_ceiling() -> None:
     # rule 41
     assert all(schedule.discover_gap(tries, 8.0, Random(tries)) <= 8.0 for tries in (1, 4, 40, 10_000))

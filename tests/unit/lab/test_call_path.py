@@ -30,15 +30,15 @@ def test_two_runs_take_the_same_way(trace: object) -> None:
 def test_a_renewal_s_ack_takes_the_short_way() -> None:
     path = call_path.renewal()
     assert "network/spec.py" in path.files, "the ACK was taken, and the interface configured"
-    assert len(path.files) <= 25
-    assert path.returns <= 90
+    assert len(path.files) <= 14
+    assert path.returns <= 40
 
 
 def test_a_removed_address_takes_the_short_way() -> None:
     path = call_path.removed_address()
     assert "core/host.py" in path.files, "the loss was told to the core"
-    assert len(path.files) <= 12
-    assert path.returns <= 12
+    assert len(path.files) <= 7
+    assert path.returns <= 4
 
 
 def test_the_command_says_both(capsys: pytest.CaptureFixture[str]) -> None:
