@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tests.support.fake_host import FakeHost
 
-from holdfast.network.ops import Address, Observed
+from holdfast.network.plan import Address, Observed
 from holdfast.takeover.host import Completed
 from holdfast.wire import message as msg
 
