@@ -1,4 +1,4 @@
-"""INIT, SELECTING, REQUESTING: on the way to a lease (RFC 2131 sections 3.1, 4.4).
+"""INIT, SELECTING, REQUESTING, PROBING: on the way to a lease (RFC 2131 sections 3.1, 4.4).
 
 A lease may be *held* all the way: after its own server's NAK it stays in use until a new one is
 there or it ends.

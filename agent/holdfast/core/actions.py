@@ -1,4 +1,8 @@
-"""Everything a client can ask for. Performed in the order given: Persist, then Configure, then the rest."""
+"""Everything a client can ask for. Performed in the order given: Persist, then Configure, then the rest.
+
+Performing never raises into the core: what fails comes back as an event (SendFailed, ApplyFailed) or is the runtime's
+to try again.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from holdfast.wire.record import NamedTuple, record
 
 @record
 class Transmit(NamedTuple):
-    """Send ``message``, ports 68 -> 67. ``destination`` 255.255.255.255 goes to the Ethernet broadcast;
-    any other goes by the kernel's routing from ``source``, which is then our configured address."""
+    """Send ``message``, ports 68 -> 67 (RFC 2131 section 4.1). ``destination`` 255.255.255.255 goes to the Ethernet
+    broadcast; any other goes by the kernel's routing from ``source``, which is then our configured address."""
 
     message: Message
     via: Via
@@ -32,7 +36,7 @@ class Persist(NamedTuple):
 
 @record
 class Forget(NamedTuple):
-    """Remove the stored lease: it was released, or its address is somebody else's."""
+    """Remove the stored binding: it was released, refused, or its address is somebody else's."""
 
 
 @record
@@ -70,7 +74,7 @@ class Probe(NamedTuple):
 
 @record
 class Announce(NamedTuple):
-    """Send one ARP announcement for ``address``."""
+    """Send one ARP announcement for ``address`` (RFC 5227 section 2.3)."""
 
     address: IPv4Address
 
@@ -96,7 +100,7 @@ class Watch(NamedTuple):
 
 @record
 class Transitioned(NamedTuple):
-    """The state changed. ``former`` and ``state`` are RFC 2131 names (BOUND, RENEWING, ...)."""
+    """The state changed. ``former`` and ``state`` are RFC 2131 names (BOUND, RENEWING, ...), ``reason`` is on what."""
 
     former: str
     state: str
@@ -125,7 +129,8 @@ class DropReason(str, Enum):
 
 @record
 class Dropped(NamedTuple):
-    """A message was received, counted and ignored."""
+    """A message was received, counted and ignored. ``server``: its option 54, None when it has none; ``detail`` is for
+    people."""
 
     reason: DropReason
     server: IPv4Address | None

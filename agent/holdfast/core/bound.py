@@ -15,7 +15,8 @@ from holdfast.wire.message import Message
 def accept_ack(
     m: Machine, ack: Message, *, sent_at: float, fallback_time: float | None, now: float
 ) -> Lease | None:
-    """Read an ACK that answers us; None, dropped and counted, when no lease can be made of it."""
+    """Read an ACK that answers the REQUEST first sent at ``sent_at``. ``fallback_time``: seconds that stand in for a
+    missing option 51. None, dropped and counted, when no lease can be made of it (rules 20, 33)."""
     in_use = m.lease.address if m.lease is not None else None
     reading = replies.read_ack(
         ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng, in_use=in_use
@@ -80,7 +81,7 @@ def renewing_state(m: Machine) -> Renewing | Rebinding:
 
 
 def renewed(m: Machine, new: Lease, via: Via, xid: int, sent_at: float, now: float) -> None:
-    """A renewal has its answer, on the ladder or beside it: use the new lease and leave the record."""
+    """A renewal has its answer, to the ladder or to a parallel DISCOVER: use the new lease and leave the record."""
     renewal = renewing_state(m).renewal
     started_at = now if renewal.started_at is None else renewal.started_at
     exchange = Exchange(renewal.purpose, cause_of(renewal), xid, started_at, sent_at, attempts=renewal.attempts)

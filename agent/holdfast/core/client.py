@@ -67,7 +67,8 @@ if TYPE_CHECKING:
 
 @record
 class Snapshot(NamedTuple):
-    """What ``status`` shows. ``state`` is the RFC's name."""
+    """What ``status`` shows. ``state`` is the RFC's name; ``drops`` counts by ``DropReason``; ``next_deadline`` is in
+    seconds of CLOCK_BOOTTIME."""
 
     state: str
     lease: Lease | None
@@ -86,7 +87,7 @@ class Client:
 
     @property
     def state(self) -> State:
-        """The present state, with its data."""
+        """The present state, with its data (``states``)."""
         return self._m.state
 
     @property
@@ -95,18 +96,19 @@ class Client:
         return self._m.lease
 
     def next_deadline(self) -> float | None:
-        """When ``handle_timer`` is next worth calling, in CLOCK_BOOTTIME seconds; None: never."""
+        """When ``handle_timer`` is next worth calling, in seconds of CLOCK_BOOTTIME; None: not before another event."""
         return self._m.timers.next()
 
     def snapshot(self) -> Snapshot:
-        """A picture for people."""
+        """A picture of this moment, for people; it does not change with the client."""
         m = self._m
         return Snapshot(
             name_of(m.state), m.lease, m.server, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway
         )
 
     def handle(self, event: ev.Event, now: float) -> list[Action]:
-        """Take in ``event``; the actions to perform, in order. Never raises on any input."""
+        """Take in ``event``, which happened at ``now`` (seconds of CLOCK_BOOTTIME). Returns the actions to perform, in
+        order. Never raises on any input."""
         m = self._m
         ends_at = m.timers.at(Timer.EXPIRE)
         if ends_at is not None and ends_at <= now:
@@ -121,7 +123,8 @@ class Client:
         return m.take_actions()
 
     def handle_timer(self, now: float) -> list[Action]:
-        """Serve every timer that is due at ``now``; nothing when none is."""
+        """Serve every timer that is due at ``now`` (seconds of CLOCK_BOOTTIME). Returns the actions to perform, in
+        order; none when no timer is due."""
         m = self._m
         while (timer := m.timers.take_due(now)) is not None:
             _on_timer(m, timer, now)

@@ -1,4 +1,8 @@
-"""Everything that can happen to a client. Built by ``runtime`` and by tests; read by ``client.py``."""
+"""Everything that can happen to a client. Built by ``runtime`` and by tests; read by ``client.py``.
+
+Any event may come in any state and in any order; one that means nothing there changes nothing. When it happened is told
+to ``Client.handle``, in seconds of CLOCK_BOOTTIME.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ class Cached(NamedTuple):
 
 @record
 class Start(NamedTuple):
-    """The first event. ``carrier`` False means: wait for LinkUp before sending."""
+    """The first event; a second one is ignored. ``cached`` None: nothing is remembered. ``carrier`` False means: wait
+    for LinkUp before sending."""
 
     cached: Cached | None
     carrier: bool = True
@@ -28,7 +33,8 @@ class Start(NamedTuple):
 
 @record
 class Received(NamedTuple):
-    """A BOOTP message that ``wire`` could read. ``source`` and ``destination`` are the IP header's."""
+    """A BOOTP message that ``wire`` could read, whoever sent it; ``replies`` judges it. ``source`` and
+    ``destination`` are the IP header's."""
 
     message: Message
     source: IPv4Address
@@ -37,7 +43,7 @@ class Received(NamedTuple):
 
 @record
 class LinkUp(NamedTuple):
-    """The interface has carrier (again)."""
+    """The interface has carrier (again). Ignored where that is known."""
 
 
 @record
@@ -63,7 +69,7 @@ class GatewaySeen(NamedTuple):
 
 @record
 class AddressLost(NamedTuple):
-    """Something else removed our address from the interface."""
+    """Something else removed ``address`` from the interface; the client says when to put it back (rule 60)."""
 
     address: IPv4Address
 
@@ -81,14 +87,15 @@ class Applied(NamedTuple):
 
 @record
 class ApplyFailed(NamedTuple):
-    """The last Configure could not be carried out, or not wholly."""
+    """The last Configure could not be carried out, or not wholly. ``error`` is for people (rule 59)."""
 
     error: str
 
 
 @record
 class TimeJumped(NamedTuple):
-    """Suspend, or a wall clock set forward as after a pause: ``seconds`` is how long we were away, as far as known."""
+    """Suspend, or a wall clock set forward as after a pause: ``seconds`` is how long we were away, as far as known.
+    ``cause`` is for people (rules 45, 46)."""
 
     seconds: float
     cause: str
@@ -108,7 +115,8 @@ class Restored(NamedTuple):
 
 @record
 class SendFailed(NamedTuple):
-    """A Transmit failed, at once or by an ICMP error that came back."""
+    """The last Transmit that went ``via`` failed, at once or by an ICMP error that came back (rule 55). ``error`` is
+    for people."""
 
     via: Via
     error: str
@@ -116,7 +124,7 @@ class SendFailed(NamedTuple):
 
 @record
 class Renew(NamedTuple):
-    """The operator asks for a renewal now."""
+    """The operator asks for a renewal now; in STOPPED after a Release, for a new lease."""
 
 
 @record

@@ -1,6 +1,6 @@
-"""A lease as the core holds it, and what is remembered about the server that gave it.
+"""A lease as the core holds it, and the binding: what is remembered with it.
 
-Instants (``*_at``) are CLOCK_BOOTTIME seconds; durations are seconds. An infinite lease
+Instants (``*_at``) are seconds of CLOCK_BOOTTIME; durations are seconds. An infinite lease
 (RFC 2131 section 3.3, 0xffffffff) has ``math.inf`` everywhere, so that no comparison needs a special case.
 """
 
@@ -61,7 +61,7 @@ class Lease(NamedTuple):
 
 @record
 class Server(NamedTuple):
-    """What was learned about the server ``server_id`` (option 54); kept beside the lease.
+    """What was learned about the server ``server_id`` (option 54); kept with the lease.
 
     ``hears_unicast`` is None until a renewal has shown it. ``srtt`` is the smoothed round-trip
     time in seconds (RFC 6298 weights), None until one was measured.
@@ -80,7 +80,7 @@ class Server(NamedTuple):
 @record
 class Gateway(NamedTuple):
     """The lease's default gateway as ARP found it: ``mac`` says which network we are on (RFC 4436).
-    Kept beside the lease."""
+    Kept with the lease."""
 
     address: IPv4Address
     mac: bytes

@@ -49,7 +49,7 @@ class Result(str, Enum):
 
 @record
 class Outcome(NamedTuple):
-    """One line of the history. Instants are CLOCK_BOOTTIME; ``seconds_left`` is never negative.
+    """One line of the history. Instants are seconds of CLOCK_BOOTTIME; ``seconds_left`` is never negative.
 
     ``purpose`` is why we asked. ``via`` is the way of
     the message that was sent last before the answer, None if none was sent. ``attempts`` counts the
