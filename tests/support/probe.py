@@ -22,7 +22,7 @@ _PATIENCE = 2.0
 
 
 class Probe:
-    """Asks ``addresses`` from construction until ``finish``; ``missed`` says which went unanswered."""
+    """RenewalTrigger ``addresses`` from construction until ``finish``; ``missed`` says which went unanswered."""
 
     def __init__(self, namespace: Namespace, *addresses: str) -> None:
         self.addresses = addresses

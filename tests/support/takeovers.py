@@ -19,7 +19,7 @@ from holdfast.takeover.adapters import process
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed, Host
 from holdfast.takeover.model import Command, FileChange, ForeignLease, Found, Ownership
-from holdfast.takeover.plan import Place
+from holdfast.takeover.plan import TakeoverTarget
 from holdfast.takeover.processes import Process
 
 ADDRESS = IPv4Interface("192.0.2.9/24")
@@ -164,9 +164,9 @@ def furnish(host: FakeHost) -> None:
     host.add_process(100, "oldclient", "eth0", environment={"HOME": "/root"})
 
 
-def place(settings: Settings | None = None) -> Place:
+def place(settings: Settings | None = None) -> TakeoverTarget:
     """Where Holdfast has its things."""
-    return Place(
+    return TakeoverTarget(
         "eth0", settings or Settings(), "/var/lib/holdfast", "/run/holdfast", "/var/lib/holdfast-dns",
         "/var/lib/holdfast-takeover",
     )

@@ -17,7 +17,7 @@ from tests.unit.takeover.adapters.machines import MACHINES, Machine
 from holdfast.doctor.finding import BAD
 from holdfast.doctor.rivals import check_rivals
 from holdfast.managers.formats.tree import Tree
-from holdfast.takeover.detect import ADAPTERS
+from holdfast.takeover.detection import ADAPTERS
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.model import FileChange
 

@@ -97,7 +97,7 @@ class Files:
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """The file wholly or not at all; its folder is made when it is missing. TakeoverError also when others than
-        root could put something in its place."""
+        root could put something in its target."""
         self.require_root(os.path.dirname(path), "the folder")
         real = self.path(path)
         try:

@@ -11,17 +11,17 @@ from math import inf
 from typing import NoReturn
 
 from holdfast.state.identity import BOOT_ID
-from holdfast.takeover import adopt, deadman, linkstate
+from holdfast.takeover import adoption, deadman, link_state
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import ALL, Agent, meant
-from holdfast.takeover.detect import ADAPTERS, adapter_called
+from holdfast.takeover.detection import ADAPTERS, adapter_called
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, ForeignLease
-from holdfast.takeover.plan import Place, require_own_folder
+from holdfast.takeover.plan import TakeoverTarget, require_own_folder
 from holdfast.takeover.session import no_hangup
 
 Say = Callable[[str], None]
@@ -33,57 +33,58 @@ DNS_UNIT, DNS_RUN = "holdfast-dns.service", 10.0
 
 
 def hand_back(
-    host: Host, place: Place, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
+    host: Host, target: TakeoverTarget, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
 ) -> None:
     """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
-    require_own_folder(host, place)
-    file = JournalFile(host.path(place.takeover_dir), place.ifname)
+    require_own_folder(host, target)
+    file = JournalFile(host.path(target.takeover_dir), target.ifname)
     with no_hangup(), file.locked(host.wait):
         journal = file.load()
         if journal is None:
             if unconfirmed:
                 return
-            raise TakeoverError(f"{place.ifname} was not taken over from another client: there is nobody to give it to")
+            raise TakeoverError(f"{target.ifname} was not taken over from another client: there is nobody to give it "
+                                "to")
         if unconfirmed and journal.phase is Phase.CONFIRMED:
             return
-        _check_shared(host, journal, place)
+        _check_shared(host, journal, target)
         process.check(host, journal.found)  # before the agent ends: nobody would have the lease
         file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
-            _renew_first(host, place, journal, say)
+            _renew_first(host, target, journal, say)
         if not unconfirmed:
-            journal = _insured(host, place, journal, file, say)
-        go_back(host, place, journal, file, say, adapters)
+            journal = _insured(host, target, journal, file, say)
+        go_back(host, target, journal, file, say, adapters)
 
 
-def _insured(host: Host, place: Place, journal: Journal, file: JournalFile, say: Say) -> Journal:
+def _insured(host: Host, target: TakeoverTarget, journal: Journal, file: JournalFile, say: Say) -> Journal:
     """With a dead-man who finishes what is interrupted or fails on the way: between two clients nobody renews. What he
     cannot be had for, such as no room on the disk, is no reason to leave it."""
     journal = journal.at(min(journal.phase, Phase.CONFIRMING))  # what is confirmed he lets be
     try:
-        journal = journal.armed(deadman.arm(host, journal.ifname, deadman.STEPS_TIME, place.config))
+        journal = journal.armed(deadman.arm(host, journal.ifname, deadman.STEPS_TIME, target.config))
         file.save(journal)
     except TakeoverError as error:
         say(f"{error}; if this hand-back is interrupted, `holdfast handback {journal.ifname}` goes on")
     return journal
 
 
-def _check_shared(host: Host, journal: Journal, place: Place) -> None:
+def _check_shared(host: Host, journal: Journal, target: TakeoverTarget) -> None:
     others = [
-        name for name in dict.fromkeys((*place.settings.interfaces, *host.interfaces())) if name != place.ifname
-        and (name in place.settings.interfaces
-             or (meant(place.settings, name) and Agent(host, name, place.runtime_dir, ALL).serving))
+        name for name in dict.fromkeys((*target.settings.interfaces, *host.interfaces())) if name != target.ifname
+        and (name in target.settings.interfaces
+             or (meant(target.settings, name) and Agent(host, name, target.runtime_dir, ALL).serving))
     ]
     if journal.agent_unit == ALL and others:
         raise TakeoverError(
-            f"{ALL} serves {place.ifname} and {', '.join(others)}, and would be stopped for all of them; first let "
-            f"holdfast@NAME.service serve the others, and leave {place.ifname} alone in the configuration"
+            f"{ALL} serves {target.ifname} and {', '.join(others)}, and would be stopped for all of them; first let "
+            f"holdfast@NAME.service serve the others, and leave {target.ifname} alone in the configuration"
         )
 
 
-def _renew_first(host: Host, place: Place, journal: Journal, say: Say) -> None:
+def _renew_first(host: Host, target: TakeoverTarget, journal: Journal, say: Say) -> None:
     """So that the former client gets a whole lease, and the address lives until its own first renewal."""
-    agent = Agent(host, place.ifname, place.runtime_dir, journal.agent_unit)
+    agent = Agent(host, target.ifname, target.runtime_dir, journal.agent_unit)
     if agent.serving:
         try:
             say(agent.renew())
@@ -92,7 +93,8 @@ def _renew_first(host: Host, place: Place, journal: Journal, say: Say) -> None:
 
 
 def go_back(
-    host: Host, place: Place, journal: Journal, file: JournalFile, say: Say, adapters: Sequence[Adapter] = ADAPTERS
+    host: Host, target: TakeoverTarget, journal: Journal, file: JournalFile, say: Say,
+    adapters: Sequence[Adapter] = ADAPTERS,
 ) -> None:
     """Undo what the journal says may have been done, and start the former client. TakeoverError when it cannot be
     started: the journal stays, and the address, too."""
@@ -100,9 +102,9 @@ def go_back(
     ifname, ownership, phase = journal.ifname, journal.ownership, journal.phase
     same_boot = journal.boot_id == host.text(BOOT_ID, 128).strip()
     lease_now = journal.lease
-    agent = Agent(host, ifname, place.runtime_dir, journal.agent_unit)
+    agent = Agent(host, ifname, target.runtime_dir, journal.agent_unit)
     if phase >= Phase.ADOPTING:
-        lease_now = _lease_now(host, place, journal, same_boot=same_boot)
+        lease_now = _lease_now(host, target, journal, same_boot=same_boot)
         agent.stop()
     if phase >= Phase.CONFIRMING:
         changes.undo(host, journal, ownership.persistent, say)
@@ -111,8 +113,8 @@ def go_back(
     # After a reboot before the confirmation, the former client was never kept from starting by itself.
     if phase >= Phase.STOPPING and (same_boot or phase >= Phase.CONFIRMING) and adapter.find(host, ifname) is None:
         if phase >= Phase.ADOPTING:
-            _withdraw_dns(host, place, say)
-            linkstate.put_back(host, ifname, journal.before, lease_now.address, lease_now.expires_at, say)
+            _withdraw_dns(host, target, say)
+            link_state.put_back(host, ifname, journal.before, lease_now.address, lease_now.expires_at, say)
         say(f"starting {journal.found.name}")
         try:
             adapter.give_back(host, journal.found, lease_now)
@@ -122,7 +124,7 @@ def go_back(
             raise TakeoverError(f"{journal.found.name} was started on {ifname} and is not to be seen; look at its log. "
                                 f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
     if phase >= Phase.ADOPTING:
-        adopt.forget(host, place.state_dir, ifname)
+        adoption.forget(host, target.state_dir, ifname)
     file.remove()
     deadman.disarm(host, ifname)
     say(f"{ifname} is {journal.found.name}'s again")
@@ -143,10 +145,10 @@ def _nobody_else(host: Host, adapter: Adapter, agent: Agent, journal: Journal, e
     raise TakeoverError(f"{error}. Until the next boot Holdfast serves {journal.ifname} on; {again}") from None
 
 
-def _lease_now(host: Host, place: Place, journal: Journal, *, same_boot: bool) -> ForeignLease:
+def _lease_now(host: Host, target: TakeoverTarget, journal: Journal, *, same_boot: bool) -> ForeignLease:
     """The agent's lease when it has a valid one, else the former client's as it was read; that has ended when it is
     of another boot, whose instants mean nothing in this one."""
-    stored = adopt.remembered(host, place.state_dir, journal.ifname)
+    stored = adoption.remembered(host, target.state_dir, journal.ifname)
     if stored is None or not stored.lease.valid(host.boottime()):
         lease = journal.lease
         ago = 0.0 if same_boot or lease.expires_at == inf else host.boottime() - lease.expires_at
@@ -154,14 +156,14 @@ def _lease_now(host: Host, place: Place, journal: Journal, *, same_boot: bool) -
             lease, started_at=lease.started_at + ago, t1_at=lease.t1_at + ago, t2_at=lease.t2_at + ago,
             expires_at=lease.expires_at + ago,
         )
-    return adopt.from_lease(stored.lease, journal.lease)
+    return adoption.from_lease(stored.lease, journal.lease)
 
 
-def _withdraw_dns(host: Host, place: Place, say: Say) -> None:
+def _withdraw_dns(host: Host, target: TakeoverTarget, say: Say) -> None:
     """The publisher of name servers puts back what was there before the agent."""
-    host.remove(f"{place.runtime_dir}/dns/{place.ifname}.json")
-    spool = f"{place.runtime_dir}/dns"
-    command = deadman.own_program("holdfast.publish.publisher", "--spool", spool, "--state-dir", place.dns_dir)
+    host.remove(f"{target.runtime_dir}/dns/{target.ifname}.json")
+    spool = f"{target.runtime_dir}/dns"
+    command = deadman.own_program("holdfast.publish.publisher", "--spool", spool, "--state-dir", target.dns_dir)
     done = host.run(command, timeout=DNS_PATIENCE)
     if not done.ok:
         say(f"name servers: {done.complaint}")

@@ -119,7 +119,7 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
-class Asks(Protocol):
+class RenewalTrigger(Protocol):
     """An adapter that can make its client renew now: what cannot be read is then heard on the wire."""
 
     def ask_renewal(self, host: Host, found: Found) -> None:
@@ -127,7 +127,7 @@ class Asks(Protocol):
 
 
 @runtime_checkable
-class Decides(Protocol):
+class SettingsSource(Protocol):
     """An adapter whose client can be told what to do with an answer."""
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:

@@ -11,18 +11,18 @@ from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.takeover import adopt, learn, linkstate
-from holdfast.takeover import wanted as wishes
+from holdfast.takeover import adoption, capture, link_state
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
-from holdfast.takeover.detect import ADAPTERS, CLIENTS, look
+from holdfast.takeover.detection import ADAPTERS, CLIENTS, look
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Asks, Command, Decides, ForeignLease, Found, Ownership
+from holdfast.takeover.model import Adapter, Command, ForeignLease, Found, Ownership, RenewalTrigger, SettingsSource
+from holdfast.takeover.settings_override import check_default_route, override_settings
 
 
 @dataclass(frozen=True)
-class Place:
+class TakeoverTarget:
     """Where a take-over happens: the interface, the agent's configuration and folders. ``dns_dir``: where the
     publisher of name servers keeps what it replaced; ``takeover_dir``: where the journal is. ``config``: the file that
     was named instead of the usual ones."""
@@ -41,7 +41,7 @@ class Plan:
     """One take-over, complete. ``lease`` is the foreign one, ``ours`` the same as the agent will have it (None when
     a part of it is yet to be learned on the wire: only in a dry run), ``settings`` are the agent's then."""
 
-    place: Place
+    target: TakeoverTarget
     adapter: Adapter
     found: Found
     lease: ForeignLease
@@ -59,13 +59,13 @@ class Plan:
         return _spec(self.ours, self.settings)
 
 
-def require_own_folder(host: Host, place: Place) -> None:
+def require_own_folder(host: Host, target: TakeoverTarget) -> None:
     """TakeoverError when others than root could put a journal into the place of ours: it holds command lines that root
     runs."""
-    found = host.weakness(place.takeover_dir, missing=True)
+    found = host.weakness(target.takeover_dir, missing=True)
     if found:
         raise TakeoverError(
-            f"{place.takeover_dir} can be written by others than root ({found}): it is not believed, and nothing was "
+            f"{target.takeover_dir} can be written by others than root ({found}): it is not believed, and nothing was "
             "done"
         )
 
@@ -78,20 +78,20 @@ def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
 
 
 def make(
-    host: Host, place: Place, *, foreground: bool, dry: bool = False, adapters: Sequence[Adapter] = ADAPTERS,
+    host: Host, target: TakeoverTarget, *, foreground: bool, dry: bool = False, adapters: Sequence[Adapter] = ADAPTERS,
     holder: Callable[[], str] | None = None,
 ) -> Plan:
     """Look, read, check. TakeoverError, and then nothing was changed. ``dry``: nobody is asked on the wire, either."""
-    ifname = place.ifname
+    ifname = target.ifname
     host.link(ifname)
-    if Agent(host, ifname, place.runtime_dir, "").serving:
+    if Agent(host, ifname, target.runtime_dir, "").serving:
         raise TakeoverError(f"Holdfast serves {ifname} already; see `holdfast status {ifname}`")
     adapter, found = look(host, ifname, adapters, holder)
     process.check_named(host, found)
     lease = adapter.read(host, found)
     if not dry:
         lease = _complete(host, adapter, found, lease)
-    before = linkstate.interesting(host.observe(ifname))
+    before = link_state.interesting(host.observe(ifname))
     held = next((held for held in before.addresses if held.interface.ip == lease.address.ip), None)
     if held is None:
         raise TakeoverError(
@@ -99,25 +99,25 @@ def make(
             "nothing was changed. See what has taken it, and start that client anew"
         )
     lease = replace(lease, address=held.interface)
-    ours = None if dry and lease.client_id is None else adopt.to_lease(lease, held, host.boottime())
-    _check_settings(host, place, lease)
-    decided = adapter.decided(host, found) if isinstance(adapter, Decides) else {}
-    wanted = wishes.wanted(host, ifname, place.settings, lease, decided, before)
+    ours = None if dry and lease.client_id is None else adoption.to_lease(lease, held, host.boottime())
+    _check_settings(host, target, lease)
+    decided = adapter.decided(host, found) if isinstance(adapter, SettingsSource) else {}
+    override = override_settings(host, ifname, target.settings, lease, decided, before)
     if ours is not None:
-        wishes.check_default_route(ifname, before, _spec(ours, wanted.settings))
-    unit = "" if foreground else unit_for(host, place.settings, ifname, named=wanted.file is not None)
+        check_default_route(ifname, before, _spec(ours, override.settings))
+    unit = "" if foreground else unit_for(host, target.settings, ifname, named=override.file is not None)
     if not foreground:
         _check_unit(host, unit, ifname)
     enabled = bool(unit) and host.unit_enabled(unit) == "enabled"
     theirs = adapter.own(host, found, lease)
     volatile, persistent = theirs.volatile, theirs.persistent
-    if wanted.file is not None:
-        volatile = (wanted.file, *volatile)
+    if override.file is not None:
+        volatile = (override.file, *volatile)
     if unit and not enabled:
         # First, and undone last: who loses power in between boots with one client too many, not with none.
         persistent = (Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)), *persistent)
-    return Plan(place, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled,
-                wanted.settings)
+    return Plan(target, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled,
+                override.settings)
 
 
 def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
@@ -126,8 +126,8 @@ def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -
     if lease.client_id is None:
         # A manager's adapter leaves the asking to its client's.
         own = next((each for each in CLIENTS if each.name == found.client), adapter)
-        return learn.complete(host, adapter if isinstance(adapter, Asks) else own, found, lease)
-    if not learn.answered(host, found.ifname, lease):
+        return capture.complete(host, adapter if isinstance(adapter, RenewalTrigger) else own, found, lease)
+    if not capture.answered(host, found.ifname, lease):
         raise TakeoverError(
             f"no server answered a REQUEST for {lease.address.ip} on {found.ifname}, so a take-over could not be "
             f"proven. Nothing was changed, {found.name} goes on; try again when the server is there"
@@ -135,18 +135,18 @@ def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -
     return lease
 
 
-def _check_settings(host: Host, place: Place, lease: ForeignLease) -> None:
+def _check_settings(host: Host, target: TakeoverTarget, lease: ForeignLease) -> None:
     """The configuration must not ask for another client-id: that would be another lease."""
     if lease.client_id is None:
         return
-    settings, link = place.settings.interface(place.ifname), host.link(place.ifname)
+    settings, link = target.settings.interface(target.ifname), host.link(target.ifname)
     try:
         config = client_config(settings, link.mac, link.htype, lease.client_id)
     except SettingsError as error:
         raise TakeoverError(str(error)) from None
     if (config.client_id or b"") != lease.client_id:
         raise TakeoverError(
-            f"the configuration sets a client-id for {place.ifname} that is not the present client's "
+            f"the configuration sets a client-id for {target.ifname} that is not the present client's "
             f"({lease.client_id.hex(':') or 'none'}): the server would give another address. Remove client_id (or "
             "anonymize) from the configuration; the present one is then kept"
         )

@@ -275,7 +275,7 @@ def test_a_broken_configuration_does_not_hide_a_running_agent(bench: ControlBenc
 
 
 def test_an_outcome_of_another_version(bench: ControlBench) -> None:
-    from holdfast.cli.wishes import in_words
+    from holdfast.cli.outcome import in_words
 
     assert in_words({"result": "teleported"}) == "teleported"
 

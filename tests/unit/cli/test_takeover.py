@@ -11,7 +11,7 @@ import pytest
 from holdfast.cli import main
 from holdfast.cli.commands import run as running
 from holdfast.cli.commands import takeover as taking_over
-from holdfast.takeover import handback, perform, plan
+from holdfast.takeover import handback, plan, procedure
 from holdfast.takeover.errors import TakeoverError
 
 COMMANDS = (["takeover", "lo"], ["confirm", "lo"], ["handback", "lo"], ["takeover", "lo", "--dry-run"])
@@ -36,7 +36,7 @@ def test_who_may(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 
 def test_root_of_a_container(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(taking_over, "missing_capabilities", lambda: ["CAP_NET_ADMIN"])
-    monkeypatch.setattr(perform.Takeover, "whole", lambda *_: None)
+    monkeypatch.setattr(procedure.Takeover, "whole", lambda *_: None)
     assert main(["takeover", "lo"]) == 5
     said = capsys.readouterr().err
     assert "root has no CAP_NET_ADMIN here" in said
@@ -45,8 +45,8 @@ def test_root_of_a_container(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 def test_what_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(perform.Takeover, "whole", lambda self, within, _: asked.append((self._place, within)))
-    monkeypatch.setattr(perform.Takeover, "confirm", lambda self: asked.append(self._place.ifname))
+    monkeypatch.setattr(procedure.Takeover, "whole", lambda self, within, _: asked.append((self._target, within)))
+    monkeypatch.setattr(procedure.Takeover, "confirm", lambda self: asked.append(self._target.ifname))
     monkeypatch.setattr(handback, "hand_back", lambda _, place, __, unconfirmed: asked.append((place, unconfirmed)))
     config = tmp_path / "own.toml"
     config.write_text(f'[agent]\nstate_dir = "{tmp_path}/other"\n')
@@ -69,8 +69,8 @@ def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def refuse(*_: object, **__: object) -> None:
         raise TakeoverError("no DHCP client serves lo")
 
-    monkeypatch.setattr(perform.Takeover, "whole", refuse)
-    monkeypatch.setattr(perform.Takeover, "confirm", refuse)
+    monkeypatch.setattr(procedure.Takeover, "whole", refuse)
+    monkeypatch.setattr(procedure.Takeover, "confirm", refuse)
     monkeypatch.setattr(handback, "hand_back", refuse)
     monkeypatch.setattr(plan, "make", refuse)
     for argv in COMMANDS:
@@ -97,13 +97,13 @@ def test_in_the_foreground(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(running, "missing_capabilities", list)
     monkeypatch.setattr(os, "execv", lambda _, argv: asked.append(argv[-1]))
 
-    def take(self: perform.Takeover, become_agent: Any, within: float | None, holder: Any) -> None:
-        asked.append((self._place.ifname, within))
+    def take(self: procedure.Takeover, become_agent: Any, within: float | None, holder: Any) -> None:
+        asked.append((self._target.ifname, within))
         del holder
         become_agent()
         raise TakeoverError("stop here")
 
-    monkeypatch.setattr(perform.Takeover, "foreground", take)
+    monkeypatch.setattr(procedure.Takeover, "foreground", take)
     assert main(["run", "lo", "--takeover", "--confirm-within", "30"]) == 1
     assert asked == [("lo", 30), "lo"]
     capsys.readouterr()

@@ -28,7 +28,7 @@ from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import FormerMtu, YieldMarker
-from holdfast.takeover import adopt
+from holdfast.takeover import adoption
 from holdfast.takeover.errors import TakeoverError
 from holdfast_lab.testbed.virtual_host import VirtualClock, lease_of
 
@@ -90,8 +90,8 @@ def _listen(folder: Path) -> None:
 
 def _adopt(folder: Path) -> None:
     host = FakeHost(folder.parent)
-    adopt.prepare_folder(host, "/state")
-    adopt.write(host, "/state", "eth0", lease_of(VirtualClock()), b"\x01")
+    adoption.prepare_folder(host, "/state")
+    adoption.write(host, "/state", "eth0", lease_of(VirtualClock()), b"\x01")
 
 
 class _StillLoop:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_host import FakeHost
 
-from holdfast.takeover import detect
+from holdfast.takeover import detection
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed, Host, search_path
 from holdfast.takeover.model import Adapter
@@ -28,7 +28,7 @@ ARGV = {
     "udhcpc": ("udhcpc", "-s", "/home/user/script", "-i", "eth0"), "NetworkManager": ("/usr/sbin/NetworkManager",),
     "ifupdown": ("dhclient", "eth0"), "ifcfg": ("dhclient", "eth0"),
 }
-ADAPTERS = [adapter for adapter in detect.ADAPTERS if adapter.name in ARGV]
+ADAPTERS = [adapter for adapter in detection.ADAPTERS if adapter.name in ARGV]
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_separated_privileges(host: FakeHost) -> None:
     host.add_process(32, "dhcpcd: eth0 [ip4]", ppid=21, group=20, uids=ALL_HIS, exe="/home/user/client")
     assert [process.pid for process in host.processes()] == [20, 21, 22]
     assert [pid for pid in (20, 21, 22, 30, 31, 32) if host.process(pid) is not None] == [20, 21, 22]
-    adapter = detect.adapter_called("dhcpcd")
+    adapter = detection.adapter_called("dhcpcd")
     assert finds(host, adapter) == [20, 21, 22]
 
 
@@ -119,7 +119,7 @@ def test_what_was_passed_over_is_told(host: FakeHost) -> None:
     host.add_process(21, "dhclient", "eth0", uids=ALL_HIS)
     host.add_process(22, "sshd", exe="/home/user/client")
     with pytest.raises(TakeoverError) as caught:
-        detect.look(host, "eth0")
+        detection.look(host, "eth0")
     assert "passed over: dhclient (pid 20): /home/user belongs to uid 65534" in str(caught.value)
     assert "pid 21" not in str(caught.value)
     assert "pid 22" not in str(caught.value)

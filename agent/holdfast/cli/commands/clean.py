@@ -89,7 +89,7 @@ def _holder(folder: int, name: str) -> str | None:
 def _clean(folder: str, *, anyones: bool) -> list[str]:
     """Remove our files in ``folder``; which there were. ``anyones``: in an image the daemon's user has its own number
     there."""
-    with _told():
+    with _cli_errors():
         paths = [path for paths in inventory.by_interface(folder, anyones=anyones).values() for path in paths]
         inventory.remove(paths, anyones=anyones)
         return paths
@@ -99,7 +99,7 @@ def _clean(folder: str, *, anyones: bool) -> list[str]:
 def _clean_journals(folder: str) -> list[str]:
     """The journals of take-overs, those that last made anonymous; not what a client that was handed back may run. What
     the folder is in may be somebody's, with another state folder: no link is followed."""
-    with _told():
+    with _cli_errors():
         above, last = os.path.split(folder)
         with folders.opened(above, anyones=True) as there:
             fd = os.open(last, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=there)
@@ -142,7 +142,7 @@ def _unlink(name: str, fd: int, folder: str) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _cli_errors() -> Iterator[None]:
     """No folder is nothing to clean; any other error ends the command."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from holdfast.cli.options import config_option, interface_argument
-from holdfast.cli.taking import place_of, say, told
+from holdfast.cli.takeover_target import cli_errors, say, target_of
 
 
 @click.command("handback", short_help="Give an interface back to the client that had it.")
@@ -20,6 +20,6 @@ def command(interface: str, unconfirmed: bool, config: str | None) -> None:
     from holdfast.takeover.handback import hand_back  # noqa: PLC0415 - netlink's classes
     from holdfast.takeover.host import Host  # noqa: PLC0415
 
-    place = place_of(interface, config, strict=False)
-    with told():
-        hand_back(Host(), place, say, unconfirmed=unconfirmed)
+    target = target_of(interface, config, strict=False)
+    with cli_errors():
+        hand_back(Host(), target, say, unconfirmed=unconfirmed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from holdfast.cli.options import config_option, interface_argument
-from holdfast.cli.wishes import tell_outcome
+from holdfast.cli.outcome import tell_outcome
 
 
 @click.command("release", short_help="Give a lease back and remove its address.")

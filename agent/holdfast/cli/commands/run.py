@@ -74,15 +74,15 @@ def command(
 def _take_over(
     names: list[str], config: str | None, become_agent: Callable[[], None], confirm_within: int | None
 ) -> None:
-    from holdfast.cli.taking import holder, place_of, say, told  # noqa: PLC0415 - netlink's classes
+    from holdfast.cli.takeover_target import cli_errors, holder, say, target_of  # noqa: PLC0415 - netlink's classes
     from holdfast.takeover.host import Host  # noqa: PLC0415
-    from holdfast.takeover.perform import Takeover  # noqa: PLC0415
+    from holdfast.takeover.procedure import Takeover  # noqa: PLC0415
 
     if len(names) != 1:
         raise CliError(USAGE, "--takeover takes one interface, and it must be named")
-    place = place_of(names[0], config, strict=True)
-    with told():
-        Takeover(Host(), place, say).foreground(become_agent, confirm_within, holder)
+    target = target_of(names[0], config, strict=True)
+    with cli_errors():
+        Takeover(Host(), target, say).foreground(become_agent, confirm_within, holder)
 
 
 def daemon() -> list[str]:

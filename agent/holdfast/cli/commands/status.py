@@ -10,9 +10,9 @@ import click
 from holdfast.cli.asking import agents, ask, call, waiting_agent
 from holdfast.cli.exits import NO_AGENT, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
+from holdfast.cli.outcome import in_words
 from holdfast.cli.output import echo, echo_json
 from holdfast.cli.times import local_time
-from holdfast.cli.wishes import in_words
 from holdfast.observe.words import duration, latency
 from holdfast.settings.model import Settings
 

@@ -8,7 +8,7 @@ from holdfast.cli.capabilities import missing_capabilities, root_lacks
 from holdfast.cli.exits import NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, confirm_within_option, interface_argument
 from holdfast.cli.output import echo
-from holdfast.cli.taking import holder, place_of, say, told
+from holdfast.cli.takeover_target import cli_errors, holder, say, target_of
 
 
 @click.command("takeover", short_help="Take an interface over from another DHCP client, without a gap.")
@@ -24,19 +24,19 @@ def command(interface: str, dry_run: bool, confirm_within: int | None, config: s
 
     Without systemd use `holdfast run IFACE --takeover`.
     """
-    from holdfast.takeover.describe import describe  # noqa: PLC0415 - netlink's classes
+    from holdfast.takeover.description import describe  # noqa: PLC0415 - netlink's classes
     from holdfast.takeover.host import Host  # noqa: PLC0415
-    from holdfast.takeover.perform import Takeover  # noqa: PLC0415
     from holdfast.takeover.plan import make  # noqa: PLC0415
+    from holdfast.takeover.procedure import Takeover  # noqa: PLC0415
 
-    place, host = place_of(interface, config, strict=True), Host()
+    target, host = target_of(interface, config, strict=True), Host()
     missing = [] if dry_run else missing_capabilities()
     if missing:
         raise CliError(NOT_PERMITTED, root_lacks(missing))
-    with told():
+    with cli_errors():
         if dry_run:
-            plan = make(host, place, foreground=not host.systemd, dry=True, holder=holder)
+            plan = make(host, target, foreground=not host.systemd, dry=True, holder=holder)
             for line in describe(host, plan):
                 echo(line)
         else:
-            Takeover(host, place, say).whole(confirm_within, holder)
+            Takeover(host, target, say).whole(confirm_within, holder)

@@ -78,7 +78,7 @@ class Dhcpcd:
         return _read(host, found, path)
 
     def ask_renewal(self, host: Host, found: Found) -> None:
-        """See ``model.Asks``."""
+        """See ``model.RenewalTrigger``."""
         process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others

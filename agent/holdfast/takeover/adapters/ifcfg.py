@@ -54,7 +54,7 @@ class Ifcfg:
         return self._dhclient.read(host, found)
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.Decides``."""
+        """See ``model.SettingsSource``."""
         settings = assignments(host.text(found.facts["ifcfg"]))
         return {
             **({"use_dns": False} if ini.is_off(settings.get("PEERDNS")) else {}),

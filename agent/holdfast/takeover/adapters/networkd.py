@@ -103,7 +103,7 @@ class Networkd:
         )
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.Decides``."""
+        """See ``model.SettingsSource``."""
         file = _network_file(host, found)
         # systemd.network(5): the defaults are yes, yes and no.
         decided: dict[str, bool | int] = {

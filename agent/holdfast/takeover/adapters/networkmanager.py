@@ -101,7 +101,7 @@ class NetworkManager:
         )
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.Decides``."""
+        """See ``model.SettingsSource``."""
         values = _connection(host, found.facts["uuid"], _DECIDED)
         return {
             "use_routes": values.get("ipv4.ignore-auto-routes") != "yes",

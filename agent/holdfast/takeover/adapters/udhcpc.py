@@ -66,7 +66,7 @@ class Udhcpc:
         )
 
     def ask_renewal(self, host: Host, found: Found) -> None:
-        """See ``model.Asks``."""
+        """See ``model.RenewalTrigger``."""
         process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others

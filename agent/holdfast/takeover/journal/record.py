@@ -69,7 +69,7 @@ def checksum(content: bytes) -> str:
 
 def anonymous(journal: Journal) -> Journal:
     """How to go back, without what this machine alone was given: for a copy of its disk. Its address is 0.0.0.0
-    wherever that was, so that a hand-back puts the copy's own in its place."""
+    wherever that was, so that a hand-back puts the copy's own in its target."""
     mine = {journal.lease.address.ip}
 
     def nobodys(interface: IPv4Interface) -> IPv4Interface:

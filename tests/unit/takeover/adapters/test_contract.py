@@ -9,7 +9,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.unit.takeover.adapters.machines import ADDRESS, MACHINES, Machine
 
-from holdfast.takeover.detect import ADAPTERS, adapter_called, look
+from holdfast.takeover.detection import ADAPTERS, adapter_called, look
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.journal import codec
 from holdfast.takeover.model import Adapter, Command, FileChange, ForeignLease, Found

@@ -23,7 +23,7 @@ from holdfast.takeover.journal import codec
 from holdfast.takeover.journal.codec import JournalError
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import FileDone, Journal, Phase, anonymous, checksum
-from holdfast.takeover.linkstate import plan_return
+from holdfast.takeover.link_state import plan_return
 from holdfast.takeover.model import Command, FileChange, Found, Ownership
 
 JOURNAL = Journal(

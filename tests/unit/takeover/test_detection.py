@@ -9,7 +9,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.takeovers import OldClient
 
-from holdfast.takeover.detect import ADAPTERS, adapter_called, look
+from holdfast.takeover.detection import ADAPTERS, adapter_called, look
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Found

@@ -8,7 +8,7 @@ import pytest
 from tests.support.takeovers import Mortal, OldClient, foreign_lease, furnish, place
 
 from holdfast.takeover import plan
-from holdfast.takeover.describe import describe
+from holdfast.takeover.description import describe
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found
 

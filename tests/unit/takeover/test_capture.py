@@ -14,7 +14,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.takeovers import ADDRESS, OldClient, foreign_lease
 
 from holdfast.network.link import settle_carrier
-from holdfast.takeover import learn
+from holdfast.takeover import capture
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found
@@ -44,17 +44,17 @@ class Asking(OldClient):
         self.asked += 1
 
 
-class FakeEar:
+class FakeListener:
     """Hears what it was told, in order; notes what is broadcast."""
 
     def __init__(self, request: Any, *answers: Any) -> None:
         self._request, self._answers, self.broadcasts = request, list(answers), 0
 
-    def __call__(self, host: Host, ifname: str) -> FakeEar:
+    def __call__(self, host: Host, ifname: str) -> FakeListener:
         del host, ifname
         return self
 
-    def __enter__(self) -> FakeEar:
+    def __enter__(self) -> FakeListener:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,13 +83,13 @@ def unknown(host: FakeHost) -> ForeignLease:
     )
 
 
-def learned(monkeypatch: pytest.MonkeyPatch, host: FakeHost, ear: FakeEar, lease: ForeignLease) -> ForeignLease:
-    monkeypatch.setattr(learn, "Ear", ear)
-    return learn.complete(host, Asking(), FOUND, lease)
+def learned(monkeypatch: pytest.MonkeyPatch, host: FakeHost, ear: FakeListener, lease: ForeignLease) -> ForeignLease:
+    monkeypatch.setattr(capture, "DhcpListener", ear)
+    return capture.complete(host, Asking(), FOUND, lease)
 
 
 def test_all_of_it(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
-    ear = FakeEar((REQUEST, SERVER), ACK)
+    ear = FakeListener((REQUEST, SERVER), ACK)
     lease = learned(monkeypatch, host, ear, unknown(host))
     assert (lease.client_id, lease.vendor_class, lease.hostname) == (b"\x01id", b"class", "guest")
     assert (lease.server_id, lease.started_at, lease.expires_at) == (SERVER, host.now, host.now + 3600)
@@ -100,12 +100,12 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
 
 def test_of_several_addresses_the_client_knows_its_own(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     guessed = replace(unknown(host), address=IPv4Interface("198.51.100.7/24"))
-    lease = learned(monkeypatch, host, FakeEar((REQUEST, SERVER), ACK), guessed)
+    lease = learned(monkeypatch, host, FakeListener((REQUEST, SERVER), ACK), guessed)
     assert (lease.address.ip, lease.expires_at) == (ADDRESS.ip, host.now + 3600)
 
 
 def test_a_server_deaf_to_unicast(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
-    ear = FakeEar((REQUEST, SERVER), None, ACK)
+    ear = FakeListener((REQUEST, SERVER), None, ACK)
     assert learned(monkeypatch, host, ear, unknown(host)).expires_at == host.now + 3600
     assert ear.broadcasts == 1
 
@@ -113,36 +113,36 @@ def test_a_server_deaf_to_unicast(monkeypatch: pytest.MonkeyPatch, host: FakeHos
 def test_a_silent_server(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     """A lease that files tell needs no ACK; one that nothing tells does."""
     known = foreign_lease(host.now, None)
-    lease = learned(monkeypatch, host, FakeEar((REQUEST, SERVER)), known)
+    lease = learned(monkeypatch, host, FakeListener((REQUEST, SERVER)), known)
     assert (lease.client_id, lease.expires_at) == (b"\x01id", known.expires_at)
     with pytest.raises(TakeoverError, match=r"no server answered udhcpc's renewal of 192\.0\.2\.9"):
-        learned(monkeypatch, host, FakeEar((REQUEST, msg.BROADCAST)), unknown(host))
+        learned(monkeypatch, host, FakeListener((REQUEST, msg.BROADCAST)), unknown(host))
 
 
 def test_no_client_id_is_none(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     bare = REQUEST._replace(options={53: b"\x03"})
-    lease = learned(monkeypatch, host, FakeEar((bare, SERVER), ACK), unknown(host))
+    lease = learned(monkeypatch, host, FakeListener((bare, SERVER), ACK), unknown(host))
     assert (lease.client_id, lease.vendor_class, lease.hostname) == (b"", None, None)
 
 
 def test_refusals(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     with pytest.raises(TakeoverError, match=r"udhcpc \(pid 9\) did not ask for a renewal"):
-        learned(monkeypatch, host, FakeEar(None), unknown(host))
+        learned(monkeypatch, host, FakeListener(None), unknown(host))
     other = ACK._replace(yiaddr=IPv4Address("192.0.2.77"))
     with pytest.raises(TakeoverError, match=r"the server gave 192\.0\.2\.77 instead"):
-        learned(monkeypatch, host, FakeEar((REQUEST, SERVER), other), unknown(host))
+        learned(monkeypatch, host, FakeListener((REQUEST, SERVER), other), unknown(host))
     with pytest.raises(TakeoverError, match="written in a way that cannot be read"):
-        learn.complete(host, OldClient(), FOUND, unknown(host))
-    assert learn.complete(host, OldClient(), FOUND, foreign_lease(host.now)) == foreign_lease(host.now)
+        capture.complete(host, OldClient(), FOUND, unknown(host))
+    assert capture.complete(host, OldClient(), FOUND, foreign_lease(host.now)) == foreign_lease(host.now)
 
 
 def test_asking_the_server(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
     """By broadcast with our address, then from 0.0.0.0; only an ACK of this very address counts."""
     for answers, expected, sent in (((ACK,), True, 1), ((None, ACK), True, 2), ((None, None), False, 2),
                                     ((ACK._replace(yiaddr=SERVER),), False, 1)):
-        ear = FakeEar(None, *answers)
-        monkeypatch.setattr(learn, "Ear", ear)
-        assert learn.answered(host, "eth0", foreign_lease(host.now)) is expected
+        ear = FakeListener(None, *answers)
+        monkeypatch.setattr(capture, "DhcpListener", ear)
+        assert capture.answered(host, "eth0", foreign_lease(host.now)) is expected
         assert ear.broadcasts == sent
 
 
@@ -154,7 +154,7 @@ def test_on_a_wire() -> None:
         mac = client.run(lambda: host.mac("eth0"))
         ours = REQUEST._replace(chaddr=mac)
         client.run(lambda: settle_carrier("eth0"))  # what is sent before is lost
-        ear = client.run(lambda: learn.Ear(host, "eth0"))
+        ear = client.run(lambda: capture.DhcpListener(host, "eth0"))
         packets = client.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
         with ear, packets:
             def say(message: msg.Message, sport: int = 68, dport: int = 67) -> None:
@@ -182,7 +182,7 @@ def test_on_a_wire() -> None:
                 frames = (tap.recv(2048) for _ in itertools.count())
                 assert next(frame for frame in frames if frame[:6] == b"\xff" * 6)[23] == 17
         with pytest.raises(TakeoverError, match="nosuch0"):
-            learn.Ear(host, "nosuch0")
+            capture.DhcpListener(host, "nosuch0")
 
 
 @pytest.mark.root
@@ -192,7 +192,7 @@ def test_what_is_tagged_for_a_vlan_is_another_interface_s() -> None:
         host = Host()
         mac, peer = client.run(lambda: host.mac("eth0")), server.run(lambda: host.mac("srv0"))
         client.run(lambda: settle_carrier("eth0"))  # what is sent before is lost
-        ear = client.run(lambda: learn.Ear(host, "eth0"))
+        ear = client.run(lambda: capture.DhcpListener(host, "eth0"))
         wire = server.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
         with ear, wire:
             wire.bind(("srv0", 0))

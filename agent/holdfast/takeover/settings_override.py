@@ -19,23 +19,24 @@ from holdfast.settings.dirs import CONFIG_DIR, CONFIG_PARTS
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.linkstate import DEFAULT
+from holdfast.takeover.link_state import DEFAULT
 from holdfast.takeover.model import FileChange, ForeignLease
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SettingsOverride:
     """``settings`` as the agent will have them; ``file`` says so to the agent, None when nothing needs to be said."""
 
     settings: InterfaceSettings
     file: FileChange | None
 
 
-def wanted(
+def override_settings(
     host: Host, ifname: str, settings: Settings, lease: ForeignLease, decided: Mapping[str, bool | int],
     before: Observed,
-) -> Wanted:
-    """``decided``: what the adapter has read (``model.Decides``). ``before``: the interface with the former client."""
+) -> SettingsOverride:
+    """The interface's ``settings`` with what the former client was told besides. ``decided``: what the adapter has
+    read (``model.SettingsSource``). ``before``: the interface with the former client."""
     ours = settings.interface(ifname)
     told: dict[str, Any] = _names(host, ours, lease)
     metric = _metric(host, ifname, before)
@@ -43,12 +44,12 @@ def wanted(
         if not _configured(settings, ifname, key) and getattr(ours, key) != value:
             told[key] = value
     if not told:
-        return Wanted(ours, None)
+        return SettingsOverride(ours, None)
     path = os.path.join(CONFIG_DIR, CONFIG_PARTS, f"50-takeover-{ifname}.toml")
     head = f"# Written by `holdfast takeover {ifname}`: what the former client sent and did with answers.\n"
     lines = "".join(f"{key} = {_toml(value)}\n" for key, value in told.items())
     content = f'{head}[interfaces."{ifname}"]\n{lines}'.encode()
-    return Wanted(ours._replace(**told), FileChange(path, content))
+    return SettingsOverride(ours._replace(**told), FileChange(path, content))
 
 
 def check_default_route(ifname: str, before: Observed, spec: NetworkSpec) -> None:

@@ -24,7 +24,7 @@ from holdfast.sockets import filters
 from holdfast.sockets.reader import LONGEST, ask_auxdata, read_packet
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Asks, ForeignLease, Found
+from holdfast.takeover.model import Adapter, ForeignLease, Found, RenewalTrigger
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -49,7 +49,7 @@ _FILTER: list[Instruction] = [
 ]
 
 
-class Ear:
+class DhcpListener:
     """Hears and says DHCP on one interface, beside whatever client it has. A context manager."""
 
     def __init__(self, host: Host, ifname: str) -> None:
@@ -64,7 +64,7 @@ class Ear:
         except OSError as error:
             raise TakeoverError(f"{ifname} cannot be listened to: {error.strerror}; run as root") from None
 
-    def __enter__(self) -> Ear:
+    def __enter__(self) -> DhcpListener:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,12 +122,12 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
     """``lease`` with everything that was missing. TakeoverError when the client or its server stays silent."""
     if lease.client_id is not None:
         return lease
-    if not isinstance(adapter, Asks):
+    if not isinstance(adapter, RenewalTrigger):
         raise TakeoverError(
             f"the client-id that {found.name} sends on {found.ifname} is written in a way that cannot be read; "
             "name it in its configuration as a plain value"
         )
-    with Ear(host, found.ifname) as ear:
+    with DhcpListener(host, found.ifname) as ear:
         began = host.boottime()
         adapter.ask_renewal(host, found)
         heard = ear.request(ASK_PATIENCE)
@@ -185,7 +185,7 @@ def answered(host: Host, ifname: str, lease: ForeignLease) -> bool:
     """True when a server acknowledges the lease now. Asked as the client would ask (its client-id, class and name),
     by broadcast, then from 0.0.0.0 as some virtual networks want it; the client does not hear of it."""
     held = Lease(lease.address.ip, lease.server_id, 0.0, inf, inf, inf, inf, {})
-    with Ear(host, ifname) as ear:
+    with DhcpListener(host, ifname) as ear:
         config = ClientConfig(
             chaddr=host.mac(ifname), client_id=lease.client_id or None, hostname=lease.hostname,
             vendor_class=lease.vendor_class,

@@ -12,11 +12,11 @@ from holdfast.cli.output import complain
 from holdfast.settings.checks import ifname_problem
 from holdfast.settings.dirs import dns_dir, runtime_dir, state_dir, takeover_dir
 from holdfast.takeover.errors import TakeoverError
-from holdfast.takeover.plan import Place
+from holdfast.takeover.plan import TakeoverTarget
 from holdfast.wire.message import CLIENT_PORT
 
 
-def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
+def target_of(interface: str, config: str | None, *, strict: bool) -> TakeoverTarget:
     """Where the take-over happens. ``strict``: a wrong configuration ends the command; without it the way back is
     never barred. CliError when the name is none, or we are not root."""
     why = ifname_problem(interface)
@@ -28,7 +28,7 @@ def place_of(interface: str, config: str | None, *, strict: bool) -> Place:
         raise CliError(NOT_PERMITTED, "only root can take an interface over and hand it back; use sudo")
     settings = read_settings(config) if strict else folders_of(config)
     folder = state_dir(settings.state_dir)
-    return Place(
+    return TakeoverTarget(
         interface, settings, folder, runtime_dir(settings.runtime_dir), dns_dir(folder), takeover_dir(folder),
         None if config is None else os.path.abspath(config),
     )
@@ -50,7 +50,7 @@ def holder() -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def cli_errors() -> Iterator[None]:
     """TakeoverError becomes the end of the command."""
     try:
         yield

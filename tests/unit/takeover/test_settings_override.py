@@ -16,7 +16,7 @@ from holdfast.network.spec import NetworkSpec, Route
 from holdfast.settings.load import load
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover.errors import TakeoverError
-from holdfast.takeover.wanted import Wanted, check_default_route, wanted
+from holdfast.takeover.settings_override import SettingsOverride, check_default_route, override_settings
 
 BEFORE = Observed((Address(ADDRESS),), (DEFAULT,))
 #: proc(5): two interfaces with a default route.
@@ -28,11 +28,13 @@ broken
 """
 
 
-def ask(host: FakeHost, decided: dict[str, bool | int] | None = None, settings: Settings | None = None) -> Wanted:
-    return wanted(host, "eth0", settings or Settings(), foreign_lease(host.now), decided or {}, BEFORE)
+def ask(
+    host: FakeHost, decided: dict[str, bool | int] | None = None, settings: Settings | None = None
+) -> SettingsOverride:
+    return override_settings(host, "eth0", settings or Settings(), foreign_lease(host.now), decided or {}, BEFORE)
 
 
-def told(what: Wanted) -> dict[str, Any]:
+def told(what: SettingsOverride) -> dict[str, Any]:
     """What the file says, which is what the agent will have."""
     if what.file is None:
         return {}
@@ -47,7 +49,7 @@ def told(what: Wanted) -> dict[str, Any]:
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:
-    assert ask(FakeHost(tmp_path), {"use_dns": True, "metric": 100}) == Wanted(InterfaceSettings(), None)
+    assert ask(FakeHost(tmp_path), {"use_dns": True, "metric": 100}) == SettingsOverride(InterfaceSettings(), None)
 
 
 def test_what_was_decided(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_names(tmp_path: Path) -> None:
 
     def names(hostname: str | None, vendor_class: bytes | None) -> dict[str, Any]:
         told_lease = replace(lease, hostname=hostname, vendor_class=vendor_class)
-        return told(wanted(host, "eth0", Settings(), told_lease, {}, BEFORE))
+        return told(override_settings(host, "eth0", Settings(), told_lease, {}, BEFORE))
 
     assert names("guest", b"lab:1") == {"hostname": "@system", "vendor_class": "lab:1"}
     assert names("other", b'a"b') == {"hostname": "other"}

@@ -14,14 +14,14 @@ from tests.support.takeovers import AGENT_FILE, OWN_FILE, RUN_FILE, FakeAgent, K
 from holdfast.network.plan import AddRoute, DeleteRoute, Observed, PutAddress
 from holdfast.network.spec import Route
 from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.takeover import handback, learn, perform, plan
+from holdfast.takeover import capture, handback, plan, procedure
 from holdfast.takeover.adapters import process
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.handback import hand_back
 from holdfast.takeover.host import Completed
 from holdfast.takeover.journal import file
 from holdfast.takeover.model import ForeignLease, Found
-from holdfast.takeover.perform import Takeover
+from holdfast.takeover.procedure import Takeover
 
 ADAPTERS = (OldClient(),)
 #: Left behind for whoever looks: a lock, and the take-over's own folder.
@@ -30,14 +30,14 @@ LEFT = ("var/lib/holdfast/", "var/lib/holdfast-takeover/", "var/lib/old/lease", 
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (perform, handback, plan):
+    for module in (procedure, handback, plan):
         monkeypatch.setattr(module, "Agent", FakeAgent)
     monkeypatch.setattr(FakeAgent, "fault", "")
-    monkeypatch.setattr(learn, "answered", lambda *_: True)
+    monkeypatch.setattr(capture, "answered", lambda *_: True)
     save = file.JournalFile.save
 
     def dying(self: file.JournalFile, what: object) -> None:
-        if host := getattr(perform, "_test_host", None):
+        if host := getattr(procedure, "_test_host", None):
             host.act()
         save(self, what)  # type: ignore[arg-type]
 
@@ -50,7 +50,7 @@ def machine(folder: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int = 0, *, 
         takeovers.furnish(host)
     host.boot_systemd()
     host.answers["systemctl is-enabled"] = Completed(1, "disabled\n", "")
-    monkeypatch.setattr(perform, "_test_host", host, raising=False)
+    monkeypatch.setattr(procedure, "_test_host", host, raising=False)
     return host
 
 
@@ -410,7 +410,7 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: object,
 
 
 def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learn, "answered", lambda *_: False)
+    monkeypatch.setattr(capture, "answered", lambda *_: False)
     host = machine(tmp_path, monkeypatch)
     with pytest.raises(TakeoverError, match=r"no server answered .* oldclient goes on"):
         take(host)

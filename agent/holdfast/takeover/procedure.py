@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from holdfast.state.identity import BOOT_ID
-from holdfast.takeover import adopt, deadman, linkstate
+from holdfast.takeover import adoption, deadman, link_state
 from holdfast.takeover import plan as planning
 from holdfast.takeover.agent import Agent
-from holdfast.takeover.detect import ADAPTERS
+from holdfast.takeover.detection import ADAPTERS
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
@@ -22,7 +22,7 @@ from holdfast.takeover.journal import changes
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter
-from holdfast.takeover.plan import Place, Plan
+from holdfast.takeover.plan import Plan, TakeoverTarget
 from holdfast.takeover.session import no_hangup
 
 Say = Callable[[str], None]
@@ -31,11 +31,11 @@ STOPS_MAX = 3
 
 
 class Takeover:
-    """One take-over of ``place``. ``say`` tells a person each step."""
+    """One take-over of ``target``. ``say`` tells a person each step."""
 
-    def __init__(self, host: Host, place: Place, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
-        self._host, self._place, self._say, self._adapters = host, place, say, adapters
-        self._file = JournalFile(host.path(place.takeover_dir), place.ifname)
+    def __init__(self, host: Host, target: TakeoverTarget, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
+        self._host, self._target, self._say, self._adapters = host, target, say, adapters
+        self._file = JournalFile(host.path(target.takeover_dir), target.ifname)
 
     def whole(self, confirm_within: float | None, holder: Callable[[], str] | None = None) -> None:
         """All of it, with systemd. ``confirm_within`` seconds: stop before the confirmation and wait so long for it."""
@@ -77,23 +77,23 @@ class Takeover:
         earlier = self._file.load()
         if earlier is not None and earlier.phase is Phase.CONFIRMED:
             raise TakeoverError(
-                f"{self._place.ifname} was taken over from {earlier.found.name} already; `holdfast handback "
-                f"{self._place.ifname}` gives it back"
+                f"{self._target.ifname} was taken over from {earlier.found.name} already; `holdfast handback "
+                f"{self._target.ifname}` gives it back"
             )
         if earlier is not None:
             self._say("an earlier take-over was not finished: it is taken back first")
-            go_back(self._host, self._place, earlier, self._file, self._say, self._adapters)
+            go_back(self._host, self._target, earlier, self._file, self._say, self._adapters)
         return planning.make(
-            self._host, self._place, foreground=foreground, adapters=self._adapters, holder=holder
+            self._host, self._target, foreground=foreground, adapters=self._adapters, holder=holder
         )
 
     def _begin(self, plan: Plan, confirm_within: float | None) -> Journal:
         """From the journal to the agent's lease file; the old client is gone then."""
         host, say = self._host, self._say
-        adopt.prepare_folder(host, self._place.state_dir)
+        adoption.prepare_folder(host, self._target.state_dir)
         ownership = plan.ownership
         journal = Journal(
-            plan.place.ifname, plan.adapter.name, Phase.PLANNED, plan.found, plan.lease, ownership,
+            plan.target.ifname, plan.adapter.name, Phase.PLANNED, plan.found, plan.lease, ownership,
             changes.record(host, (*ownership.volatile, *ownership.persistent)), plan.before, _boot_id(host),
             plan.agent_unit, plan.agent_enabled,
         )
@@ -108,7 +108,7 @@ class Takeover:
             self._stop(plan)
             journal = self._enter(journal, Phase.ADOPTING)
             assert plan.ours is not None
-            adopt.write(host, self._place.state_dir, plan.place.ifname, plan.ours, plan.lease.client_id or b"")
+            adoption.write(host, self._target.state_dir, plan.target.ifname, plan.ours, plan.lease.client_id or b"")
         return journal
 
     def _stop(self, plan: Plan) -> None:
@@ -116,7 +116,7 @@ class Takeover:
         found = plan.found
         for _ in range(STOPS_MAX):
             plan.adapter.stop(self._host, found)
-            left = plan.adapter.find(self._host, plan.place.ifname)
+            left = plan.adapter.find(self._host, plan.target.ifname)
             if left is None or set(left.pids) <= set(found.pids):
                 return
             found = left
@@ -127,11 +127,11 @@ class Takeover:
         """The agent serves the address, and its server says so."""
         agent.wait()
         assert plan.ours is not None
-        linkstate.adopt(self._host, plan.place.ifname, plan.spec, plan.ours)
+        link_state.adopt(self._host, plan.target.ifname, plan.spec, plan.ours)
         self._say(agent.renew())
-        held = self._host.observe(plan.place.ifname).find(plan.spec.address)
+        held = self._host.observe(plan.target.ifname).find(plan.spec.address)
         if held is None:
-            raise TakeoverError(f"{plan.spec.address} is not on {plan.place.ifname} after the renewal")
+            raise TakeoverError(f"{plan.spec.address} is not on {plan.target.ifname} after the renewal")
         return self._enter(journal, Phase.PROVEN)
 
     def _finish(self, journal: Journal, confirm_within: float | None) -> None:
@@ -146,7 +146,7 @@ class Takeover:
                   "gets it back")
 
     def _arm(self, seconds: float, beside: str = "") -> str:
-        return deadman.arm(self._host, self._place.ifname, seconds, self._place.config, beside=beside)
+        return deadman.arm(self._host, self._target.ifname, seconds, self._target.config, beside=beside)
 
     def confirm(self) -> None:
         """What `holdfast confirm` does."""
@@ -166,7 +166,7 @@ class Takeover:
                 self._confirm(journal)
 
     def _nothing_to_confirm(self) -> str:
-        ifname, client = self._place.ifname, self._file.rolled_back_to()
+        ifname, client = self._target.ifname, self._file.rolled_back_to()
         if not client:
             return f"no take-over of {ifname} waits to be confirmed"
         return (f"the take-over of {ifname} was not confirmed in time and was rolled back to {client}; `holdfast "
@@ -183,7 +183,7 @@ class Takeover:
     # -- helpers ---------------------------------------------------------------------------------
 
     def _agent(self, journal: Journal) -> Agent:
-        return Agent(self._host, journal.ifname, self._place.runtime_dir, journal.agent_unit)
+        return Agent(self._host, journal.ifname, self._target.runtime_dir, journal.agent_unit)
 
     def _enter(self, journal: Journal, phase: Phase) -> Journal:
         journal = journal.at(phase)
@@ -195,7 +195,7 @@ class Takeover:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        planning.require_own_folder(self._host, self._place)
+        planning.require_own_folder(self._host, self._target)
         with self._file.locked():
             yield
 
@@ -209,11 +209,11 @@ class Takeover:
             journal = self._file.load()
             if journal is not None:
                 try:
-                    go_back(self._host, self._place, journal, self._file, self._say, self._adapters)
+                    go_back(self._host, self._target, journal, self._file, self._say, self._adapters)
                 except TakeoverError as other:
                     raise TakeoverError(f"{error}. Not all could be taken back: {other}") from None
             if isinstance(error, TakeoverError):
-                raise TakeoverError(f"{error}. All was taken back: {self._place.ifname} is served as before") from None
+                raise TakeoverError(f"{error}. All was taken back: {self._target.ifname} is served as before") from None
             raise
 
 

@@ -17,7 +17,7 @@ _INDENT = " " * 14
 
 def describe(host: Host, plan: Plan) -> list[str]:
     """Every step, every file with its new content, as printable lines: names and contents come from others."""
-    ifname, found = plan.place.ifname, plan.found
+    ifname, found = plan.target.ifname, plan.found
     rows = [("client", f"{found.name}: {found.evidence}"), *_lease_rows(plan.lease, plan.ours, host.boottime())]
     lines = [f"{name:<12}  {text}" for name, text in rows]
     start = f"start {plan.agent_unit}" if plan.agent_unit else "become the agent, in the foreground"
@@ -25,11 +25,11 @@ def describe(host: Host, plan: Plan) -> list[str]:
     steps: list[str] = [
         *([f"make {found.client} renew once, and hear on the wire what it sends (a dry run does not)"] if learning
           else ["ask the server once whether it confirms the lease (a dry run does not)"]),
-        f"write the journal {plan.place.takeover_dir}/{ifname}.json",
+        f"write the journal {plan.target.takeover_dir}/{ifname}.json",
         "arm the dead-man: everything is taken back by itself unless the take-over is confirmed",
         *_changes(host, plan.ownership.volatile),
         _stop(found),
-        f"write the lease file {plan.place.state_dir}/{ifname}.lease.json",
+        f"write the lease file {plan.target.state_dir}/{ifname}.lease.json",
         start,
         "renew the lease once, to prove it; else everything is taken back",
         *_changes(host, plan.ownership.persistent),
