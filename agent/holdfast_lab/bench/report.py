@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from holdfast_lab.bench.figures import LEASES, Figures
@@ -41,18 +41,13 @@ def main_table(figures: Figures) -> Table:
     rows = [heading]
     for name in clients_in(figures):
         idle = figures.idle.get(name)
-        rows.append(
-            [
-                name,
-                figures.versions[name],
-                _scaled(figures.discover(name), 1000),
-                _scaled(figures.address(name), 1000),
-                *(_fault_cell(figures, name, lease) for lease in LEASES),
-                _scaled(idle.pss if idle else None, 1 / MIB),
-                _scaled(idle.processor if idle else None, 1000 * 60 / idle.window if idle else 1),
-                _scaled(idle.wakeups if idle else None, 60 / idle.window if idle else 1),
-            ]
-        )
+        rows.append([
+            name, figures.versions[name], _scaled(figures.discover(name), 1000), _scaled(figures.address(name), 1000),
+            *(_fault_cell(figures, name, lease) for lease in LEASES),
+            _scaled(idle.pss if idle else None, 1 / MIB),
+            _scaled(idle.processor if idle else None, 1000 * 60 / idle.window if idle else 1),
+            _scaled(idle.wakeups if idle else None, 60 / idle.window if idle else 1),
+        ])  # fmt: skip
     return rows
 
 
@@ -66,15 +61,12 @@ def ratio_table(figures: Figures) -> Table:
         if name == OURS:
             continue
         idle = figures.idle.get(name)
-        rows.append(
-            [
-                name,
-                _ratio(figures.discover(OURS), figures.discover(name)),
-                _ratio(figures.address(OURS), figures.address(name)),
-                *(_ratio(figures.fault_first(OURS, lease), figures.fault_first(name, lease)) for lease in LEASES),
-                _ratio(ours.pss if ours else None, idle.pss if idle else None),
-            ]
-        )
+        rows.append([
+            name, _ratio(figures.discover(OURS), figures.discover(name)),
+            _ratio(figures.address(OURS), figures.address(name)),
+            *(_ratio(figures.fault_first(OURS, lease), figures.fault_first(name, lease)) for lease in LEASES),
+            _ratio(ours.pss if ours else None, idle.pss if idle else None),
+        ])  # fmt: skip
     return rows
 
 
@@ -84,28 +76,14 @@ def verdicts(figures: Figures) -> list[Verdict]:
 
 
 def _start_verdicts(figures: Figures) -> list[Verdict]:
-    discover, reference = figures.discover(OURS), figures.discover("dhclient")
-    address, address_reference = figures.address(OURS), figures.address("dhclient")
-    pyroute2 = figures.address("pyroute2")
+    def against(what: str, of: Callable[[str], float | None], peer: str, factor: float, budget: str) -> Verdict:
+        ours, theirs = of(OURS), of(peer)
+        return Verdict(what, _ratio(ours, theirs, peer), budget, _at_most(ours, theirs, factor))
+
     return [
-        Verdict(
-            "exec to first DISCOVER",
-            _ratio(discover, reference, "dhclient"),
-            "at most 2 x dhclient",
-            _at_most(discover, reference, 2),
-        ),
-        Verdict(
-            "exec to address",
-            _ratio(address, address_reference, "dhclient"),
-            "at most 3 x dhclient",
-            _at_most(address, address_reference, 3),
-        ),
-        Verdict(
-            "exec to address",
-            _ratio(address, pyroute2, "pyroute2"),
-            "before pyroute2's client",
-            _at_most(address, pyroute2, 1),
-        ),
+        against("exec to first DISCOVER", figures.discover, "dhclient", 2, "at most 2 x dhclient"),
+        against("exec to address", figures.address, "dhclient", 3, "at most 3 x dhclient"),
+        against("exec to address", figures.address, "pyroute2", 1, "before pyroute2's client"),
     ]
 
 
@@ -142,17 +120,11 @@ def _idle_verdicts(figures: Figures) -> list[Verdict]:
 
 
 def _code_verdicts(figures: Figures) -> list[Verdict]:
-    found = []
     ours, scapy = figures.decode.get(OURS), figures.decode.get("scapy")
     speed = scapy / ours if ours and scapy else None
-    found.append(
-        Verdict(
-            "decode of one reply",
-            "-" if speed is None else f"{speed:.0f} x scapy ({_scaled(ours, 1e6, 'µs')})",
-            "at least 50 x scapy",
-            None if speed is None else speed >= 50,
-        )
-    )
+    words = "-" if speed is None else f"{speed:.0f} x scapy ({_scaled(ours, 1e6, 'µs')})"
+    faster = None if speed is None else speed >= 50
+    found = [Verdict("decode of one reply", words, "at least 50 x scapy", faster)]
     reference = figures.discover("dhclient")
     bare, imports = figures.imports.get("interpreter"), figures.imports.get(OURS)
     if bare is not None and imports is not None:

@@ -15,8 +15,7 @@ from holdfast_lab.render.charts import as_text
 from holdfast_lab.render.tables import seconds_text
 from holdfast_lab.render.theme import AXIS, LIMIT, OTHER, OURS, SOFT, WINDOW, Picture
 from holdfast_lab.simulate.figures import Figures
-from holdfast_lab.simulate.matrix import ABSENCES, Cell
-from holdfast_lab.simulate.scenario import Scenario
+from holdfast_lab.simulate.scenario import ABSENCES, Cell, Scenario
 
 _OURS = "holdfast"
 _LEFT, _WIDTH, _TOP, _ROW = 110.0, 900.0, 84.0, 74.0

@@ -19,9 +19,8 @@ from holdfast_lab.render.terminal import Screen
 from holdfast_lab.simulate import report
 from holdfast_lab.simulate.figures import Figures, figures_of
 from holdfast_lab.simulate.fleet import simulate
-from holdfast_lab.simulate.matrix import cells
 from holdfast_lab.simulate.models import BY_NAME
-from holdfast_lab.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate.scenario import Outage, Scenario, cells
 
 OURS = "holdfast"
 

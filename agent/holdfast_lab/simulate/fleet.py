@@ -16,10 +16,9 @@ from math import inf
 from random import Random
 
 from holdfast.wire.message import BROADCAST, Message
-from holdfast_lab.simulate.agent import Agent, SimulatedClient
+from holdfast_lab.simulate.clients import Agent, Peer, SimulatedClient
 from holdfast_lab.simulate.ledger import Ledger
 from holdfast_lab.simulate.models import Model
-from holdfast_lab.simulate.peer import Peer
 from holdfast_lab.simulate.scenario import Scenario
 from holdfast_lab.simulate.server import Server
 

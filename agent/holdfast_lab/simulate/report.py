@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from holdfast_lab.render.tables import Table, markdown_table, seconds_text
 from holdfast_lab.simulate.figures import Figures, Spread
-from holdfast_lab.simulate.matrix import ABSENCES, Cell
+from holdfast_lab.simulate.scenario import ABSENCES, Cell
 
 _HEAD = (
     "client", "leases\nlost", "after\nreturn", "without\naddress", "to lease\nmedian", "\np99", "\nmax",

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from holdfast_lab.simulate import matrix, report
+from holdfast_lab.simulate import report
 from holdfast_lab.simulate.figures import Spread, figures_of, spread
 from holdfast_lab.simulate.fleet import simulate
 from holdfast_lab.simulate.ledger import NEVER, Ledger
 from holdfast_lab.simulate.models import BY_NAME
-from holdfast_lab.simulate.scenario import Outage, Scenario
+from holdfast_lab.simulate.scenario import Outage, Scenario, cells
 
 SMALL = Scenario(clients=20, span=600.0, lease=120.0, boot_within=60.0, outage=Outage(200.0, 57.0))
 
@@ -73,19 +73,19 @@ def test_json_has_every_figure_but_the_load_second_by_second() -> None:
 
 
 def test_the_matrix_covers_leases_absences_and_hearing() -> None:
-    cells = list(matrix.cells(20, 1))
-    assert len(cells) == 3 * 2 * 4
-    assert {cell.lease for cell in cells} == {120.0, 3600.0, 86400.0}
-    edge = next(cell for cell in cells if cell.absence == "to the edge")
+    found = list(cells(20, 1))
+    assert len(found) == 3 * 2 * 4
+    assert {cell.lease for cell in found} == {120.0, 3600.0, 86400.0}
+    edge = next(cell for cell in found if cell.absence == "to the edge")
     assert edge.scenario.outage == Outage(240.0, 57.0)
-    storm = next(matrix.cells(20, 1, storm=True))
+    storm = next(cells(20, 1, storm=True))
     assert storm.scenario.boot_within == 10.0
 
 
 def test_the_matrix_in_markdown() -> None:
     results = [
         (cell, [figures_of(name, simulate(cell.scenario, BY_NAME.get(name))) for name in ("holdfast", "Apple")])
-        for cell in matrix.cells(10, 1, leases=(120.0,))
+        for cell in cells(10, 1, leases=(120.0,))
     ]
     lines = "\n".join(report.markdown(results)).splitlines()
     assert lines[0] == "### Lease 120 s, unicast heard"
