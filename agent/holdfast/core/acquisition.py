@@ -12,7 +12,7 @@ from holdfast.core import arp, bound, replies, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
-from holdfast.core.outcome import Outcome, Purpose, Result, Via
+from holdfast.core.outcome import Cause, Outcome, Purpose, Result, Via
 from holdfast.core.states import Exchange, Init, Probing, Requesting, Selecting
 from holdfast.core.transitions import Reason
 from holdfast.wire import options as opt
@@ -207,7 +207,7 @@ def ipv6_only(m: Machine, exchange: Exchange, held: Lease | None, answer: Messag
         ended_at=now,
     ))
     arp.stop_asking(m)
-    m.enter(Init(held, Purpose.ACQUIRE, "the wait of an IPv6-only network is over", True), Reason.IPV6_ONLY, now)
+    m.enter(Init(held, Purpose.ACQUIRE, Cause.IPV6_ONLY_OVER.value, True), Reason.IPV6_ONLY, now)
     m.timers.set(Timer.START, now + wait)
     return True
 

@@ -19,7 +19,7 @@ from holdfast.core import acquisition, arp, renewal, schedule
 from holdfast.core.actions import DeconfigureReason, NoticeCode, Probe
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
-from holdfast.core.outcome import Outcome, Purpose, Result
+from holdfast.core.outcome import Cause, Outcome, Purpose, Result
 from holdfast.core.states import Bound, Hold, Init, Probing, Rebinding, Renewal, Renewing, Requesting, Selecting
 from holdfast.core.transitions import Reason
 
@@ -149,7 +149,7 @@ def _give_up(m: Machine, lease: Lease, now: float) -> None:
     state = m.state
     assert isinstance(state, Holding)
     arp.stop_asking(m)
-    m.conclude(_outcome(lease, Result.EXPIRED, "the gateway does not answer", now))
+    m.conclude(_outcome(lease, Result.EXPIRED, Cause.GATEWAY_SILENT.value, now))
     m.enter(state._replace(held=None), Reason.HELD_ENDED, now, DeconfigureReason.EXPIRED)
 
 

@@ -13,7 +13,7 @@ from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeC
 from holdfast.core.events import Cached, Start
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
-from holdfast.core.outcome import Outcome, Purpose, Result, Via
+from holdfast.core.outcome import Cause, Outcome, Purpose, Result, Via
 from holdfast.core.states import Bound, Exchange, Init, InitReboot, Network, Probing, Rebooting, Renewal
 from holdfast.core.transitions import Reason
 from holdfast.wire.message import ANY, BROADCAST, Message
@@ -56,14 +56,14 @@ def _start_anew(m: Machine, cached: Cached | None, now: float) -> None:
             if held is None:
                 m.enter(Init(), Reason.START, now, DeconfigureReason.EXPIRED, found=ended)
     delay = schedule.start_delay(m.rng) if m.config.start_delay else 0.0
-    acquisition.ask(m, now, Reason.START, cause="start", held=held, delay=delay)
+    acquisition.ask(m, now, Reason.START, cause=Cause.START.value, held=held, delay=delay)
     if held is not None:
         expiry_hold.begin(m, held, now)
 
 
 def reboot(m: Machine, cached: Lease, on: Reason, now: float) -> None:
     """Enter REBOOTING: ask whether ``cached`` still holds."""
-    exchange = Exchange(Purpose.REBOOT, "start", m.new_xid(), now, now)
+    exchange = Exchange(Purpose.REBOOT, Cause.START.value, m.new_xid(), now, now)
     m.enter(Rebooting(cached, exchange), on, now)
     send(m, now)
     arp.verify_network(m, cached, now)
@@ -139,7 +139,7 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
 def _keep(m: Machine, state: Rebooting, now: float) -> None:
     """No server answered: the lease is still ours (RFC 2131 section 3.2)."""
     known = m.arp.network is Network.KNOWN
-    cause = "no answer; verified by the gateway" if known else "no answer; the lease is used unverified"
+    cause = (Cause.VERIFIED if known else Cause.UNVERIFIED).value
     lease, exchange = state.cached._replace(verified=known), state.exchange._replace(cause=cause)
     m.timers.stop(Timer.RETRANSMIT)
     if m.config.acd == "strict":
@@ -169,4 +169,4 @@ def _use(m: Machine, lease: Lease, exchange: Exchange, on: Reason, now: float) -
         started_at=exchange.started_at, ended_at=now,
     ))
     arp.start_probing(m, lease.address, now)  # strict detection is over by now
-    renewal.begin(m, lease, Renewal(Purpose.REBOOT, "to verify the remembered lease"), on, now, delay=schedule.GAP_MIN)
+    renewal.begin(m, lease, Renewal(Purpose.REBOOT, Cause.VERIFY.value), on, now, delay=schedule.GAP_MIN)

@@ -31,6 +31,18 @@ class Purpose(str, Enum):
     HOLD = "hold"  # the end of an address that was held beyond its lease
 
 
+class Cause(str, Enum):
+    """Causes in fixed words, for people. Others are a transition's (``transitions.Reason``) or name who and what."""
+
+    START = "start"
+    VERIFY = "to verify the remembered lease"
+    VERIFIED = "no answer; verified by the gateway"
+    UNVERIFIED = "no answer; the lease is used unverified"
+    UNICAST_UNANSWERED = "unicast unanswered"
+    IPV6_ONLY_OVER = "the wait of an IPv6-only network is over"
+    GATEWAY_SILENT = "the gateway does not answer"
+
+
 class Result(str, Enum):
     """How it ended."""
 

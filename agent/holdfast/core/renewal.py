@@ -14,7 +14,7 @@ from holdfast.core import acquisition, bound, parallel_discover, requests, sched
 from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeCode, Transmit
 from holdfast.core.lease import Lease, Server
 from holdfast.core.machine import Machine, Timer
-from holdfast.core.outcome import Outcome, Purpose, Result, Via
+from holdfast.core.outcome import Cause, Outcome, Purpose, Result, Via
 from holdfast.core.states import Bound, Network, Rebinding, Renewal, Renewing, Round
 from holdfast.core.transitions import Reason
 from holdfast.wire.message import ANY, BROADCAST, Message
@@ -128,7 +128,7 @@ def on_retransmit(m: Machine, now: float) -> None:
     if renewal.rungs:
         if renewal.last_via is Via.UNICAST and renewal.number == 1:
             m.notice(NoticeCode.UNICAST_UNANSWERED, f"{lease.server_id} did not answer a unicast REQUEST; broadcasting")
-        set_back(m, "unicast unanswered")
+        set_back(m, Cause.UNICAST_UNANSWERED.value)
         send_rung(m, now)
         return
     enough = schedule.VERIFY_ROUNDS + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m, renewal) else 0)

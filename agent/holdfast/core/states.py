@@ -13,7 +13,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Purpose, Via
+from holdfast.core.outcome import Cause, Purpose, Via
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
@@ -109,7 +109,7 @@ class Init(NamedTuple):
 
     held: Lease | None = None
     purpose: Purpose = Purpose.ACQUIRE
-    cause: str = "start"
+    cause: str = Cause.START.value
     ipv6_only: bool = False
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
-from holdfast.core.outcome import Outcome, Result, Via
+from holdfast.core.outcome import Cause, Outcome, Result, Via
+from holdfast.core.transitions import Reason
 
 _VIA = {
     Via.UNICAST: "by unicast",
@@ -15,7 +16,7 @@ _VIA = {
 
 
 #: Causes that go without saying.
-_USUAL = ("T1", "start")
+_USUAL = (Reason.T1.value, Cause.START.value)
 
 
 def duration(seconds: float) -> str:
