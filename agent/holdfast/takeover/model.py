@@ -88,8 +88,9 @@ Change = Union[FileChange, Command]
 
 @dataclass(frozen=True)
 class Ownership:
-    """What makes the interface ours, in order. ``volatile`` is under /run only, is there while the old client is
-    stopped, and is gone after a reboot; ``persistent`` is written when the take-over is confirmed."""
+    """What makes the interface ours, in order. ``volatile`` is there while the old client is stopped, and an adapter's
+    part of it is under /run only, so that it is gone after a reboot; ``persistent`` is written when the take-over is
+    confirmed."""
 
     volatile: tuple[Change, ...] = ()
     persistent: tuple[Change, ...] = ()
