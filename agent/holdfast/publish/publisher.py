@@ -25,7 +25,7 @@ from typing import Callable, NoReturn
 from holdfast.escape import printable
 from holdfast.network import ResolverError
 from holdfast.publish.backends import Backend, Resolver, ladder
-from holdfast.publish.spool import Wanted, read_all
+from holdfast.publish.spool import LinkNames, read_all
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
 from holdfast.state import atomic
 from holdfast.state import folder as folders
@@ -118,7 +118,7 @@ class Publisher:
         for text in self._missing:
             self._tell(text)
 
-    def _publish(self, wanted: dict[str, Wanted], unknown: frozenset[str]) -> int:
+    def _publish(self, wanted: dict[str, LinkNames], unknown: frozenset[str]) -> int:
         """What is wanted for the interfaces in ``unknown`` is not known: theirs is left as it is."""
         used = self._used()
         resolver = Resolver(self._backends, used)

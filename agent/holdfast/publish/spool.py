@@ -28,14 +28,14 @@ class DnsFileError(ValueError):
     """What is wrong with a file, without anything of its content."""
 
 
-class Wanted(NamedTuple):
+class LinkNames(NamedTuple):
     """The names that are wanted for the interface with the number ``ifindex``."""
 
     ifindex: int
     names: Names
 
 
-def render(wanted: Wanted) -> bytes:
+def render(wanted: LinkNames) -> bytes:
     """The file's content."""
     names = wanted.names
     return json.dumps({
@@ -47,7 +47,7 @@ def render(wanted: Wanted) -> bytes:
     }).encode() + b"\n"
 
 
-def parse(data: bytes) -> Wanted:
+def parse(data: bytes) -> LinkNames:
     """What ``data`` says. Raises DnsFileError and nothing else."""
     if len(data) > SIZE_LIMIT:
         raise DnsFileError(f"larger than {SIZE_LIMIT} bytes")
@@ -64,7 +64,7 @@ def parse(data: bytes) -> Wanted:
         raise DnsFileError("default_route is not true or false")
     servers = tuple(map(_server, _texts(document, "dns", MAX_SERVERS)))
     search = tuple(map(_domain, _texts(document, "search", MAX_DOMAINS)))
-    return Wanted(ifindex, Names(servers, search, default_route))
+    return LinkNames(ifindex, Names(servers, search, default_route))
 
 
 def _texts(document: dict[str, Any], key: str, limit: int) -> list[str]:
@@ -91,10 +91,10 @@ def _domain(text: str) -> str:
     return domain
 
 
-def read_all(folder: str) -> tuple[dict[str, Wanted], dict[str, str]]:
+def read_all(folder: str) -> tuple[dict[str, LinkNames], dict[str, str]]:
     """What the files in ``folder`` want, and what is wrong with the others, by interface. A folder that is not
     there wants nothing. OSError when it cannot be read."""
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, LinkNames] = {}
     problems: dict[str, str] = {}
     try:
         folder_fd = folders.open_folder(folder, anyones=True)

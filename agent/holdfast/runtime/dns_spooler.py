@@ -55,7 +55,7 @@ class DnsSpooler:
         from holdfast.publish.resolvconf import Names  # noqa: PLC0415 - json, when there is a lease
 
         routed = any(route.destination.prefixlen == 0 for route in spec.routes)
-        data = spool.render(spool.Wanted(ifindex, Names(spec.dns, spec.search, routed)))
+        data = spool.render(spool.LinkNames(ifindex, Names(spec.dns, spec.search, routed)))
         # Another program's doing, or resolved that came up after us, shows in the file's identity.
         seen = _identity(self._resolv_conf)
         if self._files.get(ifindex) == (ifname, data, seen):

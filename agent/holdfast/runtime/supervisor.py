@@ -201,7 +201,7 @@ class Supervisor:
         boot_id = identity.read_line(identity.BOOT_ID)
         gone = inventory.forget_former_machine(self._state_dir, identity.read_identity(b""), boot_id)
         if gone:
-            self._log.write(4, inventory.told(gone))
+            self._log.write(4, inventory.removal_text(gone))
 
     def _watch_generation(self) -> None:
         from holdfast.runtime.host.vmgenid import GenerationWatch  # noqa: PLC0415

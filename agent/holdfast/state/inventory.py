@@ -73,8 +73,8 @@ def forget_former_machine(folder: str, mine: Identity, boot_id: str) -> list[str
     return gone
 
 
-def told(gone: list[str]) -> str:
-    """The line about what ``forget_former_machine`` removed."""
+def removal_text(gone: list[str]) -> str:
+    """The log line about the interfaces whose files ``forget_former_machine`` removed."""
     return f"this disk was another machine's: what it remembered is removed ({', '.join(gone)[:200]})"
 
 

@@ -82,7 +82,7 @@ class LeaseStore:
             os.path.dirname(self.path), self._identity, read_line(self._boot_id_path)
         )
         if gone:
-            self._say(4, inventory.told(gone))
+            self._say(4, inventory.removal_text(gone))
 
     def _rebase(self, stored: Stored) -> Lease:
         """The lease with this boot's instants (rule 44: on the same boot the wall clock is not asked)."""

@@ -14,7 +14,7 @@ import pytest
 from holdfast.network import ResolverError
 from holdfast.publish import publisher
 from holdfast.publish.resolvconf import Names, ResolvConf, Target
-from holdfast.publish.spool import Wanted, render
+from holdfast.publish.spool import LinkNames, render
 from holdfast.state import atomic
 
 FORMER = "nameserver 192.0.2.53\n"
@@ -62,7 +62,7 @@ class Machine:
         monkeypatch.setattr(publisher, "MIN_INTERVAL", 0)
 
     def want(self, name: str, *servers: str, ifindex: int | None = None) -> None:
-        wanted = Wanted(ifindex or self.links[name], Names(tuple(map(IPv4Address, servers)), (), default_route=True))
+        wanted = LinkNames(ifindex or self.links[name], Names(tuple(map(IPv4Address, servers)), (), default_route=True))
         (self.spool / f"{name}.json").write_bytes(render(wanted))
 
     def unwant(self, name: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from holdfast.publish.resolvconf import Names
-from holdfast.publish.spool import SIZE_LIMIT, DnsFileError, Wanted, parse, read_all, render
+from holdfast.publish.spool import SIZE_LIMIT, DnsFileError, LinkNames, parse, read_all, render
 
-WANTED = Wanted(2, Names((IPv4Address("10.0.0.2"),), ("example.org",), default_route=True))
+WANTED = LinkNames(2, Names((IPv4Address("10.0.0.2"),), ("example.org",), default_route=True))
 
 
 def document(**changes: Any) -> bytes:
@@ -22,7 +22,7 @@ def document(**changes: Any) -> bytes:
 
 def test_what_is_written_is_read() -> None:
     assert parse(render(WANTED)) == WANTED
-    largest = Wanted(2**31 - 1, Names(WANTED.names.dns * 8, ("a" * 63 + "." + "b" * 63,) * 16, default_route=False))
+    largest = LinkNames(2**31 - 1, Names(WANTED.names.dns * 8, ("a" * 63 + "." + "b" * 63,) * 16, default_route=False))
     assert parse(render(largest)) == largest
 
 

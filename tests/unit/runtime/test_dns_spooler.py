@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -33,29 +33,29 @@ class Bench:
         self.said: list[str] = []
         self.exits: list[tuple[int, str]] = []
         self.runs = 0
+        self.pid: int | None = None  # of the program that was started last and is not reaped yet
+        self.refusal: OSError | None = None  # what starting the program meets
         self.spooler = DnsSpooler(
             str(self.spool), self.loop, lambda priority, text: self.said.append(text), self.start if root else None,
             resolv_conf=str(self.resolv_conf),
         )
 
     def start(self) -> tuple[int, int]:
+        if self.refusal is not None:
+            raise self.refusal
         self.runs += 1
         code, text = self.exits.pop(0) if self.exits else (0, "")
         said = os.memfd_create("said")
         os.write(said, text.encode())
-        pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"exit {code}"], {})
-        return pid, said
+        self.pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"exit {code}"], {})
+        return self.pid, said
 
     def ended(self) -> None:
         """The program ends, and SIGCHLD is told."""
-        def reaped() -> bool:
-            self.spooler.reap()
-            return self.spooler._running is None
-
-        running = self.spooler._running
-        assert running is not None
-        os.waitid(os.P_PID, running[0], os.WEXITED | os.WNOWAIT)
-        self.spooler.reap()
+        assert self.pid is not None
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self.pid = None
+        self.spooler.reap()  # which may start it again
 
     def publish(self, spec: NetworkSpec = SPEC, name: str = "eth0") -> None:
         self.spooler.publish(name, 2, spec)
@@ -65,8 +65,8 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    if made.spooler._running is not None:
-        os.waitpid(made.spooler._running[0], 0)
+    if made.pid is not None:
+        os.waitpid(made.pid, 0)
     made.spooler.close()
 
 
@@ -152,17 +152,12 @@ def test_a_failure_for_good_waits_for_a_change(bench: Bench) -> None:
     assert bench.said == ["eth0: name servers: another manager owns it", "the publisher of name servers ended with 3"]
 
 
-def test_a_program_that_cannot_be_started_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real: Callable[[], tuple[int, int]] = bench.start
-
-    def refuse() -> tuple[int, int]:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    bench.spooler._start = refuse
+def test_a_program_that_cannot_be_started_is_tried_again(bench: Bench) -> None:
+    bench.refusal = OSError(11, "Resource temporarily unavailable")
     bench.publish()
     assert bench.said == [f"name servers cannot be published: {sys.executable} cannot be started: Resource temporarily "
                           "unavailable (are memory and processes left?); trying again"]
-    bench.spooler._start = real
+    bench.refusal = None
     bench.loop.run(2)
     assert bench.runs == 1
 

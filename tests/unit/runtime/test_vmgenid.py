@@ -10,7 +10,7 @@ import pytest
 from tests.support.uevents import VMGENID, from_kernel, from_process
 
 from holdfast.runtime.host import vmgenid
-from holdfast.runtime.host.vmgenid import GenerationWatch, tells
+from holdfast.runtime.host.vmgenid import GenerationWatch, is_generation_change
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 
@@ -26,7 +26,7 @@ from holdfast_lab.testbed.netns import Namespace
     (b"\0" * 8192, False),
 ])
 def test_which_message_is_meant(message: bytes, meant: bool) -> None:
-    assert tells(message) is meant
+    assert is_generation_change(message) is meant
 
 
 @pytest.mark.root

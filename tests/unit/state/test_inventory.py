@@ -69,7 +69,7 @@ def test_what_a_former_machine_left_goes(tmp_path: Path) -> None:
     gone = inventory.forget_former_machine(str(tmp_path), ME, NOW)
     assert gone == ["eth0", "eth1", "eth2"]
     assert names(tmp_path) == ["eth3.lease.json", "eth3.outcomes.jsonl", "eth4.outcomes.jsonl", "other"]
-    assert "eth0, eth1" in inventory.told(gone)
+    assert "eth0, eth1" in inventory.removal_text(gone)
 
 
 def test_on_the_same_machine_nothing_goes(tmp_path: Path) -> None:

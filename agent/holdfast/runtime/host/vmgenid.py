@@ -65,7 +65,7 @@ class GenerationWatch:
                 news |= error.errno == errno.ENOBUFS
                 continue
             # Port 0 is the kernel; a process that sends to this group has a port of its own.
-            news |= sender[0] == 0 and tells(data)
+            news |= sender[0] == 0 and is_generation_change(data)
         return news
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class GenerationWatch:
         self._socket.close()
 
 
-def tells(message: bytes) -> bool:
-    """Whether a uevent is the one of the generation id: ``change@PATH``, then variables, each behind a NUL."""
+def is_generation_change(message: bytes) -> bool:
+    """True if a uevent is the one of the generation id: ``change@PATH``, then variables, each behind a NUL."""
     head, *variables = message.split(b"\0")
     return head.startswith(b"change@/") and b"ACTION=change" in variables and b"NEW_VMGENID=1" in variables
