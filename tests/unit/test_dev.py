@@ -123,3 +123,21 @@ def test_each_set_of_packages_holds_the_one_before(dev: ModuleType) -> None:
 
     for smaller, larger in pairwise(dev.SETS):
         assert pins(smaller) < pins(larger)
+
+
+@pytest.mark.parametrize("program", ["demo", "simulate.__main__", "docs.rulebook"])
+def test_the_demo_needs_no_more_than_its_set_of_packages(program: str) -> None:
+    """matplotlib and what it brings along are 90 MB that only a picture needs."""
+    code = (
+        f"import sys, holdfast_lab.{program}, importlib.metadata as metadata\n"
+        "known = metadata.packages_distributions()\n"
+        "tops = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(*{package.lower().replace('_', '-') for top in tops for package in known.get(top, ())})\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
+    environment["PYTHONPATH"] = str(ROOT / "agent")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    lines = (ROOT / "requirements" / "demo.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0] for line in lines if "==" in line}
+    loaded = set(done.stdout.split()) - {"setuptools", "coverage"}
+    assert loaded <= pinned
