@@ -1,4 +1,4 @@
-"""docs/architecture.md: its tables name every file of a room, and no other; its walks name files that exist."""
+"""docs/architecture.md: its tables name every file of a room, and no other; every page names files that exist."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "agent" / "holdfast"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOMS = re.findall(r"^## (\w+), file by file$", TEXT, re.MULTILINE)
 
 
@@ -26,8 +27,8 @@ def test_a_table_names_every_file_of_its_room(room: str) -> None:
     assert named == sorted(str(path.relative_to(PACKAGE / room)) for path in files if path.name != "__init__.py")
 
 
-def test_files_that_are_named_with_their_room_exist() -> None:
-    named = set(re.findall(r"`(\w+(?:/\w+)*/\w+\.(?:py|varlink))", TEXT))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_with_their_room_exist(page: Path) -> None:
+    named = set(re.findall(r"`(\w+(?:/\w+)*/\w+\.(?:py|varlink))", page.read_text(encoding="utf-8")))
     rooted = [name for name in sorted(named) if any((base / name.split("/")[0]).is_dir() for base in (PACKAGE, ROOT))]
-    missing = [name for name in rooted if not any((base / name).exists() for base in (PACKAGE, ROOT))]
-    assert missing == []
+    assert [name for name in rooted if not any((base / name).exists() for base in (PACKAGE, ROOT))] == []
