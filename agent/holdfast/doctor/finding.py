@@ -34,8 +34,8 @@ class Finding(NamedTuple):
 def verdict(
     name: str, links: Sequence[str], rival: Callable[[str], str | None], todo: str | Callable[[str], str]
 ) -> Iterator[Finding]:
-    """``rival`` says why the manager would configure a link, or None when it keeps off; ``todo`` what to do about it,
-    for all links or for one."""
+    """A BAD finding for each of ``links`` that the manager called ``name`` would configure, or one OK finding for all.
+    ``rival`` says why it would, None when it keeps off; ``todo`` what to do about it, for all links or for one."""
     wrong = [(link, why) for link in links if (why := rival(link))]
     for link, why in wrong:
         advice = todo if isinstance(todo, str) else todo(link)

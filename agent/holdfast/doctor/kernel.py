@@ -19,7 +19,8 @@ _GRUB = "/etc/default/grub"
 
 
 def check_command_line(tree: Tree, links: Sequence[str], *, booted: bool) -> Iterator[Finding]:
-    """``booted``: the command line that this boot had; else what the next one is made from."""
+    """A BAD finding for each of ``links`` and each `ip=` that has it configured by DHCP. ``booted``: read the command
+    line that this boot had, else the files that the next one is made from. Raises OSError and FormatError."""
     for path, line in _lines(tree, booted=booted):
         for word in re.findall(r"(?<![\w.-])ip=([^\s\"']+)", line):
             device = _asked_for(word)

@@ -71,7 +71,8 @@ class DhcpListener:
         self._socket.close()
 
     def request(self, patience: float) -> tuple[msg.Message, IPv4Address] | None:
-        """The next REQUEST of ours that renews something, and where it went."""
+        """The next REQUEST of this interface's client that renews a lease, and its IP destination; None when there is
+        none within ``patience`` seconds."""
 
         def fits(message: msg.Message) -> bool:
             return (message.op == msg.BOOTREQUEST and message.message_type == msg.REQUEST
@@ -80,8 +81,8 @@ class DhcpListener:
         return self._hear(fits, patience)
 
     def answer(self, request: msg.Message, patience: float) -> msg.Message | None:
-        """The ACK to ``request``. A NAK is none: on some links strangers say it, and the client's own server would
-        then not say ACK either."""
+        """The ACK to ``request``, None when there is none within ``patience`` seconds. A NAK is none: on some links
+        strangers send it, and the client's own server would then not send an ACK either."""
 
         def fits(message: msg.Message) -> bool:
             return message.op == msg.BOOTREPLY and message.xid == request.xid and message.message_type == msg.ACK
@@ -90,7 +91,7 @@ class DhcpListener:
         return None if heard is None else heard[0]
 
     def broadcast(self, request: msg.Message) -> None:
-        """Send the same message to everyone."""
+        """Send the same message to 255.255.255.255. TakeoverError when the kernel refuses."""
         packet = build_udp(request.ciaddr, msg.BROADCAST, msg.CLIENT_PORT, msg.SERVER_PORT, msg.encode(request))
         try:
             self._socket.sendto(packet, (self._ifname, ETH_P_IP, 0, 1, b"\xff" * 6))

@@ -39,14 +39,15 @@ def own_program(module: str, *words: str) -> list[str]:
 
 
 def flags() -> str:
-    """Neither the folder that we are in nor the environment decides what root imports; no site packages either when
-    we were started without."""
+    """The interpreter's options for a program of ours that root starts: isolated from the working directory and the
+    environment (-I), and without site packages when we run without them."""
     return "-ISB" if sys.flags.no_site else "-I"
 
 
 def arm(host: Host, ifname: str, seconds: float, config: str | None = None, *, beside: str = "") -> str:
-    """Hand back in ``seconds``; what was armed, for ``beside`` and ``disarm``. ``config``: the agent's, when it is not
-    the usual. ``beside``: one that stays armed; every other one is disarmed."""
+    """Have `holdfast handback` run in ``seconds`` unless it is disarmed. Returns what was armed (a unit's name, or a
+    pid as text), for ``beside`` and ``disarm``. ``config``: the agent's, when it is not the usual one. ``beside``: one
+    that stays armed; every other one is disarmed. TakeoverError when it cannot be armed."""
     options = [] if config is None else ["--config", config]
     command = own_program("holdfast.cli", *_words(ifname), *options)
     disarm(host, ifname, beside)
@@ -65,8 +66,8 @@ def arm(host: Host, ifname: str, seconds: float, config: str | None = None, *, b
 
 
 def disarm(host: Host, ifname: str, keep: str = "") -> None:
-    """Whatever is armed for ``ifname`` but ``keep``, also by a take-over that was killed before it wrote that down. A
-    hand-back that has begun is let be: it may be us."""
+    """Disarm whatever is armed for ``ifname`` but ``keep``, also by a take-over that was killed before it wrote that
+    down. A hand-back that has begun goes on: it may be this process."""
     if host.systemd:
         for unit in _units(ifname):
             if unit != keep:

@@ -20,14 +20,14 @@ ADAPTERS: tuple[Adapter, ...] = (Networkd(), NetworkManager(), Ifupdown(CLIENTS)
 
 
 def adapter_called(name: str, adapters: Sequence[Adapter] = ADAPTERS) -> Adapter:
-    """The adapter that a journal names."""
+    """The adapter that a journal names. TakeoverError when there is none of that name."""
     for adapter in adapters:
         if adapter.name == name:
             return adapter
     raise TakeoverError(f"the journal names a client that this version does not know: {name[:40]!r}")
 
 
-def look(
+def find_client(
     host: Host, ifname: str, adapters: Sequence[Adapter] = ADAPTERS, holder: Callable[[], str] | None = None
 ) -> tuple[Adapter, Found]:
     """The one client of ``ifname``. TakeoverError for none and for more; ``holder`` tells who has UDP port 68."""

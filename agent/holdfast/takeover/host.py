@@ -33,6 +33,7 @@ class Completed:
 
     @property
     def ok(self) -> bool:
+        """True for exit status 0."""
         return self.status == 0
 
     @property
@@ -132,9 +133,11 @@ class Host(Processes):
         return os.uname().nodename
 
     def mac(self, ifname: str) -> bytes:
+        """Its hardware address."""
         return self.link(ifname).mac
 
     def ifindex(self, ifname: str) -> int:
+        """Its number in this network namespace."""
         return self.link(ifname).ifindex
 
     def observe(self, ifname: str) -> Observed:

@@ -14,7 +14,7 @@ from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover import adoption, capture, link_state
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
-from holdfast.takeover.detection import ADAPTERS, CLIENTS, look
+from holdfast.takeover.detection import ADAPTERS, CLIENTS, find_client
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Adapter, Command, ForeignLease, Found, Ownership, RenewalTrigger, SettingsSource
@@ -86,7 +86,7 @@ def make(
     host.link(ifname)
     if Agent(host, ifname, target.runtime_dir, "").serving:
         raise TakeoverError(f"Holdfast serves {ifname} already; see `holdfast status {ifname}`")
-    adapter, found = look(host, ifname, adapters, holder)
+    adapter, found = find_client(host, ifname, adapters, holder)
     process.check_named(host, found)
     lease = adapter.read(host, found)
     if not dry:

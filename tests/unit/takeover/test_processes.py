@@ -119,7 +119,7 @@ def test_what_was_passed_over_is_told(host: FakeHost) -> None:
     host.add_process(21, "dhclient", "eth0", uids=ALL_HIS)
     host.add_process(22, "sshd", exe="/home/user/client")
     with pytest.raises(TakeoverError) as caught:
-        detection.look(host, "eth0")
+        detection.find_client(host, "eth0")
     assert "passed over: dhclient (pid 20): /home/user belongs to uid 65534" in str(caught.value)
     assert "pid 21" not in str(caught.value)
     assert "pid 22" not in str(caught.value)

@@ -64,6 +64,7 @@ class Journal:
 
 
 def checksum(content: bytes) -> str:
+    """The SHA-256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.unit.takeover.adapters.machines import ADDRESS, MACHINES, Machine
 
-from holdfast.takeover.detection import ADAPTERS, adapter_called, look
+from holdfast.takeover.detection import ADAPTERS, adapter_called, find_client
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.journal import codec
 from holdfast.takeover.model import Adapter, Command, FileChange, ForeignLease, Found
@@ -80,7 +80,7 @@ def test_one(machine: Machine, adapter: Adapter, host: FakeHost) -> None:
 
 def test_it_is_the_one_of_all_adapters(machine: Machine, host: FakeHost) -> None:
     """Its own client's adapter finds the same process, and does not count."""
-    adapter, found = look(host, "eth0")
+    adapter, found = find_client(host, "eth0")
     assert (adapter.name, found.manager) == (machine.adapter, machine.adapter)
 
 
