@@ -75,6 +75,12 @@ def test_the_table_of_rooms_is_what_the_files_import(room: str) -> None:
     assert ALLOWED[room] - set(arrows) == set(), f"nothing in {room} imports these any more"
 
 
+def test_imports_run_one_way() -> None:
+    """A room imports rooms above it in the table only."""
+    order = list(ALLOWED)
+    assert [(room, below) for room in order for below in ALLOWED[room] if order.index(below) >= order.index(room)] == []
+
+
 def test_no_two_files_import_each_other() -> None:
     """In the whole of agent/, types included."""
     names = {_module(path): path for path in SOURCES.rglob("*.py")}
