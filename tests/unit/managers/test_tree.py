@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import LINK_LIMIT, Tree
 
 
@@ -97,3 +98,29 @@ def test_no_descriptor_is_left(root: Path, tree: Tree) -> None:
 def test_the_root_itself_must_be_a_folder(root: Path) -> None:
     with pytest.raises(NotADirectoryError):
         Tree(str(root / "etc" / "plain"))
+
+
+def test_patterns_over_folders(root: Path, tree: Tree) -> None:
+    for path in ("etc/a/x.cfg", "etc/b/x.cfg", "etc/b/.x.cfg", "etc/b/y"):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text("")
+    (root / "etc" / "out").symlink_to(str(root.parent))
+    assert tree.glob("/etc/*/*.cfg") == ["/etc/a/x.cfg", "/etc/b/x.cfg"]
+    assert tree.glob("/etc/b/.*") == ["/etc/b/.x.cfg"]
+    assert tree.glob("/etc/out/secret") == tree.glob("/etc/*/secret") == tree.glob("/none/*") == []
+
+
+def test_drop_ins_of_several_folders(root: Path, tree: Tree) -> None:
+    for path in ("etc/d/20.conf", "usr/d/10.conf", "usr/d/20.conf", "usr/d/30.txt"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("")
+    assert list(tree.merged(["/etc/d", "/none", "/usr/d"], ".conf").values()) == ["/usr/d/10.conf", "/etc/d/20.conf"]
+
+
+def test_what_was_cut_off_is_not_believed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.managers.formats.tree.READ_LIMIT", 3)
+    with pytest.raises(FormatError, match="/etc/plain is larger than 3 bytes"):
+        tree.text("/etc/plain")
+    monkeypatch.setattr("holdfast.managers.formats.tree.NAME_LIMIT", 0)
+    with pytest.raises(FormatError, match="/etc holds more than 0 files"):
+        tree.names("/etc")
