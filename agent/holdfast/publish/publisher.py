@@ -24,6 +24,7 @@ from typing import Callable, NoReturn
 
 from holdfast.escape import printable
 from holdfast.network import ResolverError
+from holdfast.observe.limit import SayOnce
 from holdfast.publish.backends import Backend, Resolver, ladder
 from holdfast.publish.spool import LinkNames, read_all
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
@@ -97,7 +98,7 @@ class Publisher:
     def __init__(self, spool: str, state: str, backends: tuple[Backend, ...]) -> None:
         self._spool, self._state, self._backends = spool, state, backends
         self._path = os.path.join(state, PUBLISHED)
-        self._told: set[str] = set()
+        self._said = SayOnce(_say_line)
         self._missing: list[str] = []
 
     def run(self) -> int:
@@ -147,9 +148,8 @@ class Publisher:
         return DONE
 
     def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            _say(text, FAILED)
+        """Write ``text``, once in the whole run."""
+        self._said.say(text, 4, text)
 
     def _used(self) -> dict[int, tuple[str, str]]:
         """What was published where; after a reboot only what survives one, /etc/resolv.conf."""
@@ -214,6 +214,10 @@ def _seconds(text: str | None) -> int:
     if text is not None and not (text.isascii() and text.isdecimal() and int(text) <= MAX_WAIT):
         raise SystemExit(_say(f"--wait {text}: not a whole number of seconds up to {MAX_WAIT}; {USAGE}", WRONG_USAGE))
     return int(text or 0)
+
+
+def _say_line(_priority: int, text: str) -> None:
+    _say(text, FAILED)
 
 
 def _say(text: str, status: int) -> int:
