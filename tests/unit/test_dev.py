@@ -127,7 +127,7 @@ def test_each_set_of_packages_holds_the_one_before(dev: ModuleType) -> None:
 
 @pytest.mark.parametrize("program", ["demo", "simulate.__main__", "docs.rulebook"])
 def test_the_demo_needs_no_more_than_its_set_of_packages(program: str) -> None:
-    """matplotlib and what it brings along are 90 MB that only a picture needs."""
+    """matplotlib and what it brings along are 160 MB that only a picture needs."""
     code = (
         f"import sys, holdfast_lab.{program}, importlib.metadata as metadata\n"
         "known = metadata.packages_distributions()\n"
