@@ -18,6 +18,7 @@ def test_another_server_says_nak(make_bench: Any) -> None:
     machine = bench.site.add_machine("10.77.0.2/24")
     stranger = Dnsmasq(machine, "eth0", bench.folder / "stranger", Service(pool=OTHER, server="10.77.0.2/24"))
     stranger.start()
+    watch = bench.stopwatch()
     try:
         bench.site.drop_unicast()  # dhcpd's own address only: it hears the broadcasts
         outcomes = [bench.agent.wait_result("renewed", count=number) for number in (1, 2)]
@@ -27,7 +28,7 @@ def test_another_server_says_nak(make_bench: Any) -> None:
     assert "DHCPNAK" in stranger.log.read_text(), "the stranger has not refused anything"
     # rules 25, 29: the ACK of our own server ends the renewal, whichever came first.
     assert {outcome["server"] for outcome in outcomes} == {"10.77.0.1"}
-    assert all(outcome["latency"] < 2.5 for outcome in outcomes)
+    assert all(watch.own(outcome["latency"]) < 2.5 for outcome in outcomes)
     assert bench.agent.addresses() == [ADDRESS]
     bench.assert_held()
 
@@ -45,5 +46,5 @@ def test_another_machine_has_the_address(make_bench: Any) -> None:
     bench.agent.wait(lambda: ADDRESS in bench.agent.said(), 5, "it is told which")
     bench.agent.wait(lambda: "DHCPDECLINE of 10.77.0.50" in bench.server.log.read_text(), 5, "declined")
     bench.agent.wait(lambda: bench.agent.addresses() == [], 5, "the address has gone")
-    assert bench.routes() == []
+    bench.agent.wait(lambda: bench.routes() == [], 5, "its routes have gone")
     assert bench.agent.running

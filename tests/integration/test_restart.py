@@ -16,6 +16,8 @@ import pytest
 from tests.support.bench import ADDRESS, OTHER
 from tests.support.servers import Service
 
+from holdfast_lab.testbed.fair_time import wait_until
+
 pytestmark = pytest.mark.root
 
 
@@ -70,7 +72,7 @@ def test_killed_fifty_times(make_bench: Any) -> None:
     renewed = len(bench.agent.results("renewed"))
     bench.agent.wait_result("renewed", count=renewed + 2)
     assert bench.agent.addresses() == [ADDRESS]
-    assert list(bench.agent.state.glob("*.tmp*")) == []
+    bench.agent.wait(lambda: list(bench.agent.state.glob("*.tmp*")) == [], 10, "no file is half written")
     bench.assert_held()
 
 
@@ -113,7 +115,7 @@ def test_killed_in_the_middle_of_a_move(make_bench: Any) -> None:
         wanted = IPv4Address(latter)
         bench.monitor.when(lambda change, wanted=wanted: change.address == wanted, kill)
         bench.server.reconfigure(Service(pool=latter))
-        assert killed.wait(20), f"{latter} did not come"
+        wait_until(killed.is_set, 20, f"{latter} has come")
         bench.agent.kill()
         bench.agent.start()
 
@@ -202,7 +204,7 @@ def test_read_only_state_folder(make_bench: Any) -> None:
     updates = len(bench.lifetimes())
     bench.agent.wait(lambda: len(bench.lifetimes()) >= updates + 2, 20, "two renewals")
 
-    assert "Read-only file system" in bench.agent.said()
+    bench.agent.wait(lambda: "Read-only file system" in bench.agent.said(), 10, "it is told")
     bench.assert_held()
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -218,8 +219,8 @@ def test_server_gone_in_the_middle(make_machine: MakeMachine, client: str) -> No
     machine.wait(lambda: run.poll() is not None, 10, "the agent has ended")
 
     assert "because: the renewal that was to prove the take-over failed" in said(machine)
-    assert machine.runs(client)
-    assert sorted(machine.routes()) == sorted(routes)
+    machine.wait(lambda: machine.runs(client), 20, f"{client} runs again")
+    machine.wait(lambda: sorted(machine.routes()) == sorted(routes), 10, f"its routes are as before: {routes}")
     assert not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists()
     assert machine.flaws() == []
 
@@ -230,8 +231,8 @@ def test_not_confirmed_in_time(make_machine: MakeMachine) -> None:
     machine.watch()
 
     run = take(machine, "--confirm-within", "5")
-    taken(machine, run, "say `holdfast confirm hf0` within 5 s")
-    assert not machine.runs("dhclient")
+    machine.wait(lambda: not machine.runs("dhclient"), 40, "dhclient is stopped")
+    machine.wait(lambda: "say `holdfast confirm hf0` within 5 s" in said(machine), 40, "it is taken over")
     machine.wait(lambda: machine.runs("dhclient", CLIENT) and run.poll() is not None, 30, "dhclient runs again")
     machine.wait(lambda: not machine.inside("/var/lib/holdfast-takeover/hf0.json").exists(), 20, "all is over")
 
@@ -256,7 +257,7 @@ def test_confirmed_in_time(make_machine: MakeMachine) -> None:
 
     assert conf.read_text().endswith(f"\ndenyinterfaces {CLIENT}\n")
     assert conf.read_text().startswith(before.rstrip("\n"))
-    assert not machine.runs("time.sleep", "handback"), "the dead-man is gone"
+    machine.wait(lambda: not machine.runs("time.sleep", "handback"), 10, "the dead-man is gone")
     assert machine.holdfast("handback", CLIENT, "--unconfirmed").returncode == 0, "it is confirmed: nothing to do"
     assert run.poll() is None
     again = machine.holdfast("takeover", CLIENT, "--dry-run", check=False)
@@ -301,10 +302,10 @@ def test_killed_on_the_way(make_machine: MakeMachine, phase: str) -> None:
 
     machine.wait(lambda: sum(line.startswith("dhclient") for line in machine.processes().values()) == 1, 10,
                  "one dhclient runs, a daemon by now")
-    assert sorted(machine.routes()) == sorted(routes)
-    assert not machine.runs("time.sleep", "handback"), "the dead-man is gone"
-    assert not machine.runs("holdfast.runtime"), "the agent is gone"
-    assert not journal.exists()
+    machine.wait(lambda: sorted(machine.routes()) == sorted(routes), 10, f"its routes are as before: {routes}")
+    machine.wait(lambda: not machine.runs("time.sleep", "handback"), 10, "the dead-man is gone")
+    machine.wait(lambda: not machine.runs("holdfast.runtime"), 10, "the agent is gone")
+    machine.wait(lambda: not journal.exists(), 10, "the journal is closed")
     assert machine.flaws() == []
     assert "DISCOVER" not in machine.tap.kinds(machine.since)
 
@@ -315,22 +316,30 @@ def dead_child(machine: Machine, run: subprocess.Popen[bytes]) -> bool:
     return any("holdfast.runtime" in line for line in lines) and not any("JournalFile" in line for line in lines)
 
 
+def killed(machine: Machine) -> bool:
+    """Send SIGKILL to what runs of Holdfast, but for the dead-man; True when there is nothing."""
+    pids = [pid for pid, line in machine.processes().items() if "holdfast" in line and "handback" not in line]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not pids
+
+
 def test_a_second_call_converges(make_machine: MakeMachine) -> None:
     """Killed between two clients, and called again: what was left is taken back, and then taken over."""
     machine = make_machine("dhcpcd")
     machine.watch()
-    run = take(machine)
-    machine.wait(lambda: not machine.runs("dhcpcd") or run.poll() is not None, 30, "dhcpcd is stopped")
-    for pid, line in machine.processes().items():
-        if "holdfast" in line and "handback" not in line:
-            os.kill(pid, signal.SIGKILL)
-    machine.wait(lambda: run.poll() is not None, 10, "killed")
+    run = machine.start(sys.executable, "-c", _DYING, "!ADOPTING", "run", CLIENT, "--takeover",
+                        environment=machine.environment)
+    machine.wait(lambda: run.poll() is not None, 30, "killed")
+    machine.wait(lambda: not machine.runs("dhcpcd"), 10, "dhcpcd is stopped")
+    machine.wait(lambda: killed(machine), 10, "nothing of the first call is left but its dead-man")
 
     again = take(machine)
     taken(machine, again)
 
     assert "an earlier take-over was not finished" in said(machine)
-    assert [line for line in machine.processes().values() if "dhcpcd" in line] == []
+    machine.wait(lambda: not machine.runs("dhcpcd"), 10, "dhcpcd is gone")
     assert machine.flaws() == []
 
 

@@ -15,6 +15,7 @@ from tests.support.agent import SOURCE
 from tests.support.bench import ADDRESS, OTHER
 from tests.support.servers import Service, port_bound
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 
 pytestmark = pytest.mark.root
@@ -56,7 +57,7 @@ def publish(bench: Any, tmp_path: Path) -> subprocess.CompletedProcess[str]:
             "--state-dir", str(tmp_path / "dns-state")]
     child = bench.site.client.popen(argv, env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"},
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, err = child.communicate(timeout=30)
+    out, err = fair_time.communicate(child, 30)
     return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
 
@@ -80,8 +81,8 @@ def test_the_usual_life(make_bench: Callable[..., Any], tmp_path: Path) -> None:
     status = status_of(bench)
     assert status["Uid"].split() == [str(USER)] * 4
     assert status["CapEff"] == status["CapBnd"] == f"{1 << 10 | 1 << 12 | 1 << 13:016x}"
-    assert any(route.startswith("default via 10.77.0.1") for route in bench.routes())
-    assert "mtu 1400" in bench.site.on_client("ip", "link", "show", "hf0")
+    bench.agent.wait(lambda: any(r.startswith("default via 10.77.0.1") for r in bench.routes()), 10, "its route")
+    bench.agent.wait(lambda: "mtu 1400" in bench.site.on_client("ip", "link", "show", "hf0"), 10, "its MTU")
     netconf = bench.site.on_client("sh", "-c", "cat /proc/sys/net/ipv4/conf/hf0/promote_secondaries")
     assert netconf.strip() == "1"
     bench.agent.wait(told.exists, 10, "the hook was run")
@@ -101,6 +102,7 @@ def test_the_usual_life(make_bench: Callable[..., Any], tmp_path: Path) -> None:
     assert bench.agent.results("renewed")[-1]["path"] == "unicast"  # port 68 is its own
     asked = bench.agent.command("renew", "hf0")
     assert asked.returncode == 0, asked.stderr
+    bench.agent.wait((metrics / "holdfast_hf0.prom").exists, 10, "the metrics are written")
     assert "holdfast_state" in (metrics / "holdfast_hf0.prom").read_text()
     assert (bench.agent.runtime / "hf0.varlink").stat().st_uid == USER
     bench.assert_held()
@@ -140,7 +142,7 @@ def test_a_port_that_somebody_else_has(make_bench: Callable[..., Any], tmp_path:
     start(bench, tmp_path)
     bench.agent.wait_address(ADDRESS)
     bench.agent.wait_result("renewed", count=1)
-    assert "UDP port 68 is held by" in bench.agent.said()
+    bench.agent.wait(lambda: "UDP port 68 is held by" in bench.agent.said(), 10, "it is told")
 
 
 def test_started_as_a_user_after_root(make_bench: Callable[..., Any], tmp_path: Path) -> None:

@@ -74,4 +74,4 @@ def test_the_mtu_of_before_is_put_back_on_release(make_bench: Callable[..., Any]
     restart(bench)
     assert bench.agent.command("release", "hf0").returncode == 0
     bench.agent.wait(lambda: "mtu 1500" in bench.site.on_client("ip", "link", "show", "hf0"), 5, "the MTU is back")
-    assert list(bench.agent.runtime.glob("*.mtu")) == []
+    bench.agent.wait(lambda: list(bench.agent.runtime.glob("*.mtu")) == [], 5, "it is not remembered any more")

@@ -122,9 +122,9 @@ class Agent:
                 found += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         return found
 
-    def results(self, *wanted: str) -> list[dict[str, Any]]:
-        """The outcomes whose result is one of ``wanted``."""
-        return [outcome for outcome in self.outcomes() if outcome["result"] in wanted]
+    def results(self, *wanted: str, since: float = 0.0) -> list[dict[str, Any]]:
+        """The outcomes whose result is one of ``wanted`` and that ended after ``since`` (CLOCK_BOOTTIME)."""
+        return [found for found in self.outcomes() if found["result"] in wanted and found["ended_at"] > since]
 
     def command(self, *words: str, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
         """One command of the command line, such as ``status hf0 --json``."""
@@ -163,10 +163,16 @@ class Agent:
         """Return when the interface has ``address``."""
         self.wait(lambda: address in self.addresses(), timeout, f"{self.interface} has {address}")
 
-    def wait_result(self, *wanted: str, count: int = 1, timeout: float = 20.0) -> dict[str, Any]:
-        """The last of ``count`` outcomes of these results, as soon as there are that many."""
-        self.wait(lambda: len(self.results(*wanted)) >= count, timeout, f"{count} x {'/'.join(wanted)}")
-        return self.results(*wanted)[count - 1]
+    def wait_result(
+        self, *wanted: str, count: int = 1, timeout: float = 20.0, since: float = 0.0
+    ) -> dict[str, Any]:
+        """The last of ``count`` outcomes of these results after ``since``, as soon as there are that many.
+
+        ``count`` or ``since`` is a mark that was taken before the cause: a record is written after the act.
+        """
+        what = f"{count} x {'/'.join(wanted)}"
+        self.wait(lambda: len(self.results(*wanted, since=since)) >= count, timeout, what)
+        return self.results(*wanted, since=since)[count - 1]
 
     def wait(self, condition: Any, timeout: float, what: str) -> None:
         """Like ``wait_until``; ends at once when the daemon has ended; a failure shows what it said."""

@@ -14,10 +14,11 @@ import threading
 
 from tests.support.monitor import boottime
 
+from holdfast_lab.testbed.fair_time import FairTimer, Stopwatch
 from holdfast_lab.testbed.netns import Namespace
 
 _INTERVAL = 0.05
-#: An answer that takes longer is a miss. On an idle machine it takes 0.1 ms; tests share two cores.
+#: An answer that takes longer is a miss, in fair seconds. On an idle machine it takes 0.1 ms.
 _PATIENCE = 2.0
 
 
@@ -34,12 +35,13 @@ class Probe:
         )
         self._socket.setblocking(False)
         self._wake_reader, self._wake_writer = os.pipe()
-        self._finish_by: float | None = None
+        self._finishing: FairTimer | None = None
+        self.watch = Stopwatch(os.getpid())
         self._thread = threading.Thread(target=self._work, name="probe", daemon=True)
         self._thread.start()
 
     def finish(self) -> None:
-        """Send no more, and wait until everything is answered, or for ``_PATIENCE`` seconds."""
+        """Send no more, and wait until everything is answered, or for ``_PATIENCE`` fair seconds."""
         if self._thread.is_alive():
             os.write(self._wake_writer, b"x")
             self._thread.join()
@@ -72,10 +74,10 @@ class Probe:
             selector.register(self._wake_reader, selectors.EVENT_READ)
             while True:
                 now = boottime()
-                if self._finish_by is not None:
-                    if len(self.answered) == len(self.sent) or now >= self._finish_by:
+                if self._finishing is not None:
+                    if len(self.answered) == len(self.sent) or self._finishing.over():
                         return
-                    next_at = self._finish_by
+                    next_at = now + _INTERVAL
                 elif now >= next_at:
                     self._ask()
                     next_at = max(next_at + _INTERVAL, now)
@@ -84,7 +86,7 @@ class Probe:
                         self._hear()
                     else:
                         selector.unregister(self._wake_reader)
-                        self._finish_by = boottime() + _PATIENCE
+                        self._finishing = FairTimer(_PATIENCE)
 
     def _ask(self) -> None:
         for address in self.addresses:

@@ -138,9 +138,10 @@ def processor_waited(pid: int, thread: int | None = None) -> float:
 
 
 class Stopwatch:
-    """Started before a cause, read after its effect: what took how long, less what ``pids`` waited for a processor.
+    """Started before a cause, read after its effect: how long that took, less what ``pids`` waited for a processor.
 
-    The processes are those that something is promised of, and those that their answer depends on, such as a server.
+    The processes are those that something is promised of, those that their answer depends on, such as a server, and the
+    witness, where it takes the time when it reads.
     """
 
     def __init__(self, *pids: int) -> None:
@@ -151,9 +152,9 @@ class Stopwatch:
         """Seconds without a processor since the start; a process that has been reaped counts nothing more."""
         return sum(max(0.0, processor_waited(pid) - before) for pid, before in self._before.items())
 
-    def taken(self, since: float, until: float) -> float:
-        """Seconds from ``since`` to ``until``, instants of a witness after the start, less what was waited."""
-        return until - since - self.waited()
+    def own(self, seconds: float) -> float:
+        """What is left of ``seconds``, which a witness measured since the start, without what was waited."""
+        return seconds - self.waited()
 
 
 def end(child: subprocess.Popen[Any], number: signal.Signals, timeout: float) -> float:
@@ -178,6 +179,6 @@ def end(child: subprocess.Popen[Any], number: signal.Signals, timeout: float) ->
 
     child.send_signal(number)
     wait_until(gone, timeout, f"process {child.pid} has ended")
-    taken = watch.taken(watch.started_at, alive_at)
+    taken = watch.own(alive_at - watch.started_at)
     child.wait()
     return max(0.0, taken)
