@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.containment import LEFT_BEHIND, PREFIX, ROOT
+
+from holdfast_lab.testbed import fair_time
+from holdfast_lab.testbed.fair_time import wait_until
 
 pytestmark = pytest.mark.root
 SCRIPT = str(ROOT / "tests/support/containment.py")
@@ -39,7 +41,7 @@ def contained(*command: str, folder: Path) -> subprocess.Popen[str]:
 def finished(*command: str, folder: Path) -> tuple[int, str]:
     """The exit status of a contained command, and what it said on stderr."""
     run = contained(*command, folder=folder)
-    _, said = run.communicate(timeout=60)
+    _, said = fair_time.communicate(run, 60)
     return run.returncode, said
 
 
@@ -74,13 +76,9 @@ def alive(name: str) -> list[str]:
     return found
 
 
-def wait_until_gone(name: str) -> float:
-    """Seconds until no process bears the name."""
-    began = time.monotonic()
-    while alive(name):
-        assert time.monotonic() - began < 60, alive(name)
-        time.sleep(0.02)
-    return time.monotonic() - began
+def wait_until_gone(name: str, timeout: float) -> None:
+    """Return when no process bears the name; fails after ``timeout`` fair seconds."""
+    wait_until(lambda: not alive(name), timeout, f"no process is called {name}", told=lambda: str(alive(name)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -89,8 +87,8 @@ def test_a_signal_ends_what_hears_no_signal(
 ) -> None:
     assert len(alive(name)) == 2
     deaf.send_signal(number)
-    assert deaf.wait(60) == 128 + number
-    assert wait_until_gone(name) < 5
+    assert fair_time.wait(deaf, 60) == 128 + number
+    wait_until_gone(name, 5)
     assert list(tmp_path.glob(f"{PREFIX}*")) == []
 
 
@@ -98,8 +96,8 @@ def test_killed_it_takes_everything_along_and_the_next_run_removes_its_folder(
     name: str, deaf: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     deaf.kill()
-    deaf.wait(60)
-    wait_until_gone(name)
+    fair_time.wait(deaf, 60)
+    wait_until_gone(name, 60)
     assert finished("true", folder=tmp_path) == (0, "")
     assert list(tmp_path.glob(f"{PREFIX}*")) == []
 
@@ -125,7 +123,7 @@ def test_a_process_that_is_left_is_named_and_ended(name: str, tmp_path: Path) ->
     status, said = finished("sh", "-c", sleeper, folder=tmp_path)
     assert status == LEFT_BEHIND
     assert name in said
-    wait_until_gone(name)
+    wait_until_gone(name, 60)
 
 
 def test_the_commands_status_is_its_own(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def test_nak_halt_is_the_strict_behaviour() -> None:  # rule 26
     config = '[defaults]\nnak = "halt"\n'
     with Stage(lease=SHORT, faults=Faults(nak=((1.0, 7.0),)), config=config) as stage:
         stage.bind()
+        watch = stage.stopwatch()
         nak = stage.server.wire.wait_for(lambda seen: seen.kind == "NAK", 15)
         gone = stage.watch.wait_for(lambda event: event.kind == "address-", 5)
-        assert gone.at - nak.at < 1.0
+        assert watch.own(gone.at - nak.at) < 1.0
         wait_acks(stage, 2)
 
 
@@ -66,9 +67,10 @@ def test_the_new_address_is_there_before_the_old_one_goes(by: str) -> None:  # r
 def test_a_server_that_is_back_just_before_expiry_is_found() -> None:  # rules 35, 37, 39
     with Stage(lease=TIGHT, faults=Faults(silent=((0.5, 8.0),))) as stage:
         stage.bind()
+        watch = stage.stopwatch()
         answer = wait_acks(stage, 2)
         assert stage.server.first_ack_at is not None
-        assert answer.at - stage.server.first_ack_at < 12.0
+        assert watch.own(answer.at - stage.server.first_ack_at) < 12.0
         assert removals(stage) == []
         assert_kept(stage, 2, 3, 4)
         broadcasts = [seen for seen in stage.server.wire.all() if seen.broadcast_renewal]
@@ -78,14 +80,15 @@ def test_a_server_that_is_back_just_before_expiry_is_found() -> None:  # rules 3
 def test_an_address_goes_with_its_lease_and_comes_back_with_the_server() -> None:  # rules 31, 40, 41
     with Stage(lease=Lease(time=10, t1=3, t2=6), faults=Faults(silent=((0.1, inf),))) as stage:
         stage.bind()
+        watch = stage.stopwatch()
         first = stage.server.wire.wait_for(ack, 5)
         asked = next(seen for seen in stage.server.wire.all() if seen.kind == "REQUEST")
         gone = stage.watch.wait_for(lambda event: event.kind == "address-", 15)
-        assert asked.at + 10.0 - 0.25 <= gone.at <= first.at + 11.0
+        assert asked.at + 10.0 - 0.25 <= gone.at <= first.at + 11.0 + watch.waited()
         wait_record(stage, "expired")
         tries = [seen for seen in stage.server.wire.all() if first.at < seen.at < gone.at and seen.broadcast_renewal]
         assert len(tries) >= 4, "rule 37"
-        assert gone.at - tries[-1].at <= 4.5
+        assert watch.own(gone.at - tries[-1].at) <= 4.5
         assert_kept(stage, 2, 3)
         stage.server.faults = Faults()
         back = stage.watch.wait_for(lambda event: event.kind == "address+", 40, since=gone.at)

@@ -156,6 +156,10 @@ class Stage:
         assert self.process is not None
         return fair_time.end(self.process, signal.SIGTERM, timeout)
 
+    def stopwatch(self) -> fair_time.Stopwatch:
+        """To be started before a cause: judges what the client, the servers and the witnesses took of time."""
+        return fair_time.Stopwatch(os.getpid(), *self.pids())
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None
