@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_lab.testbed import fair_time
+
 pytestmark = pytest.mark.root
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +22,7 @@ def read_all(terminal: int, child: subprocess.Popen[bytes], until: bytes | None,
     """What is written to a terminal until ``until`` is seen or the other side is closed."""
     said = b""
     while child.poll() is None or select.select([terminal], [], [], 0)[0]:
-        assert select.select([terminal], [], [], timeout)[0], said.decode()
+        assert select.select([terminal], [], [], fair_time.longest(timeout))[0], said.decode()
         try:
             said += os.read(terminal, 65536)
         except OSError:  # EIO: the last writer has gone

@@ -18,6 +18,7 @@ from holdfast.eventloop.loop import Loop
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.observe.outcomes import as_record
 from holdfast.runtime.control_service import Control
+from holdfast_lab.testbed import fair_time
 
 OURS, SERVER = IPv4Address("10.0.0.5"), IPv4Address("10.0.0.1")
 LEASE = Lease(OURS, SERVER, 940.0, 1000.0, 1045.0, 1060.0, 120.0, {})
@@ -117,7 +118,7 @@ class ControlBench:
 
     def __exit__(self, *exc: object) -> None:
         self.run(lambda: (self.control.close(), self.loop.stop()))
-        self._thread.join(10)
+        self._thread.join(fair_time.longest(10))
         assert not self._thread.is_alive()
         self.loop.close()
         for end in self._wake:
@@ -128,7 +129,7 @@ class ControlBench:
         done, answer = threading.Event(), []
         self._calls.append(lambda: (answer.append(function()), done.set()))  # type: ignore[func-returns-value]
         self._wake[1].send(b"x")
-        assert done.wait(10)
+        assert done.wait(fair_time.longest(10))
         return answer[0]
 
     def _called(self, mask: int) -> None:
@@ -137,7 +138,7 @@ class ControlBench:
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(10)
+        connection.settimeout(fair_time.longest(10))
         connection.connect(self.path)
         return connection
 
@@ -166,7 +167,7 @@ class Impostor:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(path)
         self._socket.listen()
-        self._socket.settimeout(10)
+        self._socket.settimeout(fair_time.longest(10))
         self._data = data
         self._thread = threading.Thread(target=self._serve)
 
@@ -182,7 +183,7 @@ class Impostor:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._thread.join(10)
+        self._thread.join(fair_time.longest(10))
         self._socket.close()
 
 
@@ -195,7 +196,7 @@ class Trickler:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(path)
         self._socket.listen()
-        self._socket.settimeout(10)
+        self._socket.settimeout(fair_time.longest(10))
         self._thread = threading.Thread(target=self._serve)
 
     def _serve(self) -> None:
@@ -210,5 +211,5 @@ class Trickler:
 
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join(fair_time.longest(10))
         self._socket.close()

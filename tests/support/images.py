@@ -14,6 +14,7 @@ from tests.support.guests.files import write
 from tests.support.guests.place import new_folder
 from tests.support.guests.variants import seed_files, variant_files
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.netns import MS_BIND, MS_REC, Namespace, mount
 
 _PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
@@ -52,7 +53,7 @@ class ImageRoot:
         process = self._space.popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**_PATH, **(env or {})}
         )
-        out, err = process.communicate(stdin, timeout)
+        out, err = fair_time.communicate(process, timeout, stdin)
         return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
 
     def run(

@@ -37,6 +37,12 @@ def crowd() -> float:
     return min(max(1.0, running / (os.cpu_count() or 1)), SLOWEST)
 
 
+def longest(seconds: float) -> float:
+    """The seconds of the clock that so many fair ones are at most: a guard against a hang for a call that takes a
+    timeout of its own, such as a socket's."""
+    return seconds * SLOWEST
+
+
 class FairTimer:
     """``seconds`` of a fair share of the machine, counted from now. To be looked at often: each look counts the time
     since the one before by how crowded the machine is."""

@@ -19,6 +19,7 @@ from tests.support.guests.files import write
 from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import CGROUP, mount_cgroups, remove_cgroup
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import mount
 
@@ -122,9 +123,7 @@ class Nspawn(Guest):
         enter = ["nsenter", f"--target={self._init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         enter += ["--root", "--wd", "--", "/bin/sh", "-c", _INSIDE, "sh", *argv]
         try:
-            done = subprocess.run(
-                enter, input=stdin, capture_output=True, timeout=timeout, check=False, env=_ENVIRONMENT
-            )
+            done = fair_time.run(enter, timeout, told=stdin, env=_ENVIRONMENT)
         except subprocess.TimeoutExpired as error:
             raise GuestError(f"{' '.join(argv)}: not done after {timeout:g} s\n{self.last_words()}") from error
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

@@ -22,6 +22,8 @@ from tests.support.guests.guest import Completed, Disk, Guest, GuestError
 from tests.support.guests.place import Slot
 from tests.support.guests.qmp import Qmp
 
+from holdfast_lab.testbed import fair_time
+
 #: No tsc=reliable: on a busy machine the kernel may measure the TSC's rate wrongly, and must be able to find out.
 _KERNEL_ARGUMENTS = (
     "root=/dev/vda rw console=ttyS0 mitigations=off nokaslr no_timer_check quiet"
@@ -114,7 +116,7 @@ class Qemu(Guest):
     ) -> Completed:
         """Over the channel; waits for the channel itself, in the first seconds of a boot."""
         assert self._channel is not None, "it is off"
-        if not self._channel.ready.wait(300):
+        if not self._channel.ready.wait(fair_time.longest(100)):
             raise GuestError(f"nobody reads commands in the guest\n{self.last_words()}")
         reply = self._channel.ask(argv, stdin, timeout)
         if reply is None or reply["code"] is None:
@@ -241,7 +243,7 @@ class Channel(Conversation):
             self._say({
                 "id": number, "argv": list(argv), "stdin": base64.b64encode(stdin).decode(), "timeout": timeout
             })
-            self._changed.wait_for(lambda: number in self._replies, timeout + 10)
+            fair_time.wait_on(self._changed, lambda: number in self._replies, timeout + 10)
             return self._replies.pop(number, None)
 
     def _take(self, message: dict[str, Any]) -> None:

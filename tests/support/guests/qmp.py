@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.support.guests.conversation import Conversation
 
+from holdfast_lab.testbed.fair_time import wait_on
+
 
 class QmpError(AssertionError):
     """QEMU refused a command; the text is its own."""
@@ -28,7 +30,7 @@ class Qmp(Conversation):
         with self._turn:
             self._say({"execute": command, "arguments": arguments})
             with self._changed:
-                self._changed.wait_for(lambda: self._replies or self._ended, timeout)
+                wait_on(self._changed, lambda: self._replies or self._ended, timeout)
                 if not self._replies:
                     raise QmpError(f"{command}: QEMU {'has ended' if self._ended else 'does not answer'}")
                 reply = self._replies.pop(0)
@@ -48,7 +50,7 @@ class Qmp(Conversation):
             return next((event for event in self.events[since:] if event["event"] == name), None)
 
         with self._changed:
-            self._changed.wait_for(lambda: find() is not None or self._ended, timeout)
+            wait_on(self._changed, lambda: find() or self._ended, timeout)
             found = find()
         if found is None:
             raise QmpError(f"no {name} within {timeout:g} s; seen: {[event['event'] for event in self.events]}")

@@ -26,6 +26,7 @@ from holdfast.control import client
 from holdfast.settings import dirs
 from holdfast.takeover.agent import Agent
 from holdfast.takeover.errors import TakeoverError
+from holdfast_lab.testbed import fair_time
 
 INSTANT = {"time": "2023-11-14T22:13:20.000Z", "seconds": 60.0}
 OUTCOME: dict[str, Any] = {
@@ -84,7 +85,7 @@ def agent(run_dir: str, *names: str, data: bytes, more: bytes = b"") -> Iterator
 
     def answer(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.settimeout(2)
+            connection.settimeout(fair_time.longest(2))
             connection.recv(4096)
             connection.sendall(data)
             while more and not stop.is_set():
@@ -105,7 +106,7 @@ def agent(run_dir: str, *names: str, data: bytes, more: bytes = b"") -> Iterator
     finally:
         stop.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(fair_time.longest(10))
         for name, listener in zip(names or ("eth0.varlink",), listeners, strict=True):
             listener.close()
             os.unlink(f"{run_dir}/{name}")

@@ -15,6 +15,7 @@ from tests.support.control import ControlBench, FakeClient
 from holdfast.cli import main
 from holdfast.control import client
 from holdfast.settings import dirs
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 
 
@@ -36,7 +37,7 @@ def waiting(*words: str) -> Iterator[Callable[[], int | None]]:
     try:
         yield lambda: status[0] if status else None
     finally:
-        thread.join(20)
+        thread.join(fair_time.longest(20))
         assert not thread.is_alive()
 
 
@@ -130,7 +131,7 @@ def test_a_socket_that_gives_no_answer_is_asked_again(folder: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/eth0.varlink")
         server.listen(5)
-        server.settimeout(10)
+        server.settimeout(fair_time.longest(10))
         with waiting("--timeout", "20") as status:
             for answer in (b"nonsense\0", b'{"parameters": {"online": 7}}\0', b"[]\0", b""):
                 connection, _ = server.accept()

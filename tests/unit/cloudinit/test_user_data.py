@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_lab.testbed import fair_time
+
 FOLDER = Path(__file__).resolve().parents[3] / "cloud-init"
 YAML = sorted(path.name for path in FOLDER.glob("*.yaml"))
 #: EC2's limit of user-data.
@@ -117,8 +119,8 @@ class Machine:
     def run(self, *words: str, **environment: str) -> tuple[int, str, list[str]]:
         """Exit status, what it said, and the calls."""
         self.calls.write_text("")
-        done = subprocess.run(
-            ["sh", "-s", *words], input=script(FETCHING[0]), text=True, capture_output=True, timeout=60, check=False,
+        done = fair_time.run(
+            ["sh", "-s", *words], 60, told=script(FETCHING[0]), text=True,
             env={"PATH": f"{self.folder}:{os.environ['PATH']}", "ROUTE": "default via 10.0.0.1 dev ens3 metric 100\\n",
                  "ADDRESSES": "", **environment},
         )

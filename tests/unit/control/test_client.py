@@ -29,6 +29,7 @@ from holdfast.control.client import (
 )
 from holdfast.control.idl import MismatchError
 from holdfast.control.interface import NAME, socket_path
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_call_that_is_answered_later(path: str) -> None:
             while not bench.run(lambda: len(bench.client.online_listeners)):
                 pass
             bench.run(bench.client.come_online)
-            assert select.select([waiting], [], [], 10)[0]
+            assert select.select([waiting], [], [], fair_time.longest(10))[0]
             assert waiting.receive() == {"online": True}
         with Call(path, "WaitOnline", {"insist": False}, timeout=inf) as answered:
             assert answered.answer() == {"online": True}
@@ -148,12 +149,12 @@ def test_an_answer_in_pieces(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        with Call(path, "WaitOnline", timeout=10) as waiting:
+        with Call(path, "WaitOnline", timeout=fair_time.longest(10)) as waiting:
             peer, _ = listener.accept()
             with peer:
                 for piece in (b'{"parameters":', b'{"online":', b"false}}"):
                     peer.sendall(piece)
-                    assert select.select([waiting], [], [], 10)[0]
+                    assert select.select([waiting], [], [], fair_time.longest(10))[0]
                     assert waiting.receive() is None
                 peer.sendall(b"\0")
                 assert waiting.answer() == {"online": False}
@@ -246,6 +247,6 @@ def test_an_answer_that_never_ends(
 ) -> None:
     """A byte now and then is no answer, nor is any number of them: the time and the size are for the whole of it."""
     monkeypatch.setattr(client, "ANSWER_LIMIT", 8192)
-    timeout = 0.2 if kind is TimedOutError else 10.0
+    timeout = 0.2 if kind is TimedOutError else fair_time.longest(10)
     with Trickler(path, drop), pytest.raises(kind, match=problem):
         call(path, "Renew", timeout=timeout)

@@ -9,7 +9,6 @@ import select
 import shutil
 import socket
 import struct
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from holdfast.eventloop.loop import Loop
 from holdfast.observe.outcomes import OutcomeJournal, as_record
 from holdfast.runtime import control_service as room
 from holdfast.runtime.control_service import Control
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_introspection_and_calls_by_systemd(bench: ControlBench) -> None:
         return
 
     def varlinkctl(*words: str) -> tuple[int, str]:
-        done = subprocess.run(["varlinkctl", *words], capture_output=True, text=True, timeout=20, check=False)
+        done = fair_time.run(["varlinkctl", *words], 20, text=True)
         return done.returncode, done.stdout + done.stderr
 
     for name in (NAME, SERVICE):
@@ -105,7 +105,7 @@ def test_a_declared_method_that_is_not_there_is_said_so() -> None:
     with tempfile.TemporaryDirectory(prefix="hf") as folder:
         server = protocol.Server(loop, socket_path(folder, "eth0"), {NAME: {}})
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
+            connection.settimeout(fair_time.longest(10))
             connection.connect(socket_path(folder, "eth0"))
             connection.sendall(b'{"method":"io.holdfast.Agent.Renew"}\0')
             while not select.select([connection], [], [], 0)[0]:
@@ -253,20 +253,20 @@ def test_clients_that_vanish_in_the_middle(bench: ControlBench) -> None:
 
     def busy() -> None:
         submitted.set()
-        go_on.wait(10)
+        go_on.wait(fair_time.longest(10))
 
     # Gone before its answer goes out: the agent is busy while both its call and its end arrive.
     with closing(bench.connect()) as slow, closing(bench.connect()) as gone:
         bench.client.on_submit = busy
         slow.sendall(b'{"method":"io.holdfast.Agent.Renew"}\0')
-        assert submitted.wait(10)
+        assert submitted.wait(fair_time.longest(10))
         gone.sendall(call)
         gone.close()
         go_on.set()
     # Gone with its answer unread: the agent gets ECONNRESET.
     with closing(bench.connect()) as rude:
         rude.sendall(call)
-        select.select([rude], [], [], 10)
+        assert select.select([rude], [], [], fair_time.longest(10))[0]
     while bench.run(lambda: len(bench.control._servers["eth0"]._clients)):
         pass
     with closing(bench.connect()) as connection:

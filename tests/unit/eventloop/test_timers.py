@@ -13,6 +13,7 @@ import pytest
 from holdfast.clock import SystemClock
 from holdfast.eventloop import timers
 from holdfast.eventloop.timers import StepWatch, WakeTimer
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def timer() -> Iterator[WakeTimer]:
 
 
 def _readable(fd: int, seconds: float) -> bool:
-    return bool(select.select([fd], [], [], seconds)[0])
+    return bool(select.select([fd], [], [], fair_time.longest(seconds))[0])
 
 
 @pytest.mark.parametrize("ahead", [-1000.0, 0.0, 0.01])

@@ -6,11 +6,11 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
+from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, Switch, cable, may_make_namespaces
 from holdfast_lab.witness.watch import NetlinkWatch, Prober
 
@@ -25,8 +25,8 @@ def test_a_cable_joins_two_machines() -> None:
         prober = Prober(server, lambda: ["192.0.2.9"])
         try:
             client.output(["true"])
-            while not any(probe.answered_at for probe in prober.probes("192.0.2.9")):
-                threading.Event().wait(0.01)
+            answered = lambda: any(probe.answered_at for probe in prober.probes("192.0.2.9"))  # noqa: E731
+            wait_until(answered, 20, "the address answers")
         finally:
             prober.close()
 

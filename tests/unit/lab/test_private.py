@@ -8,7 +8,7 @@ import pytest
 
 from holdfast_lab.peers import ALL, running
 from holdfast_lab.peers.running import Running
-from holdfast_lab.testbed import netns
+from holdfast_lab.testbed import fair_time, netns
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.private import NotPrivateError
 from holdfast_lab.testbed.stage import Stage
@@ -25,7 +25,7 @@ def writable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_stage_has_files_of_its_own() -> None:
     with Stage() as stage:
-        stage.client.start_client(["true"]).wait(10)
+        fair_time.wait(stage.client.start_client(["true"]), 10)
         for folder in ("/etc", "/run", "/var"):
             seen = stage.client.output(["sh", "-c", f"touch {folder}/holdfast-was-here 2>/dev/null; echo done"])
             assert seen == "done\n"
@@ -60,4 +60,4 @@ def test_read_only_is_private_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with Namespace("shut", private_files=False) as machine:
         machine.run(lambda: netns.mount(str(tmp_path), str(tmp_path), None, netns.MS_BIND))
         machine.run(lambda: netns.make_read_only(str(tmp_path)))
-        assert machine.start_client(["true"]).wait(10) == 0
+        assert fair_time.wait(machine.start_client(["true"]), 10) == 0

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 from tests.support.interpreter import unmeasured
+
+from holdfast_lab.testbed import fair_time
 
 
 def run(code: str) -> str:
     """What a fresh interpreter prints."""
     path = [p for p in sys.path if p]
     words = [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, env=unmeasured())
-    return done.stdout.strip()
+    done = fair_time.run(words, 60, text=True, check=True, env=unmeasured())
+    return str(done.stdout).strip()
 
 
 def test_only_the_messages_are_loaded() -> None:

@@ -16,6 +16,7 @@ from tests.support.leases import make_spec
 from holdfast.network import LinkError, link
 from holdfast.network.kernel import Kernel
 from holdfast.network.watch import Kind, LinkEvent, LinkWatch, split
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
 
@@ -38,7 +39,7 @@ class Watched:
             events += self.client.run(self.watch.read)
             if wanted is None or any(event.kind is wanted for event in events):
                 return events
-            ready, _, _ = select.select([self.watch], [], [], 5)
+            ready, _, _ = select.select([self.watch], [], [], fair_time.longest(5))
             assert ready, f"no {wanted} in {events}"
 
     def kinds(self, wanted: Kind | None = None) -> list[Kind]:
@@ -151,7 +152,7 @@ def test_a_link_that_is_renamed_to_our_name_has_appeared(watched: Watched) -> No
         watched.sh("link set eth0 down", "link set eth0 name ens3", "link set ens3 up")
         events: list[LinkEvent] = []
         while Kind.CARRIER_UP not in [event.kind for event in events]:
-            assert select.select([late], [], [], 5)[0]
+            assert select.select([late], [], [], fair_time.longest(5))[0]
             events += watched.client.run(late.read)
         assert [event.kind for event in events] == [Kind.APPEARED, Kind.CARRIER_UP]
     finally:

@@ -14,6 +14,7 @@ import pytest
 
 from holdfast.observe import journal
 from holdfast.observe.journal import JournalSocket, encode, stderr_is_journal
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def journald() -> Iterator[socket.socket]:
     with tempfile.TemporaryDirectory(prefix="j") as folder, \
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(folder + "/socket")
-        server.settimeout(5)
+        server.settimeout(fair_time.longest(5))
         yield server
 
 

@@ -24,6 +24,7 @@ from holdfast.core.client import Snapshot
 from holdfast.observe.outcomes import OutcomeJournal, as_record
 from holdfast.runtime import control_service as room
 from holdfast.runtime.control_service import group_id
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_no_outcome_is_an_error_in_the_end(bench: ControlBench) -> None:
     bench.client.on_submit = submitted.set
     with closing(bench.connect()) as connection:
         connection.sendall(b'{"method":"io.holdfast.Agent.Renew"}\0')
-        assert submitted.wait(10)
+        assert submitted.wait(fair_time.longest(10))
 
         def later() -> None:
             bench.clock.now += room.ANSWER_TIMEOUT
@@ -163,7 +164,7 @@ def test_a_client_that_hangs_up_is_forgotten(bench: ControlBench) -> None:
     bench.client.on_submit = submitted.set
     with closing(bench.connect()) as connection:
         connection.sendall(b'{"method":"io.holdfast.Agent.Renew"}\0')
-        assert submitted.wait(10)
+        assert submitted.wait(fair_time.longest(10))
         assert len(bench.client.listeners) == 1
     while bench.run(lambda: len(bench.client.listeners)):
         pass
@@ -181,7 +182,7 @@ def test_a_script_that_says_at_once_that_it_has_no_more_to_ask_gets_its_answer(
         connection.sendall(json.dumps({"method": f"io.holdfast.Agent.{method}"}).encode() + b"\0")
         connection.shutdown(socket.SHUT_WR)
         if method == "Renew":
-            assert submitted.wait(10)
+            assert submitted.wait(fair_time.longest(10))
             bench.run(lambda: None)
             bench.run(bench.client.record)
         assert "parameters" in hear(connection)

@@ -13,6 +13,7 @@ import pytest
 from holdfast.network import LinkError
 from holdfast.runtime import __main__ as main
 from holdfast.runtime.factory import AlreadyServedError, lock
+from holdfast_lab.testbed import fair_time
 
 SOURCE = Path(main.__file__).resolve().parents[2]
 
@@ -21,10 +22,7 @@ def run(*words: str, state: Path, **environ: str) -> subprocess.CompletedProcess
     """The daemon in a process of its own, for what makes it end at once."""
     env = {**os.environ, "PYTHONPATH": str(SOURCE), "STATE_DIRECTORY": str(state / "state"),
            "RUNTIME_DIRECTORY": str(state / "run"), **environ}
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast.runtime", *words], env=env, capture_output=True, text=True, timeout=30,
-        check=False,
-    )
+    return fair_time.run([sys.executable, "-m", "holdfast.runtime", *words], 30, env=env, text=True)
 
 
 def test_arguments() -> None:
@@ -94,10 +92,9 @@ def test_without_the_rights(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(SOURCE), "STATE_DIRECTORY": folder, "RUNTIME_DIRECTORY": folder}
     script = 'ip link add hf0 type veth peer name hf1 && ip link set hf0 up && ip link set hf1 up && exec "$@"'
     for dropped, word in (("-net_raw", "CAP_NET_RAW"), ("-net_admin", "CAP_NET_ADMIN")):
-        done = subprocess.run(
+        done = fair_time.run(
             ["unshare", "--net", "sh", "-c", script, "sh", "setpriv", "--bounding-set", dropped, "--",
-             sys.executable, "-m", "holdfast.runtime", "hf0"],
-            env=env, capture_output=True, text=True, timeout=30, check=False,
+             sys.executable, "-m", "holdfast.runtime", "hf0"], 30, env=env, text=True,
         )
         assert done.returncode == 5, done.stderr
         assert word in done.stderr

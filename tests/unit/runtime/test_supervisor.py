@@ -21,6 +21,7 @@ from holdfast.observe.log import Log
 from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_deps, make_reporter
 from holdfast.runtime.supervisor import Supervisor, _why_not
 from holdfast.settings.model import Settings
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.virtual_host import VirtualClock
 
 DAEMON = [sys.executable, "-m", "holdfast.runtime"]
@@ -36,7 +37,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_systemd_hears_of_readiness_status_life_and_end(bench: Bench, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(fair_time.longest(20))
         told: list[str] = []
 
         def hear(wanted: str) -> None:
@@ -70,8 +71,8 @@ def test_one_interface_does_not_wait_for_another(bench: Bench) -> None:
     bench.server.start()
     bench.agent.start(launcher=[*DAEMON, "hf9", "lo"])  # hf9 is never there, and lo cannot be served
     bench.agent.wait_address(ADDRESS)
-    assert "waiting for it" in bench.agent.said()
-    assert "lo is not an Ethernet interface" in bench.agent.said()
+    bench.agent.wait(lambda: "waiting for it" in bench.agent.said(), 10, "hf9 is told of")
+    bench.agent.wait(lambda: "lo is not an Ethernet interface" in bench.agent.said(), 10, "lo is told of")
     status = bench.agent.command("status", "hf9", "--json")
     assert status.returncode == 0, status.stderr
 
@@ -84,7 +85,7 @@ def test_a_second_agent_is_refused_and_the_first_goes_on(bench: Bench) -> None:
     second = bench.site.client.popen(
         [*DAEMON, "hf0"], env=bench.agent._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    _, said = second.communicate(timeout=20)
+    _, said = fair_time.communicate(second, 20)
     assert second.returncode == 7
     assert "is served by another holdfast" in said
     assert said.count("\n") == 1
@@ -110,7 +111,7 @@ def test_hooks_run_after_changes_and_sighup_changes_nothing(bench: Bench, tmp_pa
     assert bench.agent.process is not None
     bench.agent.process.send_signal(signal.SIGHUP)
     bench.agent.wait(lambda: "SIGHUP changes nothing" in bench.agent.said(), 10, "SIGHUP is answered")
-    assert bench.agent.status()["state"] == "BOUND"
+    bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "it is bound as before")
     assert bench.agent.terminate() == 0  # rule 51
 
 

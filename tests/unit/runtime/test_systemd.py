@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.runtime.host.systemd import Notifier
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -17,7 +18,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
     name = str(tmp_path / "notify") if request.param == "path" else f"@holdfast-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name[1:] if name[0] == "@" else name)
-        sock.settimeout(5)
+        sock.settimeout(fair_time.longest(5))
         yield sock, name
 
 

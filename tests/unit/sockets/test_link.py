@@ -25,6 +25,7 @@ from holdfast.sockets.reader import describe_error, read_packet
 from holdfast.wire import WireError, arp
 from holdfast.wire.frame import BROADCAST_MAC, build_udp, ethernet, parse_ipv4_udp
 from holdfast.wire.message import ANY, BROADCAST, Message, decode, encode
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, cable
 
@@ -54,7 +55,7 @@ class Bench:
         self.wire = network.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
         stack.callback(self.wire.close)
         self.wire.bind(("srv0", 3))
-        self.wire.settimeout(30)
+        self.wire.settimeout(fair_time.longest(30))
         self.open()
 
     def _count_gone(self) -> None:
@@ -170,7 +171,7 @@ def test_broadcast_goes_to_everybody_from_the_address_we_say(bench: Bench, sourc
 def server(bench: Bench) -> Iterator[socket.socket]:
     with bench.network.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server:
         server.bind(("192.0.2.1", 67))
-        server.settimeout(5)
+        server.settimeout(fair_time.longest(5))
         yield server
 
 

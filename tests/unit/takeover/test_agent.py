@@ -19,6 +19,7 @@ from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.takeover.agent import Agent, unit_for
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
+from holdfast_lab.testbed import fair_time
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def answering(host: FakeHost, *answers: bytes) -> Iterator[list[bytes]]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield asked
-        thread.join(5)
+        thread.join(fair_time.longest(5))
 
 
 def outcome(**facts: str) -> bytes:

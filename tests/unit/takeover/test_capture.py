@@ -20,6 +20,7 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found
 from holdfast.wire import message as msg
 from holdfast.wire.frame import build_udp
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.netns import cable
 
 MAC = bytes.fromhex("020000000001")
@@ -177,7 +178,7 @@ def test_on_a_wire() -> None:
             assert answer.lease_time == 3600
             tap = server.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)))
             with tap:
-                tap.settimeout(5)
+                tap.settimeout(fair_time.longest(5))
                 ear.broadcast(ours)
                 frames = (tap.recv(2048) for _ in itertools.count())
                 assert next(frame for frame in frames if frame[:6] == b"\xff" * 6)[23] == 17

@@ -14,6 +14,7 @@ from tests.support.passing import wait_passing
 from holdfast.sockets.filters import attach
 from holdfast.wire import WireError, frame
 from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.netns import Namespace
 
 pytestmark = [
@@ -38,7 +39,7 @@ class Cable:
         self.sender = server.run(lambda: self._socket(socket.SOCK_RAW, "srv0"))
         self.receiver = client.run(lambda: self._socket(socket.SOCK_DGRAM, "cli0"))
         self.receiver.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        self.receiver.settimeout(30)
+        self.receiver.settimeout(fair_time.longest(30))
 
     @staticmethod
     def _socket(kind: int, name: str) -> socket.socket:
@@ -124,7 +125,7 @@ def test_the_kernel_accepts_our_checksums(cable: Cable) -> None:
     def listen() -> socket.socket:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("0.0.0.0", SERVER_PORT))
-        udp.settimeout(30)
+        udp.settimeout(fair_time.longest(30))
         return udp
 
     with cable.server.run(listen) as udp:
