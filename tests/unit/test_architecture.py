@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "agent" / "holdfast"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+#: What a path in a page is below: the daemon, the lab, or the checkout.
+BASES = (PACKAGE, ROOT / "agent" / "holdfast_lab", ROOT / "agent", ROOT)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOMS = re.findall(r"^## (\w+), file by file$", TEXT, re.MULTILINE)
 
@@ -30,5 +32,5 @@ def test_a_table_names_every_file_of_its_room(room: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_names_with_their_room_exist(page: Path) -> None:
     named = set(re.findall(r"`(\w+(?:/\w+)*/\w+\.(?:py|varlink))", page.read_text(encoding="utf-8")))
-    rooted = [name for name in sorted(named) if any((base / name.split("/")[0]).is_dir() for base in (PACKAGE, ROOT))]
-    assert [name for name in rooted if not any((base / name).exists() for base in (PACKAGE, ROOT))] == []
+    rooted = [name for name in sorted(named) if any((base / name.split("/")[0]).is_dir() for base in BASES)]
+    assert [name for name in rooted if not any((base / name).exists() for base in BASES)] == []
