@@ -96,12 +96,18 @@ def test_what_is_written_is_read(message: msg.Message) -> None:  # rule 23
 
 @given(some.option_maps(max_value=90), st.data())
 def test_options_may_be_cut_anywhere(options: dict[int, bytes], data: st.DataObject) -> None:  # rule 23
-    """However a server spreads its options over the three fields, they read the same."""
+    """However a server spreads its options over the three fields, they read the same; but for a value of no use, and
+    for a text that is the same half twice."""
+    for code, size in opt.FIXED_LENGTHS.items():
+        if code in options:
+            options[code] = options[code][:size].ljust(size, b"\0")
     fields, room = [b"\x34\x01\x03", b"", b""], (1000, 127, 63)
     for code, value in options.items():
         cuts = sorted(data.draw(st.tuples(*[st.integers(0, len(value))] * 2)))
         pieces = [value[: cuts[0]], value[cuts[0] : cuts[1]], value[cuts[1] :]]
         if any(len(field) + 2 + len(piece) > size for field, piece, size in zip(fields, pieces, room, strict=True)):
+            pieces = [value]
+        if code in opt.SINGLE_VALUES and (pieces[0] == pieces[1] or pieces[0] + pieces[1] == pieces[2]):
             pieces = [value]
         for at, piece in enumerate(pieces):
             fields[at] += bytes([code, len(piece)]) + piece
@@ -110,6 +116,24 @@ def test_options_may_be_cut_anywhere(options: dict[int, bytes], data: st.DataObj
     cookie = b"\x63\x82\x53\x63"
     read = msg.decode(header + sname.ljust(64, b"\0") + file.ljust(128, b"\0") + cookie + in_options)
     assert read.options == options
+
+
+FIXED = [
+    st.tuples(st.just(code), st.binary(min_size=size, max_size=size))
+    for code, size in opt.FIXED_LENGTHS.items() if code != opt.OVERLOAD
+]
+SINGLE = st.tuples(st.sampled_from(sorted(opt.SINGLE_VALUES)), st.binary(min_size=1, max_size=40))
+
+
+@given(st.lists(st.one_of(SINGLE, *FIXED), max_size=8), st.data())
+def test_what_is_said_again_changes_nothing(said: list[tuple[int, bytes]], data: st.DataObject) -> None:  # rule 76
+    """Whatever is repeated, in whatever order, after the whole was said once, and wherever: the first counts."""
+    again = data.draw(st.permutations(said)) + data.draw(st.lists(st.one_of(*FIXED), max_size=4))
+    first = {code: value for code, value in reversed(said)}
+    meant = {**{code: value for code, value in reversed(again)}, **first}
+    header = msg.encode(msg.Message(op=2, xid=1))[:240]
+    pieces = b"".join(bytes([code, len(value)]) + value for code, value in [*first.items(), *again])
+    assert msg.decode(header + pieces).options == meant
 
 
 # scapy as the oracle

@@ -72,7 +72,7 @@ class Message(NamedTuple):
     """One message. Fields have RFC 2131's names; ``chaddr`` is as long as ``hlen`` says.
 
     ``options`` maps a code to its whole value: split options (RFC 3396) are joined in the order
-    options, ``file``, ``sname``; pad, end and overload (52) are not in it. ``sname`` and ``file``
+    options, ``file``, ``sname``, repeated ones count once (``options.joined``); pad, end and overload (52) are not in it. ``sname`` and ``file``
     end before their first NUL and are empty when they carried options.
     """
 
@@ -152,17 +152,15 @@ def decode(data: bytes) -> Message:
         raise WireError("no DHCP magic cookie", "cookie")
     if hlen > 16:
         raise WireError(f"hardware address of {hlen} bytes", "hardware-length")
-    options: dict[int, bytes] = {}
-    _read_options(data[_HEADER.size:], options)
+    options = _read_options(data[_HEADER.size:])
     overload = options.pop(opt.OVERLOAD, None)
     if overload is not None and overload in _OVERLOADS:
         if overload[0] & 1:
-            _read_options(file, options)
+            _add_options(options, _read_options(file))
             file = b""
         if overload[0] & 2:
-            _read_options(sname, options)
+            _add_options(options, _read_options(sname))
             sname = b""
-        options.pop(opt.OVERLOAD, None)
     return Message(
         op, xid, secs, flags, _address(ciaddr), _address(yiaddr), _address(siaddr), _address(giaddr),
         chaddr[:hlen], htype, hops, sname.partition(b"\0")[0], file.partition(b"\0")[0], options,
@@ -177,8 +175,9 @@ def _address(value: int) -> IPv4Address:
     return IPv4Address(value) if value else ANY
 
 
-def _read_options(field: bytes, options: dict[int, bytes]) -> None:
-    """Add the options in ``field`` to ``options``, joining what is split (RFC 3396)."""
+def _read_options(field: bytes) -> dict[int, bytes]:
+    """The options in ``field``; what is there more than once is one value (``options.joined``)."""
+    options: dict[int, bytes] = {}
     position, end = 0, len(field)
     try:
         while position < end:
@@ -187,17 +186,25 @@ def _read_options(field: bytes, options: dict[int, bytes]) -> None:
                 position += 1
                 continue
             if code == _END:
-                return
+                return options
             start = position + 2
             position = start + field[position + 1]
+            piece = field[start:position]
             if code in options:
-                options[code] += field[start:position]
-            else:
-                options[code] = field[start:position]
+                piece = opt.joined(code, options[code], piece, another_field=False)
+            options[code] = piece
     except IndexError:
         raise WireError("an option has no length") from None
     if position > end:
         raise WireError("an option reaches past the end of its field")
+    return options
+
+
+def _add_options(options: dict[int, bytes], more: dict[int, bytes]) -> None:
+    """Add to ``options`` what another field holds; an overload option means nothing there."""
+    more.pop(opt.OVERLOAD, None)
+    for code, piece in more.items():
+        options[code] = opt.joined(code, options[code], piece, another_field=True) if code in options else piece
 
 
 def encode(message: Message, *, minimum: int = MINIMUM_SIZE) -> bytes:

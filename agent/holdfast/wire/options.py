@@ -1,6 +1,6 @@
 """DHCP options: their codes, and their values as meaning.
 
-The decoders take an option's whole value (joined, RFC 3396) and raise WireError when nothing in it can be
+The decoders take an option's whole value (``joined``, RFC 3396) and raise WireError when nothing in it can be
 used; the caller then treats the option as absent. Where a list is sound at its start and malformed at its
 end, the sound part is returned: a lease is worth more than a perfect option. What a list can hold is bounded
 by message.MAXIMUM_SIZE.
@@ -111,6 +111,22 @@ NAMES: dict[int, str] = {
     CLASSLESS_STATIC_ROUTE_MS: "classless-static-route-ms",
 }
 
+#: Options of a fixed length, and that length in bytes (RFC 2132; those above 90: RFC 4388, 4578, 8925, 2563, 3011,
+#: 6926, 5071 and, for 245, what Azure sends).
+FIXED_LENGTHS: dict[int, int] = {
+    **dict.fromkeys((19, 20, 23, 27, 29, 30, 31, 34, 36, 37, 39, 46, OVERLOAD, MESSAGE_TYPE, AUTO_CONFIGURE, 156, 157), 1),
+    **dict.fromkeys((13, 22, INTERFACE_MTU, MAX_MESSAGE_SIZE), 2),
+    **dict.fromkeys((
+        SUBNET_MASK, TIME_OFFSET, 16, 24, BROADCAST_ADDRESS, 32, 35, 38, REQUESTED_ADDRESS, LEASE_TIME, SERVER_ID,
+        RENEWAL_TIME, REBINDING_TIME, 91, IPV6_ONLY, SUBNET_SELECTION, 152, 153, 154, 155, 159, 208, 211, AZURE_ENDPOINT,
+    ), 4),
+}
+#: Options that hold one name, text or identifier of any length: two of them are not one that is longer.
+SINGLE_VALUES = frozenset((
+    HOST_NAME, 14, DOMAIN_NAME, ROOT_PATH, 18, NIS_DOMAIN, 47, MESSAGE, VENDOR_CLASS_ID, CLIENT_ID, 62, 64,
+    TFTP_SERVER_NAME, BOOTFILE_NAME, FQDN, AUTHENTICATION, 97, TZ_POSIX, TZ_DATABASE, CAPTIVE_PORTAL, 160, 209, 210, 252,
+))
+
 _LETTERS_DIGITS_HYPHEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _PRINTABLE_OR_QUESTION_MARK = bytes(byte if byte in _PRINTABLE else 0x3F for byte in range(256))
@@ -119,6 +135,29 @@ _VISIBLE = bytes(range(0x21, 0x7F))
 #: Domains read from option 119. Each may be a two byte pointer to a long name, so that 2 KiB could become
 #: 250 KiB; resolvers look at far fewer (glibc before 2.26: six).
 _MAXIMUM_DOMAINS = 32
+
+
+def joined(code: int, earlier: bytes, piece: bytes, *, another_field: bool) -> bytes:
+    """The value of option ``code`` that was read as ``earlier`` and comes again as ``piece``, later in the same field
+    of the message or in ``another_field`` of it.
+
+    RFC 3396 section 7 joins them, and so does this what may be split: lists, routes, and what is not known here.
+    Servers also repeat themselves (dnsmasq with ``--dhcp-option=54,...``), and then the first value counts (rule 76):
+    of options of a fixed length the first that has it; of names, texts and identifiers the first, unless it is as long
+    as one option can be, or goes on in another field, or is a domain's piece: two domains have a dot each.
+    """
+    full = bool(earlier) and len(earlier) % 255 == 0
+    if code in FIXED_LENGTHS and not full:
+        size = FIXED_LENGTHS[code]
+        if len(earlier) == size:
+            return earlier
+        if len(piece) == size:
+            return piece
+    elif code in SINGLE_VALUES and earlier:
+        cut = code == DOMAIN_NAME and len(earlier) < 255 and not (b"." in earlier and b"." in piece)
+        if piece == earlier or not (full or another_field or cut):
+            return earlier
+    return earlier + piece
 
 
 def address(value: bytes) -> IPv4Address:

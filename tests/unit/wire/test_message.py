@@ -187,6 +187,59 @@ def test_split_options_are_joined_in_the_order_options_file_sname() -> None:  # 
     assert read.options == {15: b"abcde"}
 
 
+#: An OFFER as dnsmasq sends it with --dhcp-option=54,10.77.0.1, and its siblings: what is said twice, and the value.
+REPEATED = [
+    ("36040a4d0001 36040a4d0001", {54: "0a4d0001"}),
+    ("36040a4d0001 36040a4d0002", {54: "0a4d0001"}),
+    ("350105 350105", {53: "05"}),
+    ("350102 350105 350106", {53: "02"}),
+    ("0104ffffff00 0104ffffff00", {1: "ffffff00"}),
+    ("33040000003c 330400000e10 33040000003c", {51: "0000003c"}),
+    ("3a040000001e 3a040000001e 3b0400000034 3b0400000034", {58: "0000001e", 59: "00000034"}),
+    ("1a0205dc 1a0205dc", {26: "05dc"}),
+    ("1c040a4d00ff 1c040a4d00ff", {28: "0a4d00ff"}),
+    ("32040a4d0064 390205c0 390205c0 32040a4d0065", {50: "0a4d0064", 57: "05c0"}),
+    ("6c0400000708 6c0400000708", {108: "00000708"}),
+    ("740100 740101", {116: "00"}),
+    ("3d0701020000000001 3d0701020000000001", {61: "01020000000001"}),
+    ("3d0701020000000001 3d0701020000000002", {61: "01020000000001"}),
+    ("0c03766d31 0c03766d31", {12: "766d31"}),
+    ("0c03766d31 0c03766d32", {12: "766d31"}),
+    ("0f05612e636f6d 0f05612e636f6d 0f05612e636f6d", {15: "612e636f6d"}),
+    ("0f05612e636f6d 0f05622e636f6d", {15: "612e636f6d"}),
+    # what may be split, or is no value by itself
+    ("3602 0a4d 36020001", {54: "0a4d0001"}),
+    ("36030a4d00 36040a4d0001", {54: "0a4d0001"}),
+    ("3600 36040a4d0001 3600", {54: "0a4d0001"}),
+    ("0f04 6578616d 0f05706c652e63", {15: "6578616d706c652e63"}),
+    ("06040a4d0035 06040a4d0036", {6: "0a4d00350a4d0036"}),
+    ("7903180a4d 7905000a4d0001", {121: "180a4d000a4d0001"}),
+    ("7703036162 77026300", {119: "0361626300"}),
+    ("2b020102 2b020304", {43: "01020304"}),
+    ("e0020102 e0020304", {224: "01020304"}),
+]
+
+
+def test_of_what_is_said_twice_the_first_counts_unless_it_may_be_split() -> None:  # rules 23, 76
+    for said, meant in REPEATED:
+        read = msg.decode(raw(bytes.fromhex(said) + b"\xff")).options
+        assert {code: value.hex() for code, value in read.items()} == meant, said
+
+
+def test_what_is_said_again_in_another_field_counts_once() -> None:  # rules 23, 76
+    said = bytes.fromhex("34010134010135010536040a4d00010104ffffff000f05612e636f6dff")
+    again = bytes.fromhex("36040a4d00020104ffff00000f05612e636f6d350106ff")
+    read = msg.decode(raw(said, file=again))
+    assert read.options == {53: b"\5", 54: b"\x0a\x4d\0\1", 1: b"\xff\xff\xff\0", 15: b"a.com"}
+    assert read.file == b""
+
+
+def test_long_names_are_split_and_joined_and_count_once() -> None:  # rules 23, 76
+    pieces = b"\x0f\xff" + b"a" * 255 + b"\x0f\x0a" + b"b" * 10
+    for said in (pieces, pieces * 2):
+        assert msg.decode(raw(said + b"\xff")).options == {15: b"a" * 255 + b"b" * 10}
+
+
 def test_the_overloaded_fixture_reads_as_one() -> None:  # rule 23
     read = msg.decode(load_reply("overloaded-ack"))
     assert read.options[opt.DOMAIN_NAME] == b"example.com"
