@@ -129,8 +129,8 @@ SINGLE = st.tuples(st.sampled_from(sorted(opt.SINGLE_VALUES)), st.binary(min_siz
 def test_what_is_said_again_changes_nothing(said: list[tuple[int, bytes]], data: st.DataObject) -> None:  # rule 76
     """Whatever is repeated, in whatever order, after the whole was said once, and wherever: the first counts."""
     again = data.draw(st.permutations(said)) + data.draw(st.lists(st.one_of(*FIXED), max_size=4))
-    first = {code: value for code, value in reversed(said)}
-    meant = {**{code: value for code, value in reversed(again)}, **first}
+    first = dict(reversed(said))
+    meant = {**dict(reversed(again)), **first}
     header = msg.encode(msg.Message(op=2, xid=1))[:240]
     pieces = b"".join(bytes([code, len(value)]) + value for code, value in [*first.items(), *again])
     assert msg.decode(header + pieces).options == meant

@@ -72,8 +72,9 @@ class Message(NamedTuple):
     """One message. Fields have RFC 2131's names; ``chaddr`` is as long as ``hlen`` says.
 
     ``options`` maps a code to its whole value: split options (RFC 3396) are joined in the order
-    options, ``file``, ``sname``, repeated ones count once (``options.joined``); pad, end and overload (52) are not in it. ``sname`` and ``file``
-    end before their first NUL and are empty when they carried options.
+    options, ``file``, ``sname``, and of repeated ones the first counts (``options.joined``); pad, end and
+    overload (52) are not in it. ``sname`` and ``file`` end before their first NUL and are empty when they
+    carried options.
     """
 
     op: int

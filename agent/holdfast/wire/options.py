@@ -114,17 +114,21 @@ NAMES: dict[int, str] = {
 #: Options of a fixed length, and that length in bytes (RFC 2132; those above 90: RFC 4388, 4578, 8925, 2563, 3011,
 #: 6926, 5071 and, for 245, what Azure sends).
 FIXED_LENGTHS: dict[int, int] = {
-    **dict.fromkeys((19, 20, 23, 27, 29, 30, 31, 34, 36, 37, 39, 46, OVERLOAD, MESSAGE_TYPE, AUTO_CONFIGURE, 156, 157), 1),
+    **dict.fromkeys(
+        (19, 20, 23, 27, 29, 30, 31, 34, 36, 37, 39, 46, OVERLOAD, MESSAGE_TYPE, AUTO_CONFIGURE, 156, 157), 1
+    ),
     **dict.fromkeys((13, 22, INTERFACE_MTU, MAX_MESSAGE_SIZE), 2),
     **dict.fromkeys((
         SUBNET_MASK, TIME_OFFSET, 16, 24, BROADCAST_ADDRESS, 32, 35, 38, REQUESTED_ADDRESS, LEASE_TIME, SERVER_ID,
-        RENEWAL_TIME, REBINDING_TIME, 91, IPV6_ONLY, SUBNET_SELECTION, 152, 153, 154, 155, 159, 208, 211, AZURE_ENDPOINT,
+        RENEWAL_TIME, REBINDING_TIME, 91, IPV6_ONLY, SUBNET_SELECTION, 152, 153, 154, 155, 159, 208, 211,
+        AZURE_ENDPOINT,
     ), 4),
 }
 #: Options that hold one name, text or identifier of any length: two of them are not one that is longer.
 SINGLE_VALUES = frozenset((
     HOST_NAME, 14, DOMAIN_NAME, ROOT_PATH, 18, NIS_DOMAIN, 47, MESSAGE, VENDOR_CLASS_ID, CLIENT_ID, 62, 64,
-    TFTP_SERVER_NAME, BOOTFILE_NAME, FQDN, AUTHENTICATION, 97, TZ_POSIX, TZ_DATABASE, CAPTIVE_PORTAL, 160, 209, 210, 252,
+    TFTP_SERVER_NAME, BOOTFILE_NAME, FQDN, AUTHENTICATION, 97, TZ_POSIX, TZ_DATABASE, CAPTIVE_PORTAL, 160, 209, 210,
+    252,
 ))
 
 _LETTERS_DIGITS_HYPHEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
