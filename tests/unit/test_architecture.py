@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "agent" / "holdfast"
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-#: What a path in a page is below: the daemon, the lab, or the checkout.
-BASES = (PACKAGE, ROOT / "agent" / "holdfast_lab", ROOT / "agent", ROOT)
+#: What a path in a page is below: the daemon, the lab, the tests, or the checkout.
+BASES = (PACKAGE, ROOT / "agent" / "holdfast_lab", ROOT / "agent", ROOT / "tests", ROOT)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOMS = re.findall(r"^## (\w+), file by file$", TEXT, re.MULTILINE)
 
