@@ -100,7 +100,7 @@ def start_helper(argv: list[str], wait_for: Path) -> int:
     """Start a program that the client needs (a message bus) and wait until its socket exists; its pid."""
     null = subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60  # a guard against a hang, however busy the machine is
     while not wait_for.exists():
         if time.monotonic() > deadline or process.poll() is not None:
             sys.exit(f"{argv[0]} did not make {wait_for}")

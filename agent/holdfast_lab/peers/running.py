@@ -8,13 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 from holdfast_lab.peers import CAGE, SURROUNDINGS, Peer, find
+from holdfast_lab.testbed.fair_time import FairTimer, wait_until
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.private import require_private_files
+
+#: Fair seconds for processes that got SIGKILL to be gone.
+KILLED = 20.0
 
 
 class Work(NamedTuple):
@@ -138,7 +141,8 @@ class Running:
         return Path(f"/proc/{self._init()}/root{path}")
 
     def end(self, number: signal.Signals, patience: float = 5.0) -> None:
-        """Send a signal to the client's first process (SIGKILL: to all), and see to it that all of them are gone.
+        """Send a signal to the client's first process (SIGKILL: to all), and see to it that all of them are gone: by
+        SIGKILL after ``patience`` fair seconds.
 
         What it has stored stays for ``again``.
         """
@@ -148,13 +152,17 @@ class Running:
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
                 if number == signal.SIGKILL or parent not in mine:
                     os.kill(pid, number)
-        deadline = time.monotonic() + patience
-        while mine := self.pids():
-            if time.monotonic() > deadline:  # as a service manager does
-                for pid in mine:
+        timer = FairTimer(patience)
+
+        def gone() -> bool:
+            left = self.pids()
+            if timer.over():  # as a service manager does
+                for pid in left:
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
+            return not left
+
+        wait_until(gone, patience + KILLED, "the client's processes have ended")
 
     def again(self) -> None:
         """Start the client once more in the same cage."""

@@ -13,11 +13,12 @@ from pathlib import Path
 from holdfast_lab.peers import ALL, version_of
 from holdfast_lab.scenario.result import Result, judged
 from holdfast_lab.scenario.scenario import Scenario, find
+from holdfast_lab.testbed.fair_time import FairTimer, wait_until
 from holdfast_lab.testbed.place import Place
-from holdfast_lab.witness.wirelog import boottime
 
-#: How long a client may take to its first lease. dhcpcd needs 8 s, a client that declines waits 10 s more.
+#: Fair seconds that a client may take to its first lease. dhcpcd needs 8 s, a client that declines waits 10 s more.
 BIND = 30.0
+#: Seconds between two looks at the scenario's clock.
 TICK = 0.02
 Tell = Callable[[float, float, str], None]
 """Told while it runs: seconds after the first ACK (negative: before it), those at the end, and what is going on."""
@@ -88,13 +89,14 @@ class _Run:
             time.sleep(TICK)
 
     def _wait_for_lease(self) -> bool:
-        deadline = boottime() + BIND
-        while self._place.server.first_ack_at is None:
-            self._tell(boottime() - deadline, 0.0, "waiting for the first lease")
-            if boottime() > deadline:
-                return False
-            time.sleep(TICK)
-        return True
+        timer = FairTimer(BIND)
+
+        def looked() -> bool:
+            self._tell(-max(0.0, timer.left), 0.0, "waiting for the first lease")
+            return self._place.server.first_ack_at is not None or timer.over()
+
+        wait_until(looked, BIND * 2, "the first lease", pause=TICK)
+        return self._place.server.first_ack_at is not None
 
     def _do_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:

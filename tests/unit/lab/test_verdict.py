@@ -79,6 +79,13 @@ def test_promise_1(wire: list[Seen]) -> None:
     assert 1 in broken(wire=wire, records=None)
 
 
+def test_what_was_waited_for_a_processor_is_not_the_client_s_time() -> None:
+    late = [*START, asked(5.0, 2, unicast=True, note="silent"), asked(8.0, 2), acked(8.01, 2)]
+    assert broken(wire=late) == {1}
+    assert broken(wire=late, waits=[(4.9, 3.0), (6.5, 3.5), (8.1, 4.0)]) == set()
+    assert broken(wire=late, waits=[(3.0, 0.0), (4.9, 3.0), (8.1, 3.1)]) == {1}
+
+
 def test_a_refused_or_answered_unicast_needs_no_broadcast() -> None:
     refused = [*START, asked(5.0, 2, unicast=True, note="NAK")]
     answered = [*START, asked(5.0, 2, unicast=True), acked(5.01, 2)]

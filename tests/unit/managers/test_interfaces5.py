@@ -137,11 +137,11 @@ def test_any_text_is_read_or_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "etc/network").mkdir(parents=True, exist_ok=True)
     (tmp_path / "etc/network/interfaces").write_text(text)
     tree = Tree(str(tmp_path))
-    began = time.monotonic()
+    began = time.process_time()
     try:
         interfaces5.read(tree)
     except FormatError:
         pass
     finally:
         tree.close()
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
