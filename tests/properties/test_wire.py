@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -70,6 +72,16 @@ def test_names_hold_nothing_that_a_shell_or_a_file_would_act_on(value: bytes) ->
         assert name.replace("-", "").replace(".", "").isalnum()
         assert name.isascii()
         assert len(name) <= 253
+
+
+@given(st.binary(max_size=60), st.binary(max_size=300))
+def test_domains_hold_nothing_that_a_shell_or_a_file_would_act_on(name: bytes, value: bytes) -> None:
+    # rules 73, 95
+    found = [opt.domain(name), *opt.domain_names(value)]
+    with suppress(WireError):
+        found += opt.domain_search(value)
+    for domain in found:
+        assert domain is None or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", domain)
 
 
 ROUTES = st.lists(st.tuples(st.integers(0, 32), some.addresses, some.addresses), min_size=1, max_size=20)

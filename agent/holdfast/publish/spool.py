@@ -85,7 +85,7 @@ def _server(text: str) -> IPv4Address:
 
 
 def _domain(text: str) -> str:
-    domain = opt.hostname(text.encode("utf-8", "replace"))  # rule 73: RFC 1123
+    domain = opt.domain(text.encode("utf-8", "replace"))
     if domain is None:
         raise DnsFileError("search has something that is no domain")
     return domain

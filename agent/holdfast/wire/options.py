@@ -132,6 +132,7 @@ SINGLE_VALUES = frozenset((
 ))
 
 _LETTERS_DIGITS_HYPHEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+_AND_UNDERSCORE = _LETTERS_DIGITS_HYPHEN + b"_"
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _PRINTABLE_OR_QUESTION_MARK = bytes(byte if byte in _PRINTABLE else 0x3F for byte in range(256))
 _VISIBLE = bytes(range(0x21, 0x7F))
@@ -139,6 +140,9 @@ _VISIBLE = bytes(range(0x21, 0x7F))
 #: Domains read from option 119. Each may be a two byte pointer to a long name, so that 2 KiB could become
 #: 250 KiB; resolvers look at far fewer (glibc before 2.26: six).
 _MAXIMUM_DOMAINS = 32
+#: Labels and pointers of option 119 that are followed, those of refused names too: 32 names of 127 labels, each by way
+#: of two pointers. Without a bound 1.9 KiB of pointers to each other and to one long name cost a quarter of a second.
+_MAXIMUM_STEPS = _MAXIMUM_DOMAINS * (127 + 3)
 
 
 def joined(code: int, earlier: bytes, piece: bytes, *, another_field: bool) -> bytes:
@@ -195,6 +199,16 @@ def hostname(value: bytes) -> str | None:
     """A name by RFC 1123 section 2.1, or None (rule 73): labels of 1 to 63 letters, digits and hyphens, no
     hyphen at either end, 253 characters in all, and not of the form of an IP address. Trailing NULs
     (some servers count them in) and one trailing dot are taken off. It may be qualified."""
+    return _name(value, _LETTERS_DIGITS_HYPHEN)
+
+
+def domain(value: bytes) -> str | None:
+    """A domain to search in, or None: as ``hostname``, and underscores (RFC 2181 section 11 allows any byte in a name
+    that is no host's, and Active Directory's domains have them). Nothing that a shell or a file could misread."""
+    return _name(value, _AND_UNDERSCORE)
+
+
+def _name(value: bytes, allowed: bytes) -> str | None:
     name = value.rstrip(b"\0")
     if name.endswith(b"."):
         name = name[:-1]
@@ -204,7 +218,7 @@ def hostname(value: bytes) -> str | None:
     for label in labels:
         if not 1 <= len(label) <= 63 or label.startswith(b"-") or label.endswith(b"-"):
             return None
-        if label.translate(None, _LETTERS_DIGITS_HYPHEN):
+        if label.translate(None, allowed):
             return None
     if len(labels) > 1 and labels[-1].isdigit():
         return None
@@ -212,9 +226,9 @@ def hostname(value: bytes) -> str | None:
 
 
 def domain_names(value: bytes) -> tuple[str, ...]:
-    """The domains of option 15. It should hold one, but servers have put several there, separated by spaces,
-    since before option 119 (AWS documents it). Those that are not names are left out."""
-    found = (hostname(word) for word in value.rstrip(b"\0").split())
+    """The domains of option 15, at most 32. It should hold one, but servers have put several there, separated by
+    spaces, since before option 119 (AWS documents it). Those that are not names are left out."""
+    found = (domain(word) for word in value.rstrip(b"\0").split()[:_MAXIMUM_DOMAINS])
     return tuple(name for name in found if name is not None)
 
 
@@ -271,15 +285,16 @@ def _network(destination: int, width: int) -> IPv4Network:
 
 def domain_search(value: bytes) -> tuple[str, ...]:
     """The domains of option 119 (RFC 3397), with RFC 1035 compression over the whole value. Those that are
-    not names (rule 73) are left out; what follows a malformed one, or the 32nd, is dropped."""
+    not names (``domain``) are left out; what follows a malformed one, the 32nd, or more labels than 32
+    names have, is dropped."""
     names: list[str] = []
-    position = 0
+    position, steps = 0, _MAXIMUM_STEPS
     while position < len(value) and len(names) < _MAXIMUM_DOMAINS:
         try:
-            labels, position = _read_name(value, position)
+            labels, position, steps = _read_name(value, position, steps)
         except WireError:
             break
-        name = hostname(b".".join(labels))
+        name = domain(b".".join(labels))
         if name is not None:
             names.append(name)
     if not names:
@@ -287,8 +302,8 @@ def domain_search(value: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_name(value: bytes, position: int) -> tuple[list[bytes], int]:
-    """The labels of the name at ``position``, and where the next name starts.
+def _read_name(value: bytes, position: int, steps: int) -> tuple[list[bytes], int, int]:
+    """The labels of the name at ``position``, where the next name starts, and what is left of ``steps``.
 
     A pointer must lead to before the name, or the piece of it, that it is in: so every jump goes
     further back, and no chain of pointers can be endless. 127 labels is a name's most (RFC 1035
@@ -296,11 +311,12 @@ def _read_name(value: bytes, position: int) -> tuple[list[bytes], int]:
     """
     labels: list[bytes] = []
     piece, following = position, 0
-    while len(labels) <= 127 and position < len(value):
+    while len(labels) <= 127 and position < len(value) and steps:
         length = value[position]
         position += 1
+        steps -= 1
         if length == 0:
-            return labels, following or position
+            return labels, following or position, steps
         if length < 0x40:
             if position + length > len(value):
                 break

@@ -24,6 +24,8 @@ def test_what_is_written_is_read() -> None:
     assert parse(render(WANTED)) == WANTED
     largest = LinkNames(2**31 - 1, Names(WANTED.names.dns * 8, ("a" * 63 + "." + "b" * 63,) * 16, default_route=False))
     assert parse(render(largest)) == largest
+    underscored = LinkNames(2, WANTED.names._replace(search=("_msdcs.corp_1.example",)))  # rule 95
+    assert parse(render(underscored)) == underscored
 
 
 @pytest.mark.parametrize("data", [
