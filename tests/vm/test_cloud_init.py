@@ -17,6 +17,7 @@ from tests.support.firstboot import BY_NAME, TRUST, FirstBoot, snippet
 from tests.support.guests import LINK, Nspawn, Terms, Variant, tree
 from tests.support.userdata import FOLDER, edited
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.netns import MS_BIND, Namespace, mount
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
@@ -93,7 +94,7 @@ def in_the_tree(command: str, folder: Path) -> str:
         space.run(lambda: mount(str(folder), str(root / "mnt"), None, MS_BIND))
         words = ["chroot", str(root), "sh", "-c", f"cd /mnt && {command}"]
         done = space.popen(words, stdout=subprocess.PIPE, text=True)
-        said, _ = done.communicate(timeout=60)
+        said, _ = fair_time.communicate(done, 60)
     assert done.returncode == 0, said
     return str(said)
 

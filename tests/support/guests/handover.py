@@ -144,7 +144,7 @@ class Handover:
         self.holdfast("renew", LINK)
         requests = self.net.packets.sent("REQUEST", since=before)  # more than one, when T1 came meanwhile
         assert {client_id(request) for request in requests} == {self.client_id}  # rule 8
-        assert self.net.packets.received("ACK", since=before)
+        guest.wait(lambda: self.net.packets.received("ACK", since=before), 10, "the ACK was seen")
 
     def assert_holdfast_is_gone(self) -> None:
         """Neither running nor enabled, and nothing of a take-over is left but programs."""
