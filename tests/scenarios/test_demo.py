@@ -72,7 +72,8 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         said = read_all(reading, demo, None, 20).decode()
         os.close(reading)
     assert demo.returncode == 130, said
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    left = lambda: [pid for pid in children if Path(f"/proc/{pid}").exists()]  # noqa: E731
+    fair_time.wait_until(lambda: not left(), 10, "its programs are gone")
 
 
 def test_a_user_namespace_is_enough() -> None:
