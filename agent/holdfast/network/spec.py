@@ -176,7 +176,7 @@ def _prefix_length(reader: _Reader) -> int:
     routed = (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.ROUTER)
     first = reader.lease.address.packed[0]
     length = 8 if first < 128 else 16 if first < 192 else 24
-    if any(code in reader.lease.options for code in routed):
+    if any(opt.says_something(code, reader.lease.options) for code in routed):
         length = 32
     reader.notices.append(f"no subnet mask from the server: {reader.lease.address}/{length} is assumed")
     return length

@@ -8,6 +8,7 @@ by message.MAXIMUM_SIZE.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from holdfast.wire import WireError
@@ -176,10 +177,13 @@ def address(value: bytes) -> IPv4Address:
 
 
 def addresses(value: bytes) -> tuple[IPv4Address, ...]:
-    """One address or more; the bytes after the last whole one are dropped."""
-    if len(value) < 4:
-        raise WireError(f"length {len(value)} is too short for an address")
-    return tuple(IPv4Address(value[at:at + 4]) for at in range(0, len(value) - 3, 4))
+    """One address or more. A length that is no multiple of four is no list of addresses, and its first is a guess; and
+    some servers put names where addresses belong (``ntp.example.``), which have letters for octets: void as a whole."""
+    if len(value) < 4 or len(value) % 4:
+        raise WireError(f"length {len(value)} is not that of a list of addresses, four bytes each")
+    if len(value) > 4 and b"." in value[:-1] and value.rstrip(b".\0")[-2:].isalpha() and domain(value) is not None:
+        raise WireError(f"{text(value)} is a name, not a list of addresses")
+    return tuple(IPv4Address(value[at:at + 4]) for at in range(0, len(value), 4))
 
 
 def uint16(value: bytes) -> int:
@@ -331,3 +335,32 @@ def _read_name(value: bytes, position: int, steps: int) -> tuple[list[bytes], in
         else:
             break
     raise WireError("a domain name is malformed")
+
+
+#: How the options are read that decide what an interface looks like.
+_DECODERS: dict[int, Callable[[bytes], object]] = {
+    SUBNET_MASK: address,
+    ROUTER: addresses,
+    DOMAIN_NAME_SERVER: addresses,
+    HOST_NAME: hostname,
+    DOMAIN_NAME: domain_names,
+    INTERFACE_MTU: uint16,
+    BROADCAST_ADDRESS: address,
+    STATIC_ROUTE: static_routes,
+    NTP_SERVERS: addresses,
+    CAPTIVE_PORTAL: uri,
+    DOMAIN_SEARCH: domain_search,
+    CLASSLESS_STATIC_ROUTE: classless_routes,
+    CLASSLESS_STATIC_ROUTE_MS: classless_routes,
+}
+
+
+def says_something(code: int, options: Mapping[int, bytes]) -> bool:
+    """True when option ``code`` is among ``options`` and, if it is one that is acted on, not void."""
+    value = options.get(code)
+    if value is None or code not in _DECODERS:
+        return value is not None
+    try:
+        return _DECODERS[code](value) not in (None, ())
+    except WireError:
+        return False

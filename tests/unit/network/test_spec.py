@@ -289,6 +289,23 @@ def name(*labels: str) -> bytes:
     return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
 
 
+@pytest.mark.parametrize("value", [
+    packed("10.0.0.2") + b"\x0a", b"\x0a\0\0", packed("10.0.0.2", "10.0.0.3") + b"\0\0", b"ntp.example.", b"",
+])
+def test_a_list_that_is_none_is_void_as_a_whole_and_told(value: bytes) -> None:  # rule 77
+    spec = make_spec(options={opt.SUBNET_MASK: PLAIN[opt.SUBNET_MASK], **dict.fromkeys((3, 6, 42), value)})
+    assert (spec.dns, spec.ntp, spec.routes) == ((), (), ())
+    assert sorted(notice.partition(" ignored:")[0] for notice in spec.notices) == [
+        "option 3 (router)", "option 42 (ntp-servers)", "option 6 (domain-name-server)",
+    ]
+
+
+def test_a_void_router_is_as_good_as_none_for_the_mask() -> None:  # rule 77
+    """Without a mask all goes through the router, if there is one."""
+    spec = make_spec(options={opt.ROUTER: b"\x0a\0\0\1\0"})
+    assert (spec.address.network.prefixlen, spec.routes) == (8, ())
+
+
 def test_the_search_list_is_option_119_or_else_15() -> None:
     options = {**PLAIN, opt.DOMAIN_NAME: b"example.org lab.example.org"}
     spec = make_spec(options=options)

@@ -45,8 +45,22 @@ def test_numbers_and_addresses() -> None:
     assert opt.uint16(b"\x05\xdc") == 1500
 
 
-def test_a_ragged_tail_costs_the_tail_only() -> None:  # rule 22
-    assert opt.addresses(A.packed + b"\x0a\x00\x00") == (A,)
+@pytest.mark.parametrize("value", [
+    A.packed + b"\x0a\x00\x00", A.packed + b"\x0a", A.packed + B.packed + b"\x0a\x00", b"\x0a\x00\x00\x01\x00",
+    b"ntp.example.", b"ntp1.example.com", b"time.example", b"pool.ntp.org", b"dns_1.example\0\0\0", b"a.bc.de\0",
+])
+def test_what_is_no_list_of_addresses_is_void_as_a_whole(value: bytes) -> None:  # rules 22, 77
+    with pytest.raises(WireError):
+        opt.addresses(value)
+
+
+@pytest.mark.parametrize("text", [
+    "100.100.100.100", "46.46.97.97", "97.46.98.99", "100.100.100.100 100.100.100.101", "97.98.46.99 49.50.51.52",
+    "45.46.97.97 97.97.97.97", "10.46.97.98 99.100.101.102",
+])
+def test_addresses_whose_octets_are_letters_are_addresses(text: str) -> None:  # rule 77
+    meant = tuple(map(IPv4Address, text.split()))
+    assert opt.addresses(b"".join(each.packed for each in meant)) == meant
 
 
 def test_every_named_code_is_a_constant() -> None:
