@@ -396,6 +396,7 @@ SITUATIONS: dict[str, Callable[[], Scene]] = {
 EVENTS: list[ev.Event] = [
     ev.Start(None), ev.Start(None, carrier=False), ev.Start(cached(on_link=True)), ev.Start(cached(left=-1.0)),
     ev.LinkUp(), ev.LinkDown(), ev.AddressConflict(OURS, CLAIMANT), ev.AddressConflict(OTHER, CLAIMANT),
+    ev.AddressConflict(OURS, CLAIMANT, answer=True),
     ev.AddressLost(OURS), ev.AddressLost(OTHER), ev.RoutesLost(), ev.Applied(), ev.ApplyFailed("no"),
     ev.TimeJumped(5.0, "suspend"), ev.TimeJumped(-3e7, "clock step"), ev.Restored(7, "a copy"),
     ev.GatewaySeen(SERVER, CLAIMANT), ev.GatewaySeen(SERVER, GATEWAY.mac), ev.GatewaySeen(OTHER, CLAIMANT),
@@ -539,7 +540,7 @@ def _claimed_while_renewing(until: str) -> Scene:
     """A lease so short that its address is still being probed when it is renewed."""
     scene = Scene(seed=3).bound(lease=10, t1=1, t2=2)
     scene.until_state(until)
-    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    scene.contest()
     return scene
 
 
@@ -586,7 +587,7 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("INIT", "INIT", "start: DISCOVER"): SITUATIONS["INIT"],
     ("INIT", "INIT", "the held lease ended"): lambda: _after("INIT, holding a lease", _expire),
     ("INIT", "INIT", "the held address belongs to somebody else"):
-        lambda: _then("INIT, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+        lambda: _after("INIT, holding a lease", Scene.contest),
     ("INIT-REBOOT", "REBOOTING", "carrier up"): lambda: _then("INIT-REBOOT", ev.LinkUp()),
     ("INIT-REBOOT", "SELECTING", "the remembered lease ended"): _reboot_ended,
     ("REBOOTING", "INIT-REBOOT", "carrier lost"): lambda: _then("REBOOTING", ev.LinkDown()),
@@ -605,7 +606,7 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("SELECTING", "INIT", "carrier lost"): lambda: _then("SELECTING", ev.LinkDown()),
     ("SELECTING", "SELECTING", "the held lease ended"): lambda: _after("SELECTING, holding a lease", _expire),
     ("SELECTING", "SELECTING", "the held address belongs to somebody else"):
-        lambda: _then("SELECTING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+        lambda: _after("SELECTING, holding a lease", Scene.contest),
     ("REQUESTING", "BOUND", "ACK"): SITUATIONS["BOUND"],
     ("REQUESTING", "PROBING", "ACK, strict conflict detection"): SITUATIONS["PROBING"],
     ("REQUESTING", "INIT", "ACK of an address that somebody else has: DECLINE"): _claimed_while_requesting,
@@ -615,7 +616,7 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("REQUESTING", "INIT", "carrier lost"): lambda: _then("REQUESTING", ev.LinkDown()),
     ("REQUESTING", "REQUESTING", "the held lease ended"): lambda: _after("REQUESTING, holding a lease", _expire),
     ("REQUESTING", "REQUESTING", "the held address belongs to somebody else"):
-        lambda: _then("REQUESTING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+        lambda: _after("REQUESTING, holding a lease", Scene.contest),
     ("PROBING", "BOUND", "nobody else has the address"): lambda: _after("PROBING", lambda s: s.wait(10.0)),
     ("PROBING", "INIT", "somebody else has the address: DECLINE"):
         lambda: _then("PROBING", ev.AddressConflict(OURS, CLAIMANT)),
@@ -623,7 +624,7 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("PROBING", "INIT", "the lease ended while probing"): lambda: _probing_outlasted(False),
     ("PROBING", "PROBING", "the held lease ended"): lambda: _after("PROBING, holding a lease", _expire),
     ("PROBING", "PROBING", "the held address belongs to somebody else"):
-        lambda: _then("PROBING, holding a lease", ev.AddressConflict(OURS, CLAIMANT)),
+        lambda: _after("PROBING, holding a lease", Scene.contest),
     ("BOUND", "RENEWING", "T1"): SITUATIONS["RENEWING"],
     ("BOUND", "REBINDING", "T2"): lambda: _after("BOUND", lambda s: s.at(s.lease.t2_at)),
     ("BOUND", "RENEWING", "carrier up"): SITUATIONS["RENEWING, nothing sent"],
@@ -633,7 +634,7 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("BOUND", "RENEWING", "operator"): lambda: _then("BOUND", ev.Renew()),
     ("BOUND", "REBINDING", "operator"): lambda: _then("BOUND", ev.Rebind()),
     ("BOUND", "INIT", "somebody else has the address: DECLINE"):
-        lambda: _then("BOUND", ev.AddressConflict(OURS, CLAIMANT)),
+        lambda: _after("BOUND", Scene.contest),
     ("BOUND", "SELECTING", "the lease ended"): lambda: _after("BOUND", _expire),
     ("BOUND", "INIT", "the lease ended"): lambda: _without_carrier("BOUND", _expire),
     ("RENEWING", "BOUND", "ACK"): lambda: _after("RENEWING", Scene.ack),

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.core import actions as act
+from holdfast.core import events as ev
 from holdfast.core.actions import DeconfigureReason
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
@@ -52,7 +53,8 @@ class Promises:
     gateway_seen_at: float = -inf  # when the gateway last answered ARP
     woke_at: float = -inf  # from sleep, or to life
 
-    conflicts: set[IPv4Address] = field(default_factory=set)
+    probes: dict[IPv4Address, int] = field(default_factory=dict)  # sent for an address
+    answered: dict[tuple[IPv4Address, bytes], set[int]] = field(default_factory=dict)  # which of them, and by whom
     outcomes: list[Outcome] = field(default_factory=list)
 
     def may_hold_until(self, ended_at: float) -> float:
@@ -72,6 +74,12 @@ class Promises:
         self.woke_at = now
         if self.awaiting is not None:
             self.awaiting = (self.awaiting[0], self.awaiting[1] + seconds)
+
+    def claimed(self, event: ev.AddressConflict) -> None:
+        """Somebody claims an address, and perhaps answers the last probe for it."""
+        probes = self.probes.get(event.address, 0)
+        if event.answer and probes:
+            self.answered.setdefault((event.address, event.by), set()).add(probes)
 
     def restored(self, now: float) -> None:
         """What was asked is forgotten: another copy of the machine has asked the same."""
@@ -96,6 +104,8 @@ class Promises:
             self._recorded(action.outcome, now)
         elif isinstance(action, act.Deconfigure):
             self._deconfigured(action, now)
+        elif isinstance(action, act.Probe):
+            self.probes[action.address] = self.probes.get(action.address, 0) + 1
 
     def _sent(self, sent: act.Transmit, now: float, *, deaf: bool) -> None:
         message = sent.message
@@ -181,7 +191,8 @@ class Promises:
         elif reason is DeconfigureReason.RELEASED:
             assert self.released
         elif reason is DeconfigureReason.CONFLICT:
-            assert lease.address in self.conflicts
+            twice = any(len(probes) >= 2 for (address, _), probes in self.answered.items() if address == lease.address)
+            assert twice or lease.ended_at is not None, "rule 84: nobody answered our own probes twice"
         else:
             assert self.config.nak == "halt"
 

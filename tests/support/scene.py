@@ -96,12 +96,26 @@ class Scene:
             if isinstance(event, ev.Release):
                 self.promises.released = True
             if isinstance(event, ev.AddressConflict):
-                self.promises.conflicts.add(event.address)
+                self.promises.claimed(event)
             if isinstance(event, ev.GatewaySeen):
                 self.promises.gateway_seen_at = self.now
             if isinstance(event, ev.Restored):
                 self.promises.restored(self.now)
             actions += self._saw(self.client.handle(event, self.now))
+        return actions
+
+    def contest(self, address: IPv4Address = OURS) -> list[act.Action]:
+        """Somebody who really has ``address`` claims it, and answers every probe of ours until it is given up."""
+        def probes() -> int:
+            return self.promises.probes.get(address, 0)
+
+        claim = ev.AddressConflict(address, CLAIMANT, answer=True)
+        actions = self.feed(claim)
+        while self.client.lease is not None and self.client.lease.address == address:
+            answered = probes()
+            actions += self.feed(claim)
+            if self.client.lease is not None:
+                actions += self.until(lambda: probes() > answered)  # noqa: B023 - called before the next turn
         return actions
 
     def _saw(self, actions: list[act.Action]) -> list[act.Action]:

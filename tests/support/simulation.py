@@ -178,7 +178,7 @@ class Host:
             if isinstance(event, ev.Release):
                 self.promises.released = True
             if isinstance(event, ev.AddressConflict):
-                self.promises.conflicts.add(event.address)
+                self.promises.claimed(event)
             if isinstance(event, ev.Received):
                 self._note(event)
             self._perform(self.client.handle(event, self.world.now))
@@ -254,17 +254,17 @@ class Host:
     def _probe(self, action: act.Probe) -> None:
         assert action.address in self.watched, "asked before listening"
         if action.address in self.world.squatters:
-            self.world.after(0.001, lambda: self.claim(action.address))
+            self.world.after(0.001, lambda: self.claim(action.address, answer=True))
 
     def _transitioned(self, action: act.Transitioned) -> None:
         self.transitions.add((action.former, action.state, action.reason))
 
     # -- what others do to it
 
-    def claim(self, address: IPv4Address) -> None:
-        """Somebody says by ARP that ``address`` is theirs. Seen only when it is watched for."""
+    def claim(self, address: IPv4Address, *, answer: bool = False) -> None:
+        """Somebody says by ARP that ``address`` is theirs, perhaps to answer us. Seen only when it is watched for."""
         if address in self.watched:
-            self.feed(ev.AddressConflict(address, STRANGER))
+            self.feed(ev.AddressConflict(address, STRANGER, answer))
 
     def restore(self) -> None:
         """The hypervisor put an earlier state back, or made a copy of it."""

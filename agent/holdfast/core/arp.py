@@ -2,10 +2,12 @@
 
 **Conflict.** "optimistic" asks while the REQUEST is under way and for a few seconds after the address is
 configured, so that a boot is not delayed; "strict" asks first, in PROBING. A conflict that shows
-up in that time is proven against an address we are only just taking, so it is declined (RFC 2131
-section 4.4.1). Later claims are not believed: anyone on the link could end a lease by one forged
-ARP packet. The exception is a lease held against its server's NAK: then a claim is news of its
-new owner. Renewals are never probed (rule 71).
+up in that time, before the address is in use, is declined (RFC 2131 section 4.4.1).
+
+**Contest.** Once an address is in use, one frame proves nothing: anyone on the link could end a lease by a forged ARP
+packet. While conflict detection goes on, and while a lease is held against its server's NAK, whoever claims the address
+is asked by probes of our own, and must answer two of them (rule 84, within RFC 5227 section 2.4). At any other time a
+claim is not even looked at. Renewals are never probed (rule 71).
 
 **The gateway's hardware address** is learned by ARP when a lease comes into use or is renewed, and kept with the
 lease: no polling. It is asked for where nobody can say whether the lease still fits the place: beside an INIT-REBOOT,
@@ -34,12 +36,14 @@ from holdfast.core.machine import Machine, Timer
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.core.states import (
     Acd,
+    Contest,
     GatewayQuery,
     Init,
     Network,
     Probing,
     QueryPurpose,
     Requesting,
+    Selecting,
 )
 from holdfast.core.transitions import Reason
 from holdfast.wire import WireError
@@ -49,7 +53,7 @@ from holdfast.wire.message import ANY, BROADCAST
 
 def stop(m: Machine) -> None:
     """Ask nobody for anything any more, and forget what is under way. The caller stops the timers."""
-    m.arp = m.arp._replace(acd=None, query=None)
+    m.arp = m.arp._replace(acd=None, contest=None, query=None)
 
 
 # Conflict detection
@@ -149,26 +153,80 @@ def announce(m: Machine, now: float) -> None:
 
 
 def heard_claim(m: Machine, event: AddressConflict, now: float) -> Lease | None:
-    """Somebody else claims an address. One that we are about to take or have just taken is declined.
+    """Somebody else claims an address. One that we are about to take is declined.
 
-    Returns the lease in use when it is that one's address and was ours before; what becomes of it is not said here.
+    Returns the lease in use when it is that one's address; what becomes of it is not said here.
     """
     state, lease = m.state, m.lease
     who = event.by.hex(":")
     if m.gateway is not None and event.by == m.gateway.mac:
         # Rule 71: it answers for every address (proxy ARP).
         m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, and is the gateway")
+    elif lease is not None and event.address == lease.address:
+        return lease
     elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.arp.acd is not None:
         m.update(state._replace(conflict=event.by))  # declined when the ACK makes it ours to decline
     elif isinstance(state, Probing) and event.address == state.lease.address:
         decline(m, event.address, state.lease.server_id, who, now)
-    elif lease is None or event.address != lease.address:
-        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, which is not ours")
-    elif m.bound and m.arp.acd is not None and m.arp.acd.address == event.address:
-        decline(m, event.address, lease.server_id, who, now)
     else:
-        return lease
+        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, which is not ours")
     return None
+
+
+def doubted(m: Machine, lease: Lease) -> bool:
+    """True while a claim to the address of ``lease``, which is in use, is looked at: it was just taken, may be used by
+    a copy of this machine, or is held against its server's NAK."""
+    acd = m.arp.acd
+    return not m.bound or m.contest is not None or (acd is not None and acd.address == lease.address)
+
+
+def contested(m: Machine, lease: Lease, event: AddressConflict, now: float) -> bool:
+    """Ask who claims the address of ``lease``, which is in use. True when they have answered two probes of ours: then
+    it is theirs too. While one is asked, other claimants are passed over."""
+    contest, acd = m.contest, m.arp.acd
+    if contest is None:
+        probed = acd is not None and acd.address == lease.address and acd.probes > 0
+        _ask_claimant(m, Contest(lease.address, event.by, answers=int(probed and event.answer)), now)
+        return False
+    if event.by == contest.by and event.answer and contest.open:
+        contest = contest._replace(answers=contest.answers + 1, open=False)
+        m.arp = m.arp._replace(contest=contest)
+    return contest.proven
+
+
+def _ask_claimant(m: Machine, contest: Contest, now: float) -> None:
+    m.arp = m.arp._replace(contest=contest._replace(probes=contest.probes + 1, open=True))
+    m.watch()  # listen before asking
+    m.emit(Probe(contest.address))
+    m.timers.set(Timer.CONTEST, now + schedule.CONTEST_GAP)
+
+
+def on_contest_timer(m: Machine, now: float) -> None:
+    """Timer CONTEST: ask the claimant again, or let the claim be none."""
+    contest = m.contest
+    if contest is not None and contest.probes < schedule.CONTEST_PROBES:
+        _ask_claimant(m, contest, now)
+        return
+    m.arp = m.arp._replace(contest=None)
+    if contest is not None:
+        detail = f"{contest.by.hex(':')} claimed {contest.address}, and did not answer twice when asked; it is kept"
+        m.notice(NoticeCode.CONFLICT_IGNORED, detail)
+
+
+def give_up(m: Machine, lease: Lease, by: bytes, now: float) -> None:
+    """The address of ``lease``, in use, is proven to be somebody else's too: it goes (promise 2, rule 84)."""
+    state, who = m.state, by.hex(":")
+    if m.bound:
+        decline(m, lease.address, lease.server_id, who, now)
+        return
+    assert isinstance(state, (Init, Selecting, Requesting, Probing))  # held against its server's NAK
+    m.emit(Forget())  # never to be used unverified after a restart
+    m.drop_hint(lease.address)
+    cause = f"{who} has {lease.address}"
+    m.conclude(_conflict(Purpose.HOLD, lease.server_id, lease.address, lease.seconds_left(now), cause, None, now))
+    if isinstance(state, Requesting) and state.offer.yiaddr == lease.address:
+        state = state._replace(conflict=by)
+    m.enter(state._replace(held=None), Reason.HELD_CONFLICT, now, DeconfigureReason.CONFLICT)
 
 
 def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who: str, now: float) -> None:
@@ -187,17 +245,24 @@ def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who
     if held is None:
         m.emit(Forget())  # else what is stored is the held lease
     cause = f"{who} has {address}"
-    m.conclude(Outcome(
-        purpose=Purpose.ACQUIRE, result=Result.CONFLICT, via=None, attempts=0, latency=None, server=server_id,
-        address=None, former_address=address, lease_time=None,
-        seconds_left=in_hand.seconds_left(now) if in_hand is not None else 0.0,
-        cause=cause, xid=xid, started_at=now, ended_at=now,
-    ))
+    left = in_hand.seconds_left(now) if in_hand is not None else 0.0
+    m.conclude(_conflict(Purpose.ACQUIRE, server_id, address, left, cause, xid, now))
     m.drop_hint(address)
     on = Reason.ACK_DECLINED if isinstance(state, Requesting) else Reason.DECLINED
     why = DeconfigureReason.CONFLICT if losing is not None else None
     m.enter(Init(held, Purpose.ACQUIRE, cause), on, now, why)
     m.timers.set(Timer.START, now + schedule.conflict_wait(conflicts))
+
+
+def _conflict(
+    purpose: Purpose, server_id: IPv4Address | None, address: IPv4Address, left: float, cause: str, xid: int | None,
+    now: float,
+) -> Outcome:
+    """The record of the end of ``address``, which somebody else has too; ``left`` seconds were left of its lease."""
+    return Outcome(
+        purpose=purpose, result=Result.CONFLICT, via=None, attempts=0, latency=None, server=server_id, address=None,
+        former_address=address, lease_time=None, seconds_left=left, cause=cause, xid=xid, started_at=now, ended_at=now,
+    )
 
 
 # The gateway

@@ -133,8 +133,8 @@ class Client:
 
 def _on_timer(m: Machine, timer: Timer, now: float) -> None:
     state = m.state
-    if timer is Timer.EXPIRE:
-        expiry_hold.on_expiry(m, now)
+    if timer in _TIMERS:
+        _TIMERS[timer](m, now)
     elif timer is Timer.RENEW and isinstance(state, Bound):
         purpose, on = (Purpose.T1, Reason.T1) if now < state.lease.t2_at else (Purpose.T2, Reason.T2)
         renewal.begin(m, state.lease, Renewal(purpose, on.value), on, now)
@@ -142,20 +142,13 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
         renewal.on_t2(m, now)
     elif timer is Timer.START and isinstance(state, Init) and m.carrier:
         acquisition.leave_init(m, state, now)
-    elif timer is Timer.OFFERS:
-        acquisition.on_offers_waited(m, now)
-    elif timer is Timer.RETRANSMIT:
-        _retransmit(m, now)
     elif timer is Timer.PROBE:
         if arp.on_probe_timer(m, now) and isinstance(state, Probing):
             (init_reboot if state.unanswered else acquisition).on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
         m.configure(m.lease)
-    elif timer is Timer.GATEWAY:
-        if arp.on_gateway_timer(m, now) is QueryPurpose.HOLD:
-            expiry_hold.on_silence(m, now)
-    elif timer is Timer.HOLD:
-        expiry_hold.on_timer(m, now)
+    elif timer is Timer.GATEWAY and arp.on_gateway_timer(m, now) is QueryPurpose.HOLD:
+        expiry_hold.on_silence(m, now)
 
 
 def _retransmit(m: Machine, now: float) -> None:
@@ -194,6 +187,15 @@ def _on_received(m: Machine, event: ev.Received, now: float) -> None:
     else:
         handler(m, message, now)
 
+
+#: What happens when these timers fall due, whatever the state; the others depend on more than the time.
+_TIMERS: dict[Timer, Callable[[Machine, float], None]] = {
+    Timer.EXPIRE: expiry_hold.on_expiry,
+    Timer.OFFERS: acquisition.on_offers_waited,
+    Timer.RETRANSMIT: _retransmit,
+    Timer.HOLD: expiry_hold.on_timer,
+    Timer.CONTEST: arp.on_contest_timer,
+}
 
 #: What happens on each event that is no reply, whatever the state but STOPPED, which has its own function.
 _EVENTS: dict[type, Callable[[Machine, Any, float], None]] = {

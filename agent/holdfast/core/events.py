@@ -53,10 +53,12 @@ class LinkDown(NamedTuple):
 
 @record
 class AddressConflict(NamedTuple):
-    """Somebody else (``by``, a hardware address) claims ``address`` by ARP. Our own MACs are filtered before."""
+    """Somebody else (``by``, a hardware address) claims ``address`` by ARP. Our own MACs are filtered before.
+    ``answer``: the frame is an ARP reply to our hardware address, as an answer to a probe of ours is."""
 
     address: IPv4Address
     by: bytes
+    answer: bool = False
 
 
 @record

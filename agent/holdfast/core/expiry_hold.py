@@ -122,19 +122,20 @@ def on_answer(m: Machine, now: float) -> None:
 
 
 def on_claim(m: Machine, lease: Lease, who: str, now: float) -> None:
-    """``who`` claims the address of the lease in use. One that no server has refused is kept, but not beyond its end;
-    of any other the claim is news of its new owner."""
+    """``who`` claims the address of a lease in use that no server has refused: it is kept, but not beyond its end. One
+    that has ended goes."""
     state = m.state
-    if m.bound:
+    if lease.ended_at is None:
         m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {lease.address}; the lease is ours and kept")
         if m.hold is not None:
             m.hold_region = m.hold._replace(claimed=True)
             m.configure(lease)
         return
     assert isinstance(state, Holding)
-    if lease.ended_at is not None:
-        m.conclude(_outcome(lease, Result.CONFLICT, f"{who} has {lease.address}", now))
+    m.conclude(_outcome(lease, Result.CONFLICT, f"{who} has {lease.address}", now))
     m.enter(state._replace(held=None), Reason.HELD_CONFLICT, now, DeconfigureReason.CONFLICT)
+
+
 
 
 def on_silence(m: Machine, now: float) -> None:

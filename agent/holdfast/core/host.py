@@ -110,8 +110,12 @@ def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
 def on_conflict(m: Machine, event: ev.AddressConflict, now: float) -> None:
     """Somebody else claims an address."""
     lease = arp.heard_claim(m, event, now)
-    if lease is not None:
+    if lease is None:
+        return
+    if lease.ended_at is not None or not arp.doubted(m, lease):
         expiry_hold.on_claim(m, lease, event.by.hex(":"), now)
+    elif arp.contested(m, lease, event, now):
+        arp.give_up(m, lease, event.by, now)
 
 
 def on_gateway_seen(m: Machine, event: ev.GatewaySeen, now: float) -> None:

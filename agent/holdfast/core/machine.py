@@ -35,6 +35,7 @@ from holdfast.core.states import (
     NAMES,
     Arp,
     Bound,
+    Contest,
     Hold,
     Init,
     InitReboot,
@@ -71,6 +72,7 @@ class Timer(IntEnum):
     REAPPLY = 7  # configure the interface again
     GATEWAY = 8  # ask the gateway again
     HOLD = 9  # ask whether an address may be held beyond its lease
+    CONTEST = 10  # ask again who claims the address in use
 
 
 class TimerTable:
@@ -155,6 +157,12 @@ class Machine:
         """The question whether the lease in use may be held beyond its end; None while it is not asked."""
         region, lease = self.hold_region, self.lease
         return region if region is not None and lease is not None and region.started_at == lease.started_at else None
+
+    @property
+    def contest(self) -> Contest | None:
+        """The contest for the address in use; None while there is none."""
+        contest, lease = self.arp.contest, self.lease
+        return contest if contest is not None and lease is not None and contest.address == lease.address else None
 
     def binding(self, lease: Lease) -> Binding:
         """``lease`` with all that is remembered with it."""
@@ -266,6 +274,8 @@ class Machine:
         """Promise 2: whether ``why`` is true of ``lease``."""
         if why is DeconfigureReason.EXPIRED:
             return lease.ended(now)
+        if why is DeconfigureReason.CONFLICT:  # rule 84
+            return lease.ended_at is not None or (self.contest is not None and self.contest.proven)
         return why is not DeconfigureReason.HALTED or self.config.nak == "halt"
 
     def _follow(self, state: State, lease: Lease | None) -> None:
@@ -291,9 +301,11 @@ class Machine:
 
     def watch(self) -> None:
         """Keep the runtime's ARP watch equal to what the state and the regions call for."""
-        wanted, acd, query = set(), self.arp.acd, self.arp.query
+        wanted, acd, contest, query = set(), self.arp.acd, self.contest, self.arp.query
         if acd is not None:
             wanted.add(acd.address)
+        if contest is not None:
+            wanted.add(contest.address)
         if isinstance(self.state, (Init, Selecting, Requesting, Probing)) and self.state.held is not None:
             wanted.add(self.state.held.address)
         if self.hold is not None and self.lease is not None:

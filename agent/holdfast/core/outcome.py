@@ -28,7 +28,7 @@ class Purpose(str, Enum):
     RESUME = "resume"
     RESTORED = "restored"  # a snapshot, or a copy of the machine
     OPERATOR = "operator"
-    HOLD = "hold"  # the end of an address that was held beyond its lease
+    HOLD = "hold"  # the end of an address that was held, against a NAK or beyond its lease
 
 
 class Cause(str, Enum):

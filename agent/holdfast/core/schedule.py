@@ -50,6 +50,12 @@ DEAF_TIMEOUT = 0.24
 #: Near the end a rung may wait only for this part of what is left, to leave time for the next.
 TIMEOUT_SHARE = 0.25
 
+#: Rule 84: so many answers to our own probes prove that an address in use by us is somebody else's too; so many probes
+#: are sent, so many seconds apart.
+CONTEST_ANSWERS = 2
+CONTEST_PROBES = 3
+CONTEST_GAP = 1.0
+
 #: Rule 36: never two rounds within 2 s.
 GAP_MIN = 2.0
 #: A server that restarts is back in seconds.

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Cause, Purpose, Via
+from holdfast.core.schedule import CONTEST_ANSWERS
 from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple, record
 
@@ -236,11 +237,29 @@ class Acd(NamedTuple):
 
 
 @record
+class Contest(NamedTuple):
+    """``by`` claims ``address``, which is in use by us, and is asked: ``probes`` sent since the claim, and ``answers``,
+    at most one for each probe. ``open``: the last probe has not been answered yet."""
+
+    address: IPv4Address
+    by: bytes
+    probes: int = 0
+    answers: int = 0
+    open: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """They have answered often enough for it to be theirs (rule 84)."""
+        return self.answers >= CONTEST_ANSWERS
+
+
+@record
 class Arp(NamedTuple):
-    """The region of ARP: the conflict detection and the question to the gateway that are under way, what the last
-    question showed, and how many conflicts there were in a row."""
+    """The region of ARP: the conflict detection, the contest and the question to the gateway that are under way, what
+    the last question showed, and how many conflicts there were in a row."""
 
     acd: Acd | None = None
+    contest: Contest | None = None
     query: GatewayQuery | None = None
     network: Network = Network.UNKNOWN
     conflicts: int = 0

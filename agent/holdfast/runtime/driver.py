@@ -174,7 +174,7 @@ class Driver:
         elif claim.probe and spec is not None and spec.address.ip == claim.address:
             pass  # it only asks, and the kernel answers that we have it
         elif claim.by not in self._own_macs():  # rule 71: another of our own interfaces is no conflict
-            self.submit(ev.AddressConflict(claim.address, claim.by))
+            self.submit(ev.AddressConflict(claim.address, claim.by, claim.answer))
 
     def _on_deadline(self) -> None:
         if self.client is not None:

@@ -15,12 +15,13 @@ from holdfast.wire.record import NamedTuple
 
 class Claim(NamedTuple):
     """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether somebody does. ``gateway``: it is
-    the gateway that we asked for, and answers us."""
+    the gateway that we asked for, and answers us. ``answer``: a reply to us, as one to a probe of ours is."""
 
     address: IPv4Address
     by: bytes
     probe: bool
     gateway: bool = False
+    answer: bool = False
 
 
 class ArpSocket:
@@ -80,11 +81,12 @@ class ArpSocket:
                 continue
             if arp.sha == self._mac:
                 continue
+            answer = (arp.op, arp.tha) == (REPLY, self._mac)
             if arp.spa == self._gateway:
-                if (arp.op, arp.tha) == (REPLY, self._mac):
+                if answer:
                     return Claim(arp.spa, arp.sha, probe=False, gateway=True)
             elif arp.spa in self._watched:
-                return Claim(arp.spa, arp.sha, probe=False)
+                return Claim(arp.spa, arp.sha, probe=False, answer=answer)
             elif int(arp.spa) == 0 and arp.tpa in self._watched:
                 return Claim(arp.tpa, arp.sha, probe=True)
 

@@ -23,7 +23,7 @@ from holdfast.sockets.filters import DROP_ALL, attach
 from holdfast.sockets.reader import LONGEST, PACKET_OUTGOING, ask_auxdata, describe_error, read_packet
 from holdfast.wire import WireError
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, udp_filter
-from holdfast.wire.message import BROADCAST, CLIENT_PORT, SERVER_PORT, encode
+from holdfast.wire.message import BOOTREPLY, BROADCAST, CLIENT_PORT, SERVER_PORT, Message, encode
 from holdfast.wire.record import NamedTuple
 
 #: Messages read in one wake-up. A flood of 50,000 packets a second must not keep the timers waiting:
@@ -31,8 +31,9 @@ from holdfast.wire.record import NamedTuple
 BATCH = 64
 #: ICMP errors read in one wake-up.
 _ERROR_BATCH = 16
-#: Servers and relays of one link that are remembered by their MAC.
+#: Servers and relays of one link that are remembered by their MAC, and questions of ours by their transaction id.
 _ANSWERERS = 8
+_QUESTIONS = 16
 
 _IP_PKTINFO = 8
 _IP_RECVERR = 11
@@ -69,6 +70,7 @@ class LinkSockets:
         self._gateway: IPv4Address | None = None
         self._mac = bytes(6)
         self._answerers: list[bytes] = []
+        self._questions: list[int] = []
 
     def open(self, ifname: str, mac: bytes) -> None:
         """Open for receiving; what was open before is closed. Nothing that came before is read: the filter
@@ -117,6 +119,8 @@ class LinkSockets:
         payload = encode(action.message)
         if self._packet is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        if action.message.xid not in self._questions:
+            self._questions = [*self._questions[1 - _QUESTIONS:], action.message.xid]
         if action.destination == BROADCAST:
             datagram = build_udp(action.source, BROADCAST, CLIENT_PORT, SERVER_PORT, payload)
             clear_error(self._packet)
@@ -201,15 +205,17 @@ class LinkSockets:
             if address[2] == PACKET_OUTGOING:
                 continue
             try:
-                messages.append(read_packet(packet, ancillary, flags, address[2]))
-                self._answered(address[4])
+                received = read_packet(packet, ancillary, flags, address[2])
+                messages.append(received)
+                self._answered(received.message, address[4])
             except WireError as error:
                 malformed.append(str(error))
         return Batch(messages, malformed)
 
-    def _answered(self, mac: bytes) -> None:
-        """Remember who hands us DHCP messages: the server, or the gateway that relays them."""
-        if mac not in self._answerers:
+    def _answered(self, message: Message, mac: bytes) -> None:
+        """Remember who hands us the answers to our questions: the server, or the gateway that relays them."""
+        ours = message.op == BOOTREPLY and message.chaddr[:6] == self._mac and message.xid in self._questions
+        if ours and mac not in self._answerers:
             self._answerers = [*self._answerers[1 - _ANSWERERS:], mac]
 
     def _on_error(self, _mask: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.support.scene import CLAIMANT, OTHER, OURS, SERVER, START, Scene, of
 
@@ -62,7 +64,7 @@ def test_a_taken_address_is_declined_and_left_alone_for_ten_seconds(acd: str) ->
     # rules 14, 43
     scene = Scene(acd=acd).requesting()
     scene.ack()
-    actions = scene.feed(CLAIM)
+    actions = scene.contest()
     assert scene.state == "INIT"
     (decline,) = of(act.Transmit, actions)
     assert (decline.message.message_type, decline.message.requested_address) == (msg.DECLINE, OURS)
@@ -158,7 +160,8 @@ def test_a_success_makes_earlier_conflicts_good() -> None:
     scene.ack()
     scene.wait(30.0)
     assert scene.state == "BOUND"
-    scene.feed(ev.Restored(1, "a copy"), CLAIM)
+    scene.feed(ev.Restored(1, "a copy"))
+    scene.contest()
     declined = scene.now
     assert scene.state == "INIT"
     scene.until_sent()
@@ -239,3 +242,101 @@ def test_without_carrier_the_lease_may_end_before_anybody_could_answer() -> None
     assert of(act.Watch, scene.actions)[-1] == act.Watch(())
     assert scene.client.next_deadline() is None
     assert scene.outcomes[-1].result is Result.EXPIRED
+
+
+# -- an address in use: rule 84
+
+
+def held() -> Scene:
+    """A lease that its own server has refused, and that is held."""
+    scene = Scene().bound()
+    scene.wait(60.0)
+    scene.until_state("RENEWING")
+    scene.nak()
+    assert scene.state == "SELECTING"
+    return scene
+
+
+def copied() -> Scene:
+    """The card has announced itself, as after a live migration."""
+    scene = Scene().bound()
+    scene.wait(60.0)
+    scene.feed(ev.Restored(1, "the network card announced itself"))
+    return scene
+
+
+@pytest.mark.parametrize("make", [held, copied, lambda: Scene().bound()])
+@pytest.mark.parametrize("answer", [False, True])
+def test_a_single_claim_takes_no_address_that_is_in_use(make: Callable[[], Scene], answer: bool) -> None:
+    # rule 84
+    scene = make()
+    probes = len(of(act.Probe, scene.actions))
+    scene.feed(CLAIM._replace(answer=answer))
+    assert len(of(act.Probe, scene.actions)) == probes + 1, "the claimant is asked"
+    scene.wait(5.0)
+    assert scene.lease.address == OURS
+    assert not of(act.Deconfigure, scene.actions)
+    assert NoticeCode.CONFLICT_IGNORED in scene.notices
+
+
+@pytest.mark.parametrize("make", [held, copied, lambda: Scene().bound()])
+def test_claims_that_answer_nothing_prove_nothing_however_many(make: Callable[[], Scene]) -> None:
+    # rule 84
+    scene = make()
+    for _ in range(100):
+        scene.feed(CLAIM)
+        scene.wait(0.1)
+    assert scene.lease.address == OURS
+    assert not of(act.Deconfigure, scene.actions)
+
+
+def test_one_question_has_one_answer_and_one_claimant() -> None:
+    # rule 84
+    scene = held()
+    other = ev.AddressConflict(OURS, bytes.fromhex("02000000beef"), answer=True)
+    scene.feed(CLAIM, *[CLAIM._replace(answer=True)] * 5, *[other] * 5)
+    assert scene.lease.address == OURS
+    scene.wait(1.0)
+    scene.feed(*[other] * 5)
+    assert scene.lease.address == OURS
+
+
+def test_a_held_address_that_is_proven_to_be_anothers_goes_and_leaves_a_record() -> None:
+    # rules 74, 84
+    scene = held()
+    began, count = scene.now, len(scene.outcomes)
+    actions = scene.contest()
+    assert scene.client.lease is None
+    assert 0.0 < scene.now - began <= 2.0
+    assert [gone.reason for gone in of(act.Deconfigure, actions)] == [DeconfigureReason.CONFLICT]
+    assert of(act.Forget, actions)
+    (outcome,) = scene.outcomes[count:]
+    assert (outcome.purpose, outcome.result, outcome.former_address) == ("hold", Result.CONFLICT, OURS)
+    assert (outcome.cause, outcome.seconds_left > 100.0) == ("02:00:00:00:de:ad has 192.0.2.100", True)
+    scene.until_sent()
+    assert scene.last.message.requested_address is None
+
+
+def test_a_held_address_that_is_lost_while_it_is_requested_anew_is_declined() -> None:
+    # rule 84
+    scene = held()
+    scene.offer()
+    assert scene.state == "REQUESTING"
+    scene.contest()
+    assert (scene.state, scene.client.lease) == ("REQUESTING", None)
+    scene.ack()
+    assert (scene.state, scene.last.message.message_type) == ("INIT", msg.DECLINE)
+
+
+def test_a_contest_ends_with_the_address() -> None:
+    # rule 84: what was answered for one address counts for no other
+    scene = held()
+    scene.feed(CLAIM, CLAIM._replace(answer=True))
+    scene.offer(address=OTHER)
+    scene.wait(1.5)
+    scene.ack(address=OTHER)
+    notices = list(scene.notices)
+    scene.feed(CLAIM._replace(answer=True))
+    scene.wait(10.0)
+    assert scene.lease.address == OTHER
+    assert scene.notices == [*notices, NoticeCode.CONFLICT_IGNORED]

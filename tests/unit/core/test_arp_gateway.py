@@ -114,7 +114,7 @@ def test_another_gateways_address_is_another_gateway() -> None:
 
 def test_an_answer_after_the_lease_has_gone_is_not_kept() -> None:
     scene = Scene().bound(more=ROUTER)
-    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    scene.contest()
     assert scene.state == "INIT"
     scene.gateway()
     assert scene.client.snapshot().gateway is None

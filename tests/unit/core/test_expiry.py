@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.scene import CLAIMANT, OTHER, OURS, Scene, of
+from tests.support.scene import OTHER, OURS, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -69,7 +69,7 @@ def test_the_probing_of_a_new_address_outlives_the_old_one() -> None:
 
 def test_a_claim_to_a_held_address_ends_it() -> None:
     scene = Scene().holding()
-    actions = scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    actions = scene.contest()
     assert [gone.reason for gone in of(act.Deconfigure, actions)] == [DeconfigureReason.CONFLICT]
     assert scene.state == "SELECTING"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from tests.support.scene import CLAIMANT, OTHER, OURS, Scene, cached, of
+from tests.support.scene import OTHER, OURS, Scene, cached, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -325,7 +325,8 @@ def test_a_copy_whose_address_somebody_else_has_gives_it_up() -> None:
     # rule 46: how long it was away no clock knows, so its lease may have ended
     scene = Scene().bound()
     scene.wait(100.0)
-    scene.feed(COPY, ev.AddressConflict(OURS, CLAIMANT))
+    scene.feed(COPY)
+    scene.contest()
     assert (scene.state, scene.client.lease) == ("INIT", None)
 
 

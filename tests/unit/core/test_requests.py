@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from tests.support.scene import CLAIMANT, CLIENT_ID, MAC, OTHER, OURS, SERVER, STRANGE_SERVER, Scene, cached
+from tests.support.scene import CLIENT_ID, MAC, OTHER, OURS, SERVER, STRANGE_SERVER, Scene, cached
 
 from holdfast.core import events as ev
 from holdfast.core import requests
@@ -34,7 +34,7 @@ def test_table_4_as_a_client_lives_it() -> None:
     scene.feed(ev.Release())
     rows["RELEASE"] = scene.last
     scene = Scene().bound()
-    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    scene.contest()
     rows["DECLINE"] = scene.last
     seen = {
         name: (m.ciaddr, m.requested_address, m.server_id, sent.source, sent.destination)

@@ -402,7 +402,9 @@ def test_a_claim_to_a_new_address_is_a_conflict() -> None:
     host = Host()
     host.config = host.config._replace(acd="optimistic")
     host.bind()
-    host.sockets.listener.on_claim(Claim(OURS, OTHER_MAC, probe=False))
+    for _ in range(2):  # rule 84
+        assert host.addresses != []
+        host.sockets.listener.on_claim(Claim(OURS, OTHER_MAC, probe=False, answer=True))
     assert host.sockets.kinds()[-1] == "DECLINE"
     assert host.addresses == []
 

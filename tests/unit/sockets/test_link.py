@@ -391,8 +391,15 @@ def test_only_what_the_gateway_answers_us_is_its_answer(bench: Bench) -> None:
 @pytest.mark.root
 def test_a_gateway_that_answers_for_everything_claims_nothing(bench: Bench) -> None:  # rule 71
     bench.inside(lambda: bench.sockets.watch((OURS,)))
-    bench.send(encode(MESSAGE))  # the machine that hands us DHCP messages ...
+    answer = encode(MESSAGE._replace(chaddr=bench.link.mac))
+    bench.send(answer)  # rule 84: whoever sends us something is not believed less for it ...
     bench.run_until(bench.messages, "a message")
+    bench.wire.send(ethernet(BROADCAST_MAC, bench.peer.mac, 0x0806, arp.build_announcement(bench.peer.mac, OURS)))
+    bench.run_until(lambda: bench.claims, "a claim")
+    bench.claims.clear()
+    bench.transmit(BROADCAST)
+    bench.send(answer)  # ... but the machine that hands us the answer to our question ...
+    bench.run_until(lambda: len(bench.messages()) == 2, "an answer")
     for mac in (bench.peer.mac, FOREIGN_MAC):  # ... is believed less than another
         bench.wire.send(ethernet(BROADCAST_MAC, mac, 0x0806, arp.build_announcement(mac, OURS)))
     bench.run_until(lambda: bench.claims, "a claim")
