@@ -1,8 +1,8 @@
-"""The three clocks of Linux, and what their differences tell.
+"""The three clocks of Linux, and what their differences show.
 
-CLOCK_BOOTTIME counts suspend and no one can set it: every instant of a lease is on it.
-CLOCK_MONOTONIC does not count suspend: where it falls behind BOOTTIME, the machine was asleep.
-CLOCK_REALTIME is for people, and for lease files that outlive a boot.
+CLOCK_BOOTTIME counts suspend and cannot be set: every instant of a lease is on it.
+CLOCK_MONOTONIC does not count suspend: when it falls behind BOOTTIME, the machine was suspended.
+CLOCK_REALTIME is for output to people, and for lease files, which outlive a boot (clock_gettime(2)).
 """
 
 from __future__ import annotations
@@ -18,23 +18,31 @@ JUMP_THRESHOLD = 0.5
 
 
 class Clock(Protocol):
-    """Seconds of the three clocks; tests bring a virtual one."""
+    """The three clocks, each in seconds. Tests use a virtual clock."""
 
-    def boottime(self) -> float: ...
-    def monotonic(self) -> float: ...
-    def wall(self) -> float: ...
+    def boottime(self) -> float:
+        """Seconds since boot, suspend included (CLOCK_BOOTTIME)."""
+
+    def monotonic(self) -> float:
+        """Seconds since boot, suspend not included (CLOCK_MONOTONIC)."""
+
+    def wall(self) -> float:
+        """Unix time (CLOCK_REALTIME)."""
 
 
 class SystemClock:
     """The kernel's clocks (clock_gettime(2))."""
 
     def boottime(self) -> float:
+        """See ``Clock.boottime``."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def monotonic(self) -> float:
+        """See ``Clock.monotonic``."""
         return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def wall(self) -> float:
+        """See ``Clock.wall``."""
         return time.clock_gettime(time.CLOCK_REALTIME)
 
 

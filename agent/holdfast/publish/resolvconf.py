@@ -67,9 +67,11 @@ Write = Callable[[str, bytes, int], None]
 
 
 class Run(Protocol):
-    """Runs a program with text on its stdin. Raises ResolverError when it fails or takes too long."""
+    """Runs a program."""
 
-    def __call__(self, command: list[str], stdin: str) -> None: ...
+    def __call__(self, command: list[str], stdin: str) -> None:
+        """Run ``command`` with ``stdin`` on its standard input, and wait for it. Raises ResolverError when it fails or
+        takes longer than ``TIMEOUT``."""
 
 
 def run(command: list[str], stdin: str) -> None:
@@ -86,20 +88,20 @@ def run(command: list[str], stdin: str) -> None:
     except OSError as error:
         raise ResolverError(f"{command[0]} cannot be run: {error.strerror}") from None
     if done.returncode:
-        told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ResolverError(f"{command[0]} failed ({done.returncode}): {told[-1][:200] if told else 'no reason'}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ResolverError(f"{command[0]} failed ({done.returncode}): {lines[-1][:200] if lines else 'no reason'}")
 
 
 class Resolvconf:
-    """The second rung: resolvconf or openresolv, a record ``IFACE.holdfast``. ``say(text)``: it is there, and cannot be
-    used."""
+    """The second backend: resolvconf or openresolv, with one record ``IFACE.holdfast`` for each interface. It calls
+    ``say(text)`` when the program is there and cannot be used."""
 
     name = "resolvconf"
 
     def __init__(
-        self, say: Callable[[str], object], places: tuple[str, ...] = RESOLVCONF, run: Run = run
+        self, say: Callable[[str], object], programs: tuple[str, ...] = RESOLVCONF, run: Run = run
     ) -> None:
-        self._say, self._places, self._run = say, places, run
+        self._say, self._programs, self._run = say, programs, run
 
     def publish(self, link: Target, names: Names) -> bool:
         """Add or replace the record. False when there is no resolvconf, or none for such a name. Raises
@@ -122,10 +124,10 @@ class Resolvconf:
         return True
 
     def _program(self) -> str:
-        for place in self._places:
-            # systemd ships resolvectl under this name too; that one is systemd-resolved, the rung before.
-            if os.access(place, os.X_OK) and os.path.basename(os.path.realpath(place)) != "resolvectl":
-                return place
+        for program in self._programs:
+            # systemd installs resolvectl under this name too; that one is systemd-resolved, the first backend.
+            if os.access(program, os.X_OK) and os.path.basename(os.path.realpath(program)) != "resolvectl":
+                return program
         return ""
 
 
