@@ -56,11 +56,16 @@ def for_rpm(markdown: str, version: str, when: int) -> str:
 
 
 def _entries(markdown: str, version: str, when: int) -> Iterator[tuple[str, datetime, list[str]]]:
-    """The package's version, its time and its changes; the newest are those of ``version``, of Unix time ``when``."""
-    for number, release in enumerate(read(markdown)):
-        if number == 0:
-            yield version, datetime.fromtimestamp(when, timezone.utc), release.changes
-        elif release.released is not None:
+    """The package's version, its time and its changes; the newest are those of ``version``, of Unix time ``when``.
+
+    A release with the version of the package is part of the newest entry: dpkg and rpm want each version once.
+    """
+    newest, *others = read(markdown)
+    same = [release for release in others if release.version == version.rpartition("-")[0]]
+    changes = [change for release in (newest, *same) for change in release.changes]
+    yield version, datetime.fromtimestamp(when, timezone.utc), changes
+    for release in others:
+        if release.released is not None and release not in same:
             yield f"{release.version}-1", release.released, release.changes
 
 

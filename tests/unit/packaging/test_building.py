@@ -52,6 +52,12 @@ def test_the_changelog_in_the_words_of_rpm() -> None:
     )
 
 
+def test_a_version_has_one_entry() -> None:
+    text = changelog.for_dpkg(MARKDOWN, "0.2.0-3", 1_000_000_000)
+    assert text.count("holdfast (") == 1
+    assert "(0.2.0-3) unstable; urgency=medium\n\n  * One thing, which is 100% new and goes on.\n  * Another.\n" in text
+
+
 def test_the_projects_own_changelog_can_be_read() -> None:
     releases = changelog.read((ROOT / "CHANGELOG.md").read_text())
     assert releases
