@@ -46,10 +46,6 @@ class Screen:
             self._heading = heading
             self.line(heading)
 
-    def refresh(self) -> None:
-        """Show the progress as it is now; else that is done ten times a second."""
-        self._progress.refresh()
-
     def wipe(self) -> None:
         """Take the progress away."""
         self._progress.stop()

@@ -152,7 +152,7 @@ def test_a_run_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         show_scenario(screen, one, "holdfast")
         for now, words in ((-3.0, "waiting for the first lease"), (5.0, "client kill"), (33.0, "")):
             show_progress(screen, now, 31.0, words)
-            screen.refresh()
+            screen.wipe()
         assert not show_result(screen, BAD)
         assert not show_result(screen, NONE)
         assert show_result(screen, GOOD)
