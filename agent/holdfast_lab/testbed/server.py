@@ -274,19 +274,20 @@ class LabServer:
         heapq.heappush(self._outgoing, (boottime() + delay, self._sequence, frame, sent))
 
     def _put_on_wire(self, frame: bytes, sent: Seen | None) -> None:
-        at = boottime()  # before: the client may have acted on it before send returns to us
-        try:
-            self._tap.send(frame)
-        except OSError as error:  # no carrier: as on a real wire, the answer is lost
+        with self.wire.written():  # who reads the log because the client has acted on a message finds the message
+            at = boottime()  # before: the client may have acted on it before send returns to us
+            try:
+                self._tap.send(frame)
+            except OSError as error:  # no carrier: as on a real wire, the answer is lost
+                if sent is not None:
+                    self.wire.add(replace(sent, at=at, note=f"not sent: {error}"))
+                return
             if sent is not None:
-                self.wire.add(replace(sent, at=at, note=f"not sent: {error}"))
-            return
-        if sent is not None:
-            if sent.kind == "ACK" and self.first_ack_at is None:
-                self.first_ack_at = at
-            if sent.kind == "ACK" and sent.yiaddr not in self.given:
-                self.given += (sent.yiaddr,)
-            self.wire.add(replace(sent, at=at))
+                if sent.kind == "ACK" and self.first_ack_at is None:
+                    self.first_ack_at = at
+                if sent.kind == "ACK" and sent.yiaddr not in self.given:
+                    self.given += (sent.yiaddr,)
+                self.wire.add(replace(sent, at=at))
 
     def close(self) -> None:
         """Stop serving. What was seen stays readable."""

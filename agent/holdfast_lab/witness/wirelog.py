@@ -124,6 +124,10 @@ class WireLog:
         with self._changed:
             return list(self._seen)
 
+    def written(self) -> threading.Condition:
+        """A context: nobody reads the log before what is sent in it has been added."""
+        return self._changed
+
     def wait_for(
         self, wanted: Callable[[Seen], bool], timeout: float, *, count: int = 1, since: float = 0.0
     ) -> Seen:
