@@ -427,3 +427,12 @@ def test_other_tables_kinds_and_daemons_are_not_looked_at(machine: Machine) -> N
     assert Route(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.0.1"), 100, IPv4Address(OLD)) in seen
     machine.apply(machine.spec(NEW), machine.spec())
     assert "198.51.102.0/24 via 10.0.0.77 bird" in machine.routes()
+
+
+def test_whose_an_address_is_the_mark_says(machine: Machine) -> None:
+    # rule 87
+    machine.sh(f"addr add {VIP}/24 dev eth0", f"addr add {OLD}/32 dev eth0")
+    ask = machine.kernel.foreign
+    assert machine.client.run(lambda: [ask(IPv4Address(a)) for a in (VIP, OLD, NEW)]) == [True, True, False]
+    machine.apply(machine.spec())
+    assert machine.client.run(lambda: [ask(IPv4Address(a)) for a in (VIP, OLD)]) == [True, False]

@@ -64,6 +64,11 @@ class Kernel:
         the address or a route is not there; then nothing of the former lease was removed. The link must be up."""
         return plans.apply(self, desired, former, now, keep=keep)
 
+    def foreign(self, address: IPv4Address) -> bool:
+        """True when ``address`` is on the link and nothing with our mark has it. Raises KernelError."""
+        marks = [held.mark for held in self._addresses() if held.interface.ip == address]
+        return bool(marks) and plans.MARK not in marks
+
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Give the spec's address the lease's lifetimes, if it is there and has an end; nothing else is touched.
         False when it is not there. Raises KernelError."""
@@ -92,10 +97,6 @@ class Kernel:
     def observe(self) -> Observed:
         """The interface as the kernel has it now."""
         mtu, promotes, up = self._link()
-        addresses = self._netlink.dump(
-            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses",
-            lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
-        )
         routes = self._netlink.dump(
             # Not asked for by table: the kernel says ENOENT while there is no table main yet.
             _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET),
@@ -103,12 +104,19 @@ class Kernel:
         )
         read = [_read_route(answer, self.ifindex) for answer in routes]
         return Observed(
-            addresses=tuple(_read_address(answer) for answer in addresses),
+            addresses=self._addresses(),
             routes=tuple(route for route in read if route is not None),
             mtu=mtu,
             promotes=promotes,
             up=up,
         )
+
+    def _addresses(self) -> tuple[Address, ...]:
+        answers = self._netlink.dump(
+            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses",
+            lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
+        )
+        return tuple(_read_address(answer) for answer in answers)
 
     def _link(self) -> tuple[int, bool, bool]:
         """The MTU, whether promote_secondaries is on for this link, and whether it is up."""

@@ -11,6 +11,8 @@ from holdfast.runtime.retry import Retry
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
     from holdfast.core.lease import Lease
     from holdfast.eventloop.ports import Loop
     from holdfast.network.link import Link
@@ -26,7 +28,9 @@ TRIED_MAX = 8
 class Configurator:
     """Makes one link look like the lease. ``spec`` is what it configured and believes to be there, None for nothing.
 
-    While ``marker`` says that the interface is yielded, only an address that is there is kept alive.
+    While ``marker`` says that the interface is yielded, only an address that is there is kept alive. An address that
+    was on the link before we leased it, without our mark, is an administrator's or another program's: it is left as it
+    is, and the lease with it (rule 87), until it is not there any more.
     """
 
     def __init__(self, backends: NetworkBackends, loop: Loop, reporter: Reporter, marker: YieldMarker) -> None:
@@ -36,6 +40,7 @@ class Configurator:
         self.spec: NetworkSpec | None = None
         self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
+        self._ours: tuple[IPv4Address, ...] = ()  # put on the link by us, or found there with a remembered lease
         self._removing = Retry(
             loop, self._remove_leftovers, 0.25, 5.0, errors=(KernelError, OSError), on_failure=self._on_not_removed,
             on_recovery=lambda: reporter.line_over("removal"),
@@ -67,23 +72,66 @@ class Configurator:
         if self._kernel is not None:
             self._kernel.close()
         self._kernel = self._link = self.spec = None
-        self._tried, self._leftovers = [], []
+        self._tried, self._leftovers, self._ours = [], [], ()
         self._removing.cancel()
         self._publishing.cancel()
 
     def configure(self, lease: Lease, former: Lease | None) -> str | None:
         """Apply ``lease``; None when the kernel holds it, else the error for ApplyFailed."""
         desired = self._backends.spec(lease)
-        if self._marker.yielded:
-            return self._refresh(desired)
         before = self.spec
         if before is None and former is not None:
             before = self._backends.spec(former)
+        if before is not None and before.address.ip == self._backends.foreign.get():
+            before = None
+        try:
+            foreign = self._is_foreign(desired.address.ip)
+        except (KernelError, OSError) as error:
+            return str(error)
+        if foreign:
+            return self._leave(desired, before)
+        if self._marker.yielded:
+            return self._refresh(desired)
         # A lease of an earlier process that is all there is carried on with without a single change (rule 47).
         error = self._apply(desired, before, keep=self.spec is None)
         if error is None:
             self._publishing.attempt_after(0)  # the packets and answers of this round come first
         return error
+
+    def adopt(self, address: IPv4Address) -> None:
+        """``address``, on the link, is that of a remembered lease: it is ours, unless it is known not to be."""
+        if address != self._backends.foreign.get():
+            self._ours = (address,)
+
+    def _is_foreign(self, address: IPv4Address) -> bool:
+        """Whether ``address`` is on the link as somebody else's; from now on it is ours when it is not."""
+        marker = self._backends.foreign
+        if address in self._ours:
+            return False
+        if self._need_kernel().foreign(address):
+            marker.set(address)
+            return True
+        if marker.get() == address:
+            marker.set(None)
+            self._reporter.line_over("foreign")
+        self._ours = (*self._ours, address)[-TRIED_MAX:]
+        return False
+
+    def _leave(self, desired: NetworkSpec, former: NetworkSpec | None) -> None:
+        """Touch nothing: the address is there, and is another's. What the former lease left goes."""
+        from dataclasses import replace  # noqa: PLC0415 - rarely
+
+        self._reporter.line_once("foreign", 4, (
+            f"{desired.address.ip}, which the server leases to us, is on the interface already, and not by this agent: "
+            "it is left as it is, without the lease's lifetime and routes; remove it there, or have the server lease "
+            "another"
+        ))
+        if former is not None and former.address.ip != desired.address.ip:
+            self._leftovers = [*_without(self._leftovers, former), former]
+        self.spec = replace(desired, routes=(), mtu=None)
+        if self._leftovers:
+            self._removing.attempt()
+        self._publishing.attempt_after(0)
 
     def _refresh(self, desired: NetworkSpec) -> str | None:
         """The lifetimes of the address, if it is there; it would end with the former lease otherwise."""
@@ -141,10 +189,11 @@ class Configurator:
         ends an expired address even when this fails (promise 3)."""
         if self._link is None:
             return  # it went with the link
-        ended = self._backends.spec(lease)
-        self._leftovers += [ended, *_without(self._tried, ended)]
+        ended, foreign = self._backends.spec(lease), self._backends.foreign.get()
+        gone = [ended, *_without(self._tried, ended)]
         if self.spec is not None and self.spec.address != ended.address:
-            self._leftovers.append(self.spec)  # the one that could not yet be replaced
+            gone.append(self.spec)  # the one that could not yet be replaced
+        self._leftovers += [spec for spec in gone if spec.address.ip != foreign]
         self.spec, self._tried = None, []
         self._removing.attempt()
         self._publishing.attempt_after(0)
@@ -153,12 +202,13 @@ class Configurator:
         """Remove what former leases left, in order. Raises KernelError or OSError for the first that stays."""
         while self._leftovers:
             ended = self._leftovers[0]
-            if self.spec is None:
+            if self.spec is None or self.spec.address.ip == self._backends.foreign.get():
                 self._need_kernel().remove(ended, yielded=self._marker.yielded)
                 self._put_mtu_back(ended)
             else:  # removing takes all that has our mark, and what is in use now has it too
                 self._need_kernel().apply(self.spec, ended, self._loop.now())
             self._leftovers.pop(0)
+            self._ours = tuple(address for address in self._ours if address != ended.address.ip)
 
     def _on_not_removed(self, error: Exception) -> None:
         text = f"{self._leftovers[0].address.ip} cannot be removed: {error}; trying again"

@@ -19,9 +19,10 @@ from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.sockets.link import LinkSockets
+from holdfast.state import FOREIGN
 from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
-from holdfast.state.markers import FormerMtu, YieldMarker
+from holdfast.state.markers import ForeignAddress, FormerMtu, YieldMarker
 from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         backends=NetworkBackends(
             lambda lease: _spec(lease, settings), _kernel, context.resolver if settings.use_dns else _no_resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
+            ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
         ),
         port_holder=_port_holder,
         rivals=_rivals,

@@ -165,6 +165,8 @@ class Interface:
         if remembered is not None and remembered.client_id == client_id:
             on_link = self._deps.on_link(link, remembered)
             cached = ev.Cached(remembered, on_link)
+            if on_link:
+                self._configurator.adopt(remembered.lease.address)
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))

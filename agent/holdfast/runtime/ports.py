@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.state.markers import FormerMtu
+from holdfast.state.markers import ForeignAddress, FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ class Kernel(Protocol):
     ) -> tuple[str, ...]:
         """The answer says what could not be had and is not worth failing for."""
 
+    def foreign(self, address: IPv4Address) -> bool:
+        """True when ``address`` is on the link without our mark."""
+
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """Only the lifetimes of the address; False when it is not there."""
 
@@ -205,9 +208,11 @@ class NetworkBackends:
         kernel: Callable[[int], Kernel],
         resolver: Callable[[], Resolver | None],
         former_mtu: FormerMtu | None = None,
+        foreign: ForeignAddress | None = None,
     ) -> None:
         self.spec, self.kernel, self.resolver = spec, kernel, resolver
         self.former_mtu = former_mtu or FormerMtu()
+        self.foreign = foreign or ForeignAddress()
 
 
 class InterfaceDeps(NamedTuple):

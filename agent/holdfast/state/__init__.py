@@ -9,3 +9,5 @@ LEASE, BAD_LEASE = ".lease.json", ".lease.json.bad"
 HISTORY = ".outcomes.jsonl"
 #: While it is there, the interface is its administrator's (markers.py).
 YIELD = ".yield"
+#: An address of ours that is somebody else's on this link (markers.py).
+FOREIGN = ".foreign"

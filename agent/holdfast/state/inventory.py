@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from holdfast.state import BAD_LEASE, HISTORY, LEASE, YIELD
+from holdfast.state import BAD_LEASE, FOREIGN, HISTORY, LEASE, YIELD
 from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 
 DRAFT = LEASE + ".tmp"  # as atomic.py calls it
-SUFFIXES = (LEASE, BAD_LEASE, HISTORY, HISTORY + ".1", YIELD)
+SUFFIXES = (LEASE, BAD_LEASE, HISTORY, HISTORY + ".1", YIELD, FOREIGN)
 #: Files looked at: an agent serves a few dozen interfaces, each with a handful.
 MAX_FILES = 4096
 #: The last bytes of a history, in which its newest line is.

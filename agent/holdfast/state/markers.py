@@ -1,12 +1,14 @@
-"""Small facts about one interface that outlive the process: that it is yielded, and the MTU that its link had before.
+"""Small facts about one interface that outlive the process: that it is yielded, the MTU that its link had before, and
+an address on it that a lease gave us and that is somebody else's.
 
-Both are read before the first DISCOVER, so nothing is imported here that reading them does without.
+They are read before the first DISCOVER, so nothing is imported here that reading them does without.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from ipaddress import IPv4Address
 
 from holdfast.state import YIELD
 from holdfast.state import folder as folders
@@ -75,3 +77,38 @@ class FormerMtu:
         if self._path is not None:
             with suppress(OSError):
                 folders.unlink(self._path)
+
+
+class ForeignAddress:
+    """``<folder>/IFACE.foreign``: the address of our lease that was on the link already, and not by us (rule 87).
+
+    Kept beside the lease file, or a restart would take the address for our own. ``path`` None: remembered in memory
+    alone. Nothing here raises.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
+        self._known: IPv4Address | None = None
+        self._read = path is None
+
+    def get(self) -> IPv4Address | None:
+        """The address; None when there is none, or the file holds no address."""
+        if not self._read and self._path is not None:
+            self._read = True
+            with suppress(OSError, ValueError):
+                self._known = IPv4Address(folders.read(self._path, 16).decode("ascii", "replace").strip())
+        return self._known
+
+    def set(self, address: IPv4Address | None) -> None:
+        """Remember ``address``, or that there is none."""
+        from holdfast.state import atomic  # noqa: PLC0415 - rarely, and long after the first DISCOVER
+
+        if address == self.get():
+            return
+        self._known = address
+        if self._path is not None:
+            with suppress(OSError):
+                if address is None:
+                    folders.unlink(self._path)
+                else:
+                    atomic.write(self._path, f"{address}\n".encode(), 0o644)

@@ -70,6 +70,11 @@ class FakeKernel:
         self.applied.append(desired)
         return notices
 
+    def foreign(self, address: IPv4Address) -> bool:
+        """As ``Kernel.foreign``."""
+        marks = [held.mark for held in self.addresses if held.interface.ip == address]
+        return bool(marks) and plans.MARK not in marks
+
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
         """As ``Kernel.refresh``."""
         self.tick(now)

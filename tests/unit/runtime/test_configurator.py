@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
+from math import inf
+from pathlib import Path
 
 import pytest
 
 from holdfast.core.lease import Lease
+from holdfast.network import KernelError
 from holdfast.network.link import Link
+from holdfast.network.plan import MARK, Address
 from holdfast.network.spec import spec_from_lease
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.ports import NetworkBackends
-from holdfast.state.markers import YieldMarker
+from holdfast.state.markers import ForeignAddress, YieldMarker
 from holdfast_lab.testbed.fake_kernel import FakeKernel
 from holdfast_lab.testbed.virtual_host import MAC, OURS, UP, MemoryResolver, Notes, VirtualClock, VirtualLoop, lease_of
 
@@ -203,3 +207,94 @@ def test_an_mtu_that_cannot_be_put_back_is_told(bench: Bench) -> None:
     bench.configurator.deconfigure(lease)
     assert bench.addresses == []
     assert bench.notes.said("the link keeps 1400") == 1
+
+
+# -- an address that was there before (rule 87)
+
+
+@pytest.fixture
+def theirs(bench: Bench) -> Address:
+    """The administrator has the address that we are about to lease."""
+    held = Address(IPv4Interface((OURS, 24)), label="vip")
+    bench.kernel.addresses = (held,)
+    return held
+
+
+def test_an_address_that_is_on_the_link_without_our_mark_is_neither_adopted_nor_removed(
+    bench: Bench, theirs: Address
+) -> None:
+    # rule 87
+    for _ in range(3):
+        assert bench.configurator.configure(bench.lease, None) is None
+    assert (bench.kernel.addresses, bench.kernel.log) == ((theirs,), [])
+    assert bench.notes.said("is on the interface already") == 1
+    bench.configurator.deconfigure(bench.lease)
+    bench.loop.run(30)
+    assert (bench.kernel.addresses, bench.kernel.log) == ((theirs,), [])
+
+
+def test_an_address_of_others_stays_when_the_lease_moves_from_it(bench: Bench, theirs: Address) -> None:
+    # rule 87
+    bench.configurator.configure(bench.lease, None)
+    assert bench.configurator.configure(_moved(bench.lease), bench.lease) is None
+    assert bench.addresses == [OURS, OTHER]
+    bench.configurator.deconfigure(_moved(bench.lease))
+    assert bench.kernel.addresses == (theirs,)
+
+
+def test_a_lease_that_moves_to_an_address_of_others_leaves_nothing_of_its_own(bench: Bench, theirs: Address) -> None:
+    # rule 87
+    bench.configurator.configure(_moved(bench.lease), None)
+    assert bench.addresses == [OURS, OTHER]
+    bench.configurator.configure(bench.lease, _moved(bench.lease))
+    assert bench.kernel.addresses == (theirs,)
+
+
+def test_an_address_of_others_is_ours_once_they_have_taken_it_away(bench: Bench, theirs: Address) -> None:
+    # rule 87
+    bench.configurator.configure(bench.lease, None)
+    bench.kernel.flush()
+    assert bench.configurator.configure(bench.lease, None) is None
+    [held] = bench.kernel.addresses
+    assert (held.mark, held.valid < inf, held.label) == (MARK, True, None)
+    bench.configurator.deconfigure(bench.lease)
+    assert bench.addresses == []
+
+
+def test_an_address_of_others_is_known_after_a_restart(bench: Bench, theirs: Address, tmp_path: Path) -> None:
+    # rule 87: the lease file says that it is ours, and would say so of a client's that was taken over, too
+    def life() -> Configurator:
+        marker = ForeignAddress(str(tmp_path / "eth0.foreign"))
+        backends = NetworkBackends(spec_from_lease, bench._kernel, lambda: None, foreign=marker)
+        configurator = Configurator(backends, bench.loop, bench.notes, YieldMarker("/nonexistent", "eth0"))
+        configurator.attach(LINK)
+        return configurator
+
+    life().configure(bench.lease, None)
+    second = life()
+    second.adopt(OURS)
+    second.configure(bench.lease, None)
+    second.deconfigure(bench.lease)
+    assert (bench.kernel.addresses, bench.kernel.log) == ((theirs,), [])
+    bench.kernel.flush()
+    third = life()
+    third.configure(bench.lease, None)
+    assert not (tmp_path / "eth0.foreign").exists()
+
+
+def test_the_address_of_a_remembered_lease_is_ours_without_a_mark(bench: Bench, theirs: Address) -> None:
+    # rule 87: a client that was taken over left it, or a kernel that keeps no marks
+    bench.configurator.adopt(OURS)
+    assert bench.configurator.configure(bench.lease, None) is None
+    [held] = bench.kernel.addresses
+    assert (held.mark, held.valid < inf) == (MARK, True)
+
+
+def test_a_kernel_that_does_not_say_whose_an_address_is_is_asked_again(bench: Bench) -> None:
+    # rule 87
+    def refuse(_: IPv4Address) -> bool:
+        raise KernelError("reading addresses: ENOBUFS", errno.ENOBUFS)
+
+    bench.kernel.foreign = refuse  # type: ignore[method-assign]
+    assert bench.configurator.configure(bench.lease, None) == "reading addresses: ENOBUFS"
+    assert bench.addresses == []
