@@ -86,10 +86,11 @@ class Configurator:
             before = None
         try:
             foreign = self._is_foreign(desired.address.ip)
-        except (KernelError, OSError) as error:
-            return str(error)
+        except (KernelError, OSError) as unread:
+            return str(unread)
         if foreign:
-            return self._leave(desired, before)
+            self._leave(desired, before)
+            return None
         if self._marker.yielded:
             return self._refresh(desired)
         # A lease of an earlier process that is all there is carried on with without a single change (rule 47).
