@@ -137,15 +137,19 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     state = m.state
     assert isinstance(state, Requesting)
     exchange, offer = state.exchange, state.offer
-    if ack.server_id is not None and ack.server_id != offer.server_id:
-        m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen")
+    same_server = replies.same_server(ack, offer)
+    if not same_server and ack.yiaddr != offer.yiaddr:
+        m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen, for another address")
         return
     fallback = replies.duration(offer.lease_time)
     lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
     if lease is None:
         return
+    if not same_server:  # of several with one pool, or one with several addresses: it has granted what we asked for
+        detail = f"{offer.server_id or 'a server without a name'} offered {lease.address}, {ack.server_id} grants it"
+        m.notice(NoticeCode.SERVER_CHANGED, detail)
     if state.conflict is not None and lease.address == offer.yiaddr:
-        arp.decline(m, lease.address, offer.server_id, state.conflict.hex(":"), now)
+        arp.decline(m, lease, state.conflict.hex(":"), now)
         return
     bound.acquired(m, lease, exchange, Via.DISCOVER, Reason.ACK, now)
 
@@ -181,7 +185,7 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
     """REQUESTING: only the chosen server may refuse (rules 24, 28)."""
     state = m.state
     assert isinstance(state, Requesting)
-    if nak.server_id is None or nak.server_id != state.offer.server_id:
+    if nak.options.get(opt.SERVER_ID) != state.offer.options.get(opt.SERVER_ID):
         reason = DropReason.NAK_UNVERIFIED if nak.server_id is None else DropReason.OTHER_SERVER
         m.drop(reason, nak, "NAK of a server that was not chosen")
         return

@@ -120,7 +120,6 @@ class DropReason(str, Enum):
     NO_ADDRESS = "no-address"
     NOT_A_HOST = "not-a-host"
     NO_LEASE_TIME = "no-lease-time"
-    NO_SERVER_ID = "no-server-id"
     OTHER_SERVER = "other-server"
     NAK_UNVERIFIED = "nak-unverified"
     FORCERENEW = "forcerenew"

@@ -167,7 +167,7 @@ def heard_claim(m: Machine, event: AddressConflict, now: float) -> Lease | None:
     elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.arp.acd is not None:
         m.update(state._replace(conflict=event.by))  # declined when the ACK makes it ours to decline
     elif isinstance(state, Probing) and event.address == state.lease.address:
-        decline(m, event.address, state.lease.server_id, who, now)
+        decline(m, state.lease, who, now)
     else:
         m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, which is not ours")
     return None
@@ -217,7 +217,7 @@ def give_up(m: Machine, lease: Lease, by: bytes, now: float) -> None:
     """The address of ``lease``, in use, is proven to be somebody else's too: it goes (promise 2, rule 84)."""
     state, who = m.state, by.hex(":")
     if m.bound:
-        decline(m, lease.address, lease.server_id, who, now)
+        decline(m, lease, who, now)
         return
     assert isinstance(state, (Init, Selecting, Requesting, Probing))  # held against its server's NAK
     m.emit(Forget())  # never to be used unverified after a restart
@@ -229,10 +229,10 @@ def give_up(m: Machine, lease: Lease, by: bytes, now: float) -> None:
     m.enter(state._replace(held=None), Reason.HELD_CONFLICT, now, DeconfigureReason.CONFLICT)
 
 
-def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who: str, now: float) -> None:
-    """DECLINE ``address`` as taken by ``who`` (RFC 2131 section 4.4.1), and stay away for 10 s (rule 43)."""
-    state = m.state
-    lease = m.lease
+def decline(m: Machine, granted: Lease, who: str, now: float) -> None:
+    """DECLINE the address of ``granted`` as taken by ``who`` (RFC 2131 section 4.4.1), and stay away for 10 s
+    (rule 43)."""
+    state, lease, address = m.state, m.lease, granted.address
     losing = lease if lease is not None and lease.address == address else None
     held = None if losing is not None else lease
     in_hand = state.in_hand if isinstance(state, Probing) else lease
@@ -240,13 +240,13 @@ def decline(m: Machine, address: IPv4Address, server_id: IPv4Address | None, who
     m.arp = m.arp._replace(acd=None, conflicts=conflicts)
     m.timers.stop(Timer.PROBE)
     xid = m.new_xid()
-    message = requests.decline(m.config, xid, address, server_id)
+    message = requests.decline(m.config, xid, address, requests.named_server(granted))
     m.emit(Transmit(message, Via.BROADCAST, ANY, BROADCAST))
     if held is None:
         m.emit(Forget())  # else what is stored is the held lease
     cause = f"{who} has {address}"
     left = in_hand.seconds_left(now) if in_hand is not None else 0.0
-    m.conclude(_conflict(Purpose.ACQUIRE, server_id, address, left, cause, xid, now))
+    m.conclude(_conflict(Purpose.ACQUIRE, granted.server_id, address, left, cause, xid, now))
     m.drop_hint(address)
     on = Reason.ACK_DECLINED if isinstance(state, Requesting) else Reason.DECLINED
     why = DeconfigureReason.CONFLICT if losing is not None else None

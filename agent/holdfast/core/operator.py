@@ -55,17 +55,20 @@ def _give_back(m: Machine, now: float) -> None:
     """RELEASE the lease in use, and one that was won or remembered but is not in use yet; one record of it.
 
     The address of the latter is not on the interface, so there is none to send from: by broadcast, as a DECLINE
-    goes. A lease that has ended and is only held is no more the server's business."""
+    goes, and so does that of a server whose name no packet can be sent to. A lease that has ended and is only held is
+    no more the server's business."""
     state, xid = m.state, m.new_xid()
     unused = state.lease if isinstance(state, Probing) else None
     if isinstance(state, (InitReboot, Rebooting)):
         unused = state.cached
     via, attempts = None, 0
-    for lease, way in ((unused, Via.BROADCAST), (m.lease, Via.UNICAST)):
-        if lease is not None and lease.server_id is not None and lease.ended_at is None and m.carrier:
-            via, attempts = way, attempts + 1
-            source, target = (lease.address, lease.server_id) if way is Via.UNICAST else (ANY, BROADCAST)
-            m.emit(Transmit(requests.release(m.config, xid, lease), way, source, target))
+    for lease in (unused, m.lease):
+        if lease is not None and requests.named_server(lease) is not None and lease.ended_at is None and m.carrier:
+            source, target = ANY, BROADCAST
+            if lease is m.lease:
+                source, target = lease.address, lease.server_id or BROADCAST
+            via, attempts = Via.BROADCAST if target == BROADCAST else Via.UNICAST, attempts + 1
+            m.emit(Transmit(requests.release(m.config, xid, lease), via, source, target))
     given = m.lease or unused
     if given is not None:
         m.conclude(Outcome(

@@ -15,6 +15,7 @@ from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Via
 from holdfast.core.states import Network, ParallelDiscover, ParallelRequest, Renewal
+from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
 
 #: OFFERs to one DISCOVER that are looked at. More servers than this on one link are noise or malice, and each
@@ -115,11 +116,13 @@ def on_nak(m: Machine, nak: Message) -> None:
 
 
 def _asked(parallel: ParallelDiscover | None, answer: Message) -> ParallelRequest | None:
-    """The REQUEST that ``answer`` (ACK or NAK) answers, or None."""
+    """The REQUEST that ``answer`` (ACK or NAK) answers, or None. The server that it names may be another than in the
+    OFFER when it grants what was offered (rule 79)."""
     asked = parallel.request if parallel is not None else None
-    if asked is None or answer.xid != asked.offer.xid or answer.server_id != asked.offer.server_id:
+    if asked is None or answer.xid != asked.offer.xid:
         return None
-    return asked
+    named, offered = answer.options.get(opt.SERVER_ID), asked.offer.options.get(opt.SERVER_ID)
+    return asked if named == offered or answer.yiaddr == asked.offer.yiaddr else None
 
 
 def elsewhere(m: Machine, renewal: Renewal) -> bool:

@@ -54,6 +54,12 @@ def refusal(message: Message, config: ClientConfig, xids: Collection[int]) -> Dr
     return None
 
 
+def same_server(answer: Message, offer: Message) -> bool:
+    """True unless ``answer`` names (option 54) another server than ``offer`` did, or one where that named none."""
+    named = answer.options.get(opt.SERVER_ID)
+    return named is None or named == offer.options.get(opt.SERVER_ID)
+
+
 def usable_address(address: IPv4Address) -> bool:
     """True for an address that an interface can have: not 0/8, loopback, multicast, reserved or broadcast."""
     first = address.packed[0]
@@ -76,8 +82,6 @@ def offer_refusal(message: Message) -> DropReason | None:
         return DropReason.NO_ADDRESS
     if not is_host(message.yiaddr, message.options):
         return DropReason.NOT_A_HOST
-    if message.server_id is None:  # a REQUEST must name its server (table 4), so there is no way to take this
-        return DropReason.NO_SERVER_ID
     if message.lease_time is None:
         return DropReason.NO_LEASE_TIME
     return None

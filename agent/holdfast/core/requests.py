@@ -36,8 +36,14 @@ def discover(config: ClientConfig, xid: int, secs: int, wanted: IPv4Address | No
 
 
 def request_selecting(config: ClientConfig, xid: int, secs: int, offer: Message) -> Message:
-    """REQUEST that takes ``offer``; ``xid`` is the OFFER's and ``secs`` the DISCOVER's (MUST, section 4.4.1)."""
-    extra = {opt.REQUESTED_ADDRESS: offer.yiaddr.packed, opt.SERVER_ID: offer.options[opt.SERVER_ID]}
+    """REQUEST that takes ``offer``; ``xid`` is the OFFER's and ``secs`` the DISCOVER's (MUST, section 4.4.1).
+
+    Option 54 is the OFFER's whatever it is, for the server looks for its own word (rule 78). An OFFER without one is
+    taken without one, as dhclient does, though table 4 has it as a MUST for both."""
+    extra = {opt.REQUESTED_ADDRESS: offer.yiaddr.packed}
+    named = offer.options.get(opt.SERVER_ID, b"")
+    if len(named) == 4:
+        extra[opt.SERVER_ID] = named
     return _ask(config, msg.REQUEST, xid, secs, extra)
 
 
@@ -59,7 +65,13 @@ def decline(config: ClientConfig, xid: int, address: IPv4Address, server_id: IPv
 
 def release(config: ClientConfig, xid: int, lease: Lease) -> Message:
     """RELEASE of ``lease``."""
-    return _tell(config, msg.RELEASE, xid, {}, lease.server_id, ciaddr=lease.address)
+    return _tell(config, msg.RELEASE, xid, {}, named_server(lease), ciaddr=lease.address)
+
+
+def named_server(lease: Lease) -> IPv4Address | None:
+    """What the server of ``lease`` calls itself (option 54), whether a packet could be sent there or not."""
+    named = lease.options.get(opt.SERVER_ID, b"")
+    return IPv4Address(named) if len(named) == 4 else lease.server_id
 
 
 def _ask(

@@ -101,9 +101,9 @@ class Message(NamedTuple):
     @property
     def server_id(self) -> IPv4Address | None:
         """Option 54; None when absent, of a wrong length, or nothing a packet can be unicast to
-        (0.0.0.0/8, 127.0.0.0/8, multicast, broadcast): such a lease is renewed by broadcast."""
+        (0.0.0.0/8, 127.0.0.0/8, multicast, broadcast, ``yiaddr``): such a lease is renewed by broadcast."""
         value = self.options.get(opt.SERVER_ID, b"")
-        if len(value) != 4 or not 0 < value[0] < 224 or value[0] == 127:
+        if len(value) != 4 or not 0 < value[0] < 224 or value[0] == 127 or value == self.yiaddr.packed:
             return None
         return IPv4Address(value)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from math import inf
 
 import pytest
-from tests.support.scene import OTHER, OURS, START, STRANGE_SERVER, Scene, cached, of
+from tests.support.scene import OTHER, OURS, SERVER, START, STRANGE_SERVER, Scene, cached, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -170,9 +171,21 @@ def test_a_nak_while_selecting_is_ignored() -> None:
     assert (scene.state, scene.client.snapshot().drops) == ("SELECTING", {"unexpected": 1})
 
 
-def test_only_the_chosen_server_may_grant() -> None:
-    scene = Scene().requesting()
+@pytest.mark.parametrize("offered", [SERVER, None, IPv4Address(0)])
+def test_another_name_in_the_ack_than_in_the_offer_binds_and_is_told(offered: IPv4Address | None) -> None:
+    # rule 79
+    scene = Scene().requesting(server=offered)
     scene.ack(server=STRANGE_SERVER)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", STRANGE_SERVER)
+    assert scene.notices.count(act.NoticeCode.SERVER_CHANGED) == 1
+    scene.applied().until_state("RENEWING")
+    assert scene.last.destination == STRANGE_SERVER
+
+
+def test_another_server_may_not_grant_another_address_than_was_offered() -> None:
+    # rule 79
+    scene = Scene().requesting()
+    scene.ack(server=STRANGE_SERVER, address=OTHER)
     assert (scene.state, scene.client.snapshot().drops) == ("REQUESTING", {"other-server": 1})
 
 

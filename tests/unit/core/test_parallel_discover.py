@@ -144,11 +144,22 @@ def test_an_ack_to_the_discover_itself_is_dropped() -> None:
     assert (scene.state, scene.client.snapshot().drops) == ("REBINDING", {"unexpected": 1})
 
 
-def test_an_ack_of_another_server_than_the_requested_one_is_dropped() -> None:
+def test_another_server_than_the_requested_one_may_grant_what_was_offered_and_nothing_else() -> None:
+    # rule 79
     scene = Scene().reserved()
     scene.offer()
-    scene.ack(server=STRANGE_SERVER)
+    scene.ack(server=STRANGE_SERVER, address=OTHER)
     assert (scene.state, scene.client.snapshot().drops) == ("REBINDING", {"unexpected": 1})
+    scene.ack(server=STRANGE_SERVER)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", STRANGE_SERVER)
+    assert scene.notices.count(NoticeCode.SERVER_CHANGED) == 1
+
+
+def test_a_nak_of_another_server_than_the_requested_one_is_dropped() -> None:
+    scene = Scene().reserved()
+    scene.offer()
+    scene.nak(server=STRANGE_SERVER)
+    assert (scene.state, scene.client.snapshot().drops) == ("REBINDING", {"other-server": 1})
 
 
 def test_an_ack_that_is_no_lease_changes_nothing() -> None:

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
-from tests.support.scene import CLIENT_ID, MAC, OTHER, OURS, SERVER, STRANGE_SERVER, Scene
+from tests.support.scene import CLAIMANT, CLIENT_ID, MAC, OTHER, OURS, SERVER, STRANGE_SERVER, Scene
 
+from holdfast.core import events as ev
 from holdfast.core import replies
 from holdfast.core.actions import DropReason, NoticeCode
 from holdfast.core.config import ClientConfig
+from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
@@ -80,15 +82,61 @@ def test_no_interface_can_have_such_an_address(text: str) -> None:
     assert scene.client.snapshot().drops == {"no-address": 2}
 
 
-@pytest.mark.parametrize(("how", "reason"), [
-    ({"server": None}, "no-server-id"), ({"lease": None}, "no-lease-time"),
-    ({"server": None, "more": {opt.SERVER_ID: bytes(4)}}, "no-server-id"),
-])
-def test_an_offer_that_cannot_be_requested_is_dropped(how: dict[str, Any], reason: str) -> None:
+def test_an_offer_without_a_time_is_dropped() -> None:
     scene = Scene().start()
-    scene.offer(**how)
-    assert scene.client.snapshot().drops == {reason: 1}
+    scene.offer(lease=None)
+    assert scene.client.snapshot().drops == {"no-lease-time": 1}
     assert scene.state == "SELECTING"
+
+
+#: Option 54 that no packet can be sent to: 0.0.0.0, broadcast, multicast, loopback, and the address that is offered.
+NAMES_OF_NOBODY = ["0.0.0.0", "255.255.255.255", "224.0.0.1", "127.0.0.1", str(OURS)]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_NOBODY)
+def test_a_server_that_cannot_be_sent_to_is_echoed_bound_and_renewed_by_broadcast(name: str) -> None:
+    # rules 21, 78
+    server = IPv4Address(name)
+    scene = Scene().requesting(server=server)
+    assert scene.last.message.options[opt.SERVER_ID] == server.packed
+    scene.ack(server=server)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", None)
+    scene.applied().until_state("RENEWING")
+    assert (scene.last.via, scene.last.destination) == (Via.BROADCAST, msg.BROADCAST)
+    assert opt.SERVER_ID not in scene.last.message.options  # rule 4
+    scene.ack(server=server)
+    assert scene.state == "BOUND"
+    scene.feed(ev.Release())
+    assert (scene.last.via, scene.last.source, scene.last.destination) == (Via.BROADCAST, OURS, msg.BROADCAST)
+    assert scene.last.message.options[opt.SERVER_ID] == server.packed
+
+
+@pytest.mark.parametrize("name", NAMES_OF_NOBODY)
+def test_such_a_server_may_refuse_what_it_offered_and_is_named_in_a_decline(name: str) -> None:
+    # rules 24, 78
+    server = IPv4Address(name)
+    scene = Scene().requesting(server=server)
+    scene.nak(server=None)
+    scene.nak()
+    assert scene.state == "REQUESTING"
+    scene.feed(ev.AddressConflict(OURS, CLAIMANT))
+    scene.ack(server=server)
+    assert scene.last.message.message_type == msg.DECLINE
+    assert scene.last.message.options[opt.SERVER_ID] == server.packed
+    scene.until_sent()  # the next DISCOVER
+    scene.offer(server=server)
+    scene.nak(server=server)
+    assert scene.state in {"SELECTING", "INIT"}
+    assert scene.outcomes[-1].result is Result.REFUSED
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\1\2\3"])
+def test_an_offer_that_names_no_server_is_taken_without_a_name(value: bytes | None) -> None:
+    # rules 21, 78
+    scene = Scene().requesting(server=None, more={} if value is None else {opt.SERVER_ID: value})
+    assert opt.SERVER_ID not in scene.last.message.options
+    scene.ack(server=None)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", None)
 
 
 def read(*, sent_at: float = 100.0, now: float = 101.0, fallback: float | None = None, **times: int | None) -> Any:
