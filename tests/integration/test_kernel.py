@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -436,3 +437,17 @@ def test_whose_an_address_is_the_mark_says(machine: Machine) -> None:
     assert machine.client.run(lambda: [ask(IPv4Address(a)) for a in (VIP, OLD, NEW)]) == [True, True, False]
     machine.apply(machine.spec())
     assert machine.client.run(lambda: [ask(IPv4Address(a)) for a in (VIP, OLD)]) == [True, False]
+
+
+def test_an_mtu_below_1280_costs_no_ipv6(machine: Machine) -> None:
+    # rule 86
+    machine.sh("addr add 2001:db8::5/64 dev eth0 nodad", "-6 route add 2001:db8:1::/48 via 2001:db8::1 dev eth0")
+    small = machine.spec(options={**PLAIN, opt.INTERFACE_MTU: (576).to_bytes(2, "big")})
+    [notice] = machine.apply(small)
+    assert "MTU of 576 is refused" in notice
+    assert machine.ip("link", "show", "dev", "eth0")[0]["mtu"] == 1500
+    assert "2001:db8::5" in {info["local"] for info in machine.ip("-6", "addr", "show", "dev", "eth0")[0]["addr_info"]}
+    assert [route["dst"] for route in machine.ip("-6", "route", "show", "2001:db8:1::/48")] == ["2001:db8:1::/48"]
+    machine.client.run(lambda: Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6").write_text("1"))
+    assert machine.apply(small) == ()
+    assert machine.ip("link", "show", "dev", "eth0")[0]["mtu"] == 576

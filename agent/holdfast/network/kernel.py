@@ -31,7 +31,7 @@ from holdfast.network.plan import (
 from holdfast.network.rtnl import ifaddrmsg, linkmsg, rtmsg
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 
-AF_INET = 2
+AF_INET, AF_INET6 = 2, 10
 RTM_GETLINK, RTM_SETLINK = 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
@@ -40,6 +40,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
 RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
 IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
+IFLA_INET6_CONF, DEVCONF_DISABLE_IPV6 = 2, 26
 FOREVER = 0xFFFFFFFF
 
 #: Route protocols that can concern us: ours, the kernel's prefix routes, what scripts and people add. The
@@ -76,7 +77,7 @@ class Kernel:
 
     def present_mtu(self) -> int:
         """The link's MTU now. Raises KernelError."""
-        return self._link()[0]
+        return self._link().mtu
 
     def put_mtu_back(self, ours: int, former: int) -> None:
         """Set the MTU to ``former`` where it still is ``ours``. Raises KernelError."""
@@ -96,7 +97,7 @@ class Kernel:
 
     def observe(self) -> Observed:
         """The interface as the kernel has it now."""
-        mtu, promotes, up = self._link()
+        link = self._link()
         routes = self._netlink.dump(
             # Not asked for by table: the kernel says ENOENT while there is no table main yet.
             _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET),
@@ -106,9 +107,10 @@ class Kernel:
         return Observed(
             addresses=self._addresses(),
             routes=tuple(route for route in read if route is not None),
-            mtu=mtu,
-            promotes=promotes,
-            up=up,
+            mtu=link.mtu,
+            promotes=link.promotes,
+            up=link.up,
+            ipv6=link.ipv6,
         )
 
     def _addresses(self) -> tuple[Address, ...]:
@@ -118,14 +120,21 @@ class Kernel:
         )
         return tuple(_read_address(answer) for answer in answers)
 
-    def _link(self) -> tuple[int, bool, bool]:
-        """The MTU, whether promote_secondaries is on for this link, and whether it is up."""
+    def _link(self) -> Observed:
+        """The link alone: the MTU, whether promote_secondaries is on for it, whether it is up and speaks IPv6."""
         request = _message(linkmsg, [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)], index=self.ifindex)
         answer = _decoded(linkmsg, self._netlink.get(request, RTM_GETLINK, "reading the link"))
-        # The nested attributes: AF_INET, in it IFLA_INET_CONF, an array of u32 counted from 1.
-        conf = _nested(_nested(answer.get_attr("IFLA_AF_SPEC") or b"", AF_INET), IFLA_INET_CONF)
+        # The nested attributes: AF_INET, in it IFLA_INET_CONF, an array of u32 counted from 1; AF_INET6, in it
+        # IFLA_INET6_CONF, one counted from 0.
+        families = answer.get_attr("IFLA_AF_SPEC") or b""
+        conf = _nested(_nested(families, AF_INET), IFLA_INET_CONF)
         at = 4 * (IPV4_DEVCONF_PROMOTE_SECONDARIES - 1)
-        return int(answer.get_attr("IFLA_MTU") or 0), any(conf[at:at + 4]), bool(answer["flags"] & IFF_UP)
+        conf6 = _nested(_nested(families, AF_INET6), IFLA_INET6_CONF)
+        at6 = 4 * DEVCONF_DISABLE_IPV6
+        return Observed(
+            mtu=int(answer.get_attr("IFLA_MTU") or 0), promotes=any(conf[at:at + 4]), up=bool(answer["flags"] & IFF_UP),
+            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]),
+        )
 
     # -- changing --------------------------------------------------------------------------------
 

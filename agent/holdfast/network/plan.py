@@ -22,7 +22,7 @@ from math import ceil, inf
 from typing import Protocol, Union
 
 from holdfast.network import KernelError
-from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
+from holdfast.network.spec import MIN_IPV6_MTU, RTPROT_DHCP, NetworkSpec, Route
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
@@ -75,7 +75,7 @@ class Observed:
     """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
 
     ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
-    ``up``: administratively; when it is not, the kernel takes no routes.
+    ``up``: administratively; when it is not, the kernel takes no routes. ``ipv6``: the link speaks IPv6.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -83,6 +83,7 @@ class Observed:
     mtu: int = 1500
     promotes: bool = True
     up: bool = True
+    ipv6: bool = False
 
     def find(self, interface: IPv4Interface) -> Address | None:
         """The one that ``has`` it."""
@@ -146,13 +147,18 @@ def plan(
         sources.add(former.address.ip)
     routes = wanted_routes(observed, desired, frozenset(sources - {desired.address.ip}))
     ops: list[Op] = []
-    if desired.mtu is not None and desired.mtu != observed.mtu:
+    if desired.mtu is not None and desired.mtu != observed.mtu and not _stops_ipv6(observed, desired):
         ops.append(SetMtu(desired.mtu))
     if not (keep and _agrees(observed.find(desired.address), put)):
         ops.append(PutAddress(put))
     ops += [AddRoute(route) for route in routes if route not in observed.routes]
     ops += [DeleteRoute(r) for r in observed.routes if _ours(r, sources) and r not in routes]
     return ops + _removals(_after_put(observed.addresses, put), stale, observed.promotes)
+
+
+def _stops_ipv6(observed: Observed, desired: NetworkSpec) -> bool:
+    """The MTU is too small for IPv6, and the kernel would take all of it off the link, for good (rule 86)."""
+    return observed.ipv6 and desired.mtu is not None and desired.mtu < MIN_IPV6_MTU
 
 
 def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
@@ -343,6 +349,11 @@ def apply(
 ) -> tuple[str, ...]:
     """Make it so; see ``Kernel.apply``."""
     observed, notices = _observe_promoting(port)
+    if _stops_ipv6(observed, desired):
+        notices.append(
+            f"the server's MTU of {desired.mtu} is refused: IPv6, which the link has, needs {MIN_IPV6_MTU}; "
+            f"the link keeps {observed.mtu}"
+        )
     refused: list[Route] = []
     failures: list[KernelError] = []
     for op in plan(observed, desired, former, now, keep=keep):

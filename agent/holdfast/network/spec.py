@@ -253,15 +253,13 @@ def _bounded(
 
 
 def _mtu(reader: _Reader) -> int | None:
-    """Option 26 from 576 up (rule 62). Whether the link can do it is seen when it is applied."""
+    """Option 26 from 576 up (rule 62). Whether the link can do it, and IPv6 on it, is seen when it is applied."""
     mtu = reader.read(opt.INTERFACE_MTU, opt.uint16)
     if mtu is None:
         return None
     if mtu < MIN_MTU:
         reader.ignore(opt.INTERFACE_MTU, f"{mtu} is below {MIN_MTU}")
         return None
-    if mtu < MIN_IPV6_MTU:
-        reader.notices.append(f"the server's MTU of {mtu} is too small for IPv6, which stops on this link")
     return mtu
 
 

@@ -40,6 +40,7 @@ class Configurator:
         self.spec: NetworkSpec | None = None
         self._tried: list[NetworkSpec] = []  # configured in part, it may be; the next one that succeeds clears up
         self._leftovers: list[NetworkSpec] = []
+        self._mtu: int | None = None  # what we have set
         self._ours: tuple[IPv4Address, ...] = ()  # put on the link by us, or found there with a remembered lease
         self._removing = Retry(
             loop, self._remove_leftovers, 0.25, 5.0, errors=(KernelError, OSError), on_failure=self._on_not_removed,
@@ -61,7 +62,7 @@ class Configurator:
     def detach(self) -> None:
         """The link is gone, and all that was on it."""
         if self._link is not None and self.spec is not None:
-            if self.spec.mtu is not None:
+            if self._mtu or self.spec.mtu is not None:
                 self._backends.former_mtu.forget()
             self.spec = None
             self._publishing.attempt()
@@ -72,7 +73,7 @@ class Configurator:
         if self._kernel is not None:
             self._kernel.close()
         self._kernel = self._link = self.spec = None
-        self._tried, self._leftovers, self._ours = [], [], ()
+        self._tried, self._leftovers, self._ours, self._mtu = [], [], (), None
         self._removing.cancel()
         self._publishing.cancel()
 
@@ -147,6 +148,8 @@ class Configurator:
         try:
             self._note_mtu(desired)
             refused = self._need_kernel().apply(desired, former, self._loop.now(), keep=keep)
+            if desired.mtu not in (None, self._mtu) and self._need_kernel().present_mtu() == desired.mtu:
+                self._mtu = desired.mtu
         except (KernelError, OSError) as error:
             self._tried = [*_without(self._tried, desired), desired][-TRIED_MAX:]
             return str(error)
@@ -169,13 +172,14 @@ class Configurator:
 
     def _put_mtu_back(self, ended: NetworkSpec) -> None:
         """The lease's MTU goes with the lease, unless somebody has set another since."""
-        former = self._backends.former_mtu.get()
-        if ended.mtu is None or former is None or self._marker.yielded:
+        former, ours = self._backends.former_mtu.get(), self._mtu or ended.mtu
+        if ours is None or former is None or self._marker.yielded:
             return
         try:
-            self._need_kernel().put_mtu_back(ended.mtu, former)
+            self._need_kernel().put_mtu_back(ours, former)
         except (KernelError, OSError) as error:
-            self._reporter.line(4, f"{error}: the link keeps {ended.mtu}")
+            self._reporter.line(4, f"{error}: the link keeps {ours}")
+        self._mtu = None
         self._backends.former_mtu.forget()
 
     def _need_kernel(self) -> Kernel:

@@ -48,6 +48,7 @@ class FakeKernel:
     mtu: int = 1500
     max_mtu: int = 65535
     promotes: bool = False
+    ipv6: bool = False
     can_promote: bool = True
     now: float = 0.0
     fail_on: dict[int, int] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class FakeKernel:
 
     def observe(self) -> Observed:
         """As ``Kernel.observe``."""
-        return Observed(self.addresses, self.routes, self.mtu, self.promotes)
+        return Observed(self.addresses, self.routes, self.mtu, self.promotes, ipv6=self.ipv6)
 
     def promote(self) -> None:
         """As ``Kernel.promote``."""

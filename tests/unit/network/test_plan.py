@@ -476,3 +476,17 @@ def test_the_fake_can_be_flushed_and_fail_for_good(kernel: FakeKernel) -> None:
     assert kernel.applied == [OLD, OLD]
     kernel.close()
     assert kernel.closed
+
+
+# -- an MTU that is too small for IPv6 (rule 86)
+
+
+@pytest.mark.parametrize(("mtu", "ipv6", "left"), [(576, True, 1500), (1279, True, 1500), (1280, True, 1280),
+                                                   (576, False, 576)])
+def test_an_mtu_below_1280_is_refused_where_there_is_ipv6(kernel: FakeKernel, mtu: int, ipv6: bool, left: int) -> None:
+    # rule 86
+    kernel.ipv6 = ipv6
+    spec = make_spec(options={**PLAIN, opt.INTERFACE_MTU: mtu.to_bytes(2, "big")})
+    notices = kernel.apply(spec, OLD, 0.0)
+    assert kernel.mtu == left
+    assert ["needs 1280; the link keeps 1500" in notice for notice in notices] == ([True] if left != mtu else [])

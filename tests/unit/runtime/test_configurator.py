@@ -209,6 +209,21 @@ def test_an_mtu_that_cannot_be_put_back_is_told(bench: Bench) -> None:
     assert bench.notes.said("the link keeps 1400") == 1
 
 
+def test_the_former_mtu_comes_back_whatever_the_last_answer_said_of_it(bench: Bench) -> None:
+    # rule 86
+    bench.kernel.ipv6 = True
+    lease = _smaller(bench.lease)
+    bench.configurator.configure(lease, None)
+    tiny = lease._replace(options={**lease.options, 26: (576).to_bytes(2, "big")})
+    bench.configurator.configure(tiny, None)
+    assert (bench.kernel.mtu, bench.notes.said("MTU of 576 is refused")) == (1400, 1)
+    bench.configurator.configure(lease._replace(options={**lease.options, 26: (1450).to_bytes(2, "big")}), None)
+    assert bench.kernel.mtu == 1450
+    bench.configurator.configure(tiny, None)
+    bench.configurator.deconfigure(tiny)
+    assert bench.kernel.mtu == 1500
+
+
 # -- an address that was there before (rule 87)
 
 
