@@ -91,7 +91,7 @@ def test_unusable_mtu(make_bench: Any) -> None:
 
 def test_frozen_for_a_while(make_bench: Any) -> None:
     """Stopped past T1, as by a host that pauses its guest: it renews at once when it goes on."""
-    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=2, t2=6))
     bench.acquire()
 
     bench.agent.freeze()
@@ -138,7 +138,7 @@ def test_one_daemon_for_two_interfaces(make_bench: Any) -> None:
 
 def test_a_resolver_that_takes_its_time(make_bench: Any) -> None:
     """A resolvconf whose hooks take seconds holds up nobody: the agent answers and renews meanwhile."""
-    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=2, t2=6))
     slow = bench.folder / "resolvconf"
     # It goes on when it is told to, or after 20 s.
     waits = f"for _ in $(seq 200); do [ -e {bench.folder}/go ] && break; sleep 0.1; done"

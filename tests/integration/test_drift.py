@@ -14,7 +14,7 @@ from tests.support.servers import Service
 pytestmark = pytest.mark.root
 
 LONG = Service(lease_time=600, t1=300, t2=500)
-SHORT = Service(lease_time=20, t1=2, t2=6)
+SHORT = Service(lease_time=60, t1=2, t2=6)
 
 #: Another client: it has a packet socket and wants the interface empty.
 RIVAL = """

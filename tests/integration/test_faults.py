@@ -14,7 +14,7 @@ from holdfast_lab.testbed.fair_time import wait_until
 
 pytestmark = pytest.mark.root
 
-SHORT = Service(lease_time=20, t1=2, t2=6)
+SHORT = Service(lease_time=60, t1=2, t2=6)
 
 _HOLD_PORT = """
 import socket, sys
@@ -48,7 +48,8 @@ def test_routes_that_refuse(make_bench: Any) -> None:
     bench.acquire()
     bench.site.on_client("ip", "route", "add", "unreachable", "10.77.0.1/32")
 
-    assert bench.agent.wait_result("renewed")["path"] == "unicast"
+    done = len(bench.agent.results("renewed"))
+    assert bench.agent.wait_result("renewed", count=done + 2)["path"] == "unicast"
     assert bench.agent.running
     assert bench.monitor.lost_addresses(ADDRESS, bench.held_from) == []
 
@@ -70,6 +71,12 @@ def test_packets_too_big_for_the_link(make_bench: Any) -> None:
     bench.assert_held()
 
 
+def filtered(bench: Any) -> int:
+    """How many packets the guest's own firewall has dropped."""
+    words = bench.site.on_client("nft", "list", "table", "ip", "guest").split()
+    return int(words[words.index("packets") + 1])
+
+
 def test_firewall_refuses_to_send(make_bench: Any) -> None:
     """The guest's own firewall drops what goes to port 67 (EPERM): the packet socket goes around it."""
     bench = make_bench("dhcpd", SHORT)
@@ -77,14 +84,16 @@ def test_firewall_refuses_to_send(make_bench: Any) -> None:
     for command in (
         "add table ip guest",
         "add chain ip guest out { type filter hook output priority 0; policy accept; }",
-        "add rule ip guest out udp dport 67 drop",
+        "add rule ip guest out udp dport 67 counter drop",
     ):
         bench.site.on_client("nft", command)
+    bench.agent.wait(lambda: filtered(bench) >= 1, 20, "a unicast is dropped")
+    done = len(bench.agent.results("renewed"))  # one may have been answered before the rule was there
 
-    outcome = bench.agent.wait_result("renewed")
+    outcome = bench.agent.wait_result("renewed", count=done + 1)
 
     assert outcome["path"] == "broadcast"  # rule 55
-    bench.agent.wait_result("renewed", count=2)
+    bench.agent.wait_result("renewed", count=done + 2)
     bench.assert_held()
 
 

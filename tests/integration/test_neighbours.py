@@ -13,7 +13,7 @@ pytestmark = pytest.mark.root
 
 def test_another_server_says_nak(make_bench: Any) -> None:
     """A broadcast renewal reaches a server that refuses our address: heard, counted, not believed."""
-    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=8))
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=2, t2=8))
     bench.acquire()
     machine = bench.site.add_machine("10.77.0.2/24")
     stranger = Dnsmasq(machine, "eth0", bench.folder / "stranger", Service(pool=OTHER, server="10.77.0.2/24"))

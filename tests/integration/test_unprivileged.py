@@ -134,7 +134,7 @@ def test_a_move_with_a_neighbour_in_the_subnet(make_bench: Callable[..., Any], t
 
 def test_a_port_that_somebody_else_has(make_bench: Callable[..., Any], tmp_path: Path) -> None:  # rule 54
     """rule 54, as far as a user may know: renewals work, and that the port is taken is told."""
-    bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=2, t2=6))
     code = "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 68)); sys.stdin.read()"
     holder = bench.site.client.popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     wait_until(lambda: port_bound(holder.pid, 68), 10, "port 68 is held")

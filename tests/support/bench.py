@@ -81,9 +81,9 @@ class Bench:
         assert len(lost) == 1, lost
         assert gained[0].at < lost[0].at, "the old address went first"
         assert self.monitor.lost_addresses(latter, self.held_from) == []
-        # Questions to the old address within a patience of its end may be lost: it went.
-        assert self.probe.missed(former, end=lost[0].at - 0.1) == []
-        assert self.probe.missed(latter, start=gained[0].at + 0.1) == []
+        assert self.probe.silent() == [], "neither of them answered"
+        assert self.probe.gaps(former) == [], "the old address went and came"
+        assert self.probe.gaps(latter) == [], "the new address went and came"
 
     def stopwatch(self) -> Stopwatch:
         """To be started before a cause: judges what daemon, server and witness took of time."""

@@ -67,6 +67,19 @@ class Probe:
             if asked == address and number not in self.answered and start <= at <= end
         ]
 
+    def gaps(self, address: str) -> list[float]:
+        """The instants of unanswered questions to ``address`` between two that were answered. Call ``finish`` first."""
+        asked = [(at, number in self.answered) for number, (at, to) in list(self.sent.items()) if to == address]
+        answered = [at for at, heard in asked if heard]
+        return [at for at, heard in asked if not heard and answered and answered[0] < at < answered[-1]]
+
+    def silent(self) -> list[float]:
+        """The instants at which all addresses were asked and none answered. Call ``finish`` first."""
+        rounds: dict[int, list[int]] = {}
+        for number in list(self.sent):
+            rounds.setdefault(number // len(self.addresses), []).append(number)
+        return [self.sent[numbers[0]][0] for numbers in rounds.values() if not self.answered.keys() & set(numbers)]
+
     def _work(self) -> None:
         next_at = boottime()
         with selectors.DefaultSelector() as selector:

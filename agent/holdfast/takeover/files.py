@@ -46,12 +46,15 @@ class Files:
                                 "only root can write")
 
     def read(self, path: str, limit: int = READ_LIMIT) -> bytes | None:
-        """The whole file, None when it is not there. A file beyond ``limit``, or no file, is an error."""
+        """The whole file, None when it is not there or is about a process that has ended (proc(5)). A file beyond
+        ``limit``, or no file, is an error."""
         try:
             tree = self._tree()
             data = tree.read(path, limit + 1)
             if data is None and tree.stat(path) is not None:
                 raise TakeoverError(f"{path} is not a regular file; move it away")
+        except ProcessLookupError:
+            return None
         except OSError as error:
             raise system_error(f"{path} cannot be read", error) from None
         if data is not None and len(data) > limit:

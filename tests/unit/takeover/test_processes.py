@@ -153,6 +153,13 @@ def test_processes_of_this_machine() -> None:
         assert "sleep" in Path(f"/proc/{his}/comm").read_text(), "it lives"
 
 
+def test_a_process_that_has_ended_has_no_environment() -> None:
+    """Linux 6.18 says ESRCH where older ones say nothing: a client that forks ends while it is looked at."""
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie from now on
+        assert Host().environment(child.pid) == {}
+
+
 @pytest.mark.root
 def test_a_program_of_this_machine_in_a_folder_of_everybody(tmp_path: Path) -> None:
     """rule 93: as below /tmp."""
