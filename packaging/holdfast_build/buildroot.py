@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,15 +36,16 @@ class BuildError(Exception):
     """What a person has to do, or what a tool said."""
 
 
-def buildroot(cache: Path) -> Path:
-    """The folder, made now if it is not below ``cache``; other processes wait meanwhile. BuildError."""
+def buildroot(cache: Path, make: Callable[[Path, Path], None] | None = None) -> Path:
+    """The folder, made now if it is not below ``cache``, by ``make(folder, cache)``, ``debootstrap`` unless another is
+    given; other processes wait meanwhile. BuildError."""
     if os.geteuid() != 0:
         raise BuildError("a .deb or .rpm is built in a root folder of its own, which needs root: sudo ./dev build")
     recipe = _RECIPE.read_bytes()
     folder = cache / ("build-" + hashlib.sha256(recipe).hexdigest()[:16])
     with locked(cache / "build.lock"):
         if not (folder / "done").exists():
-            _make(folder, cache)
+            (make or debootstrap)(folder, cache)
     return folder / "root"
 
 
@@ -70,7 +71,8 @@ def enter(root: Path, work: Path, command: list[str], environment: Mapping[str, 
     return done.stdout
 
 
-def _make(folder: Path, cache: Path) -> None:
+def debootstrap(folder: Path, cache: Path) -> None:
+    """Make ``folder``: a Debian 12 below its ``root``, and the file ``done`` when all went well. BuildError."""
     if shutil.which("debootstrap") is None:
         raise BuildError("no debootstrap here; install it, or run ./dev build, which fetches it")
     shutil.rmtree(folder, ignore_errors=True)

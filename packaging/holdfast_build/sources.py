@@ -17,7 +17,7 @@ REQUIREMENTS = ROOT / "requirements" / "package.txt"
 CACHE = ROOT / ".venv" / "images"
 
 #: Of the working tree, what a package needs.
-_PARTS = ("agent", "cloud-init", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
+PARTS = ("agent", "cloud-init", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
 
 
 def version() -> str:
@@ -45,7 +45,7 @@ def epoch() -> int:
 
 def files() -> Iterator[Path]:
     """Every file that goes into a package, sorted."""
-    for part in _PARTS:
+    for part in PARTS:
         top = ROOT / part
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             inside = path.relative_to(ROOT).parts

@@ -62,7 +62,7 @@ class Agent:
         ]
         with self.log.open("ab") as log:
             self.process = self.namespace.start_client(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment()
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
             )
 
     def kill(self) -> None:
@@ -130,7 +130,7 @@ class Agent:
         """One command of the command line, such as ``status hf0 --json``."""
         argv = [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())", *words]
         child = self.namespace.popen(
-            argv, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            argv, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
             out, err = fair_time.communicate(child, timeout)
@@ -188,7 +188,8 @@ class Agent:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What the agent and its commands are started with."""
         kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "JOURNAL_STREAM"}}
         return {
             **kept,

@@ -7,6 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from selectors import EVENT_READ
 from typing import Any, Callable
 
 from holdfast.control.interface import socket_path
@@ -96,12 +97,28 @@ class FakeClient:
             listener(OUTCOME)
 
 
+class WatchedLoop(Loop):
+    """Tells what is registered: each descriptor's callback and events."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__(clock)
+        self.registered: dict[int, tuple[Callable[[int], None], int]] = {}
+
+    def register(self, fd: int, callback: Callable[[int], None], events: int = EVENT_READ) -> None:
+        super().register(fd, callback, events)
+        self.registered[fd] = callback, events
+
+    def unregister(self, fd: int) -> None:
+        super().unregister(fd)
+        self.registered.pop(fd, None)
+
+
 class ControlBench:
     """A loop in a thread, with the control sockets of ``clients``."""
 
     def __init__(self, folder: str) -> None:
         self.clock = StillClock()
-        self.loop = Loop(self.clock)
+        self.loop = WatchedLoop(self.clock)
         self.runtime, self.state = folder, folder
         self.client = FakeClient()
         self.control = Control(self.loop, folder, folder, wall=lambda: WALL)
@@ -111,6 +128,7 @@ class ControlBench:
         self._wake = socket.socketpair()
 
     def __enter__(self) -> ControlBench:
+        self._listening = set(self.loop.registered)
         self.loop.register(self._wake[0].fileno(), self._called)
         self._calls: list[Callable[[], None]] = []
         self._thread.start()
@@ -131,6 +149,16 @@ class ControlBench:
         self._wake[1].send(b"x")
         assert done.wait(fair_time.longest(10))
         return answer[0]
+
+    def served(self) -> dict[int, tuple[Callable[[int], None], int]]:
+        """The callback and the events of each connection that the agent holds, by its descriptor."""
+        ours = {*self._listening, self._wake[0].fileno()}
+        return self.run(lambda: {fd: entry for fd, entry in self.loop.registered.items() if fd not in ours})
+
+    def wake(self, mask: int) -> None:
+        """Tell the agent that all its sockets are ready, which may not be so."""
+        for fd in [*self._listening, *self.served()]:
+            self.run(lambda fd=fd: self.loop.registered[fd][0](mask))
 
     def _called(self, mask: int) -> None:
         self._wake[0].recv(1)

@@ -151,7 +151,7 @@ class Machine:
     # -- the guest -------------------------------------------------------------------------------
 
     def _enter(self, command: tuple[str, ...], environment: dict[str, str] | None) -> list[str]:
-        pid = self._running._init()
+        pid = self._running.init()
         words = [f"{key}={value}" for key, value in {**SURROUNDINGS, **(environment or {})}.items()]
         enter = ["nsenter", f"--target={pid}", "--mount", "--uts", "--pid", "--net", "--wd=/run"]
         return [*enter, "env", "-i", *words, *command]

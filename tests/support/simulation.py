@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 from itertools import count
 from math import inf
 from random import Random
+from typing import ClassVar
 
 from tests.support.promises import Promises
 from tests.support.simulated_server import SimulatedServer
@@ -207,7 +208,7 @@ class Host:
             server = client.snapshot().server
             self._note(action)
             self.promises.saw(action, self.world.now, deaf=server is not None and server.hears_unicast is False)
-            handler = _PERFORM.get(type(action))
+            handler = self._performers.get(type(action))
             if handler is not None:
                 handler(self, action)
 
@@ -259,6 +260,18 @@ class Host:
     def _transitioned(self, action: act.Transitioned) -> None:
         self.transitions.add((action.former, action.state, action.reason))
 
+    _performers: ClassVar[dict[type, Callable[[Host, act.Action], None]]] = {
+        act.Transmit: _transmit,
+        act.Configure: _configure,
+        act.Deconfigure: _deconfigure,
+        act.Persist: _persist,
+        act.Forget: _forget,
+        act.Watch: _watch,
+        act.Probe: _probe,
+        act.AskGateway: _ask_gateway,
+        act.Transitioned: _transitioned,
+    }  # type: ignore[assignment]
+
     # -- what others do to it
 
     def claim(self, address: IPv4Address, *, answer: bool = False) -> None:
@@ -284,19 +297,6 @@ class Host:
         if lease is not None and lease.address in self.kernel.ends:
             self.kernel.drop(lease.address, "lost")
             self.feed(ev.AddressLost(lease.address))
-
-
-_PERFORM: dict[type, Callable[[Host, act.Action], None]] = {
-    act.Transmit: Host._transmit,
-    act.Configure: Host._configure,
-    act.Deconfigure: Host._deconfigure,
-    act.Persist: Host._persist,
-    act.Forget: Host._forget,
-    act.Watch: Host._watch,
-    act.Probe: Host._probe,
-    act.AskGateway: Host._ask_gateway,
-    act.Transitioned: Host._transitioned,
-}  # type: ignore[assignment]
 
 
 class World:

@@ -7,6 +7,7 @@ start does not pay for them.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -20,18 +21,16 @@ SERVICE = "org.varlink.service"
 SUFFIX = ".varlink"
 
 _FILES = {NAME: "io.holdfast.varlink", SERVICE: "org.varlink.service.varlink"}
-_known: dict[str, Interface] = {}
 
 
+@cache
 def definition(name: str) -> Interface:
     """The interface NAME or SERVICE, read once. Raises OSError when its file is gone (a package that was removed while
     its agent runs), ImportError likewise for the parser, and ValueError when it is no definition."""
-    if name not in _known:
-        from holdfast.control.idl import parse  # noqa: PLC0415
+    from holdfast.control.idl import parse  # noqa: PLC0415
 
-        with open(os.path.join(os.path.dirname(__file__), _FILES[name]), encoding="utf-8") as file:
-            _known[name] = parse(file.read())
-    return _known[name]
+    with open(os.path.join(os.path.dirname(__file__), _FILES[name]), encoding="utf-8") as file:
+        return parse(file.read())
 
 
 def socket_path(runtime_dir: str, ifname: str) -> str:

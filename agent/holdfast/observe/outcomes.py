@@ -36,7 +36,7 @@ LINE_LIMIT = 16 << 10
 #: How often something in the history's place that is no file of ours is moved away for one line.
 _ATTEMPTS = 3
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Record(TypedDict):
@@ -242,10 +242,10 @@ def iso_time(wall: float) -> str:
     return f"{whole}.{thousandths % 1000:03d}Z"
 
 
-def boot_id() -> str:
-    """This boot's identifier, or an empty text where the kernel tells none."""
+def boot_id(path: str = BOOT_ID) -> str:
+    """This boot's identifier, which the kernel tells at ``path``, or an empty text where it tells none."""
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             return file.read().strip().replace("-", "")
     except OSError:
         return ""

@@ -93,10 +93,14 @@ def work(publisher: Publisher, state: str, wait: int) -> int:
 
 
 class Publisher:
-    """Makes the machine's resolver what the files in ``spool`` want; what it did is kept in ``state``."""
+    """Makes the machine's resolver what the files in ``spool`` want; what it did is kept in ``state``. ``index_of``
+    tells the number of the interface that has a name now, 0 for none."""
 
-    def __init__(self, spool: str, state: str, backends: tuple[Backend, ...]) -> None:
+    def __init__(
+        self, spool: str, state: str, backends: tuple[Backend, ...], index_of: Callable[[str], int] | None = None
+    ) -> None:
         self._spool, self._state, self._backends = spool, state, backends
+        self._index_of = index_of or _ifindex
         self._path = os.path.join(state, PUBLISHED)
         self._said = SayOnce(_say_line)
         self._missing: list[str] = []
@@ -123,7 +127,7 @@ class Publisher:
         """What is wanted for the interfaces in ``unknown`` is not known: theirs is left as it is."""
         used = self._used()
         resolver = Resolver(self._backends, used)
-        present = {name: want for name, want in wanted.items() if _ifindex(name) == want.ifindex}
+        present = {name: want for name, want in wanted.items() if self._index_of(name) == want.ifindex}
         status = DONE
         # First what is to go: an interface that was renamed keeps its number.
         for ifindex, (_, name) in used.items():

@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
         end(WRONG_CONFIGURATION, str(error))
     except OSError as error:
         end(*explain(error))
-    if not _may_configure():
+    if not may_configure():
         end(NOT_PERMITTED, "not permitted to configure interfaces: run as root, or with CAP_NET_ADMIN")
     supervisor.warm_up()
     gc.freeze()  # what is loaded stays: not looked at again
@@ -125,10 +125,10 @@ def explain(error: OSError) -> tuple[int, str]:
     return FAILED, text
 
 
-def _may_configure() -> bool:
-    """True unless we surely lack CAP_NET_ADMIN (proc(5): status, CapEff)."""
+def may_configure(status: str = "/proc/self/status") -> bool:
+    """True unless we surely lack CAP_NET_ADMIN, as the process's ``status`` says (proc(5): CapEff)."""
     try:
-        with open("/proc/self/status", "rb") as file:
+        with open(status, "rb") as file:
             for line in file:
                 if line.startswith(b"CapEff:"):
                     return bool(int(line.split()[1], 16) >> _CAP_NET_ADMIN & 1)

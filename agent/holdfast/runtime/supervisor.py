@@ -43,7 +43,7 @@ class Supervisor:
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
         self._log = log
-        self._context = AgentContext(settings, state_dir, runtime_dir, log, self._clock, self.loop, self._resolver)
+        self._context = AgentContext(settings, state_dir, runtime_dir, log, self._clock, self.loop, self.resolver)
         self._links: dict[str, ServedLink] = {}
         self._said = SayOnce(log.write)
         self._hotplug: Hotplug | None = None
@@ -52,7 +52,8 @@ class Supervisor:
         self._control: Control | None = None
         self._spooler: DnsSpooler | None = None
 
-    def _resolver(self) -> Resolver:
+    def resolver(self) -> Resolver:
+        """The spooler of name servers, one for all interfaces; made when it is first asked for."""
         if self._spooler is None:
             self._spooler = make_spooler(self._state_dir, self._runtime_dir, self.loop, self._log.write)
         return self._spooler
@@ -83,7 +84,7 @@ class Supervisor:
         if len(problems) == len(self._names) and problems and not self._patterns:
             raise problems[self._names[0]]
         for name, problem in problems.items():  # one that cannot be served is no reason to leave the others alone
-            self._log.write(3, _why_not(name, problem))
+            self._log.write(3, why_not(name, problem))
         if self._patterns:
             from holdfast.runtime.host.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
 
@@ -159,7 +160,7 @@ class Supervisor:
         try:
             self._start_one(name, matched=True)
         except (OSError, AlreadyServedError) as error:
-            self._said.say(name, 3, _why_not(name, error))
+            self._said.say(name, 3, why_not(name, error))
         else:
             if self._links[name].ifindex is None:  # old news: it is gone already, and nobody will tell that again
                 self._follow_soon(self._links[name])
@@ -284,8 +285,8 @@ def _status(interface: Interface) -> str:
     return f"{interface.name}: {shot.state}" + (f" {shot.lease.address}" if shot.lease is not None else "")
 
 
-def _why_not(name: str, error: OSError | AlreadyServedError) -> str:
-    """The line about an interface that cannot be served."""
+def why_not(name: str, error: OSError | AlreadyServedError) -> str:
+    """The line about interface ``name``, which cannot be served because of ``error``."""
     text = str(getattr(error, "strerror", None) or error)
     return text if name in text else f"{name} cannot be served: {text}"
 

@@ -55,13 +55,20 @@ def config_files(explicit: str | None = None, *, config_dir: str | None = None) 
     """
     if explicit is not None:
         return (explicit,)
-    for folder in [config_dir] if config_dir else _config_dirs():
+    for folder in [config_dir] if config_dir else search_config_dirs():
         main = os.path.join(folder, CONFIG_NAME)
         found = [main] if os.path.lexists(main) else []
         found += _parts(os.path.join(folder, CONFIG_PARTS))
         if found:
             return tuple(found)
     return ()
+
+
+def search_config_dirs() -> tuple[str, ...]:
+    """Where configuration is looked for: the first folder that has some is read. For root the system's folder alone."""
+    if _is_root():
+        return (CONFIG_DIR,)
+    return (_user_dir("config"), CONFIG_DIR)
 
 
 def search_runtime_dirs(configured: str | None = None) -> tuple[str, ...]:
@@ -82,12 +89,6 @@ def _parts(folder: str) -> list[str]:
         return []
     # Editors and package managers leave hidden and half-written files behind; those end otherwise.
     return [os.path.join(folder, name) for name in names if name.endswith(".toml") and name[0] != "."]
-
-
-def _config_dirs() -> tuple[str, ...]:
-    if _is_root():
-        return (CONFIG_DIR,)
-    return (_user_dir("config"), CONFIG_DIR)
 
 
 def _from_systemd(variable: str) -> str | None:

@@ -69,23 +69,25 @@ class ImportTimer:
     """Seconds to start the bare interpreter as the unit does, and more of them to import the hot start.
 
     The budget for them hangs on dhclient's start, so they are taken in the same rounds as the starts.
+    ``run(code)`` gives the seconds that an interpreter takes for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: Callable[[str], float] | None = None) -> None:
+        self._run = run or run_python
         self._took: dict[str, list[float]] = {"interpreter": [], "holdfast": []}
 
     def once(self) -> None:
         """One sample of each."""
-        bare = _run_python("pass")
+        bare = self._run("pass")
         self._took["interpreter"].append(bare)
-        self._took["holdfast"].append(_run_python(f"import {', '.join(HOT_START)}") - bare)
+        self._took["holdfast"].append(self._run(f"import {', '.join(HOT_START)}") - bare)
 
     def medians(self) -> dict[str, float]:
         """What ``Figures.imports`` holds; empty before the first sample."""
         return {name: median(values) for name, values in self._took.items() if values}
 
 
-def _run_python(code: str) -> float:
+def run_python(code: str) -> float:
     """Seconds from start to the end of ``code``; the interpreter's tidying up is not waited for."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-I", "-c", f"{code}\nimport os\nos._exit(0)"], check=True)

@@ -93,7 +93,7 @@ class Running:
             self._shell.stdin.write(json.dumps(brief).encode() + b"\n")
             self._shell.stdin.flush()
         if self._shell.stdout.readline():
-            require_private_files(str(self._init()))
+            require_private_files(str(self.init()))
         with contextlib.suppress(BrokenPipeError):
             self._shell.stdin.write(b"go\n")
             self._shell.stdin.close()
@@ -121,7 +121,7 @@ class Running:
         The kernel lets unshare(1), its parent, see that end only when all the others have ended.
         """
         with contextlib.suppress(OSError, IndexError):
-            os.kill(self._init(), signal.SIGKILL)
+            os.kill(self.init(), signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._shell.wait(10)
         self._shell.kill()
@@ -131,14 +131,14 @@ class Running:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 
-    def _init(self) -> int:
+    def init(self) -> int:
         """The pid, seen from outside, of the namespace's first process; IndexError when it has ended."""
         pid = self._shell.pid
         return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
     def inside(self, path: str) -> Path:
         """``path`` as the client sees it."""
-        return Path(f"/proc/{self._init()}/root{path}")
+        return Path(f"/proc/{self.init()}/root{path}")
 
     def end(self, number: signal.Signals, patience: float = 5.0) -> None:
         """Send a signal to the client's first process (SIGKILL: to all), and see to it that all of them are gone: by
@@ -168,7 +168,7 @@ class Running:
         """Start the client once more in the same cage."""
         argv, _layers = self.peer.argv(self._iface)
         words = [f"{key}={value}" for key, value in {**SURROUNDINGS, **self.peer.environment}.items()]
-        enter = ["nsenter", f"--target={self._init()}", "--mount", "--uts", "--pid", "--wd=/run"]
+        enter = ["nsenter", f"--target={self.init()}", "--mount", "--uts", "--pid", "--wd=/run"]
         with self.log.open("ab") as log:
             self._machine.popen(
                 [*enter, "env", "-i", *words, *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log

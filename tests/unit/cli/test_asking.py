@@ -32,7 +32,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TZ", "UTC")
     status.time.tzset()
     monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     monkeypatch.setattr(status.time, "time", lambda: WALL)
 
 

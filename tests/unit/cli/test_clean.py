@@ -23,7 +23,7 @@ from holdfast.takeover.journal.record import Phase
 
 @pytest.fixture
 def run_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     monkeypatch.setattr(dirs, "STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     with tempfile.TemporaryDirectory(prefix="hf") as folder:

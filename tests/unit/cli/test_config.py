@@ -15,7 +15,7 @@ from holdfast.settings.schema import AGENT, INTERFACE
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     return tmp_path
 
 

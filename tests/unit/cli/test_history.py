@@ -30,7 +30,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     history.time.tzset()
     monkeypatch.setattr(dirs, "STATE_DIR", str(tmp_path))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     monkeypatch.setattr(history.time, "time", lambda: WALL + 3600)
     monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth9")])
     return tmp_path

@@ -59,7 +59,7 @@ def run_dir() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="hf") as folder:
         for name in ("run", "state", "config"):
             Path(folder, name).mkdir()
-        patch.setattr(dirs, "_config_dirs", lambda: (f"{folder}/config",))
+        patch.setattr(dirs, "search_config_dirs", lambda: (f"{folder}/config",))
         patch.setattr(dirs, "RUNTIME_DIR", f"{folder}/run")
         patch.setattr(dirs, "STATE_DIR", f"{folder}/state")
         patch.setenv("RUNTIME_DIRECTORY", f"{folder}/run")

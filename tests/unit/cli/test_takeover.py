@@ -85,7 +85,7 @@ def test_a_wrong_configuration_does_not_bar_the_way_back(
 
     (tmp_path / "holdfast.toml").write_text("nonsense = 1\n")
     monkeypatch.setattr(dirs, "CONFIG_DIR", str(tmp_path))
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     monkeypatch.setattr(handback, "hand_back", lambda *_, **__: None)
     assert main(["handback", "lo"]) == 0
     assert "is wrong and not used" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from holdfast_lab.testbed.fair_time import wait_until
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    monkeypatch.setattr(dirs, "_config_dirs", lambda: (str(tmp_path),))
+    monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     with tempfile.TemporaryDirectory(prefix="hf") as folder:
         monkeypatch.setattr(dirs, "RUNTIME_DIR", folder)
         monkeypatch.setenv("RUNTIME_DIRECTORY", folder)

@@ -12,13 +12,15 @@ import struct
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path as File
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 import pytest
 import varlink
-from tests.support.control import OUTCOME, ControlBench, FakeClient, ask, hear
+from tests.support.control import OUTCOME, ControlBench, FakeClient, StillClock, WatchedLoop, ask, hear
+from tests.support.limits import no_descriptors_left
 from tests.support.varlink_oracle import told
 
 from holdfast import __version__
@@ -90,7 +92,7 @@ def test_nothing_is_read_before_the_first_call(
     bench: ControlBench, monkeypatch: pytest.MonkeyPatch, tmp_path: File
 ) -> None:
     """A start does not pay for the definitions; a package that is removed while its agent runs ends no lease."""
-    monkeypatch.setattr(interface, "_known", {})
+    definition.cache_clear()
     monkeypatch.setattr(interface, "__file__", str(tmp_path / "gone.py"))
     with closing(bench.connect()) as connection:
         connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
@@ -267,44 +269,29 @@ def test_clients_that_vanish_in_the_middle(bench: ControlBench) -> None:
     with closing(bench.connect()) as rude:
         rude.sendall(call)
         assert select.select([rude], [], [], fair_time.longest(10))[0]
-    while bench.run(lambda: len(bench.control._servers["eth0"]._clients)):
+    while bench.served():
         pass
     with closing(bench.connect()) as connection:
         assert ask(connection, {"method": "io.holdfast.Agent.Status"})
 
 
 def test_a_wake_up_for_nothing_changes_nothing(bench: ControlBench) -> None:
-    server = bench.control._servers["eth0"]
     with closing(bench.connect()) as connection:
         assert ask(connection, {"method": "io.holdfast.Agent.Status"})
-        (client,) = server._clients.values()
-        bench.run(lambda: server._accept(1))
-        bench.run(lambda: client._on_ready(1))
-        bench.run(lambda: client._on_ready(2))
+        bench.wake(EVENT_READ)
+        bench.wake(EVENT_WRITE)
         assert ask(connection, {"method": "io.holdfast.Agent.Status"})
 
 
 def test_an_answer_waits_while_there_is_no_room_for_it(bench: ControlBench) -> None:
-    server = bench.control._servers["eth0"]
+    asked, data = 0, b""
     with closing(bench.connect()) as connection:
-        assert ask(connection, {"method": "io.holdfast.Agent.Status"})
-        (client,) = server._clients.values()
-
-        def fill() -> int:
-            filled = 0
-            while True:
-                try:
-                    filled += client._connection.send(b" " * 65536)
-                except BlockingIOError:
-                    return filled
-
-        filled = bench.run(fill)
-        connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
-        while not bench.run(lambda: client._to_send):
-            pass
-        while filled:
-            filled -= len(connection.recv(min(filled, 1 << 16)))
-        assert hear(connection)["parameters"]["clients"]
+        while not any(events & EVENT_WRITE for _, events in bench.served().values()):
+            connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')  # and what comes back is not read
+            asked += 1
+        while data.count(b"\0") < asked:
+            data += connection.recv(1 << 16)
+    assert all(json.loads(answer)["parameters"]["clients"] for answer in data.split(b"\0")[:-1])
 
 
 def test_an_answer_to_nobody_is_dropped(bench: ControlBench) -> None:
@@ -327,33 +314,22 @@ def test_the_idlest_client_makes_room(bench: ControlBench) -> None:
         assert ask(connections[0], {"method": "io.holdfast.Agent.Status"})
 
 
-def test_a_process_without_descriptors_waits_instead_of_spinning(
-    bench: ControlBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = bench.control._servers["eth0"]
-    real, refusals = server._socket, []
-
-    class Full:
-        def accept(self) -> None:
-            refusals.append(1)
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        def fileno(self) -> int:
-            return real.fileno()
-
-    bench.run(lambda: monkeypatch.setattr(server, "_socket", Full()))
-    with closing(bench.connect()) as connection:
-        connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
-        while not refusals:
-            bench.run(lambda: None)
-
-        def later() -> None:
-            monkeypatch.setattr(server, "_socket", real)
-            bench.clock.now += protocol.ACCEPT_PAUSE
-
-        bench.run(later)
-        assert hear(connection)["parameters"]["clients"]
-    assert refusals == [1]
+def test_a_process_without_descriptors_waits_instead_of_spinning() -> None:
+    clock = StillClock()
+    methods = {NAME: {"Status": lambda _, reply: reply.answer(clients=[])}}
+    with tempfile.TemporaryDirectory(prefix="hf") as folder, closing(WatchedLoop(clock)) as loop:
+        path = socket_path(folder, "eth0")
+        with closing(protocol.Server(loop, path, methods)), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(fair_time.longest(10))
+            connection.connect(path)
+            connection.sendall(b'{"method":"io.holdfast.Agent.Status"}\0')
+            with no_descriptors_left():
+                loop.run_once(0)
+            assert loop.registered == {}, "nothing wakes it for what it cannot take"
+            clock.now += protocol.ACCEPT_PAUSE
+            while not select.select([connection], [], [], 0)[0]:
+                loop.run_once(0)
+            assert hear(connection) == {"parameters": {"clients": []}}
 
 
 # -- the socket ----------------------------------------------------------------------------------
@@ -385,16 +361,25 @@ def test_a_socket_left_by_a_crash_is_replaced(tmp_path: File) -> None:
         assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_a_socket_that_somebody_serves_is_not_replaced(bench: ControlBench, full: bool, tmp_path: File) -> None:
-    other = Control(bench.loop, bench.runtime, bench.state)
-    with ExitStack() as stack:
-        if full:
-            bench.run(lambda: bench.loop.unregister(bench.control._servers["eth0"]._socket.fileno()))
-            for _ in range(protocol.CLIENT_LIMIT + 1):
-                stack.enter_context(closing(bench.connect()))
+def test_a_socket_that_somebody_serves_is_not_replaced(bench: ControlBench) -> None:
+    with pytest.raises(OSError, match="another agent answers there") as caught:
+        Control(bench.loop, bench.runtime, bench.state).add(FakeClient())
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_a_socket_of_an_agent_that_is_busy_is_not_replaced() -> None:
+    with tempfile.TemporaryDirectory(prefix="hf") as folder, closing(Loop()) as loop, ExitStack() as stack:
+        path = socket_path(folder, "eth0")
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(path)
+        busy.listen(1)
+        with suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(path)
         with pytest.raises(OSError, match="another agent answers there") as caught:
-            other.add(FakeClient())
+            protocol.Server(loop, path, {})
     assert caught.value.errno == errno.EADDRINUSE
 
 

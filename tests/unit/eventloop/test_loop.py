@@ -12,6 +12,7 @@ import pytest
 from holdfast.clock import Jump
 from holdfast.eventloop import timers
 from holdfast.eventloop.loop import Loop
+from holdfast.eventloop.timers import WakeTimer
 from holdfast_lab.testbed.virtual_host import VirtualClock
 
 
@@ -120,10 +121,10 @@ def test_it_wakes_when_a_timer_is_due(loop: Loop, with_timerfd: bool) -> None:
 def test_a_kernel_without_timerfd_is_lived_with(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    def refuse(_: int) -> int:
+    def refuse() -> WakeTimer:
         raise error
 
-    monkeypatch.setattr(timers, "_create", refuse)
+    monkeypatch.setattr(timers, "WakeTimer", refuse)
     loop.use_timerfd()
     loop.set_timer("stop", loop.now() + 0.01, loop.stop)
     loop.run()

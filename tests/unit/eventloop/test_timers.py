@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from math import inf
 
 import pytest
+from tests.support.limits import no_descriptors_left
 
 from holdfast.clock import SystemClock
-from holdfast.eventloop import timers
 from holdfast.eventloop.timers import StepWatch, WakeTimer
 from holdfast_lab.testbed import fair_time
 
@@ -62,7 +62,8 @@ def test_nothing_is_told_while_nobody_sets_the_clock() -> None:
         assert not _readable(watch.fileno(), 0)
 
 
-def test_a_kernel_that_refuses_is_an_oserror() -> None:
-    with pytest.raises(OSError, match="Invalid argument") as caught:
-        timers._create(12345)
-    assert caught.value.errno == errno.EINVAL
+@pytest.mark.parametrize("kind", [WakeTimer, StepWatch])
+def test_a_kernel_that_refuses_is_an_oserror(kind: Callable[[], object]) -> None:
+    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files") as caught:
+        kind()
+    assert caught.value.errno == errno.EMFILE

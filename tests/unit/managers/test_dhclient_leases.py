@@ -156,7 +156,7 @@ def test_duid_and_configuration() -> None:
 @given(st.dictionaries(st.integers(1, 254), st.binary(min_size=1, max_size=40), max_size=12),
        st.integers(0, 4_000_000_000))
 def test_what_we_write_is_read_again(options: dict[int, bytes], expire: int) -> None:
-    whole = {code: value for code, value in options.items() if leases._KNOWN.get(code) is None and code != 119}
+    whole = {code: value for code, value in options.items() if code not in leases.KNOWN and code != 119}
     block = leases.Block("eth0", IPv4Address("10.0.0.9"), whole, float(expire), float(expire), float(expire))
     assert leases.last_lease(leases.render(block, DECLARED), "eth0", DECLARED) == block
 

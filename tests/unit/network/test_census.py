@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
@@ -78,7 +79,8 @@ def test_lost_messages_are_made_up_for() -> None:
     with Namespace("census-flood") as machine:
         watch = machine.run(Census)
         try:
-            watch._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            with socket.socket(fileno=os.dup(watch.fileno())) as small:
+                small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             machine.output(["sh", "-ec", "for i in $(seq 40); do ip link add v$i type bridge; done"])
             assert {f"v{i}" for i in range(1, 41)} <= {link.name for link in machine.run(watch.read)}
         finally:

@@ -6,16 +6,18 @@ import errno
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import ClassVar
 
 import pytest
 from tests.support.leases import make_spec
+from tests.support.scripted_sockets import sockets_that_read
 
 from holdfast.network import LinkError, link
 from holdfast.network.kernel import Kernel
-from holdfast.network.watch import Kind, LinkEvent, LinkWatch, split
+from holdfast.network.watch import MAX_DATAGRAMS, Kind, LinkEvent, LinkWatch, split
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
@@ -199,59 +201,40 @@ def test_a_link_that_went_while_messages_were_lost(watched: Watched) -> None:
 
 def test_an_announcement_is_told_from_other_news() -> None:
     """What virtio-net's driver causes when QEMU has a guest announced: linux/if_link.h, IFLA_EVENT."""
-    watch = LinkWatch("lo")
+    queue: deque[bytes | OSError] = deque()
+    with sockets_that_read(queue):
+        watch = LinkWatch("lo")
     assert watch.link is not None
     body = struct.pack("=BxHiII", 0, 772, watch.link.ifindex, watch.link.flags, 0)
     body += struct.pack("=HH", 10, 1) + bytes(8) + struct.pack("=HH", 7, 3) + b"lo\0\0"
-    found = []
     for event in (4, 5):  # IFLA_EVENT_NOTIFY_PEERS, IFLA_EVENT_IGMP_RESEND
         whole = body + struct.pack("=HHI", 8, 44, event)
-        found += watch._events(16, struct.pack("=IHHII", 16 + len(whole), 16, 0, 0, 0) + whole)
-    watch.close()
-    assert [event.kind for event in found] == [Kind.ANNOUNCED]
+        queue.append(struct.pack("=IHHII", 16 + len(whole), 16, 0, 0, 0) + whole)
+    with closing(watch):
+        assert [event.kind for event in watch.read()] == [Kind.ANNOUNCED]
+    assert not queue
 
 
 def test_a_flood_does_not_hold_the_loop() -> None:
-    watch = LinkWatch("lo")
-    real = watch._socket
-
-    class Flood:
-        asked = 0
-
-        def recv(self, _: int) -> bytes:
-            self.asked += 1
-            return struct.pack("=IHHII", 16, 16, 0, 0, 0)
-
-    flood = Flood()
-    watch._socket = flood  # type: ignore[assignment]
-    assert watch.read() == []
-    assert flood.asked == 64
-    real.close()
+    queue: deque[bytes | OSError] = deque([struct.pack("=IHHII", 16, 16, 0, 0, 0)] * 1000)
+    with sockets_that_read(queue), closing(LinkWatch("lo")) as watch:
+        assert watch.read() == []
+    assert len(queue) == 1000 - MAX_DATAGRAMS
 
 
 def test_what_is_queued_behind_a_loss_is_not_believed() -> None:
     """It is older than what was lost: an interface would get its former name back, and keep it."""
-    watch = LinkWatch("lo")
     name = struct.pack("=HH", 9, 3) + b"old0\0\0\0\0"
     body = struct.pack("=BxHiII", 0, 772, socket.if_nametoindex("lo"), 0x49, 0) + name
     stale = struct.pack("=IHHII", 16 + len(body), 16, 0, 0, 0) + body
-    real = watch._socket
     lost = OSError(errno.ENOBUFS, "No buffer space available")
-
-    class Overrun:
-        queue: ClassVar[list[bytes | OSError]] = [lost, stale, lost, stale]
-
-        def recv(self, _: int) -> bytes:
-            item = self.queue.pop(0) if self.queue else BlockingIOError()
-            if isinstance(item, OSError):
-                raise item
-            return item
-
-    watch._socket = Overrun()  # type: ignore[assignment]
-    assert [event.kind for event in watch.read()] == [Kind.RESYNC]
-    assert watch.name == "lo"
-    assert Overrun.queue == []
-    real.close()
+    queue = deque([lost, stale, lost, stale])
+    with sockets_that_read(queue):
+        watch = LinkWatch("lo")
+    with closing(watch):
+        assert [event.kind for event in watch.read()] == [Kind.RESYNC]
+        assert watch.name == "lo"
+    assert not queue
 
 
 def test_a_socket_that_fails_ends_the_reading_quietly() -> None:

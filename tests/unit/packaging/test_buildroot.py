@@ -27,18 +27,20 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (folder / "done").touch()
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(buildroot, "_make", make)
-    assert buildroot.buildroot(tmp_path) == buildroot.buildroot(tmp_path) == made[0] / "root"
+    assert buildroot.buildroot(tmp_path, make) == buildroot.buildroot(tmp_path, make) == made[0] / "root"
     assert len(made) == 1
 
 
-def test_packages_come_from_where_this_machine_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(*command: str) -> list[str]:
-        if command[0] == "apt-config":
-            return ['Acquire::http::Proxy "http://proxy:3128";', 'APT::Install-Recommends "1";']
-        return ["bookworm http://mirror.example/debian/", "jammy http://else.where/ubuntu", "bookworm-updates cdrom:x"]
-
-    monkeypatch.setattr(mirrors, "_ask", ask)
+def test_packages_come_from_where_this_machine_gets_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, lines in {
+        "apt-config": ['Acquire::http::Proxy "http://proxy:3128";', 'APT::Install-Recommends "1";'],
+        "apt-get": ["bookworm http://mirror.example/debian/", "jammy http://else.where/ubuntu",
+                    "bookworm-updates cdrom:x"],
+    }.items():
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert mirrors.sources() == [
         "deb http://mirror.example/debian bookworm main", "deb http://mirror.example/debian bookworm-updates main",
         "deb http://deb.debian.org/debian-security bookworm-security main",
@@ -64,7 +66,7 @@ def test_what_goes_into_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "packaging/run.sh").chmod(0o700)
     monkeypatch.setattr(sources_of, "ROOT", tmp_path)
     monkeypatch.setattr(sources_of, "REQUIREMENTS", tmp_path / "requirements/package.txt")
-    monkeypatch.setattr(sources_of, "_PARTS", ("agent", "packaging", "LICENSE"))
+    monkeypatch.setattr(sources_of, "PARTS", ("agent", "packaging", "LICENSE"))
     before = sources_of.digest()
     (tmp_path / "wheels").mkdir()
     sources_of.stage(tmp_path / "staged", tmp_path / "wheels")

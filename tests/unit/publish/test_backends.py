@@ -342,16 +342,17 @@ def test_the_folder_of_systemd_resolved_is_its_user_s(path: Path, tmp_path: Path
 
 
 def test_a_file_of_systemd_resolved_that_cannot_be_written_changes_nothing(
-    make: Make, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, tmp_path: Path
 ) -> None:
     path.symlink_to(tmp_path / "stub-resolv.conf")
     (tmp_path / "stub-resolv.conf").write_text("nameserver 127.0.0.53\n")
-    backend = make(managed=((f"{tmp_path}/", "systemd-resolved", True),), meanwhile=f"{tmp_path}/")
 
     def refuse(path: str, _data: bytes, _mode: int) -> None:
         raise OSError(30, "Read-only file system", path)
 
-    monkeypatch.setattr(backend, "_write", refuse)
+    backend = ResolvConf(
+        str(tmp_path / "saved"), refuse, path=str(path), managed=((f"{tmp_path}/", "systemd-resolved", True),),
+        meanwhile=f"{tmp_path}/", interfaces=lambda: ["eth0"])
     with pytest.raises(ResolverError, match="belongs to systemd-resolved") as caught:
         backend.publish(ETH0, names("10.0.0.2"))
     assert caught.value.temporary

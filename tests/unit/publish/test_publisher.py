@@ -58,7 +58,6 @@ class Machine:
         self.boot.write_text("one\n")
         self.service = Service()
         monkeypatch.setattr(publisher, "BOOT_ID", str(self.boot))
-        monkeypatch.setattr(publisher, "_ifindex", lambda name: self.links.get(name, 0))
         monkeypatch.setattr(publisher, "MIN_INTERVAL", 0)
 
     def want(self, name: str, *servers: str, ifindex: int | None = None) -> None:
@@ -74,7 +73,8 @@ class Machine:
     def work(self, wait: int) -> int:
         plain = ResolvConf(str(self.state / "saved"), atomic.write, path=str(self.file),
                            interfaces=lambda: list(self.links))
-        made = publisher.Publisher(str(self.spool), str(self.state), (self.service, plain))
+        made = publisher.Publisher(str(self.spool), str(self.state), (self.service, plain),
+                                   lambda name: self.links.get(name, 0))
         return publisher.work(made, str(self.state), wait)
 
     @property

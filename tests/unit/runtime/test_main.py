@@ -101,19 +101,17 @@ def test_without_the_rights(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_rights_are_read_from_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real_open = open
+def test_rights_are_read_from_proc(tmp_path: Path) -> None:
     status = tmp_path / "status"
-    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(
-        status if path == "/proc/self/status" else path, *more, **named))
+    assert main.may_configure(str(status)) == (os.geteuid() == 0)
     status.write_text("Name:\tx\nCapEff:\t0000000000001000\n")
-    assert main._may_configure()
+    assert main.may_configure(str(status))
     status.write_text("CapEff:\t0000000000002000\n")
-    assert not main._may_configure()
+    assert not main.may_configure(str(status))
     status.write_text("CapEff:\tnonsense\n")
-    assert main._may_configure() == (os.geteuid() == 0)
+    assert main.may_configure(str(status)) == (os.geteuid() == 0)
     status.write_text("")
-    assert main._may_configure() == (os.geteuid() == 0)
+    assert main.may_configure(str(status)) == (os.geteuid() == 0)
 
 
 # -- one agent for one interface -----------------------------------------------------------------

@@ -17,9 +17,11 @@ from tests.support.bench import ADDRESS, Bench
 
 from holdfast.clock import Jump
 from holdfast.network import LinkError
+from holdfast.network.census import Found
 from holdfast.observe.log import Log
 from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_deps, make_reporter
-from holdfast.runtime.supervisor import Supervisor, _why_not
+from holdfast.runtime.host import hotplug
+from holdfast.runtime.supervisor import Supervisor, why_not
 from holdfast.settings.model import Settings
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.virtual_host import VirtualClock
@@ -83,7 +85,7 @@ def test_a_second_agent_is_refused_and_the_first_goes_on(bench: Bench) -> None:
     bench.agent.start()
     bench.agent.wait_address(ADDRESS)
     second = bench.site.client.popen(
-        [*DAEMON, "hf0"], env=bench.agent._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*DAEMON, "hf0"], env=bench.agent.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     _, said = fair_time.communicate(second, 20)
     assert second.returncode == 7
@@ -148,9 +150,9 @@ def test_a_folder_that_cannot_be_made_is_a_notice(bench: Bench, tmp_path: Path) 
 
 
 def test_the_line_about_an_interface_names_it() -> None:
-    assert _why_not("eth0", OSError(24, "Too many open files")) == "eth0 cannot be served: Too many open files"
-    assert _why_not("lo", LinkError(95, "lo is not an Ethernet interface")) == "lo is not an Ethernet interface"
-    assert _why_not("eth0", AlreadyServedError("eth0 is served by another")) == "eth0 is served by another"
+    assert why_not("eth0", OSError(24, "Too many open files")) == "eth0 cannot be served: Too many open files"
+    assert why_not("lo", LinkError(95, "lo is not an Ethernet interface")) == "lo is not an Ethernet interface"
+    assert why_not("eth0", AlreadyServedError("eth0 is served by another")) == "eth0 is served by another"
 
 
 def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:
@@ -166,20 +168,23 @@ def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:
         assert said.read() == "the wall clock was set by -3600.0 s; leases do not depend on it\n"
 
 
-def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path) -> None:
+def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list of links may lag behind: what it calls a newcomer has gone, and no netlink message follows."""
+    lists = [[Found("gone0", ifindex, 1, 0x1043, "", False)] for ifindex in (4711, 4712)]
+    monkeypatch.setattr(hotplug, "all_links", lambda: lists.pop(0) if lists else [])
+    monkeypatch.setattr(hotplug.UdevDatabase, "done_with", lambda *_: True)
     log = Log("stderr")
     supervisor = Supervisor(
         [], Settings(), str(tmp_path / "state"), str(tmp_path / "run"), log, VirtualClock(), patterns=("gone*",)
     )
-    supervisor.start()
     try:
-        assert supervisor._on_newcomer("gone0", 4711)
-        for _ in range(3):
-            supervisor.loop.run_once(0)
-        assert supervisor.interfaces == []
-        assert supervisor._on_newcomer("gone0", 4712), "its name may come back"
-        assert len(supervisor.interfaces) == 1
+        supervisor.start()
+        [former] = supervisor.interfaces
+        supervisor.loop.run_once(0)
+        [later] = supervisor.interfaces
+        assert later is not former, "its name may come back"
+        supervisor.loop.run_once(0)
+        assert supervisor.interfaces == lists == []
     finally:
         supervisor.close()
 
@@ -189,12 +194,12 @@ def test_real_backends_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False))
     clock = VirtualClock()
     supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
-    context = AgentContext(settings, str(tmp_path), str(tmp_path), log, clock, supervisor.loop, supervisor._resolver)
+    context = AgentContext(settings, str(tmp_path), str(tmp_path), log, clock, supervisor.loop, supervisor.resolver)
     try:
         deps = make_deps("eth0", context, make_reporter("eth0", context))
         assert deps.backends.resolver() is None
         assert "namespace" in deps.port_holder() or "pid" in deps.port_holder() or "found" in deps.port_holder()
-        assert supervisor._resolver() is supervisor._resolver()
+        assert supervisor.resolver() is supervisor.resolver()
         with pytest.raises(OSError, match="no interface called 'nonesuch0'") as caught:
             deps.find("nonesuch0")
         assert caught.value.errno == errno.ENODEV

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections import deque
+from contextlib import closing
 
 import pytest
+from tests.support.scripted_sockets import sockets_that_read
 from tests.support.uevents import VMGENID, from_kernel, from_process
 
 from holdfast.runtime.host import vmgenid
@@ -46,25 +49,11 @@ def test_the_kernel_is_believed_and_nobody_else() -> None:
             watch.close()
 
 
-class Lossy:
-    """A socket that has lost something, and then has nothing more."""
-
-    def __init__(self, *codes: int) -> None:
-        self.codes = list(codes)
-
-    def recvfrom(self, size: int) -> tuple[bytes, tuple[int, int]]:
-        if not self.codes:
-            raise BlockingIOError
-        code = self.codes.pop(0)
-        raise OSError(code, os.strerror(code))
-
-
 @pytest.mark.parametrize(("code", "news"), [(errno.ENOBUFS, True), (errno.EIO, False)])
 def test_what_was_lost_may_have_been_it(code: int, news: bool) -> None:
-    watch = GenerationWatch()
-    watch.close()
-    watch._socket = Lossy(code)  # type: ignore[assignment]
-    assert watch.read() is news
+    with sockets_that_read(deque([OSError(code, os.strerror(code))])), closing(GenerationWatch()) as watch:
+        assert watch.read() is news
+        assert watch.read() is False
 
 
 def test_a_kernel_without_filters(monkeypatch: pytest.MonkeyPatch) -> None:

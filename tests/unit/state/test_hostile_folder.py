@@ -21,7 +21,7 @@ from holdfast.core.lease import Binding
 from holdfast.observe.metrics import Facts, Textfile
 from holdfast.observe.outcomes import OutcomeJournal, interfaces_with_history, read_history
 from holdfast.publish import spool
-from holdfast.runtime.dns_spooler import DnsSpooler
+from holdfast.runtime.dns_spooler import REMIND_AFTER, DnsSpooler
 from holdfast.runtime.factory import lock
 from holdfast.state import atomic, inventory
 from holdfast.state import folder as folders
@@ -30,7 +30,7 @@ from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.takeover import adoption
 from holdfast.takeover.errors import TakeoverError
-from holdfast_lab.testbed.virtual_host import VirtualClock, lease_of
+from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop, lease_of
 
 pytestmark = pytest.mark.root
 
@@ -94,21 +94,11 @@ def _adopt(folder: Path) -> None:
     adoption.write(host, "/state", "eth0", lease_of(VirtualClock()), b"\x01")
 
 
-class _StillLoop:
-    """Takes timers and runs none."""
-
-    def set_timer(self, *_: object) -> None:
-        return
-
-    def now(self) -> float:
-        return 0.0
-
-
 def _spool(folder: Path) -> None:
-    loop: Any = _StillLoop()
+    loop = VirtualLoop(VirtualClock())
     publisher = DnsSpooler(str(folder / "dns"), loop, lambda *_: None, None)
     publisher.publish("eth0", 1, SPEC)
-    publisher._remind()
+    loop.run(REMIND_AFTER + 1)
     publisher.publish("eth1", 1, SPEC)
     publisher.withdraw("eth1", 1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.fake_host import FakeHost
@@ -54,8 +53,12 @@ def test_without_systemd(tmp_path: Path) -> None:
 def test_it_comes(tmp_path: Path) -> None:
     """A process of its own session, that becomes what it is to run."""
     sign = tmp_path / "sign"
+    fake = FakeHost(tmp_path)
+    armed = fake.process(int(deadman.arm(fake, "eth0", 1.0)))
+    assert armed is not None
+    sleeper = armed.argv[:armed.argv.index("1") + 1]
     host = Host()
-    pid = host.start([sys.executable, "-I", "-S", "-c", deadman._CHILD, "0.2", "/bin/sh", "-c", f"echo > {sign}"], {})
+    pid = host.start([*sleeper, "/bin/sh", "-c", f"echo > {sign}"], {})
     assert os.getsid(pid) == pid
     assert host.wait(sign.exists, 10)
     os.waitpid(pid, 0)

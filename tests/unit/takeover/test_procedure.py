@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import takeovers
@@ -26,6 +27,7 @@ from holdfast.takeover.procedure import Takeover
 ADAPTERS = (OldClient(),)
 #: Left behind for whoever looks: a lock, and the take-over's own folder.
 LEFT = ("var/lib/holdfast/", "var/lib/holdfast-takeover/", "var/lib/old/lease", "proc/", "run/systemd")
+SAVE = file.JournalFile.save
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +36,6 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Agent", FakeAgent)
     monkeypatch.setattr(FakeAgent, "fault", "")
     monkeypatch.setattr(capture, "answered", lambda *_: True)
-    save = file.JournalFile.save
-
-    def dying(self: file.JournalFile, what: object) -> None:
-        if host := getattr(procedure, "_test_host", None):
-            host.act()
-        save(self, what)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(file.JournalFile, "save", dying)
 
 
 def machine(folder: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int = 0, *, new: bool = True) -> Mortal:
@@ -50,7 +44,12 @@ def machine(folder: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int = 0, *, 
         takeovers.furnish(host)
     host.boot_systemd()
     host.answers["systemctl is-enabled"] = Completed(1, "disabled\n", "")
-    monkeypatch.setattr(procedure, "_test_host", host, raising=False)
+
+    def save(self: file.JournalFile, what: Any) -> None:
+        host.act()
+        SAVE(self, what)
+
+    monkeypatch.setattr(file.JournalFile, "save", save)
     return host
 
 

@@ -36,13 +36,14 @@ class Cable:
         for end, name in ((server, "srv0"), (client, "cli0")):
             end.output(["ip", "link", "set", name, "up"])
         wait_passing(server, "srv0", client, "cli0")
-        self.sender = server.run(lambda: self._socket(socket.SOCK_RAW, "srv0"))
-        self.receiver = client.run(lambda: self._socket(socket.SOCK_DGRAM, "cli0"))
+        self.sender = server.run(lambda: self.open(socket.SOCK_RAW, "srv0"))
+        self.receiver = client.run(lambda: self.open(socket.SOCK_DGRAM, "cli0"))
         self.receiver.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.receiver.settimeout(fair_time.longest(30))
 
     @staticmethod
-    def _socket(kind: int, name: str) -> socket.socket:
+    def open(kind: int, name: str) -> socket.socket:
+        """A packet socket of ``kind`` on the link called ``name``."""
         made = socket.socket(socket.AF_PACKET, kind, 0)
         made.bind((name, ETH_P_IP))
         return made
@@ -132,7 +133,7 @@ def test_the_kernel_accepts_our_checksums(cable: Cable) -> None:
         mac = cable.server.output(["cat", "/sys/class/net/srv0/address"]).strip()
         request = frame.build_udp(CLIENT, SERVER, CLIENT_PORT, SERVER_PORT, b"odd")
         sent = frame.ethernet(bytes.fromhex(mac.replace(":", "")), b"\x02\0\0\0\0\2", ETH_P_IP, request)
-        raw = cable.client.run(lambda: cable._socket(socket.SOCK_RAW, "cli0"))
+        raw = cable.client.run(lambda: cable.open(socket.SOCK_RAW, "cli0"))
         with raw:
             raw.send(sent)
         assert udp.recvfrom(100) == (b"odd", (str(CLIENT), CLIENT_PORT))

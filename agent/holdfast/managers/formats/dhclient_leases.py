@@ -187,7 +187,8 @@ def _write_hex(value: bytes) -> str:
 _ADDRESSES = (_read_addresses, _write_addresses)
 _TEXT = (lambda text: _must(octets(text)), _quoted)
 _OCTETS = (_read_octets, _write_octets)
-_KNOWN: dict[int, tuple[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]]] = {
+#: Options whose form we know, as in dhclient's table (dhcp-options(5)): name, reader, writer.
+KNOWN: dict[int, tuple[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]]] = {
     1: ("subnet-mask", _ADDRESSES),
     2: ("time-offset", (_read_number(4), lambda value: str(int.from_bytes(value, "big", signed=True)))),
     3: ("routers", _ADDRESSES),
@@ -209,7 +210,7 @@ _KNOWN: dict[int, tuple[str, tuple[Callable[[str], bytes], Callable[[bytes], str
     58: ("dhcp-renewal-time", (_read_number(4), _write_number)),
     59: ("dhcp-rebinding-time", (_read_number(4), _write_number)),
 }
-_CODES = {name: code for code, (name, _) in _KNOWN.items()} | {"domain-search": 119}
+_CODES = {name: code for code, (name, _) in KNOWN.items()} | {"domain-search": 119}
 
 
 def _code(name: str, declared: Mapping[str, int]) -> int | None:
@@ -229,7 +230,7 @@ def _value(name: str, code: int, text: str) -> bytes:
     elif code == 119:
         value = _read_names(text)
     else:
-        value = _KNOWN[code][1][0](text) if code in _KNOWN else _read_octets(text)
+        value = KNOWN[code][1][0](text) if code in KNOWN else _read_octets(text)
     return _must(value or None)  # dhclient reads no option without a value
 
 
@@ -241,8 +242,8 @@ def render(block: Block, declared: Mapping[str, int]) -> str:
     named = {code: name for name, code in declared.items()}
     lines = [f'interface "{block.interface}"', f"fixed-address {block.address}"]
     for code, value in sorted(block.options.items()):
-        if code in _KNOWN:
-            name, (_, write) = _KNOWN[code]
+        if code in KNOWN:
+            name, (_, write) = KNOWN[code]
         elif code in named:
             name, write = named[code], _write_octets
         else:
