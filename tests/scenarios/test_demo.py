@@ -90,12 +90,15 @@ def test_a_user_namespace_is_enough() -> None:
 
 def test_a_machine_without_user_namespaces_is_told_what_to_do() -> None:
     code = (
-        "import sys, holdfast_lab.demo as demo, holdfast_lab.testbed.netns as netns\n"
+        "import sys, holdfast_lab.demo as demo\n"
         "demo.os.geteuid = lambda: 1000\n"
-        "netns._libc.unshare = lambda flags: -1\n"
         "sys.exit(demo.main([]))\n"
     )
+    without = ["unshare", "--user", "--map-root-user", "sh", "-c",
+               'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh"]  # user_namespaces(7)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "agent")}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [*without, sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 2
     assert "sudo" in done.stderr

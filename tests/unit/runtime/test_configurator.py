@@ -35,13 +35,13 @@ class Bench:
         self.kernel = FakeKernel(now=self.clock.now)
         self.opened: list[int] = []
         self.configurator = Configurator(
-            NetworkBackends(spec_from_lease, self._kernel, lambda: self.resolver), self.loop, self.notes,
+            NetworkBackends(spec_from_lease, self.make_kernel, lambda: self.resolver), self.loop, self.notes,
             YieldMarker("/nonexistent", "eth0"),
         )
         self.configurator.attach(LINK)
         self.lease = lease_of(self.clock)
 
-    def _kernel(self, ifindex: int) -> FakeKernel:
+    def make_kernel(self, ifindex: int) -> FakeKernel:
         self.opened.append(ifindex)
         return self.kernel
 
@@ -280,7 +280,7 @@ def test_an_address_of_others_is_known_after_a_restart(bench: Bench, theirs: Add
     # rule 87: the lease file says that it is ours, and would say so of a client's that was taken over, too
     def life() -> Configurator:
         marker = ForeignAddress(str(tmp_path / "eth0.foreign"))
-        backends = NetworkBackends(spec_from_lease, bench._kernel, lambda: None, foreign=marker)
+        backends = NetworkBackends(spec_from_lease, bench.make_kernel, lambda: None, foreign=marker)
         configurator = Configurator(backends, bench.loop, bench.notes, YieldMarker("/nonexistent", "eth0"))
         configurator.attach(LINK)
         return configurator
