@@ -156,9 +156,16 @@ class ControlBench:
         return self.run(lambda: {fd: entry for fd, entry in self.loop.registered.items() if fd not in ours})
 
     def wake(self, mask: int) -> None:
-        """Tell the agent that all its sockets are ready, which may not be so."""
-        for fd in [*self._listening, *self.served()]:
-            self.run(lambda fd=fd: self.loop.registered[fd][0](mask))
+        """Tell the agent that all its sockets are ready, which may not be so. What is registered stays so."""
+
+        def call_all() -> bool:
+            before = dict(self.loop.registered)
+            for fd, (callback, _) in before.items():
+                if fd != self._wake[0].fileno():
+                    callback(mask)
+            return self.loop.registered == before
+
+        assert self.run(call_all)
 
     def _called(self, mask: int) -> None:
         self._wake[0].recv(1)

@@ -178,3 +178,40 @@ def test_every_attribute_of_the_machine_has_one_writer() -> None:
                 writers.setdefault(node.attr, set()).add(path.name)
     assert (writers["state"], writers["arp"]) == ({"machine.py"}, {"arp.py"})
     assert {name: files for name, files in writers.items() if len(files) > 1} == {}
+
+
+# -- tests and what they test --------------------------------------------------------------------
+
+
+def _private(name: object) -> bool:
+    last = name.rpartition(".")[2] if isinstance(name, str) else ""
+    return last.startswith("_") and not last.startswith("__")
+
+
+def _private_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Names with an underscore that a file imports from elsewhere, or has replaced by a string with their name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names if _private(alias.name))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            named = [each.value for each in node.args[:2] if isinstance(each, ast.Constant)]
+            yield from ((node.lineno, name) for name in named if _private(name))
+
+
+@pytest.mark.parametrize(("source", "found"), [
+    ("from holdfast.x import _y", ["_y"]),
+    ("patch.setattr(module, '_y', 1)", ["_y"]),
+    ("patch.setattr('holdfast.x._y', 1)", ["holdfast.x._y"]),
+    ("from holdfast.x import y\npatch.setattr(module, 'y', '_z')\npatch.setattr(module, '__file__', 1)", []),
+])
+def test_private_names_are_found(source: str, found: list[str]) -> None:
+    assert [name for _, name in _private_names(ast.parse(source))] == found
+
+
+def test_tests_import_and_replace_nothing_private() -> None:
+    """Beside ruff's SLF001, which sees only what is read and called."""
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(files) > 100
+    found = [f"{path.relative_to(ROOT)}:{line}: {name}" for path in files
+             for line, name in _private_names(ast.parse(path.read_text(encoding="utf-8")))]
+    assert found == []
