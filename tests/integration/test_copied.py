@@ -71,7 +71,7 @@ def test_clean_beside_a_running_agent(make_bench: Callable[..., Any]) -> None:
     updates = len(bench.lifetimes())
     bench.agent.wait(lambda: len(bench.lifetimes()) >= updates + 2, 20, "two renewals")
     assert [path.name for path in bench.agent.state.iterdir()] == []
-    assert bench.agent.command("clean").stdout == "nothing is remembered\n"
+    assert bench.agent.command("clean").stdout == "there is nothing to remove\n"
     bench.assert_held()
     assert bench.agent.terminate() == 0
     assert [path.name for path in bench.agent.state.iterdir()] == []

@@ -27,7 +27,7 @@ class LazyGroup(click.Group):
     underscore there, and ``yield`` ``yield_``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """In the order of use, not of the alphabet."""
+        """The names of the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -51,7 +51,7 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command of Holdfast's; its exit status. ``argv`` is sys.argv's words without one."""
+    """Run one command; returns its exit status. ``argv``: the arguments, sys.argv's by default."""
     return invoke(command, argv, "holdfast")
 
 
@@ -69,9 +69,9 @@ def invoke(program: click.Command, argv: list[str] | None, name: str) -> int:
     except CliError as error:
         return _fail(error.format_message(), error.status)
     except click.Abort:
-        return 130  # as a shell says it: ended by SIGINT
+        return 130  # 128 + SIGINT, as a shell reports it
     except BrokenPipeError:
-        # `holdfast history | head`: nobody is left to be told. Python would complain when it flushes.
+        # `holdfast history | head`: the reader has gone. Without this Python would report it again when it flushes.
         sys.stdout = None
         return FAILED
     return status if isinstance(status, int) else 0

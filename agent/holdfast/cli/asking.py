@@ -1,4 +1,4 @@
-"""Which agents run, and what their answers and errors mean for a command; control/client.py asks them."""
+"""Calls running agents by control/client.py, and turns their errors into exit statuses and messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def agents(settings: Settings) -> dict[str, str]:
     try:
         return client.sockets(search_runtime_dirs(settings.runtime_dir))
     except PermissionError as error:
-        raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename}; run as root") from None
+        raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename}; run as root") from None
 
 
 def ask(settings: Settings, interface: str, method: str, **parameters: object) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def ask(settings: Settings, interface: str, method: str, **parameters: object) -
     if answer is None:
         if interface not in interface_names():
             awaited = None
-            with suppress(CliError):  # that it is not there is the news
+            with suppress(CliError):  # the missing interface is reported in any case
                 awaited = waiting_agent(settings, interface)
             raise CliError(NO_INTERFACE, no_such_interface(interface) + (f"; {awaited}" if awaited else ""))
         raise CliError(NO_AGENT, f"no agent is running for {interface}; start one with `holdfast run {interface}`")
@@ -37,8 +37,8 @@ def ask(settings: Settings, interface: str, method: str, **parameters: object) -
 
 
 def waiting_agent(settings: Settings, interface: str | None = None) -> str | None:
-    """What an agent that serves by pattern waits for, in words; None when there is none, or ``interface`` would not
-    fit. CliError when it cannot be asked."""
+    """A text that says for which links an agent that serves by pattern waits; None when no such agent runs, or when
+    ``interface`` fits no pattern. CliError when the agent gives no answer."""
     for folder in search_runtime_dirs(settings.runtime_dir):
         answer = call(agent_path(folder), "Status", {})
         patterns = answer["patterns"] if answer else []
@@ -48,8 +48,8 @@ def waiting_agent(settings: Settings, interface: str | None = None) -> str | Non
 
 
 def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:
-    """The answer to one call, as the interface declares it; None when nobody listens at ``path``. CliError when there
-    is no answer, or an error."""
+    """The reply to one call, as the interface declares it; None when no agent listens at ``path``. CliError when there
+    is no reply, or an error."""
     try:
         return client.call(path, method, parameters)
     except client.NoAgentError:
@@ -61,12 +61,12 @@ def call(path: str, method: str, parameters: Mapping[str, object]) -> dict[str, 
 
 
 def no_answer(error: client.ControlError) -> CliError:
-    """A call that brought no answer, as the end of a command."""
+    """The CliError for a call without a reply."""
     return CliError(NOT_PERMITTED if isinstance(error, client.NotPermittedError) else FAILED, str(error))
 
 
 def _refusal(error: client.RefusedError, path: str) -> CliError:
-    """The agent's own errors as lines that say what to do."""
+    """The CliError for an error reply of the agent."""
     name = error.parameters.get("interface")
     match error.name.removeprefix(NAME + "."):
         case "NoSuchInterface":
@@ -75,10 +75,10 @@ def _refusal(error: client.RefusedError, path: str) -> CliError:
             return CliError(FAILED, f"{name} has no lease to release")
         case "CannotRemember":
             reason = error.parameters["reason"]
-            return CliError(FAILED, f"{name}: that cannot be remembered ({reason}); nothing was changed")
+            return CliError(FAILED, f"{name}: this cannot be stored ({reason}); nothing was changed")
         case "LinkMissing":
             return CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
         case "NoOutcome":
-            return CliError(FAILED, f"nobody answered within {error.parameters['seconds']:.0f} s, and the agent goes "
-                                    f"on asking; see `holdfast status {name}`")
+            return CliError(FAILED, f"no server answered within {error.parameters['seconds']:.0f} s; the agent goes on "
+                                    f"trying; see `holdfast status {name}`")
     return CliError(FAILED, str(error))

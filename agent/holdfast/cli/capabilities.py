@@ -1,4 +1,4 @@
-"""What the kernel lets us do, for root in a container too."""
+"""The capabilities that this process has, as root in a container may have few (capabilities(7))."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _NEEDED = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 
 
 def missing_capabilities(status: str = "/proc/self/status") -> list[str]:
-    """The capabilities that we need and surely lack (proc(5): CapEff)."""
+    """The needed capabilities that this process does not have (proc(5): CapEff); none when that cannot be read."""
     try:
         with open(status, encoding="ascii", errors="replace") as file:
             effective = next((int(line.split()[1], 16) for line in file if line.startswith("CapEff:")), None)
@@ -19,6 +19,6 @@ def missing_capabilities(status: str = "/proc/self/status") -> list[str]:
 
 
 def root_lacks(missing: list[str]) -> str:
-    """The line for a root that is none of the whole machine."""
-    return (f"root has no {' and no '.join(missing)} here, as in a container that was not given it: packet sockets and "
-            "interfaces need it; give it to the container, or work on the host")
+    """The message when root has not all capabilities, as in a container."""
+    return (f"root has no {' and no '.join(missing)} here, as in a container without it: packet sockets and the "
+            "configuration of interfaces need it; give it to the container, or run this on the host")

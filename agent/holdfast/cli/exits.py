@@ -1,4 +1,4 @@
-"""Exit statuses, which differ by the kind of failure; scripts may rely on them."""
+"""Exit statuses, one for each kind of failure. They do not change: scripts rely on them."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 def interface_argument(*, required: bool = True, nargs: int = 1) -> Callable[[F], F]:
-    """IFACE, completed by the shell."""
+    """A click argument IFACE with shell completion; ``nargs=-1`` for any number of them."""
     name = "interfaces" if nargs == -1 else "interface"
     metavar = ("IFACE" if required else "[IFACE]") + ("..." if nargs == -1 else "")
     return click.argument(name, metavar=metavar, required=required, nargs=nargs, shell_complete=_complete)
@@ -37,13 +37,13 @@ config_option = click.option(
 )
 confirm_within_option = click.option(
     "--confirm-within", metavar="S", type=click.IntRange(5, 86400),
-    help="Wait so many seconds for `holdfast confirm IFACE`, else take all back.",
+    help="Undo the take-over unless `holdfast confirm IFACE` is run within S seconds.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs, with all facts.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with all facts, for programs.")
 
 
 def read_settings(config: str | None) -> Settings:
-    """The settings, or the end of the command with every problem named."""
+    """The settings. Raises CliError with one line for each problem, as SettingsError has them."""
     try:
         return configuration.read(config)
     except configuration.SettingsError as error:
@@ -51,8 +51,8 @@ def read_settings(config: str | None) -> Settings:
 
 
 def folders_of(config: str | None) -> Settings:
-    """The settings for a command that only asks where things are: an agent that was started before the
-    configuration broke must still be found."""
+    """The settings for a command that only needs the folders. A wrong file is reported and ignored, so that an agent
+    which was started before the file became wrong is still found. Raises CliError when ``config`` names the file."""
     try:
         return configuration.read(config)
     except configuration.SettingsError as error:
@@ -63,5 +63,5 @@ def folders_of(config: str | None) -> Settings:
 
 
 def no_such_interface(name: str) -> str:
-    """The line for a name that no interface has."""
+    """The message about an interface that does not exist."""
     return f"there is no interface {name} (there are: {', '.join(interface_names())})"

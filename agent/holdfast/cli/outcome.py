@@ -1,4 +1,4 @@
-"""renew, rebind, release: ask, wait, tell the outcome."""
+"""renew, rebind, release: call the agent, wait, print the outcome."""
 
 from __future__ import annotations
 

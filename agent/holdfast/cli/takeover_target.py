@@ -1,4 +1,4 @@
-"""What the commands of a take-over share: who may, where, and errors as one line."""
+"""What the commands of a take-over share: the check for root, the target, and errors as one line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from holdfast.wire.message import CLIENT_PORT
 
 
 def target_of(interface: str, config: str | None, *, strict: bool) -> TakeoverTarget:
-    """Where the take-over happens. ``strict``: a wrong configuration ends the command; without it the way back is
-    never barred. CliError when the name is none, or we are not root."""
+    """The interface, settings and folders of a take-over. ``strict``: a wrong configuration raises CliError; without it
+    such a configuration is ignored, so that it never prevents a hand-back. CliError when there is no such interface,
+    or when we are not root."""
     why = ifname_problem(interface)
     if why:
         raise CliError(NO_INTERFACE, f"{interface!r} cannot be an interface: {why}")
@@ -35,7 +36,7 @@ def target_of(interface: str, config: str | None, *, strict: bool) -> TakeoverTa
 
 
 def say(text: str) -> None:
-    """One step, for a person; when nobody is there to read, that is no reason to stop."""
+    """Print one step on stderr. An error of stderr, such as a closed terminal, is ignored."""
     try:
         complain(text)
     except OSError:
@@ -43,7 +44,7 @@ def say(text: str) -> None:
 
 
 def holder() -> str:
-    """Who has the client's port."""
+    """The name and pid of the process that has UDP port 68."""
     from holdfast.network.port_owner import holder_of  # noqa: PLC0415 - only when no client was found
 
     return holder_of(CLIENT_PORT)
@@ -51,7 +52,7 @@ def holder() -> str:
 
 @contextmanager
 def cli_errors() -> Iterator[None]:
-    """TakeoverError becomes the end of the command."""
+    """TakeoverError becomes CliError with status FAILED."""
     try:
         yield
     except TakeoverError as error:

@@ -1,4 +1,4 @@
-"""Times as people write and read them."""
+"""Local times and spans of time as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def local_time(moment: object) -> str:
-    """Unix seconds or ISO 8601 as local time, to the second; what is no time, or beyond the calendar, as text."""
+    """Unix seconds or ISO 8601 as local time, to the second. A value that is no time is returned as text."""
     try:
         seconds = _from_iso(moment) if isinstance(moment, str) else float(moment)  # type: ignore[arg-type]
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
@@ -19,7 +19,8 @@ def local_time(moment: object) -> str:
 
 
 def since(text: str, now: float) -> float:
-    """``30m``, ``2h``, ``1d12h``, or ISO 8601 (local time without a zone) as Unix seconds. ValueError."""
+    """``30m``, ``2h``, ``1d12h``, or ISO 8601 (local time without a zone) as Unix seconds. Raises
+    ValueError."""
     if re.fullmatch(r"(\d+(\.\d+)?(s|min|m|h|d|w))+", text):
         parts = re.findall(r"(\d+(?:\.\d+)?)(s|min|m|h|d|w)", text)
         return max(0.0, now - sum(float(number) * _UNITS[unit] for number, unit in parts))

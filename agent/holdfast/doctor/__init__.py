@@ -1,1 +1,1 @@
-"""What ``holdfast doctor`` looks at: the files of an image (``image``), or a running guest (``live``)."""
+"""The checks of ``holdfast doctor``: of the files of an image (``image``), or of a running guest (``live``)."""

@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OK = "ok"
 NOTE = "note"
 #: Something has to be done.
 BAD = "BAD"
-#: The name of the check for others who configure our links.
+#: The name of the check for other programs that configure our links.
 CHECK = "second-client"
 
 
@@ -26,17 +26,18 @@ class Finding(NamedTuple):
 
     @property
     def line(self) -> str:
-        """Text and advice as one line, without anything that a terminal would obey: names come from an image."""
+        """Text and advice as one line, escaped, because names come from an image."""
         whole = f"{self.text}; {self.todo}" if self.todo else self.text
         return printable(whole)
 
 
 def verdict(
-    name: str, links: Sequence[str], rival: Callable[[str], str | None], todo: str | Callable[[str], str]
+    name: str, links: Sequence[str], claim: Callable[[str], str | None], todo: str | Callable[[str], str]
 ) -> Iterator[Finding]:
     """A BAD finding for each of ``links`` that the manager called ``name`` would configure, or one OK finding for all.
-    ``rival`` says why it would, None when it keeps off; ``todo`` what to do about it, for all links or for one."""
-    wrong = [(link, why) for link in links if (why := rival(link))]
+    ``claim`` returns why it would configure a link, None when it would not; ``todo`` says what to do about it, for all
+    links or for one."""
+    wrong = [(link, why) for link in links if (why := claim(link))]
     for link, why in wrong:
         advice = todo if isinstance(todo, str) else todo(link)
         yield Finding(CHECK, BAD, f"{name} would configure {link} too: {why}", advice)

@@ -1,4 +1,4 @@
-"""All checks of a tree of files: those of an image, and those of them that a running guest can be asked too."""
+"""All checks of a tree of files: for an image, and as far as they apply for a running guest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from holdfast.managers.formats.tree import Tree
 
 
 def check(root: str) -> Iterator[Finding]:
-    """Is the image at ``root`` ready to be used? Raises OSError when it cannot be looked into."""
+    """Check whether the image at ``root`` is ready to be used. Raises OSError when it cannot be read."""
     tree = Tree(root)
     try:
         yield from next_boot(tree, booted=False)
@@ -22,7 +22,7 @@ def check(root: str) -> Iterator[Finding]:
 
 
 def next_boot(tree: Tree, *, booted: bool) -> Iterator[Finding]:
-    """What is installed, and who would serve which link after the next boot."""
+    """Check what is installed, and which client would serve which link after the next boot."""
     yield from installed.check_package(tree)
     yield from installed.check_user(tree)
     yield from installed.check_configuration(tree)

@@ -1,4 +1,4 @@
-"""Is Holdfast there, whole, enabled, and does it know what to serve?"""
+"""Checks of the installation: package, user, units and configuration."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def check_user(tree: Tree) -> Iterator[Finding]:
     if any(line.startswith("holdfast:") for line in entries):
         yield Finding("user", OK, "the user holdfast exists")
     elif any(tree.is_file(f"{folder}/holdfast.conf") for folder in ("/usr/lib/sysusers.d", "/etc/sysusers.d")):
-        yield Finding("user", OK, "the user holdfast is made at boot by systemd-sysusers")
+        yield Finding("user", OK, "systemd-sysusers creates the user holdfast at boot")
     else:
-        yield Finding("user", BAD, "there is no user holdfast, as whom the agent runs", "install the package again")
+        yield Finding("user", BAD, "the agent's user holdfast does not exist", "install the package again")
 
 
 def read_settings(tree: Tree) -> Settings:
@@ -80,7 +80,7 @@ def check_configuration(tree: Tree) -> Iterator[Finding]:
         settings = read_settings(tree)
     except SettingsError as error:
         for line in str(error).splitlines():
-            yield Finding("configuration", BAD, line, "mend the file; the agent does not start with it")
+            yield Finding("configuration", BAD, line, "correct the file; the agent does not start with it")
         return
     files = ", ".join(settings.files) or "there is none, and none is needed"
     yield Finding("configuration", OK, files)
@@ -88,7 +88,7 @@ def check_configuration(tree: Tree) -> Iterator[Finding]:
     for name, one in sections.items():
         if one.client_id and one.client_id not in ("mac", "duid", "none"):
             yield Finding("client-id", BAD, f"[{name}] client_id is one fixed value: all copies of this system "
-                          "would ask for the same address", 'use client_id = "mac" or "duid"')
+                          "would request the same address", 'use client_id = "mac" or "duid"')
 
 
 def served(tree: Tree) -> list[str]:
@@ -136,12 +136,12 @@ def check_wait(tree: Tree) -> Iterator[Finding]:
 
 
 def check_cloud_init(tree: Tree) -> Iterator[Finding]:
-    """What cloud-init needs of us, and we of it."""
+    """The hook of `cloud-init clean`, and a DHCP client for cloud-init."""
     if not tree.is_file("/usr/bin/cloud-init"):
         return
     mode = tree.mode(CLEAN_HOOK)
     if mode is None or not stat.S_ISREG(mode) or not mode & stat.S_IXUSR:
-        yield Finding("clean-hook", BAD, f"{CLEAN_HOOK} is not there, or not executable: `cloud-init clean` leaves the "
+        yield Finding("clean-hook", BAD, f"{CLEAN_HOOK} is missing or not executable: `cloud-init clean` leaves the "
                       "lease behind", "install the package again")
     else:
         yield Finding("clean-hook", OK, "`cloud-init clean` also calls `holdfast clean`")
@@ -149,4 +149,4 @@ def check_cloud_init(tree: Tree) -> Iterator[Finding]:
                if any(tree.is_file(f"{folder}/{name}") for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin"))]
     if not clients:
         yield Finding("cloud-init", NOTE, "cloud-init has no DHCP client of its own (dhclient, dhcpcd or udhcpc), "
-                      "which it wants on clouds whose metadata is asked for before the network is up")
+                      "which it needs on clouds whose metadata service is asked before the network is up")

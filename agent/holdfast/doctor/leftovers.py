@@ -18,7 +18,7 @@ def check_state(tree: Tree) -> Iterator[Finding]:
     leases = [name for name in names if ".lease.json" in name]
     others = [name for name in names if name not in leases]
     if leases:
-        yield Finding("lease", BAD, f"{STATE_DIR}/{leases[0]}: a machine made from this would use it too", CLEAN)
+        yield Finding("lease", BAD, f"{STATE_DIR}/{leases[0]}: a machine made from this image would use it too", CLEAN)
     else:
         yield Finding("lease", OK, "there is none")
     if others:
@@ -34,10 +34,10 @@ def check_machine_id(tree: Tree) -> Iterator[Finding]:
     """Each machine makes its own at its first boot (machine-id(5))."""
     text = (tree.text(MACHINE_ID) or "").strip()
     if text not in ("", "uninitialized"):
-        yield Finding("machine-id", BAD, f"{MACHINE_ID} names one machine, and every copy would be it",
+        yield Finding("machine-id", BAD, f"{MACHINE_ID} is set, so that every copy would have the same",
                       "cloud-init clean --machine-id, or empty the file")
     elif tree.link("/var/lib/dbus/machine-id") is None and tree.text("/var/lib/dbus/machine-id"):
-        yield Finding("machine-id", BAD, "/var/lib/dbus/machine-id is a file of its own, from which systemd takes the "
-                      "id of every copy", "remove it")
+        yield Finding("machine-id", BAD, "/var/lib/dbus/machine-id is a separate file, from which systemd takes the "
+                      "machine-id of every copy", "remove it")
     else:
         yield Finding("machine-id", OK, "made at the first boot")

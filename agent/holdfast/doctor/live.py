@@ -1,4 +1,4 @@
-"""A running guest: who serves its links now, how that goes, and who would after the next boot."""
+"""Checks of a running guest: which client serves its links now, with which lease, and which after the next boot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from holdfast.settings.model import Settings
 
 Client = Mapping[str, Any]
 
-#: A lease with less than this share left should have been renewed long ago: T2 is at 0.875 of it.
+#: A lease with less than this share left should have been renewed before: T2 is at 0.875 of it.
 LATE = 0.1
 #: Bounds of the search through /proc.
 _MAX_PROCESSES, _MAX_DESCRIPTORS = 4096, 1024
@@ -60,10 +60,10 @@ def _clients(settings: Settings) -> tuple[dict[str, Client], set[int]]:
 
 
 def check_client(client: Client) -> Iterator[Finding]:
-    """State, time left, and what was counted."""
+    """State, time left, and the counters of ignored messages."""
     name, state, lease = client["interface"], client["state"], client["lease"]
     if not client["present"]:
-        yield Finding("agent", BAD, f"{name}: the interface is not there", "the agent waits for it")
+        yield Finding("agent", BAD, f"{name}: the interface does not exist", "the agent waits for it")
         return
     if lease is None:
         yield Finding("agent", BAD, f"{name}: {state}, no address", f"see `holdfast history {name}`")
@@ -78,7 +78,7 @@ def check_client(client: Client) -> Iterator[Finding]:
         counted = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
         yield Finding("faults", NOTE, f"{name}: ignored messages: {counted}")
     else:
-        yield Finding("faults", OK, f"{name}: no message had to be ignored")
+        yield Finding("faults", OK, f"{name}: no message was ignored")
 
 
 def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
@@ -87,12 +87,13 @@ def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
     left, whole = lease["expiry"]["seconds"], lease["duration"] or 0.0
     text = f"{name}: {duration(max(left, 0.0))} of {duration(whole)} left"
     if left < LATE * whole:
-        return Finding("time-left", BAD, f"{text}, and no server has answered", "look at the server and the way to it")
+        return Finding("time-left", BAD, f"{text}, and no server has answered",
+                       "check the server and the network to it")
     return Finding("time-left", OK, text)
 
 
 def check_missing(names: list[str], served: set[str]) -> Iterator[Finding]:
-    """Links that an enabled unit should serve and that no agent serves now; and nobody at all."""
+    """Links that an enabled unit should serve and no agent serves, and the case that no agent is running."""
     if not served and not names:
         yield Finding("agent", BAD, "no agent is running", "holdfast takeover IFACE")
     links = {name for _, name in socket.if_nameindex()}
@@ -106,15 +107,15 @@ def check_missing(names: list[str], served: set[str]) -> Iterator[Finding]:
 
 
 def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator[Finding]:
-    """No other process listens for DHCP answers on the link: neither on UDP port 68 nor on a packet socket."""
+    """Check that no other process listens for DHCP replies on the link, on UDP port 68 or on a packet socket."""
     name = client["interface"]
     sockets = {**_on_port_68(client, proc), **_on_packet_socket(name, proc)}
     others = sorted(set(_holders(set(sockets), ours, proc)))
     if others:
-        yield from (Finding("second-client", BAD, f"{name}: {other} listens for DHCP answers too",
-                            "stop it, and see that it does not come back") for other in others)
+        yield from (Finding("second-client", BAD, f"{name}: {other} listens for DHCP replies too",
+                            "stop it, and make sure that nothing starts it again") for other in others)
     else:
-        yield Finding("second-client", OK, f"{name}: nobody else listens for DHCP answers")
+        yield Finding("second-client", OK, f"{name}: no other process listens for DHCP replies")
 
 
 def _on_port_68(client: Client, proc: str) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _on_packet_socket(name: str, proc: str) -> dict[str, str]:
     """Inodes of packet sockets for IPv4 on the link (proc(5): net/packet)."""
     try:
         index = str(socket.if_nametoindex(name))
-    except (OSError, ValueError):  # no such interface, or no name at all
+    except (OSError, ValueError):  # no such interface, or not a name
         return {}
     return {row[8]: "packet" for row in _rows(f"{proc}/net/packet", 9) if row[3] == _IP and row[4] == index}
 

@@ -1,7 +1,7 @@
 """Would a second DHCP client serve the same links at the next boot? Read from configuration files alone.
 
 One function for each network manager: each yields a BAD finding for every one of our links (names or patterns) that
-the manager would configure, an OK one when it is there and keeps off. ``managers`` reads what their files say.
+the manager would configure, or one OK finding when it would configure none. ``managers`` reads their files.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf
 
 
 def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> Iterator[Finding]:
-    """All managers, for all our links. ``booted``: what cloud-init writes has been written already. Files that cannot
-    be understood are findings; raises OSError."""
+    """Check all managers, for all our links. ``booted``: cloud-init has written its files already. A file that cannot
+    be parsed is a finding. Raises OSError."""
     renderer = "" if booted else cloud_init.renderer(tree)
     checks: Sequence[Callable[[], Iterator[Finding]]] = (
         lambda: _networkd(tree, links, renderer), lambda: _ifupdown(tree, links, renderer),
@@ -34,7 +34,7 @@ def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> I
         try:
             yield from list(check())
         except FormatError as error:
-            yield Finding(CHECK, BAD, str(error), "until then nobody can tell who serves which link")
+            yield Finding(CHECK, BAD, str(error), "until then it is not known which client serves which link")
 
 
 def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
@@ -44,16 +44,16 @@ def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
         return
     files = networkd.network_files(tree, rendered=rendered)
 
-    def rival(link: str) -> str | None:
+    def why(link: str) -> str | None:
         file = networkd.claim(files, link)
         return "what netplan or cloud-init write at boot" if file is networkd.RENDERED else file and file.name
 
-    yield from verdict("systemd-networkd", links, rival, f"put {_IMAGE}/systemd/network/05-holdfast.network there")
+    yield from verdict("systemd-networkd", links, why, f"put {_IMAGE}/systemd/network/05-holdfast.network there")
     yield from _networkd_wait(tree, links, files)
 
 
 def _networkd_wait(tree: Tree, links: Sequence[str], files: Sequence[networkd.NetworkFile]) -> Iterator[Finding]:
-    """networkd's own waiting fails after two minutes when no link is its own (seen with 252)."""
+    """systemd-networkd-wait-online fails after two minutes when networkd manages no link (seen with 252)."""
     unit = networkd.WAIT_ONLINE
     replaced = any(
         (key == "ExecStart" and not value)
@@ -62,7 +62,7 @@ def _networkd_wait(tree: Tree, links: Sequence[str], files: Sequence[networkd.Ne
     )
     ours = any(file.unmanaged and covers(name, link) for file in files for name in file.links for link in links)
     if ours and unit in systemd_units.enabled(tree) and not replaced:
-        yield Finding("wait-online", BAD, f"{unit} would wait two minutes for links that are not networkd's",
+        yield Finding("wait-online", BAD, f"{unit} would wait two minutes for links that networkd does not manage",
                       f"put {_IMAGE}/systemd/system/{unit}.d/90-holdfast.conf there, or mask it")
 
 
@@ -74,18 +74,18 @@ def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
     def claim(link: str) -> ifupdown.Served | None:
         return ifupdown.claim(tree, interfaces, link, rendered=renderer == "eni")
 
-    def rival(link: str) -> str | None:
+    def why(link: str) -> str | None:
         one = claim(link)
         return one and one.why
 
     def todo(link: str) -> str:
         one = claim(link)
         if one and one.hotplug:
-            return (f"say `auto` there instead of `allow-hotplug`, which goes past {_IFUPDOWN_DROP_IN}, or take the "
-                    "link out")
-        return f"put {_IFUPDOWN_DROP_IN} there, or take the link out of {INTERFACES}"
+            return (f"write `auto` there instead of `allow-hotplug`, which {_IFUPDOWN_DROP_IN} does not stop, or "
+                    "remove the link")
+        return f"put {_IFUPDOWN_DROP_IN} there, or remove the link from {INTERFACES}"
 
-    yield from verdict("ifupdown", links, rival, todo)
+    yield from verdict("ifupdown", links, why, todo)
 
 
 def _network_manager(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
@@ -97,20 +97,20 @@ def _network_manager(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
 
 def _dhcpcd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
     if dhcpcd.starts(tree):
-        said = dhcpcd.options(tree)
-        yield from verdict("dhcpcd", links, lambda link: dhcpcd.claim(said, link),
+        options = dhcpcd.options(tree)
+        yield from verdict("dhcpcd", links, lambda link: dhcpcd.claim(options, link),
                            f"add `denyinterfaces` to {dhcpcd.CONFIGURATION}, or disable {dhcpcd.UNIT}")
 
 
 def _others(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
-    """Managers that serve whatever there is, and the element of diskimage-builder that does."""
+    """Clients that serve every link, and the element of diskimage-builder that does."""
     on = systemd_units.enabled(tree)
     for unit in ("wicked.service", "connman.service", "dhclient.service"):
         if unit in on:
             yield Finding(CHECK, BAD, f"{unit} is enabled and would configure {' '.join(links)} too", f"disable {unit}")
     if tree.is_file("/usr/local/sbin/dhcp-all-interfaces.sh"):
         yield Finding(CHECK, BAD, "the image was built with the element dhcp-all-interfaces",
-                      "build it without (DIB's simple-init and cloud-init do without it)")
+                      "build it without that element (simple-init and cloud-init do not need it)")
 
 
 def _network_scripts(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:

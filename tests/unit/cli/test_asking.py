@@ -162,7 +162,7 @@ def test_the_link_is_away(bench: ControlBench, run: Run) -> None:
 def test_nobody_answers_the_agent(bench: ControlBench, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "ANSWER_TIMEOUT", 0.0)
     bench.client.on_submit = lambda: None
-    assert run("renew", "eth0") == (1, "", "holdfast: nobody answered within 0 s, and the agent goes on asking; "
+    assert run("renew", "eth0") == (1, "", "holdfast: no server answered within 0 s; the agent goes on trying; "
                                            "see `holdfast status eth0`\n")
 
 
@@ -263,7 +263,7 @@ def test_a_folder_that_may_not_be_looked_into(folder: str, run: Run, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
     monkeypatch.setattr(client.os, "listdir", refuse)
-    assert run("status") == (5, "", f"holdfast: not permitted to look into {folder}; run as root\n")
+    assert run("status") == (5, "", f"holdfast: not permitted to read {folder}; run as root\n")
 
 
 def test_a_broken_configuration_does_not_hide_a_running_agent(bench: ControlBench, run: Run, tmp_path: Path) -> None:
@@ -290,10 +290,10 @@ def test_yield_is_said_and_shown(bench: ControlBench, run: Run) -> None:
     shown = run("status", "eth0")[1]
     assert shown.startswith("eth0: BOUND (yielded), 10.0.0.5/24")
     assert "nothing is put back on the interface until `holdfast yield --back eth0`" in shown
-    assert "another program undoes what is put on the interface: dhclient (pid 42)" in shown
+    assert "another program removes what is put on the interface: dhclient (pid 42)" in shown
     assert run("yield", "eth0", "--back") == (0, "eth0: taken back\n", "")
     assert not bench.client.yielded
     bench.client.yield_error = OSError(30, "Read-only file system")
     code, _, told = run("yield", "eth0")
-    assert (code, told) == (1, "holdfast: eth0: that cannot be remembered (Read-only file system); "
+    assert (code, told) == (1, "holdfast: eth0: this cannot be stored (Read-only file system); "
                                "nothing was changed\n")

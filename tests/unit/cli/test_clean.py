@@ -55,7 +55,7 @@ def test_everything_of_ours_goes_and_nothing_else(state: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines() == [f"removed {state}{name}" for name in (
         "/eth0.lease.json", "/eth0.outcomes.jsonl", "/eth1.yield", "-takeover/eth0.json", "-takeover/eth0.lock")]
     assert main(["clean"]) == 0
-    assert capsys.readouterr().out == "nothing is remembered\n"
+    assert capsys.readouterr().out == "there is nothing to remove\n"
 
 
 def test_a_copy_can_still_be_handed_back(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_an_interface_that_is_gone_keeps_its_history(folder: Path, capsys: pytes
 @pytest.mark.parametrize(("error", "status", "line"), [
     (PermissionError(13, "Permission denied", "/x"), 5, "not permitted to read /x; run as root"),
     (IsADirectoryError(21, "Is a directory", "/x"), 1,
-     "the history /x cannot be read: Is a directory; move it away, and the agent begins a new one"),
+     "the history /x cannot be read: Is a directory; move it away, and the agent starts a new one"),
 ])
 def test_a_history_that_cannot_be_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, status: int,

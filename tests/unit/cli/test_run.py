@@ -51,7 +51,7 @@ def test_interfaces_of_the_command_line_must_be_there_unless_waited_for(
     assert main(["run", "eth7"]) == 4
     assert executed == []
     assert capsys.readouterr().err == ("holdfast: there is no interface eth7 (there are: lo, eth0); "
-                                       "with --wait it is served when it comes\n")
+                                       "with --wait it is served when it appears\n")
     assert main(["run", "--wait", "eth7"]) == 0
     assert executed[0][-1] == "eth7"
 
@@ -64,7 +64,7 @@ def test_a_name_that_no_interface_can_have(name: str, capsys: pytest.CaptureFixt
 
 def test_no_interface_at_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run"]) == 2
-    assert capsys.readouterr().err == ("holdfast: no interface is named: say `holdfast run eth0`, or name it in "
+    assert capsys.readouterr().err == ("holdfast: no interface is named: run `holdfast run eth0`, or name it in "
                                        "/etc/holdfast/holdfast.toml as [interfaces.eth0]\n")
 
 

@@ -108,6 +108,6 @@ def test_in_the_foreground(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert asked == [("lo", 30), "lo"]
     capsys.readouterr()
     assert main(["run", "lo", "--confirm-within", "30"]) == 2
-    assert "--confirm-within goes with --takeover" in capsys.readouterr().err
+    assert "--confirm-within needs --takeover" in capsys.readouterr().err
     assert main(["run", "lo", "lo2", "--wait", "--takeover"]) == 2
-    assert "--takeover takes one interface" in capsys.readouterr().err
+    assert "--takeover needs exactly one IFACE" in capsys.readouterr().err

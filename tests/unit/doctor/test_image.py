@@ -140,7 +140,7 @@ def test_json(image: Image) -> None:
 def test_a_root_that_is_none(image: Image) -> None:
     done = CliRunner().invoke(command, ["--image", str(image.root / "none")], standalone_mode=False)
     assert done.exception is not None
-    assert "none cannot be looked into: No such file or directory" in str(done.exception)
+    assert "none cannot be read: No such file or directory" in str(done.exception)
 
 
 def test_no_name_of_an_image_reaches_a_terminal_as_it_is(image: Image) -> None:

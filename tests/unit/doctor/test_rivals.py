@@ -202,7 +202,7 @@ def test_ifupdown_by_pattern(image: Image, text: str, words: str) -> None:
     lines = rivals(image)
     assert lines
     assert all(words in line for line in lines)
-    assert all("say `auto` there instead of `allow-hotplug`" in line for line in lines), "the drop-in is there already"
+    assert all("write `auto` there instead of `allow-hotplug`" in line for line in lines), "the drop-in is in place"
     assert not any("put cloud-init" in line for line in lines)
     image.write("/etc/network/interfaces.d/all", text.replace("allow-hotplug", "auto"))
     assert rivals(image) == []

@@ -24,16 +24,16 @@ from holdfast.takeover.journal.record import Phase, anonymous
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
 @click.option("--state-dir", metavar="DIR", type=click.Path(),
-              help="Clean this folder alone, such as an image's var/lib/holdfast, and that of take-overs beside it; no "
-                   "agent is asked.")
-@click.option("--force", is_flag=True, help="Go on although an agent runs that does not answer.")
+              help="Clean only this folder, such as an image's var/lib/holdfast, and the folder of take-overs beside "
+                   "it; no agent is called.")
+@click.option("--force", is_flag=True, help="Go on when a running agent does not answer.")
 @config_option
 def command(state_dir: str | None, force: bool, config: str | None) -> None:
-    """Remove what belongs to this machine alone: leases with their client-ids, histories, and what
-    the journals of take-overs say of them. How to hand an interface back stays known.
+    """Remove what belongs to this machine alone: leases with their client-ids, histories, and both
+    from the journals of take-overs. What `holdfast handback` needs stays.
 
-    The network stays as it is. A running agent keeps its lease in use, and writes nothing any more
-    until it is started again. Run it as often as you like.
+    The network is not touched. A running agent keeps its lease in use, and writes nothing until it
+    is started again. The command may be repeated.
     """
     if state_dir is None:
         settings = folders_of(config)
@@ -46,11 +46,11 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
     for path in removed:
         echo(f"removed {path}")
     if not removed:
-        echo("nothing is remembered")
+        echo("there is nothing to remove")
 
 
 def _silence(settings: Settings, *, force: bool) -> None:
-    """Running agents write nothing any more. CliError when one does not answer and would."""
+    """Make running agents write nothing more. CliError when one does not answer, unless ``force``."""
     answered = {
         name for name, path in agents(settings).items()
         if call(path, "KeepNothing", {"interface": name}) is not None
@@ -58,7 +58,7 @@ def _silence(settings: Settings, *, force: bool) -> None:
     for name, pid in _served(runtime_dir(settings.runtime_dir)).items():
         if name not in answered and not force:
             raise CliError(FAILED, f"{name} is served by an agent (pid {pid}) that does not answer, and would write "
-                                   "its lease again: stop it, or say --force")
+                                   "its lease again: stop it, or use --force")
 
 
 def _served(folder: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def _served(folder: str) -> dict[str, str]:
 
 
 def _holder(folder: int, name: str) -> str | None:
-    """The pid that is written in a lock that somebody holds; None when nobody does."""
+    """The pid in a lock file that a process has locked; None when none has."""
     try:
         fd = folders.open_at(folder, name, os.O_RDONLY)
     except OSError:
@@ -87,8 +87,8 @@ def _holder(folder: int, name: str) -> str | None:
 
 
 def _clean(folder: str, *, anyones: bool) -> list[str]:
-    """Remove our files in ``folder``; which there were. ``anyones``: in an image the daemon's user has its own number
-    there."""
+    """Remove our files in ``folder``, and return their paths. ``anyones``: the owner is not checked, because the
+    daemon's user has another uid in an image."""
     with _cli_errors():
         paths = [path for paths in inventory.by_interface(folder, anyones=anyones).values() for path in paths]
         inventory.remove(paths, anyones=anyones)
@@ -97,8 +97,9 @@ def _clean(folder: str, *, anyones: bool) -> list[str]:
 
 
 def _clean_journals(folder: str) -> list[str]:
-    """The journals of take-overs, those that last made anonymous; not what a client that was handed back may run. What
-    the folder is in may be somebody's, with another state folder: no link is followed."""
+    """Remove the journals of take-overs, and return their paths; a confirmed one is made anonymous instead. Other files
+    stay: a client that was handed back may use them. No link is followed, because the folder above may belong to
+    another user."""
     with _cli_errors():
         above, last = os.path.split(folder)
         with folders.opened(above, anyones=True) as there:
@@ -115,20 +116,20 @@ def _clean_journals(folder: str) -> list[str]:
 
 
 def _anonymous(name: str, folder: str) -> bool:
-    """Leave of the journal of a take-over that lasts only how to undo it: a copy without that could never give its
-    interface back, and would have nobody to serve it after the package is removed. False when it is none of those."""
+    """Reduce the journal of a confirmed take-over to what a hand-back needs: without it a copy of the disk could not
+    give its interface back, and no client would serve it after the package is removed. False for any other file."""
     if not name.endswith(".json"):
         return False
     file = JournalFile(folder, name.removesuffix(".json"))
     try:
         journal = file.load()
-    except TakeoverError:  # nothing that a hand-back would believe
+    except TakeoverError:  # a hand-back would not use it
         return False
     if journal is None or journal.phase is not Phase.CONFIRMED:
         return False
     try:
         file.save(anonymous(journal))
-    except TakeoverError as error:  # a full disk: it stays as it is, and nobody is told that the disk is clean
+    except TakeoverError as error:  # a full disk: the journal stays, and the command fails
         raise CliError(FAILED, str(error)) from None
     return True
 
@@ -137,13 +138,13 @@ def _unlink(name: str, fd: int, folder: str) -> None:
     try:
         os.unlink(name, dir_fd=fd)
     except OSError as error:
-        error.filename = os.path.join(folder, name)  # else the line about it would not say where
+        error.filename = os.path.join(folder, name)  # the message needs it
         raise
 
 
 @contextmanager
 def _cli_errors() -> Iterator[None]:
-    """No folder is nothing to clean; any other error ends the command."""
+    """A missing folder is no error; any other error becomes a CliError."""
     try:
         yield
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from holdfast.settings.schema import AGENT, INTERFACE, Key
 
 @click.group("config", short_help="Show or check the configuration.")
 def command() -> None:
-    """Look at the configuration."""
+    """Show or check the configuration."""
 
 
 @command.command("show")
@@ -30,7 +30,7 @@ def show(config: str | None) -> None:
 @command.command("check")
 @config_option
 def check(config: str | None) -> None:
-    """Say whether the configuration is right; exit status 6 when it is not."""
+    """Check the configuration; exit status 6 when it is wrong."""
     settings = read_settings(config)
     for warning in _warnings(settings):
         complain(warning)

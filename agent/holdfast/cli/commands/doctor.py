@@ -20,14 +20,14 @@ from holdfast.managers.formats.errors import FormatError
               help="Check the unpacked or mounted image at this folder, and change nothing.")
 @json_option
 def command(image: str | None, as_json: bool) -> int:
-    """Check this guest: who serves its links now and after the next boot, and how that goes. With --image: is an image
-    ready to be used? One line for each thing looked at: "ok", "note", or "BAD" with what to do.
+    """Check this guest: which client serves its links now, which after the next boot, and the leases. With --image:
+    check whether an image is ready to be used. One line for each check: "ok", "note", or "BAD" with what to do.
 
     \b
     Exit status:
       0  nothing is bad
       1  something is bad
-      5  not permitted to look
+      5  not permitted to read a file
     """
     try:
         findings = list(_of_image(image) if image is not None else _of_guest())
@@ -36,9 +36,9 @@ def command(image: str | None, as_json: bool) -> int:
     except FormatError as error:
         raise CliError(FAILED, str(error)) from None
     except PermissionError as error:
-        raise CliError(NOT_PERMITTED, f"not permitted to look into {error.filename or 'a file'}; run as root") from None
+        raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename or 'a file'}; run as root") from None
     except OSError as error:
-        raise CliError(FAILED, f"{error.filename or image or '/'} cannot be looked into: {error.strerror}") from None
+        raise CliError(FAILED, f"{error.filename or image or '/'} cannot be read: {error.strerror}") from None
     if as_json:
         echo_json([finding._asdict() for finding in findings])
     else:

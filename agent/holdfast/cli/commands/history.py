@@ -37,14 +37,14 @@ def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
         raise click.BadParameter(str(error), ctx, param) from None
 
 
-@click.command("history", short_help="Show what became of every renewal.")
+@click.command("history", short_help="Show the outcome of every renewal.")
 @interface_argument(required=False)
 @json_option
 @click.option("--since", "start", metavar="T", callback=_since,
               help="Only outcomes from T on: a span such as 30m, 2h or 1d, or a time in ISO 8601.")
 @config_option
 def command(interface: str | None, as_json: bool, start: float | None, config: str | None) -> None:
-    """Show what became of every acquisition and renewal of IFACE, or of all interfaces, oldest first."""
+    """Show the outcome of every acquisition and renewal of IFACE, or of all interfaces, oldest first."""
     folders = search_state_dirs(folders_of(config).state_dir)
     known = {name: folder for folder in reversed(folders) for name in interfaces_with_history(folder)}
     if interface is not None:
@@ -70,7 +70,7 @@ def _read(folder: str, name: str, start: float | None) -> list[dict[str, Any]]:
     except OSError as error:
         path = error.filename or history_path(folder, name)
         raise CliError(FAILED, f"the history {path} cannot be read: {error.strerror}; move it away, and the agent "
-                               "begins a new one") from None
+                               "starts a new one") from None
 
 
 def _print_table(records: Sequence[Record], *, several: bool) -> None:
@@ -78,18 +78,18 @@ def _print_table(records: Sequence[Record], *, several: bool) -> None:
     rows = [headings, *(((_text(record, "interface"),) if several else ()) + _row(record) for record in records)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(headings) - 1)]
     # On a terminal a long cause is cut rather than wrapped; a file or a pipe gets all of it.
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in rows:
         cells = [cell.rjust(width) if heading in ("TRIES", "LATENCY", "LEFT") else cell.ljust(width)
                  for heading, cell, width in zip(headings, row, widths)]  # noqa: B905 - the cause has no width
-        echo("  ".join([*cells, row[-1]]).rstrip()[:room])
+        echo("  ".join([*cells, row[-1]]).rstrip()[:columns])
 
 
 def _row(record: Record) -> tuple[str, ...]:
     took = record.get("latency")
     left = record.get("seconds_left")
     if record.get("former_address") is None and not left:
-        left = None  # there was no lease in hand, rather than none left
+        left = None  # there was no lease before
     return (
         local_time(str(record["time"])),
         _text(record, "result"),
@@ -107,6 +107,6 @@ def _text(record: Record, key: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """One cell; what a file says goes to a terminal, so nothing in it may move the cursor."""
+    """``value`` as one cell, escaped: it comes from a file and is printed on a terminal."""
     text = "-" if value is None or value == "" else str(value)
     return printable(text)

@@ -14,6 +14,6 @@ from holdfast.cli.outcome import tell_outcome
 def command(interface: str, config: str | None) -> None:
     """Renew the lease of IFACE now by broadcast: any server may answer.
 
-    Answers when the outcome is known. The address stays, whatever it is.
+    The command ends when the outcome is known. The address stays in any case.
     """
     tell_outcome("Rebind", interface, config, good=("renewed", "acquired", "moved"))

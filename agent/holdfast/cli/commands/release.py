@@ -14,6 +14,6 @@ from holdfast.cli.outcome import tell_outcome
 def command(interface: str, config: str | None) -> None:
     """Give the lease of IFACE back to its server and remove its address.
 
-    The agent then rests until `holdfast renew IFACE`, or until it is started again.
+    The agent then sends nothing until `holdfast renew IFACE`, or until it is started again.
     """
     tell_outcome("Release", interface, config, good=("released",))

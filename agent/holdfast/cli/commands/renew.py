@@ -14,6 +14,6 @@ from holdfast.cli.outcome import tell_outcome
 def command(interface: str, config: str | None) -> None:
     """Renew the lease of IFACE now: by unicast, and by broadcast when that goes unanswered.
 
-    Answers when the outcome is known. The address stays, whatever it is.
+    The command ends when the outcome is known. The address stays in any case.
     """
     tell_outcome("Renew", interface, config, good=("renewed", "acquired", "moved"))

@@ -28,7 +28,7 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.runtime.
 @click.command("run", short_help="Get a lease and keep it, in the foreground.")
 @interface_argument(required=False, nargs=-1)
 @config_option
-@click.option("--wait", is_flag=True, help="Serve interfaces that are not there yet as soon as they are.")
+@click.option("--wait", is_flag=True, help="Wait for interfaces that do not exist yet.")
 @click.option(
     "--takeover", is_flag=True, help="Take IFACE over from the DHCP client that serves it, then keep its lease."
 )
@@ -39,22 +39,22 @@ def command(
     """Get a lease for each IFACE and keep it, in the foreground.
 
     Without IFACE: for each interface that the configuration names, or that fits its `serve`
-    patterns; those are waited for when they are not there. Ctrl-C or SIGTERM ends it, and the
-    addresses stay.
+    patterns. Interfaces that do not exist yet are waited for. Ctrl-C or SIGTERM ends the command;
+    the addresses stay.
     """
     settings = read_settings(config)
     given = list(dict.fromkeys(interfaces))
     if confirm_within is not None and not takeover:
-        raise CliError(USAGE, "--confirm-within goes with --takeover")
+        raise CliError(USAGE, "--confirm-within needs --takeover")
     if not given and not settings.interfaces and not settings.serve:
-        raise CliError(USAGE, "no interface is named: say `holdfast run eth0`, or name it in "
+        raise CliError(USAGE, "no interface is named: run `holdfast run eth0`, or name it in "
                               f"{config or os.path.join(CONFIG_DIR, CONFIG_NAME)} as [interfaces.eth0]")
     for name in given:
         why = ifname_problem(name)
         if why:
             raise CliError(NO_INTERFACE, f"{name!r} cannot be an interface: {why}")
         if not wait and name not in interface_names():
-            raise CliError(NO_INTERFACE, f"{no_such_interface(name)}; with --wait it is served when it comes")
+            raise CliError(NO_INTERFACE, f"{no_such_interface(name)}; with --wait it is served when it appears")
     missing = missing_capabilities()
     if missing and os.geteuid() == 0:
         raise CliError(NOT_PERMITTED, root_lacks(missing))
@@ -79,17 +79,17 @@ def _take_over(
     from holdfast.takeover.procedure import Takeover  # noqa: PLC0415
 
     if len(names) != 1:
-        raise CliError(USAGE, "--takeover takes one interface, and it must be named")
+        raise CliError(USAGE, "--takeover needs exactly one IFACE")
     target = target_of(names[0], config, strict=True)
     with cli_errors():
         Takeover(Host(), target, say).foreground(become_agent, confirm_within, holder)
 
 
 def daemon() -> list[str]:
-    """What starts the daemon of this very package, wherever it is: a distribution's package has a private folder.
+    """The command line of the daemon in the package that this module is part of (a .deb has it in a private folder).
 
-    -I: neither the folder that we are in nor the environment decides what root imports; -S and -B when the package's
-    launcher started us with them.
+    -I: neither the current folder nor the environment changes what root imports. -S and -B are passed on when the
+    package's launcher used them.
     """
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
     return [sys.executable, "-ISB" if sys.flags.no_site else "-I", "-c", _BOOT, root]

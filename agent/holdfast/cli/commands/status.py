@@ -1,4 +1,4 @@
-"""``holdfast status``: what the agents say about their interfaces."""
+"""``holdfast status``: state, lease and counters of each interface, from the running agents."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
     if client["yielded"]:
         yield "yielded", f"nothing is put back on the interface until `holdfast yield --back {client['interface']}`"
     if client["rival"] is not None:
-        yield "fight", f"another program undoes what is put on the interface: {client['rival']}"
+        yield "fight", f"another program removes what is put on the interface: {client['rival']}"
     last = client["last_outcome"]
     if last is not None:
         yield "last", f"{in_words(last)} ({local_time(last['time'])})"

@@ -19,8 +19,8 @@ from holdfast.cli.takeover_target import cli_errors, holder, say, target_of
 def command(interface: str, dry_run: bool, confirm_within: int | None, config: str | None) -> None:
     """Take IFACE over from the DHCP client that serves it now.
 
-    The address, its routes and the client-id stay; nothing is asked anew. The lease is proven by one
-    renewal before anything is written that outlives a reboot; whatever fails is taken back by itself.
+    Address, routes and client-id stay, and no DISCOVER is sent. One renewal proves the lease before
+    anything is written that survives a reboot. When a step fails, the former client is restored.
 
     Without systemd use `holdfast run IFACE --takeover`.
     """

@@ -1,4 +1,4 @@
-"""``holdfast wait-online``: for a boot that cannot go on without an address."""
+"""``holdfast wait-online``: delays network-online.target until there is an address."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from holdfast.cli.options import config_option, folders_of, interface_argument
 from holdfast.control.client import Call, ControlError, NotPermittedError
 from holdfast.settings.model import Settings
 
-#: Seconds between two looks for an agent that has not come yet; the agents that are there answer by themselves.
+#: Seconds between two checks for agents that have not started yet; a running agent answers when it is online.
 LOOK_AGAIN = 0.25
 
 
 @click.command("wait-online", short_help="Wait until the interfaces have their leases.")
 @interface_argument(required=False, nargs=-1)
-@click.option("--any", "any_one", is_flag=True, help="One of them is enough.")
+@click.option("--any", "any_one", is_flag=True, help="Wait for the first of them only.")
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=120.0, show_default=True,
-              help="Give up after this time, with exit status 1; 0 waits for ever.")
+              help="Give up after this time, with exit status 1. 0: no limit.")
 @config_option
 def command(interfaces: tuple[str, ...], any_one: bool, timeout: float, config: str | None) -> None:
     """Wait until every IFACE has a lease and is configured with it.
 
-    Without IFACE: every interface that the configuration names or an agent serves, at least one;
-    those that only fit a pattern of `serve` are not waited for while they have no carrier. The
-    agents need not run yet.
+    Without IFACE: every interface that the configuration names or an agent serves, and at least
+    one. Interfaces that only fit a pattern of `serve` are not waited for while they have no
+    carrier. The agents may be started later.
     """
     waiter = Waiter(folders_of(config), interfaces, any_one=any_one)
     try:
@@ -41,7 +41,7 @@ def command(interfaces: tuple[str, ...], any_one: bool, timeout: float, config: 
 
 
 class Waiter:
-    """Asks every agent once for each of its interfaces, and is answered when that one is online."""
+    """Calls WaitOnline once for each interface; its agent answers when the interface is online."""
 
     def __init__(self, settings: Settings, given: tuple[str, ...], *, any_one: bool) -> None:
         self._settings, self._given, self._any = settings, given, any_one
@@ -64,11 +64,11 @@ class Waiter:
                 return True
 
     def missing(self) -> list[str]:
-        """Those that are still waited for."""
+        """The interfaces that are not online yet, by name."""
         return sorted(self._wanted - self._online)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         for call in self._asked.values():
             call.close()
         self._asked.clear()
@@ -79,10 +79,10 @@ class Waiter:
         return self._wanted <= self._online | self._excused and bool(self._online & self._wanted)
 
     def _ask(self) -> None:
-        """Ask those agents that are there and were not asked yet."""
+        """Call the agents that are running and were not called yet."""
         paths = agents(self._settings)
         self._wanted = set(self._given) or {*self._settings.interfaces, *paths}
-        self._excused.clear()  # a cable may have been plugged in
+        self._excused.clear()  # there may be a carrier by now
         for name in sorted(self._wanted & paths.keys()):
             if name in self._asked or name in self._online:
                 continue
@@ -91,7 +91,7 @@ class Waiter:
                 self._asked[name] = call
 
     def _listen(self, longest: float) -> None:
-        """Hear answers, until there is none for a moment when somebody is still to be asked."""
+        """Receive answers for at most ``longest`` seconds, or LOOK_AGAIN when an agent is still to be called."""
         if not self._asked or self._wanted != self._online | self._asked.keys():
             longest = min(longest, LOOK_AGAIN)
         names = {call.fileno(): name for name, call in self._asked.items()}
@@ -107,7 +107,7 @@ class Waiter:
         try:
             answer = call.receive()
         except ControlError:
-            time.sleep(LOOK_AGAIN)  # the agent ended: another one may begin
+            time.sleep(LOOK_AGAIN)  # the agent ended; another one may be started
         else:
             if answer is None:
                 return
@@ -117,7 +117,7 @@ class Waiter:
 
 
 def _call(path: str, interface: str, *, insist: bool) -> Call | None:
-    """The call that is answered when ``interface`` is online; None when nobody can be asked (any more)."""
+    """The call that is answered when ``interface`` is online; None when no agent answers at ``path``."""
     try:
         return Call(path, "WaitOnline", {"interface": interface, "insist": insist}, timeout=inf)
     except NotPermittedError as error:

@@ -1,4 +1,4 @@
-"""``holdfast yield``: an administrator who means it."""
+"""``holdfast yield``: the administrator configures the interface, and Holdfast leaves it alone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from holdfast.cli.output import echo
 
 @click.command("yield", short_help="Leave an interface to its administrator, or take it back.")
 @interface_argument()
-@click.option("--back", is_flag=True, help="Take it back: what the lease says is put on the interface again.")
+@click.option("--back", is_flag=True, help="Configure the interface again, as the lease says.")
 @config_option
 def command(interface: str, back: bool, config: str | None) -> None:
-    """Stop putting back what somebody takes off IFACE.
+    """Leave IFACE alone: put nothing back that is removed from it.
 
-    The lease is kept and renewed, so that nobody else gets the address; an address of it that is
-    still there stays alive with it. Nothing else on the interface is touched: no address, route, MTU
-    or name server. It stays so over restarts and boots, until --back.
+    The lease is kept and renewed, so that the server gives the address to nobody else. An address
+    of the lease that is still there gets the renewed lifetimes. No other address, no route, MTU or
+    name server is set. This survives restarts and reboots, until --back.
     """
     ask(folders_of(config), interface, "Yield", back=back)
     echo(f"{interface}: " + ("taken back" if back else f"yielded, until `holdfast yield --back {interface}`"))
