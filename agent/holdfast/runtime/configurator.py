@@ -83,8 +83,8 @@ class Configurator:
         before = self.spec
         if before is None and former is not None:
             before = self._backends.spec(former)
-        if before is not None and before.address.ip == self._backends.foreign.get():
-            before = None
+        if before is not None and before.address.ip not in self._ours:
+            before = None if before.address.ip == self._backends.foreign.get() else before
         try:
             foreign = self._is_foreign(desired.address.ip)
         except (KernelError, OSError) as unread:
