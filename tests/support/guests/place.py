@@ -54,7 +54,7 @@ class Slot:
         self._files = [(folder / str(number)).open("w") for number in range(SLOTS)]
         with locked(folder / "queue"):  # first come, first served
             while not any(self._try(file.fileno()) for file in self._files):
-                time.sleep(0.1)
+                time.sleep(0.1)  # without an end: another run's guests have their turn as long as they need
 
     def _try(self, file: int) -> bool:
         try:
