@@ -101,6 +101,20 @@ def test_an_ack_without_an_identifier_is_renewed_by_broadcast() -> None:  # rule
         assert [seen.destination for seen in asked[:2]] == ["192.0.2.1", "255.255.255.255"]
 
 
+def test_a_renewal_that_mentions_nothing_removes_nothing() -> None:  # rule 81
+    with Stage(lease=SHORT, faults=Faults(options={26: (1400).to_bytes(2, "big")})) as stage:
+        stage.bind()
+        wait_record(stage, "acquired")
+        stage.wait_until(lambda: ("0.0.0.0/0", "192.0.2.1") in routes_of(stage), 5)
+        stage.server.faults = Faults(omit=(1, 3, 28, 58, 59))
+        wait_acks(stage, 2)
+        wait_record(stage, "renewed")
+        assert ("0.0.0.0/0", "192.0.2.1") in routes_of(stage)
+        assert [str(address.interface) for address in stage.addresses()] == ["192.0.2.50/24"]
+        assert stage.client.output(["cat", f"/sys/class/net/{LINK}/mtu"]).strip() == "1400"
+        assert_kept(stage, 2, 3, 4)
+
+
 def test_the_messages_of_a_life() -> None:  # rules 1, 8, 9, 11, 12, 13
     with Stage(lease=SHORT) as stage:
         stage.bind()

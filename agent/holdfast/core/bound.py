@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from holdfast.core import arp, replies
+from holdfast.core import arp, configuration, replies
 from holdfast.core.actions import NoticeCode, Persist
 from holdfast.core.lease import Lease, Server
-from holdfast.core.machine import Machine
+from holdfast.core.machine import Machine, lease_in_hand
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewal, Renewing
 from holdfast.core.transitions import Reason
@@ -15,17 +15,22 @@ from holdfast.wire.message import Message
 def accept_ack(
     m: Machine, ack: Message, *, sent_at: float, fallback_time: float | None, now: float
 ) -> Lease | None:
-    """Read an ACK that answers the REQUEST first sent at ``sent_at``. ``fallback_time``: seconds that stand in for a
-    missing option 51. None, dropped and counted, when no lease can be made of it (rules 20, 33)."""
-    in_use = m.lease.address if m.lease is not None else None
+    """The lease that ``ack`` grants to the REQUEST first sent at ``sent_at``; one for the address in hand leaves in use
+    what it does not mention (rule 81). ``fallback_time``: seconds that stand in for a missing option 51. None, dropped
+    and counted, when no lease can be made of it (rules 20, 33)."""
+    former = lease_in_hand(m.state)
     reading = replies.read_ack(
-        ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng, in_use=in_use
+        ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng,
+        in_use=former.address if former is not None else None,
     )
     if reading.refusal is not None:
         m.drop(reading.refusal, ack, f"ACK for {ack.yiaddr}")
     for code, detail in reading.notices:
         m.notice(code, detail)
-    return reading.lease
+    lease = reading.lease
+    if lease is not None and former is not None and former.address == lease.address:
+        lease = lease._replace(options=configuration.kept_options(former, lease))
+    return lease
 
 
 def bind(m: Machine, lease: Lease, on: Reason, now: float) -> None:

@@ -23,10 +23,6 @@ RTPROT_DHCP = 16
 #: adds without a metric (0, always preferred) and to a VPN (usually 50) than to Wi-Fi (600) or a modem (700).
 DEFAULT_METRIC = 100
 
-#: RFC 2132 section 5.1 allows 68, but every IPv4 host must take datagrams of 576 (RFC 791 section 3.1);
-#: a smaller value is a server's mistake (or an attack: an MTU of 68 stops most traffic).
-MIN_MTU = 576
-
 #: RFC 8200 section 5: below this the kernel takes IPv6 off the link.
 MIN_IPV6_MTU = 1280
 
@@ -166,13 +162,9 @@ def _prefix_length(reader: _Reader) -> int:
     and everything beyond the real subnet unreachable. With /32 all goes through the router, which knows
     better. Without a router there is only the link, and the class is all there is to go by.
     """
-    mask = reader.read(opt.SUBNET_MASK, opt.address)
+    mask = reader.read(opt.SUBNET_MASK, opt.subnet_mask)
     if mask is not None:
-        hosts = int(mask) ^ 0xFFFFFFFF
-        # No unicast network is wider than a /8, and for one the kernel would make no prefix route.
-        if hosts < 1 << 24 and hosts & (hosts + 1) == 0:
-            return 32 - hosts.bit_length()
-        reader.ignore(opt.SUBNET_MASK, f"{mask} is not a mask")
+        return 32 - (int(mask) ^ 0xFFFFFFFF).bit_length()
     routed = (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.ROUTER)
     first = reader.lease.address.packed[0]
     length = 8 if first < 128 else 16 if first < 192 else 24
@@ -254,13 +246,7 @@ def _bounded(
 
 def _mtu(reader: _Reader) -> int | None:
     """Option 26 from 576 up (rule 62). Whether the link can do it, and IPv6 on it, is seen when it is applied."""
-    mtu = reader.read(opt.INTERFACE_MTU, opt.uint16)
-    if mtu is None:
-        return None
-    if mtu < MIN_MTU:
-        reader.ignore(opt.INTERFACE_MTU, f"{mtu} is below {MIN_MTU}")
-        return None
-    return mtu
+    return reader.read(opt.INTERFACE_MTU, opt.mtu)
 
 
 def _servers(reader: _Reader, code: int) -> tuple[IPv4Address, ...]:

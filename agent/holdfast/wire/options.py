@@ -112,6 +112,12 @@ NAMES: dict[int, str] = {
     CLASSLESS_STATIC_ROUTE_MS: "classless-static-route-ms",
 }
 
+#: What belongs to one message or one exchange, and is no part of what a lease configures.
+OF_ONE_MESSAGE = frozenset((
+    REQUESTED_ADDRESS, LEASE_TIME, OVERLOAD, MESSAGE_TYPE, SERVER_ID, PARAMETER_REQUEST_LIST, MESSAGE, MAX_MESSAGE_SIZE,
+    RENEWAL_TIME, REBINDING_TIME, CLIENT_ID, RAPID_COMMIT, RELAY_AGENT_INFORMATION, AUTHENTICATION, IPV6_ONLY,
+    AUTO_CONFIGURE, FORCERENEW_NONCE_CAPABLE,
+))
 #: Options of a fixed length, and that length in bytes (RFC 2132; those above 90: RFC 4388, 4578, 8925, 2563, 3011,
 #: 6926, 5071 and, for 245, what Azure sends).
 FIXED_LENGTHS: dict[int, int] = {
@@ -131,6 +137,10 @@ SINGLE_VALUES = frozenset((
     TFTP_SERVER_NAME, BOOTFILE_NAME, FQDN, AUTHENTICATION, 97, TZ_POSIX, TZ_DATABASE, CAPTIVE_PORTAL, 160, 209, 210,
     252,
 ))
+
+#: RFC 2132 section 5.1 allows 68, but every IPv4 host must take datagrams of 576 (RFC 791 section 3.1);
+#: a smaller value is a server's mistake (or an attack: an MTU of 68 stops most traffic).
+_MINIMUM_MTU = 576
 
 _LETTERS_DIGITS_HYPHEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 _AND_UNDERSCORE = _LETTERS_DIGITS_HYPHEN + b"_"
@@ -176,6 +186,16 @@ def address(value: bytes) -> IPv4Address:
     return IPv4Address(value)
 
 
+def subnet_mask(value: bytes) -> IPv4Address:
+    """A mask that an interface can have: ones and then zeros, and of eight ones at least. No unicast network is wider,
+    and for one the kernel would make no prefix route."""
+    mask = address(value)
+    hosts = int(mask) ^ 0xFFFFFFFF
+    if hosts >= 1 << 24 or hosts & (hosts + 1):
+        raise WireError(f"{mask} is not a mask")
+    return mask
+
+
 def addresses(value: bytes) -> tuple[IPv4Address, ...]:
     """One address or more. A length that is no multiple of four is no list of addresses, and its first is a guess; and
     some servers put names where addresses belong (``ntp.example.``), which have letters for octets: void as a whole."""
@@ -191,6 +211,14 @@ def uint16(value: bytes) -> int:
     if len(value) != 2:
         raise WireError(f"a number of length {len(value)}, not 2")
     return int.from_bytes(value, "big")
+
+
+def mtu(value: bytes) -> int:
+    """An interface's MTU: from 576 up (rule 62)."""
+    number = uint16(value)
+    if number < _MINIMUM_MTU:
+        raise WireError(f"{number} is below {_MINIMUM_MTU}")
+    return number
 
 
 def text(value: bytes) -> str:
@@ -337,22 +365,32 @@ def _read_name(value: bytes, position: int, steps: int) -> tuple[list[bytes], in
     raise WireError("a domain name is malformed")
 
 
-#: How the options are read that decide what an interface looks like.
+def _some_host(value: bytes) -> bool:
+    """True when one of the addresses can be another machine's."""
+    return any(0 < each.packed[0] < 224 and each.packed[0] != 127 for each in addresses(value))
+
+
+#: How the options are read that decide what an interface looks like; nothing, or WireError, when they say nothing.
 _DECODERS: dict[int, Callable[[bytes], object]] = {
-    SUBNET_MASK: address,
-    ROUTER: addresses,
-    DOMAIN_NAME_SERVER: addresses,
+    SUBNET_MASK: subnet_mask,
+    ROUTER: _some_host,
+    DOMAIN_NAME_SERVER: _some_host,
     HOST_NAME: hostname,
     DOMAIN_NAME: domain_names,
-    INTERFACE_MTU: uint16,
+    INTERFACE_MTU: mtu,
     BROADCAST_ADDRESS: address,
     STATIC_ROUTE: static_routes,
-    NTP_SERVERS: addresses,
+    NTP_SERVERS: _some_host,
     CAPTIVE_PORTAL: uri,
     DOMAIN_SEARCH: domain_search,
     CLASSLESS_STATIC_ROUTE: classless_routes,
     CLASSLESS_STATIC_ROUTE_MS: classless_routes,
 }
+
+
+def acted_on(code: int) -> bool:
+    """True for an option that decides what an interface looks like."""
+    return code in _DECODERS
 
 
 def says_something(code: int, options: Mapping[int, bytes]) -> bool:
@@ -361,6 +399,6 @@ def says_something(code: int, options: Mapping[int, bytes]) -> bool:
     if value is None or code not in _DECODERS:
         return value is not None
     try:
-        return _DECODERS[code](value) not in (None, ())
+        return bool(_DECODERS[code](value))
     except WireError:
         return False
