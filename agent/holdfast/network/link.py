@@ -30,8 +30,8 @@ ARPHRD_ETHER = 1
 MAX_NAME = 15
 
 _IFREQ = 40  # sizeof(struct ifreq) where pointers have 8 bytes; 32 elsewhere
-#: Interfaces' addresses that are looked at: a host with more is no virtual machine's guest.
-_MAX_ADDRESSES = 1024
+#: Interfaces' addresses that are looked at: far more than any host has.
+_MAX_ADDRESSES = 65536
 
 
 @record
@@ -96,22 +96,28 @@ def set_up(name: str) -> None:
 
 
 def has_address(ifname: str, address: IPv4Address) -> bool:
-    """True when ``address`` is on ``ifname``, secondary ones and those with a label included
-    (netdevice(7): SIOCGIFCONF). False when the kernel does not tell."""
+    """True when ``address`` is on ``ifname``. False when the kernel does not tell."""
+    return address.packed in addresses(ifname)
+
+
+def addresses(ifname: str) -> list[bytes]:
+    """The IPv4 addresses on ``ifname``, secondary ones and those with a label included, four bytes each (netdevice(7):
+    SIOCGIFCONF). None when the kernel does not tell."""
     size = _IFREQ if struct.calcsize("P") == 8 else 32
-    buffer = array.array("B", bytes(size * _MAX_ADDRESSES))
-    start, length = buffer.buffer_info()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        try:
+        try:  # first how much there is, with some more room for what comes meanwhile
+            needed = struct.unpack_from("@i", fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", 0, 0)))[0]
+            buffer = array.array("B", bytes(min(needed + 64 * size, size * _MAX_ADDRESSES)))
+            start, length = buffer.buffer_info()
             answer = fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", length, start))
         except OSError:
-            return False
+            return []
     data = buffer.tobytes()[:struct.unpack_from("@i", answer)[0]]
-    for at in range(0, len(data) - size + 1, size):
-        label = data[at:at + 16].split(b"\0")[0].split(b":")[0]
-        if label == ifname.encode() and data[at + 20:at + 24] == address.packed:
-            return True
-    return False
+    name = ifname.encode()
+    return [
+        data[at + 20:at + 24] for at in range(0, len(data) - size + 1, size)
+        if data[at:at + 16].split(b"\0")[0].split(b":")[0] == name
+    ]
 
 
 def settle_carrier(ifname: str) -> None:

@@ -67,6 +67,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         set_up=links.set_up,
         own_macs=links.own_macs,
         on_link=_on_link,
+        marked=lambda link: _marked(link, clock),
         sockets=lambda listener: LinkSockets(context.loop, listener),
         store=store,
         client=client,
@@ -89,6 +90,23 @@ def _find(name: str) -> Link:
 
 def _on_link(link: Link, remembered: Binding) -> bool:
     return links.has_address(link.name, remembered.lease.address)
+
+
+def _marked(link: Link, clock: Clock) -> Lease | None:
+    if not links.addresses(link.name):
+        return None  # as at every boot, without a library
+    from holdfast.network import KernelError  # noqa: PLC0415 - when a lease file was lost
+    from holdfast.network.kernel import Kernel as RealKernel  # noqa: PLC0415
+    from holdfast.network.remains import lease_of  # noqa: PLC0415
+
+    try:
+        kernel = RealKernel(link.ifindex)
+        try:
+            return lease_of(kernel.observe(), clock.boottime())
+        finally:
+            kernel.close()
+    except KernelError:
+        return None
 
 
 def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:

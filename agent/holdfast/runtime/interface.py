@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
+from holdfast.core.lease import Binding
 from holdfast.network.watch import Kind, LinkWatch
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.drift import Drift
@@ -158,11 +159,14 @@ class Interface:
         self._driver.stop()
         store = self._deps.store(link)
         remembered = store.load()
-        client, client_id = self._deps.client(link, remembered and remembered.client_id)
+        stored_id = store.client_id() if remembered is None else remembered.client_id
+        client, client_id = self._deps.client(link, stored_id)
         self._driver.start(client, store)
         self._client_link = link
         cached = None
-        if remembered is not None and remembered.client_id == client_id:
+        if remembered is None and not store.foreign and stored_id in (None, client_id):
+            cached = self._recovered(link, client_id)
+        elif remembered is not None and remembered.client_id == client_id:
             on_link = self._deps.on_link(link, remembered)
             cached = ev.Cached(remembered, on_link)
             if on_link:
@@ -170,6 +174,16 @@ class Interface:
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))
+
+    def _recovered(self, link: Link, client_id: bytes) -> ev.Cached | None:
+        """The lease file is lost; an address with our mark is asked for before any other (rule 89)."""
+        lease = self._deps.marked(link)
+        if lease is None:
+            return None
+        left = "for ever" if lease.infinite else f"for {lease.seconds_left(self._loop.now()):.0f} s"
+        self._reporter.line(5, f"{lease.address} is on {link.name} {left} by an earlier agent, whose lease file is "
+                               "lost; the server is asked for it")
+        return ev.Cached(Binding(lease, client_id=client_id), on_link=False)
 
     def _resume_client(self, link: Link) -> None:
         """The same link is there again, without what was on it."""

@@ -155,9 +155,14 @@ class Store(Protocol):
     """The binding on stable storage. ``save`` and ``forget`` may raise OSError (full disk, read-only folder)."""
 
     path: str
+    foreign: bool  # what ``load`` or ``client_id`` found is another machine's or another link's
 
     def load(self) -> Binding | None:
         """What is stored, its instants of this boot's CLOCK_BOOTTIME; None when there is nothing of ours."""
+
+    def client_id(self) -> bytes | None:
+        """The client-id of the last lease that was stored, also when the lease is lost; None when there is none of
+        ours."""
 
     def save(self, binding: Binding) -> None:
         """Store ``binding`` in the place of what was stored."""
@@ -222,6 +227,7 @@ class InterfaceDeps(NamedTuple):
     set_up: Callable[[str], None]  # LinkError
     own_macs: Callable[[], set[bytes]]  # of all links of this network namespace
     on_link: Callable[[Link, Binding], bool]  # whether the remembered address is on the link
+    marked: Callable[[Link], Lease | None]  # a lease made of the address with our mark on the link
     sockets: Callable[[Listener], Sockets]
     store: Callable[[Link], Store]
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from holdfast.state import BAD_LEASE, FOREIGN, HISTORY, LEASE, YIELD
+from holdfast.state import BAD_LEASE, CLIENT_ID, FOREIGN, HISTORY, LEASE, YIELD
 from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 
-DRAFT = LEASE + ".tmp"  # as atomic.py calls it
-SUFFIXES = (LEASE, BAD_LEASE, HISTORY, HISTORY + ".1", YIELD, FOREIGN)
+DRAFTS = (LEASE + ".tmp", CLIENT_ID + ".tmp")  # as atomic.py calls them
+SUFFIXES = (LEASE, BAD_LEASE, CLIENT_ID, HISTORY, HISTORY + ".1", YIELD, FOREIGN)
 #: Files looked at: an agent serves a few dozen interfaces, each with a handful.
 MAX_FILES = 4096
 #: The last bytes of a history, in which its newest line is.
@@ -29,8 +29,9 @@ def by_interface(folder: str, *, anyones: bool = False) -> dict[str, list[str]]:
     for name in folders.names(folder, anyones=anyones)[:MAX_FILES]:
         suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
         ifname = name.removesuffix(suffix) if suffix is not None else ""
-        if name[0] == "." and name.endswith(DRAFT):  # of a crash in the middle of writing
-            ifname = name[1:].removesuffix(DRAFT)
+        draft = next((draft for draft in DRAFTS if name.endswith(draft)), None)
+        if name[0] == "." and draft is not None:  # of a crash in the middle of writing
+            ifname = name[1:].removesuffix(draft)
         if ifname and ifname[0] != ".":
             found.setdefault(ifname, []).append(os.path.join(folder, name))
     return found

@@ -20,6 +20,7 @@ from holdfast.core.lease import Binding, Lease
 from holdfast.core.outcome import Outcome
 from holdfast.network import LinkError
 from holdfast.network.link import Link
+from holdfast.network.remains import lease_of as lease_of_remains
 from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.runtime.interface import Interface
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
@@ -149,6 +150,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.path = "/var/lib/holdfast/eth0.lease.json"
+        self.foreign = False
+        self.kept_id: bytes | None = None
         self.kept: Binding | None = None
         self.error: int | None = None
         self.writes = 0
@@ -156,9 +159,12 @@ class MemoryStore:
     def load(self) -> Binding | None:
         return self.kept
 
+    def client_id(self) -> bytes | None:
+        return self.kept_id
+
     def save(self, binding: Binding) -> None:
         self._check()
-        self.kept = binding
+        self.kept, self.kept_id = binding, binding.client_id
 
     def forget(self) -> None:
         self._check()
@@ -292,6 +298,7 @@ class Host:
             set_up=self.set_up,
             own_macs=lambda: self.own_macs,
             on_link=lambda link, remembered: remembered.lease.address in self.addresses_on_link,
+            marked=lambda link: lease_of_remains(self.kernel.observe(), self.clock.now),
             sockets=self._make_sockets,
             store=lambda link: self.store,
             client=self._make_client,

@@ -137,6 +137,56 @@ def test_a_stored_client_id_is_used_again() -> None:
     assert host.sockets.kinds() == ["REQUEST"]
 
 
+def lost_file() -> Host:
+    """An agent died, its lease file was lost, and what it put on the link is there: as after a power cut."""
+    first = Host()
+    first.store.kept = Binding(lease_of(first.clock), client_id=b"\xffadopted")
+    first.addresses_on_link = {OURS}
+    first.interface.begin()
+    second = Host()
+    second.kernel.addresses, second.kernel.routes = first.kernel.addresses, first.kernel.routes
+    second.store.kept_id = b"\xffadopted"
+    return second
+
+
+def test_an_address_with_our_mark_is_asked_for_when_the_lease_file_is_lost() -> None:
+    # rule 89
+    host = lost_file()
+    routes = host.kernel.routes
+    host.interface.begin()
+    [request] = [sent.message for sent in host.sockets.sent]
+    assert (request.message_type, request.requested_address, request.client_id) == (msg.REQUEST, OURS, b"\xffadopted")
+    host.loop.run(0.1)
+    assert (host.state, host.addresses, host.kernel.deleted_addresses) == ("BOUND", [OURS], [])
+    assert host.kernel.routes == routes
+
+
+def test_an_address_whose_lease_file_is_lost_is_kept_while_nobody_answers() -> None:
+    # rule 89
+    host = lost_file()
+    routes, ends = host.kernel.routes, host.clock.now + host.kernel.addresses[0].valid
+    host.silent = True
+    host.interface.begin()
+    host.loop.run(60)
+    assert (host.addresses, host.kernel.routes) == ([OURS], routes)
+    host.loop.run(ends + 1 - host.clock.now)
+    assert host.addresses == [], "and no longer than its lease"
+
+
+@pytest.mark.parametrize("why", ["another machine's", "another client-id", "nothing there"])
+def test_what_is_not_ours_is_not_asked_for(why: str) -> None:
+    # rule 89
+    host = lost_file()
+    if why == "another machine's":
+        host.store.foreign, host.store.kept_id = True, None
+    elif why == "another client-id":
+        host.configured_client_id = b"\x01" + MAC
+    else:
+        host.kernel.addresses = ()
+    host.interface.begin()
+    assert host.sockets.kinds() == ["DISCOVER"]
+
+
 def test_a_lease_of_another_client_id_is_not_used() -> None:
     host = Host()
     host.store.kept = Binding(lease_of(host.clock), client_id=b"\xffother")

@@ -190,7 +190,7 @@ def test_what_root_makes_there_is_the_daemon_s_to_use_later(folder: Path) -> Non
         DOINGS[name](folder)
     owners = {str(path.relative_to(folder)): path.lstat().st_uid for path in folder.rglob("*")}
     assert owners == dict.fromkeys(("eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.lease.json", "eth0.lock",
-                                    "eth0.varlink", "eth0.yield", "dns", "eth0.mtu"), UID)
+                                    "eth0.client-id", "eth0.varlink", "eth0.yield", "dns", "eth0.mtu"), UID)
     assert stat.S_IMODE((folder / "eth0.varlink").lstat().st_mode) == 0o660
 
 

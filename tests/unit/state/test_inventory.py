@@ -34,11 +34,11 @@ def names(folder: Path) -> list[str]:
 
 def test_our_files_by_interface(tmp_path: Path) -> None:
     ours = ["eth0.lease.json", "eth0.lease.json.bad", "eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.yield",
-            ".eth0.lease.json.tmp", "a.b.lease.json"]
+            ".eth0.lease.json.tmp", "eth0.client-id", ".eth0.client-id.tmp", "a.b.lease.json"]
     for name in [*ours, "README", ".lease.json", ".hidden.outcomes.jsonl", "takeover"]:
         (tmp_path / name).touch()
     found = inventory.by_interface(str(tmp_path))
-    assert {name: len(paths) for name, paths in found.items()} == {"eth0": 6, "a.b": 1}
+    assert {name: len(paths) for name, paths in found.items()} == {"eth0": 8, "a.b": 1}
     inventory.remove([path for paths in found.values() for path in [*paths, *paths]])
     assert names(tmp_path) == [".hidden.outcomes.jsonl", ".lease.json", "README", "takeover"]
 
@@ -49,7 +49,9 @@ def test_a_new_name_takes_the_files_along_and_keeps_its_own_history(tmp_path: Pa
     lease = (tmp_path / "eth0.lease.json").read_bytes()
     history(tmp_path, "eth0", NOW)
     inventory.rename(str(tmp_path), "eth0", "ens3")
-    assert names(tmp_path) == ["ens3.lease.json", "ens3.outcomes.jsonl", "wan0.lease.json"]
+    assert names(tmp_path) == [
+        "ens3.client-id", "ens3.lease.json", "ens3.outcomes.jsonl", "wan0.client-id", "wan0.lease.json",
+    ]
     history(tmp_path, "wan0", BEFORE)
     inventory.rename(str(tmp_path), "ens3", "wan0")
     assert (tmp_path / "wan0.lease.json").read_bytes() == lease
@@ -68,7 +70,9 @@ def test_what_a_former_machine_left_goes(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     gone = inventory.forget_former_machine(str(tmp_path), ME, NOW)
     assert gone == ["eth0", "eth1", "eth2"]
-    assert names(tmp_path) == ["eth3.lease.json", "eth3.outcomes.jsonl", "eth4.outcomes.jsonl", "other"]
+    assert names(tmp_path) == [
+        "eth3.client-id", "eth3.lease.json", "eth3.outcomes.jsonl", "eth4.outcomes.jsonl", "other",
+    ]
     assert "eth0, eth1" in inventory.removal_text(gone)
 
 
@@ -89,7 +93,7 @@ def test_a_lease_of_another_link_of_this_machine_goes_alone(tmp_path: Path) -> N
     store = LeaseStore(str(tmp_path), "eth0", ME, VirtualClock(), lambda priority, text: said.append(text))
     assert store.load() is None
     assert len(said) == 1
-    assert names(tmp_path) == ["eth0.outcomes.jsonl", "eth1.lease.json"]
+    assert names(tmp_path) == ["eth0.outcomes.jsonl", "eth1.client-id", "eth1.lease.json"]
 
 
 @pytest.mark.parametrize("stored", [OTHER, OTHER._replace(mac="02:00:00:00:00:02"), ME._replace(product_uuid="uuid-2")])

@@ -77,13 +77,25 @@ def test_after_a_reboot_the_wall_clock_tells_how_long_ago_it_was(bench: Bench) -
     assert remembered.lease.started_at < 0 < remembered.lease.expires_at
 
 
-def test_a_wall_clock_that_went_back_makes_no_lease_longer(bench: Bench) -> None:
-    bench.store().save(Binding(bench.lease))
-    left = bench.lease.seconds_left(bench.clock.now)
+@pytest.mark.parametrize("behind", [86400.0, 0.5])
+def test_a_clock_behind_the_files_time_makes_a_hint_of_a_lease(bench: Bench, behind: float) -> None:
+    # rule 88
+    bench.store().save(Binding(bench.lease, client_id=b"\x01me"))
+    bench.reboot(after=-behind)
+    remembered = bench.store().load()
+    assert remembered is not None
+    assert (remembered.lease.address, remembered.client_id) == (OURS, b"\x01me")
+    assert not remembered.lease.valid(bench.clock.now)
+    assert "only asked for" in bench.said[0]
+
+
+def test_an_infinite_lease_has_no_age_to_know(bench: Bench) -> None:
+    # rule 88
+    bench.store().save(Binding(bench.lease._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)))
     bench.reboot(after=-86400.0)
     remembered = bench.store().load()
     assert remembered is not None
-    assert remembered.lease.seconds_left(bench.clock.now) == pytest.approx(left)
+    assert remembered.lease.infinite
 
 
 def test_a_clock_that_began_anew_in_the_same_boot_is_not_believed(bench: Bench) -> None:
@@ -129,7 +141,7 @@ def test_a_bad_file_is_set_aside_with_a_message(bench: Bench, content: bytes) ->
     for _ in range(3):  # again and again: they do not pile up
         path.write_bytes(content)
         assert bench.store().load() is None  # rule 53
-    assert sorted(os.listdir(bench.folder)) == ["eth0.lease.json.bad"]
+    assert sorted(os.listdir(bench.folder)) == ["eth0.client-id", "eth0.lease.json.bad"]
     assert "set aside as" in bench.said[0]
     assert (bench.folder / "eth0.lease.json.bad").read_bytes() == content
     bench.store().save(Binding(bench.lease))
@@ -171,7 +183,7 @@ def test_a_file_that_may_not_be_read(bench: Bench, monkeypatch: pytest.MonkeyPat
     assert bench.store().load() is None
     (line,) = bench.said
     assert "cannot be read: Input/output error" in line
-    assert line.endswith("asking for a new lease; let the agent's user read it, or remove it")
+    assert line.endswith("or else for a new lease; let the agent's user read it, or remove it")
 
 
 def test_forgetting(bench: Bench) -> None:
@@ -180,7 +192,54 @@ def test_forgetting(bench: Bench) -> None:
     store.save(Binding(bench.lease))
     store.forget()
     assert store.load() is None
-    assert os.listdir(bench.folder) == []
+    assert os.listdir(bench.folder) == ["eth0.client-id"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"version": 99}', None])
+def test_the_client_id_outlives_the_lease_file(bench: Bench, content: bytes | None) -> None:
+    # rule 89
+    bench.store().save(Binding(bench.lease, client_id=b"\xffadopted"))
+    path = bench.folder / "eth0.lease.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    store = bench.store()
+    assert (store.load(), store.client_id(), store.foreign) == (None, b"\xffadopted", False)
+
+
+def test_no_client_id_is_remembered_as_none(bench: Bench) -> None:
+    # rule 89
+    bench.store().save(Binding(bench.lease))
+    assert bench.store().client_id() == b""
+
+
+@pytest.mark.parametrize("content", [b"", b"zz\n\n\n\n", b"\xff", b"0102\n"])
+def test_a_bad_client_id_is_none(bench: Bench, content: bytes) -> None:
+    # rule 89
+    bench.store().save(Binding(bench.lease, client_id=b"\x01me"))
+    (bench.folder / "eth0.client-id").write_bytes(content)
+    store = bench.store()
+    assert (store.client_id(), store.foreign) == (None, False)
+    store.save(Binding(bench.lease, client_id=b"\x01me"))
+    assert bench.store().client_id() == b"\x01me"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_copied_disk_brings_no_client_id(bench: Bench, lost: bool) -> None:
+    # rules 49, 89
+    bench.store().save(Binding(bench.lease, client_id=b"\x01me"))
+    if lost:
+        (bench.folder / "eth0.lease.json").write_bytes(b"{")
+    store = bench.store(ME._replace(mac="02:00:00:00:00:02"))
+    assert (store.load(), store.client_id(), store.foreign) == (None, None, True)
+
+
+def test_the_client_id_is_written_once(bench: Bench) -> None:
+    # rule 89: its file is not to be cut by the power failure that cuts the lease's
+    store = bench.store()
+    store.save(Binding(bench.lease, client_id=b"\x01me"))
+    written = (bench.folder / "eth0.client-id").stat()
+    store.save(Binding(bench.lease, client_id=b"\x01me"))
+    bench.store().save(Binding(bench.lease, client_id=b"\x01me"))
+    assert (bench.folder / "eth0.client-id").stat().st_ino == written.st_ino
 
 
 def test_a_folder_that_cannot_be_made(bench: Bench, tmp_path: Path) -> None:
