@@ -39,6 +39,10 @@ MAX_DATAGRAM = 1 << 16
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port id
 
 
+#: Errors that say that there is no such link. All others (EMFILE, ENFILE, ENOMEM, ENOBUFS, ETIMEDOUT) say nothing.
+NO_DEVICE = (errno.ENODEV, errno.ENXIO)
+
+
 class Kind(str, Enum):
     """What happened."""
 
@@ -77,12 +81,15 @@ class LinkWatch:
     """Watches the interface called ``name``, present or not yet, and follows it through renames.
 
     ``link`` is what is known of it now, None while there is none. After GONE an interface that gets
-    the name (the last one it had) is APPEARED. Raises LinkError when there is no netlink.
+    the name (the last one it had) is APPEARED. Only "no such device" is GONE: while the machine is short of descriptors
+    or memory nothing is learned, ``unsure`` is True, and ``read`` looks again (rule 90). Raises LinkError when there is
+    no netlink.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.link: link.Link | None = None
+        self.unsure = False
         try:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
@@ -106,6 +113,11 @@ class LinkWatch:
     def read(self) -> list[LinkEvent]:
         """What has happened since; never blocks, never raises. Empty when nothing did."""
         events: list[LinkEvent] = []
+        if self.unsure:
+            self._discard()
+            events += self._look()
+            if not self.unsure:
+                events.append(self._event(Kind.RESYNC))
         for _ in range(MAX_DATAGRAMS):
             try:
                 data = self._socket.recv(MAX_DATAGRAM)
@@ -118,7 +130,8 @@ class LinkWatch:
                 # is older than what was lost: read after looking, it would take us back in time.
                 self._discard()
                 events += self._look()
-                events.append(self._event(Kind.RESYNC))
+                if not self.unsure:
+                    events.append(self._event(Kind.RESYNC))
                 continue
             for kind, message in split(data):
                 events += self._events(kind, message)
@@ -166,17 +179,22 @@ class LinkWatch:
         return events
 
     def _look(self) -> list[LinkEvent]:
-        """Ask instead of being told: what changed since, judged by the interface as it is now."""
-        try:
-            if self.link is not None:
+        """Ask instead of being told: what changed since, judged by the interface as it is now. ``unsure`` says
+        afterwards whether there was no answer."""
+        self.unsure = False
+        gone: list[LinkEvent] = []
+        if self.link is not None:
+            try:
                 return self._change(link.find(socket.if_indextoname(self.link.ifindex)))
-        except OSError:
-            gone = self._change(None)
-        else:
-            gone = []
+            except OSError as error:
+                if error.errno not in NO_DEVICE:
+                    self.unsure = True
+                    return []
+                gone = self._change(None)
         try:
             return gone + self._change(link.find(self.name))
-        except LinkError:
+        except OSError as error:
+            self.unsure = error.errno not in NO_DEVICE
             return gone
 
     def _change(self, now: link.Link | None) -> list[LinkEvent]:

@@ -173,8 +173,16 @@ class Driver:
             self.submit(ev.GatewaySeen(claim.address, claim.by))
         elif claim.probe and spec is not None and spec.address.ip == claim.address:
             pass  # it only asks, and the kernel answers that we have it
-        elif claim.by not in self._own_macs():  # rule 71: another of our own interfaces is no conflict
+        elif not self._is_own(claim.by):
             self.submit(ev.AddressConflict(claim.address, claim.by, claim.answer))
+
+    def _is_own(self, mac: bytes) -> bool:
+        """Rule 71: another of our own interfaces is no conflict. Taken for one while the kernel does not tell (rule
+        90): whoever has the address claims it again."""
+        try:
+            return mac in self._own_macs()
+        except OSError:
+            return True
 
     def _on_deadline(self) -> None:
         if self.client is not None:

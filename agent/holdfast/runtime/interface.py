@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: A wall clock set forward by fewer seconds than this tells of no pause that a lease would feel.
 PAUSE_MIN = 5.0
+#: Seconds until the link is looked at again when the machine was too short of descriptors or memory to tell (rule 90).
+LOOK_AGAIN = 1.0
 #: Seconds for which announcements of a network card belong to the one before (QEMU sends five in 1.5 s).
 ANNOUNCEMENT_BURST = 5.0
 
@@ -276,13 +278,17 @@ class Interface:
 class ServedLink:
     """One interface of this process with its lock, its netlink watch and its reporter, made and ended together.
 
+    ``on_unsure`` is called a second after a reading that could not tell what became of the link; it is to read again.
     ``matched``: it fits a pattern and is named nowhere; then it ends with its link, and a rename is a link of another
     name. Raises AlreadyServedError or LinkError when it cannot be watched. ``interface.begin`` is still to be called.
     """
 
-    def __init__(self, name: str, context: AgentContext, *, matched: bool) -> None:
+    def __init__(
+        self, name: str, context: AgentContext, on_unsure: Callable[[ServedLink], None], *, matched: bool
+    ) -> None:
         self.name, self.matched = name, matched
         self._loop = context.loop
+        self._on_unsure = lambda: on_unsure(self)
         self._lock = lock(context.runtime_dir, name)
         try:
             self.watch = LinkWatch(name)  # before the interface looks, so that nothing is missed
@@ -311,11 +317,14 @@ class ServedLink:
         """Hand on what netlink told; True when the link went away or got another name."""
         changes = self.watch.read()
         self.interface.links_changed(changes)
+        again = self._loop.now() + LOOK_AGAIN if self.watch.unsure else None
+        self._loop.set_timer((self, "look"), again, self._on_unsure)
         return any(change.kind in (Kind.GONE, Kind.RENAMED) for change in changes)
 
     def end(self) -> None:
         """Stop, keeping the address and the lease, and close everything."""
         self.interface.end()
+        self._loop.set_timer((self, "look"), None, self._on_unsure)
         self._loop.unregister(self.watch.fileno())
         self.watch.close()
         self.reporter.close()

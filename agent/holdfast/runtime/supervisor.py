@@ -94,12 +94,14 @@ class Supervisor:
     # -- interfaces come and go ------------------------------------------------------------------
 
     def _start_one(self, name: str, *, matched: bool = False) -> None:
-        served = ServedLink(name, self._context, matched=matched)
+        served = ServedLink(name, self._context, self._on_link, matched=matched)
         self._links[name] = served
         self.loop.register(served.watch.fileno(), lambda _mask: self._on_link(served))
         interface = served.interface
         interface.subscribe(lambda outcome: self._notifications.outcome(interface, outcome))
         interface.begin(insist=matched)
+        if served.watch.unsure:
+            self._on_link(served)
         if self._control is not None:
             self._settle(self._control, interface)
 
@@ -162,8 +164,10 @@ class Supervisor:
         except (OSError, AlreadyServedError) as error:
             self._said.say(name, 3, why_not(name, error))
         else:
-            if self._links[name].ifindex is None:  # old news: it is gone already, and nobody will tell that again
-                self._follow_soon(self._links[name])
+            started = self._links[name]
+            if started.ifindex is None and not started.watch.unsure:
+                # Old news: it is gone already, and nobody will tell that again.
+                self._follow_soon(started)
         self._notifications.status_changed()
 
     def warm_up(self) -> None:

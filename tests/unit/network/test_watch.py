@@ -262,3 +262,57 @@ def test_without_netlink_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch
 )
 def test_datagrams_are_split_and_cut_off_tails_left_out(data: bytes, found: int) -> None:
     assert len(list(split(data))) == found
+
+
+SCARCITY = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ETIMEDOUT, errno.ENOENT]
+
+
+@pytest.mark.parametrize("code", SCARCITY)
+def test_a_machine_that_is_short_of_something_says_nothing_of_the_link(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rule 90: glibc's if_indextoname says ENOENT when there is no descriptor for it
+    queue: deque[bytes | OSError] = deque([OSError(errno.ENOBUFS, "No buffer space available")])
+    with sockets_that_read(queue):
+        watch = LinkWatch("lo")
+    before = watch.link
+
+    def refuse(_: object) -> None:
+        raise OSError(code, "short of it")
+
+    with closing(watch):
+        with monkeypatch.context() as short:
+            short.setattr(socket, "if_indextoname", refuse)
+            assert (watch.read(), watch.unsure, watch.link) == ([], True, before)
+            assert (watch.read(), watch.unsure, watch.link) == ([], True, before)
+        assert [event.kind for event in watch.read()] == [Kind.RESYNC]
+        assert (watch.unsure, watch.link) == (False, before)
+        assert watch.read() == []
+
+
+def test_a_link_that_cannot_be_looked_for_is_not_known_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    # rule 90
+    def refuse(_: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as short:
+        short.setattr(link, "find", refuse)
+        watch = LinkWatch("lo")
+    assert (watch.link, watch.unsure) == (None, True)
+    assert [event.kind for event in watch.read()] == [Kind.APPEARED, Kind.CARRIER_UP, Kind.RESYNC]
+    watch.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENODEV, errno.ENXIO])
+def test_only_no_such_device_is_gone(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # rule 90
+    def refuse(_: object) -> None:
+        raise OSError(code, "no such device")
+
+    with sockets_that_read(deque([OSError(errno.ENOBUFS, "No buffer space available")])):
+        watch = LinkWatch("lo")
+    with closing(watch):
+        monkeypatch.setattr(socket, "if_indextoname", refuse)
+        monkeypatch.setattr(link, "find", refuse)
+        assert [event.kind for event in watch.read()] == [Kind.GONE, Kind.RESYNC]
+        assert not watch.unsure

@@ -11,6 +11,8 @@ from holdfast.core import events as ev
 from holdfast.core.actions import Announce, NoticeCode
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.driver import Driver, Subscribers, describe
+from holdfast.runtime.interface import Interface
+from holdfast.sockets.arp import Claim
 from holdfast_lab.testbed.virtual_host import MAC, OURS, Host
 
 
@@ -120,3 +122,17 @@ def test_subscribers_may_leave_while_they_are_called() -> None:
 ])
 def test_an_error_is_named(error: OSError, text: str) -> None:
     assert describe(error) == text
+
+
+def test_a_claim_is_passed_over_while_the_kernel_does_not_say_whose_a_mac_is() -> None:
+    # rule 90
+    def short() -> set[bytes]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    host = Host()
+    host.config = host.config._replace(acd="optimistic")
+    host.interface = Interface("eth0", host.loop, host.notes, host.deps()._replace(own_macs=short))
+    host.bind()
+    for _ in range(3):
+        host.sockets.listener.on_claim(Claim(OURS, bytes.fromhex("02000000dead"), probe=False, answer=True))
+    assert host.state == "BOUND"

@@ -810,7 +810,7 @@ def descriptors() -> int:
 def test_what_was_made_is_closed(machine: Namespace, context: AgentContext) -> None:
     before = descriptors()
     for matched in (False, True):
-        served = machine.run(lambda matched=matched: ServedLink("hf0", context, matched=matched))
+        served = machine.run(lambda matched=matched: ServedLink("hf0", context, lambda _: None, matched=matched))
         assert served.ifindex is not None
         with pytest.raises(AlreadyServedError):
             lock(context.runtime_dir, "hf0")
@@ -824,7 +824,7 @@ def test_a_lock_that_another_has_leaves_nothing_open(machine: Namespace, context
     assert held is not None
     before = descriptors()
     with pytest.raises(AlreadyServedError):
-        machine.run(lambda: ServedLink("hf0", context, matched=False))
+        machine.run(lambda: ServedLink("hf0", context, lambda _: None, matched=False))
     assert descriptors() == before
     os.close(held)
 
@@ -836,7 +836,7 @@ def test_no_netlink_gives_the_lock_back(context: AgentContext, monkeypatch: pyte
 
     monkeypatch.setattr("holdfast.runtime.interface.LinkWatch", refuse)
     with pytest.raises(OSError, match="not supported"):
-        ServedLink("hf0", context, matched=False)
+        ServedLink("hf0", context, lambda _: None, matched=False)
     held = lock(context.runtime_dir, "hf0")
     assert held is not None
     os.close(held)
@@ -844,7 +844,7 @@ def test_no_netlink_gives_the_lock_back(context: AgentContext, monkeypatch: pyte
 
 @pytest.mark.root
 def test_a_rename_and_a_removal_are_noticed(machine: Namespace, context: AgentContext) -> None:
-    served = machine.run(lambda: ServedLink("hf0", context, matched=True))
+    served = machine.run(lambda: ServedLink("hf0", context, lambda _: None, matched=True))
     try:
         assert not served.interface.awaited  # no carrier, and nobody named it
         machine.output(["ip", "link", "set", "hf0", "name", "ens3"])
@@ -859,6 +859,30 @@ def test_a_rename_and_a_removal_are_noticed(machine: Namespace, context: AgentCo
 
 @pytest.mark.root
 def test_a_named_interface_is_always_awaited(machine: Namespace, context: AgentContext) -> None:
-    served = machine.run(lambda: ServedLink("hf0", context, matched=False))
+    served = machine.run(lambda: ServedLink("hf0", context, lambda _: None, matched=False))
     assert served.interface.awaited
     machine.run(served.end)
+
+
+@pytest.mark.root
+def test_a_link_is_looked_at_again_when_the_machine_was_short_of_descriptors(
+    machine: Namespace, context: AgentContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rule 90
+    def refuse(_: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    asked: list[ServedLink] = []
+    served = machine.run(lambda: ServedLink("hf0", context, asked.append, matched=False))
+    try:
+        served.watch.unsure = True  # as a netlink overrun leaves it, when it cannot look
+        with monkeypatch.context() as short:
+            short.setattr("holdfast.network.link.find", refuse)
+            assert not machine.run(served.read_watch)
+        wait_until(lambda: context.loop.run_once(0.05) or asked, 5, "it is looked at again")
+        assert asked == [served]
+        machine.run(served.read_watch)
+        assert served.ifindex is not None
+        assert not served.watch.unsure
+    finally:
+        machine.run(served.end)
