@@ -339,6 +339,7 @@ def _held_while_waiting() -> Scene:
         scene.nak()
         scene.with_gateway(lambda: scene.state == "SELECTING" and scene.last.message.message_type == msg.DISCOVER)
         scene.offer()
+        scene.with_gateway(lambda: scene.state == "REQUESTING")
     scene.nak()
     scene.with_gateway(lambda: scene.state != "INIT")
     return scene
@@ -548,6 +549,7 @@ def _second_nak() -> Scene:
     scene = Scene().requesting()
     scene.nak()
     scene.offer()
+    scene.until_state("REQUESTING")
     scene.nak()
     return scene
 

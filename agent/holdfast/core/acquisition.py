@@ -13,7 +13,7 @@ from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Tra
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
 from holdfast.core.outcome import Cause, Outcome, Purpose, Result, Via
-from holdfast.core.states import Exchange, Init, Probing, Requesting, Selecting
+from holdfast.core.states import Exchange, FailedOffer, Init, Probing, Requesting, Selecting
 from holdfast.core.transitions import Reason
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
@@ -87,22 +87,45 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
         exchange = state.exchange
         patience = schedule.patience_for(now - exchange.asked_at, exchange.patience)
         state = state._replace(exchange=exchange._replace(patience=patience))
-    wanted = _wanted(m, state.held)
-    if wanted is None or offer.yiaddr == wanted:
+    wanted, failed = _wanted(m, state.held), _failed(m, offer, now)
+    others = [each for each in state.offers if _failed(m, each, now) is None]
+    if failed is None and (wanted is None or offer.yiaddr == wanted or (state.offers and not others)):
         choose(m, state, offer, now)
     elif len(state.offers) < OFFERS_MAX:
         if not state.offers:
-            m.timers.set(Timer.OFFERS, now + schedule.OFFER_WAIT)
+            wait = schedule.OFFER_WAIT if failed is None else schedule.failed_offer_wait(failed.failures)
+            m.timers.set(Timer.OFFERS, now + wait)
         m.update(state._replace(offers=(*state.offers, offer)))
     else:
         m.drop(DropReason.UNEXPECTED, offer, "more OFFERs than can be weighed")
 
 
 def on_offers_waited(m: Machine, now: float) -> None:
-    """Timer OFFERS: nobody offered the address we want; take the first OFFER."""
+    """Timer OFFERS: nobody offered the address we want; take the first OFFER, of a server that failed only where there
+    is no other."""
     state = m.state
     assert isinstance(state, Selecting)  # whoever leaves it stops the timer
-    choose(m, state, state.offers[0], now)
+    choose(m, state, next((each for each in state.offers if _failed(m, each, now) is None), state.offers[0]), now)
+
+
+def _failed(m: Machine, offer: Message, now: float) -> FailedOffer | None:
+    """What is remembered of an earlier OFFER of the same server that came to nothing (rule 80)."""
+    named = offer.options.get(opt.SERVER_ID, b"")
+    found = next((each for each in m.failed_offers if each.server == named), None)
+    return found if found is not None and now - found.at < schedule.FAILED_OFFER_TIME else None
+
+
+def _note_failure(m: Machine, offer: Message, now: float) -> None:
+    """The server of ``offer`` said NAK to its REQUEST, or nothing."""
+    failed, named = _failed(m, offer, now), offer.options.get(opt.SERVER_ID, b"")
+    again = FailedOffer(named, failed.failures + 1 if failed is not None else 1, now)
+    _forget_failures(m, offer)
+    m.failed_offers = (*m.failed_offers, again)[-schedule.FAILED_OFFERS_MAX:]
+
+
+def _forget_failures(m: Machine, offer: Message) -> None:
+    named = offer.options.get(opt.SERVER_ID, b"")
+    m.failed_offers = tuple(each for each in m.failed_offers if each.server != named)
 
 
 def choose(m: Machine, state: Selecting, offer: Message, now: float) -> None:
@@ -121,6 +144,7 @@ def send_request(m: Machine, now: float) -> None:
     exchange = state.exchange
     wait = schedule.request_wait(exchange.tries + 1, schedule.REQUEST_WAITS, m.rng, exchange.patience)
     if wait is None:
+        _note_failure(m, state.offer, now)
         patience = min(schedule.PATIENCE_MAX, 2.0 * exchange.patience)  # it may only be busy
         select(m, now, Reason.NO_ANSWER, exchange.purpose, exchange.cause, state.held, patience=patience)
         return
@@ -145,6 +169,7 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
     if lease is None:
         return
+    _forget_failures(m, offer)
     if not same_server:  # of several with one pool, or one with several addresses: it has granted what we asked for
         detail = f"{offer.server_id or 'a server without a name'} offered {lease.address}, {ack.server_id} grants it"
         m.notice(NoticeCode.SERVER_CHANGED, detail)
@@ -190,6 +215,7 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
         m.drop(reason, nak, "NAK of a server that was not chosen")
         return
     cause = nak_cause(nak)
+    _note_failure(m, state.offer, now)
     m.conclude(refused(state.exchange, nak, cause, state.held, now))
     ask(m, now, Reason.NAK, cause=cause, held=state.held, delay=m.nak_wait())
 

@@ -36,6 +36,7 @@ from holdfast.core.states import (
     Arp,
     Bound,
     Contest,
+    FailedOffer,
     Hold,
     Init,
     InitReboot,
@@ -139,6 +140,7 @@ class Machine:
         self._watch = Watch(())
 
         self.started = False  # init_reboot
+        self.failed_offers: tuple[FailedOffer, ...] = ()  # acquisition
         self.server: Server | None = None  # bound
         self.round_at = float("-inf")  # renewal: when the last message of a round was sent (rule 36)
         self.arp = Arp()  # arp

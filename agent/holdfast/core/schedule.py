@@ -38,6 +38,11 @@ REQUEST_WAIT_MAX = 64.0
 RAPID_EXCHANGE = 5.0
 #: How long to hope for an OFFER of the address we want, once another was offered.
 OFFER_WAIT = 1.0
+#: A server that offered and then granted nothing: so long others are waited for and preferred (rule 80), in seconds
+#: since its last failure; and the longest wait, which doubles with its failures. Memory is for so many servers.
+FAILED_OFFER_TIME = 600.0
+OFFER_WAIT_MAX = 8.0
+FAILED_OFFERS_MAX = 8
 
 #: Bounds of the unicast timeout (rule 35: the first broadcast within 2 s).
 TIMEOUT_MIN = 0.25
@@ -153,6 +158,11 @@ def request_wait(tries: int, waits: tuple[float, ...], rng: Random, patience: fl
 def patience_for(latency: float, patience: float) -> float:
     """The patience with a server whose OFFER took ``latency`` seconds: twice that, and no less than before."""
     return min(PATIENCE_MAX, max(patience, 2.0 * latency))
+
+
+def failed_offer_wait(failures: int) -> float:
+    """Seconds to wait for other OFFERs than that of a server that failed so many times in a row (1, 2, ...)."""
+    return min(OFFER_WAIT_MAX, OFFER_WAIT * 2.0 ** min(failures - 1, 10))
 
 
 def rungs(number: int, *, unicast: bool) -> tuple[Via, ...]:

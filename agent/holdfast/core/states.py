@@ -104,6 +104,16 @@ class Renewal(NamedTuple):
 
 
 @record
+class FailedOffer(NamedTuple):
+    """A server that offered and then said NAK or nothing: its option 54 as it came (empty: it sent none), how often in
+    a row, and when last."""
+
+    server: bytes
+    failures: int
+    at: float
+
+
+@record
 class Init(NamedTuple):
     """Waiting to ask: for the carrier, after a DECLINE, between NAKs, on an IPv6-only network. ``purpose`` and
     ``cause`` are those of the acquisition to come. ``ipv6_only``: no longer than until the carrier comes anew."""

@@ -10,6 +10,7 @@ from tests.support.scene import OTHER, OURS, SERVER, START, STRANGE_SERVER, Scen
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
+from holdfast.core import schedule
 from holdfast.core.actions import DropReason, NoticeCode
 from holdfast.core.config import DEFAULT_REQUEST_LIST
 from holdfast.core.outcome import Result, Via
@@ -195,6 +196,7 @@ def test_the_chosen_servers_nak_starts_over_at_once_and_then_ever_later() -> Non
     scene.nak()
     assert scene.state == "SELECTING"
     scene.offer()
+    scene.until_state("REQUESTING")  # rule 80: others were waited for
     scene.nak()
     assert scene.state == "INIT"
     refused = scene.now
@@ -341,3 +343,81 @@ def test_a_lease_in_hand_is_kept_on_an_ipv6_only_network() -> None:
     scene.offer(more=wants_ipv6(600))
     assert (scene.state, scene.lease.address) == ("INIT", OURS)
     assert scene.outcomes[-1].former_address == OURS
+
+
+# -- a server that offers and does not grant
+
+
+def served(scene: Scene, *, says: int | None, second: float | None, limit: float) -> None:
+    """Time passes with a server that offers at once and then says NAK or (``says`` None) nothing, and with
+    STRANGE_SERVER, whose OFFER of OTHER comes ``second`` seconds after each DISCOVER (None: it is not there)."""
+    end, seen, late = scene.now + limit, len(scene.sent) - 1, []
+    while scene.state != "BOUND" and scene.now < end:
+        for asked in scene.sent[seen:]:
+            if asked.message.message_type == msg.DISCOVER:
+                scene.hear(scene.reply(msg.OFFER, to=asked, address=OURS))
+                late += [] if second is None else [(scene.now + second, asked)]
+            elif asked.message.options[opt.SERVER_ID] == STRANGE_SERVER.packed:
+                scene.hear(scene.reply(msg.ACK, to=asked, server=STRANGE_SERVER))
+            elif says is not None:
+                scene.hear(scene.reply(says, to=asked))
+            seen += 1
+        new, first = len(scene.sent), min((at for at, _ in late), default=end)
+        scene.until(lambda: len(scene.sent) > new or scene.state == "BOUND", min(first, end) - scene.now)  # noqa: B023
+        if late and scene.now >= first:
+            scene.hear(scene.reply(msg.OFFER, to=late.pop(0)[1], server=STRANGE_SERVER, address=OTHER))
+
+
+@pytest.mark.parametrize("says", [None, msg.NAK])
+@pytest.mark.parametrize("hint", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_second_server_serves_where_the_first_only_offers(says: int | None, hint: bool, seed: int) -> None:
+    # rule 80
+    scene = Scene(seed=seed).start(cached(left=-1.0) if hint else None)
+    began = scene.now
+    served(scene, says=says, second=0.05, limit=60.0)
+    assert (scene.state, scene.lease.address, scene.lease.server_id) == ("BOUND", OTHER, STRANGE_SERVER)
+    assert scene.now - began < 10.0
+
+
+@pytest.mark.parametrize("says", [None, msg.NAK])
+def test_a_slow_second_server_is_waited_for_longer_each_time(says: int | None) -> None:
+    # rule 80
+    scene = Scene().start()
+    served(scene, says=says, second=3.0, limit=300.0)
+    assert (scene.state, scene.lease.server_id) == ("BOUND", STRANGE_SERVER)
+
+
+def test_the_only_server_is_asked_again_after_a_moment_and_believed_when_it_grants() -> None:
+    # rule 80
+    scene = Scene().start()
+    served(scene, says=None, second=None, limit=9.0)
+    assert scene.state in {"SELECTING", "REQUESTING"}
+    scene.until(lambda: scene.state == "REQUESTING", 30.0)
+    scene.ack()
+    assert scene.state == "BOUND"
+    scene.applied().until_state("RENEWING")
+    scene.nak()
+    scene.until_sent()
+    scene.offer()
+    assert scene.state == "REQUESTING"  # at once: it has granted since it failed
+
+
+def test_what_is_remembered_of_failures_is_bounded_and_ends() -> None:
+    # rules 22, 80
+    scene = Scene().start()
+    for number in range(2 * schedule.FAILED_OFFERS_MAX):
+        server = IPv4Address(int(SERVER) + number)
+        scene.until(lambda: scene.last.message.message_type == msg.DISCOVER, 700.0)
+        scene.offer(server=server)
+        assert scene.state == "REQUESTING"
+        scene.nak(server=server)
+        scene.until_sent()
+    scene.offer(server=server)
+    assert scene.state == "SELECTING"
+    assert scene.client.next_deadline() <= scene.now + schedule.OFFER_WAIT  # type: ignore[operator]
+    scene.feed(ev.LinkDown())
+    scene.wait(schedule.FAILED_OFFER_TIME)
+    scene.feed(ev.LinkUp())
+    scene.offer(server=server)
+    assert scene.state == "REQUESTING"

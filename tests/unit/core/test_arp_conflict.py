@@ -176,7 +176,7 @@ def test_an_address_that_is_offered_again_is_asked_for_again() -> None:
     scene.wait(30.0)
     asked = arp(scene.actions).count("Probe")
     scene.offer()
-    assert scene.state == "REQUESTING"
+    scene.until_state("REQUESTING")
     assert arp(scene.actions).count("Probe") == asked + 1
     scene.feed(CLAIM)
     scene.ack()
@@ -190,6 +190,7 @@ def test_the_same_when_no_more_than_a_moment_has_passed() -> None:
     scene.until_state("SELECTING")
     asked = arp(scene.actions).count("Probe")
     scene.offer()
+    scene.until_state("REQUESTING")
     assert arp(scene.actions).count("Probe") == asked + 1
 
 
