@@ -1,8 +1,8 @@
-"""Asks an agent over its control socket: one call, one deadline, one answer that is as the interface declares it.
+"""Calls an agent over its control socket: one call, one deadline, one reply that is as the interface declares it.
 
-The agent is another user than root, and may answer anything, slowly or without end, and put anything in the socket's
-place. Whoever asks gets an answer whose types are right, or one ControlError whose text says what happened and where.
-Texts in an answer are not escaped for a terminal.
+The agent runs as a user other than root. It may send anything, slowly or without end, and may replace the socket by
+another file. The caller gets a reply whose types are right, or a ControlError whose text says what happened and where.
+Texts in a reply are not escaped for a terminal.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LONGEST_WAIT = 86400.0
 
 
 class ControlError(Exception):
-    """A call that brought no answer. The text is one line for the user; it may hold what the agent said."""
+    """A call without a reply. The text is one line for the user, and may contain text of the agent."""
 
 
 class NoAgentError(ControlError):
-    """Nobody listens: there is no socket, or a crash left it behind."""
+    """No agent listens: there is no socket, or it is left over from a crash."""
 
 
 class NotPermittedError(ControlError):
@@ -46,15 +46,15 @@ class NotPermittedError(ControlError):
 
 
 class TimedOutError(ControlError):
-    """No whole answer came in time."""
+    """No complete reply came in time."""
 
 
 class HungUpError(ControlError):
-    """The agent ended, or hung up, before its answer was whole."""
+    """The agent ended, or closed the connection, before its reply was complete."""
 
 
 class ImproperAnswerError(ControlError):
-    """What came is no Varlink, too long, or not of the declared types."""
+    """The reply is not Varlink, too long, or not of the declared types."""
 
 
 class RefusedError(ControlError):
@@ -68,8 +68,8 @@ class RefusedError(ControlError):
 
 
 def sockets(folders: Iterable[str]) -> dict[str, str]:
-    """Interface -> path of its control socket, for every socket in these folders; an earlier folder goes before a later
-    one. PermissionError for a folder that we may not look into; one that is not there has none."""
+    """Interface -> path of its control socket, for every socket in these folders; an earlier folder takes precedence.
+    Raises PermissionError for a folder that we may not read; a missing folder has no sockets."""
     found: dict[str, str] = {}
     for folder in folders:
         try:
@@ -95,7 +95,7 @@ def call(
 
 
 def listens(path: str, timeout: float) -> bool:
-    """True when somebody takes a connection at ``path`` within ``timeout`` seconds."""
+    """True when a process accepts a connection at ``path`` within ``timeout`` seconds."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
@@ -107,7 +107,7 @@ def listens(path: str, timeout: float) -> bool:
 
 
 class Call:
-    """One call under way, for whoever waits for several: poll ``fileno``, then ``receive``."""
+    """One pending call, for a caller that waits for several: poll ``fileno``, then ``receive``."""
 
     def __init__(
         self, path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None
@@ -140,7 +140,7 @@ class Call:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Hang up; the agent forgets the call."""
+        """Close the connection; the agent then drops the call."""
         self._connection.close()
 
     def answer(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Call:
                     return answer
 
     def receive(self) -> dict[str, Any] | None:
-        """Take what has come, without waiting: the answer once it is whole, else None. Raises ControlError."""
+        """Read without waiting: the reply once it is complete, else None. Raises ControlError."""
         try:
             part = self._connection.recv(1 << 16)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""One Varlink message (varlink.org/Wire-Protocol): a JSON object and a NUL. The other end may be anybody."""
+"""One Varlink message (varlink.org/Wire-Protocol): a JSON object and a NUL. The peer is not trusted."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 #: Bytes of one call; ours have about a hundred.
 MESSAGE_LIMIT = 16 << 10
-#: Clients at a time: a person, a monitor and a few scripts. When there are more, the one that has been
-#: idle longest has to go, so that nobody can lock the others out.
+#: Clients at a time: a person, a monitor and a few scripts. When one more connects, the connection that was idle
+#: longest is closed, so that no client can lock the others out.
 CLIENT_LIMIT = 16
 #: Seconds without accepting after accept(2) has failed (no descriptor left).
 ACCEPT_PAUSE = 1.0
 
-#: Where a person reads on; the project has no other address of its own.
+#: The URL of the project.
 URL = "man:holdfast.service(8)"
 
 #: What a method gets: every parameter that the definition declares, None where an optional one was not given.
@@ -92,7 +92,7 @@ class Server:
         self._accept_again()
 
     def close(self) -> None:
-        """Hang up, and remove the socket's file when it is still ours."""
+        """Close all connections, and remove the socket's file when it is still ours."""
         for client in list(self._clients.values()):
             client.close()
         self.loop.set_timer(self, None, self._accept_again)
@@ -214,7 +214,7 @@ class _Client:
         self._schedule()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._server.loop.set_timer(self, None, self._serve_next)
         self._server.loop.unregister(self.fd)
         self._connection.close()
@@ -241,7 +241,7 @@ class _Client:
             self._await(self._to_send)
             return
         self._received += data
-        # Whoever sends more than a call ahead of its answers is not worth waiting for.
+        # A client that sends more than one call before its reply is disconnected.
         if not data or len(self._received) > 2 * MESSAGE_LIMIT:
             self.close()
             return

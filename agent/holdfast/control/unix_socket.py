@@ -1,4 +1,4 @@
-"""A Unix socket that only some may use: made without a gap, and its peers looked at (unix(7))."""
+"""A Unix socket with a restricted set of users: its mode is right from the start, and peers are checked (unix(7))."""
 
 from __future__ import annotations
 

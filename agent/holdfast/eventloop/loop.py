@@ -12,7 +12,7 @@ from holdfast.wire.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from holdfast.eventloop.timers import StepWatch, WakeTimer
 
-#: epoll takes milliseconds in an int; nobody needs a longer nap in one piece.
+#: epoll takes milliseconds in an int, so the longest sleep is bounded.
 _LONGEST_WAIT = 86400.0
 
 
@@ -57,7 +57,7 @@ class Loop:
             self._timers[key] = (at, callback)
 
     def use_timerfd(self) -> None:
-        """From now on wake by timerfds, which count suspend, where the kernel has them."""
+        """Use timerfds from now on, if the kernel has them: they count suspend."""
         try:
             from holdfast.eventloop.timers import StepWatch, WakeTimer  # noqa: PLC0415 - not before the DISCOVER
 
@@ -71,17 +71,17 @@ class Loop:
         self.register(steps.fileno(), lambda _mask: steps.drain())
 
     def run(self) -> None:
-        """Until ``stop`` is called."""
+        """Run until ``stop`` is called."""
         while not self._stopping:
             self.run_once()
 
     def stop(self) -> None:
-        """Let ``run`` return after the present round."""
+        """Make ``run`` return after the present round."""
         self._stopping = True
 
     def run_once(self, longest: float = _LONGEST_WAIT) -> None:
         """Sleep until something is due, but not longer than ``longest`` seconds; then serve descriptors
-        and then timers. Timers have their turn in every round, however many packets come."""
+        and then timers. Timers are served in every round, however many packets arrive."""
         for key, mask in self._selector.select(self._wait(longest)):
             # An earlier callback of this round may have unregistered this one.
             if self._selector.get_map().get(key.fd) is key:

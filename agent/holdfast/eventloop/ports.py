@@ -1,4 +1,4 @@
-"""What runs in the loop asks of it, as a Protocol: the real loop and the tests' virtual one conform."""
+"""The interface of the loop, as a Protocol: the real loop and the tests' virtual loop conform to it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Signals:
                 action()
 
     def close(self) -> None:
-        """Put everything back."""
+        """Restore the former handlers and wake-up descriptor."""
         self._loop.unregister(self._read)
         signal.set_wakeup_fd(self._former_fd)
         for number, former in self._former.items():

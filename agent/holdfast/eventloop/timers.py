@@ -1,4 +1,4 @@
-"""Timers that a suspended guest cannot outsleep (timerfd_create(2)).
+"""Timers that count suspend (timerfd_create(2)).
 
 epoll's own timeout runs on CLOCK_MONOTONIC, which stands still in suspend: a renewal due in an hour
 would be an hour of being awake away. A timer on CLOCK_BOOTTIME is due at once after resume. And a timer
@@ -19,8 +19,8 @@ from math import inf
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _CANCEL_ON_SET = 2  # TFD_TIMER_CANCEL_ON_SET
-#: An expiry that never comes, for the timer that only waits to be cancelled: the year 2242. Python takes
-#: nothing after 2262 (nanoseconds in 64 bits).
+#: An expiry in the year 2242, for the timer that only waits to be cancelled. Python accepts none after 2262
+#: (nanoseconds in 64 bits).
 _NEVER = float(1 << 33)
 
 
@@ -69,7 +69,7 @@ class WakeTimer:
         if at == inf:
             at = None
         if at != self._at:
-            # An expiry of zero would disarm, so the past is told as the first nanosecond of the boot.
+            # An expiry of zero would disarm the timer, so a past instant becomes the first nanosecond of the boot.
             _settime(self._fd, _ABSOLUTE, 0.0 if at is None else max(at, 1e-9))
             self._at = at
 
@@ -98,7 +98,7 @@ class StepWatch:
         _settime(self._fd, _ABSOLUTE | _CANCEL_ON_SET, _NEVER)
 
     def drain(self) -> None:
-        """Make it unreadable and watch on."""
+        """Make it unreadable, and go on watching."""
         _read(self._fd)
         self._arm()
 
@@ -108,6 +108,6 @@ class StepWatch:
 
 
 def _read(fd: int) -> None:
-    # EAGAIN: armed anew meanwhile. ECANCELED: the clock was set; that is the news itself.
+    # EAGAIN: armed again meanwhile. ECANCELED: the clock was set, which is the event that is watched.
     with suppress(OSError):
         os.read(fd, 8)

@@ -1,8 +1,8 @@
-"""What the host should look like, and making it so.
+"""The wanted state of an interface, and its configuration in the kernel.
 
 ``spec.py`` (lease -> NetworkSpec) and ``plan.py`` (the difference) are pure; ``kernel.py`` performs and reads
-back; ``watch.py`` tells what others did; ``resolver.py`` publishes name servers. ``link.py`` and ``watch.py``
-are imported before the first DISCOVER and therefore cost nothing (no pyroute2, no dataclasses).
+back; ``watch.py`` reports what other programs changed. ``link.py`` and ``watch.py``
+are imported before the first DISCOVER and therefore import neither pyroute2 nor dataclasses.
 """
 
 

@@ -1,4 +1,4 @@
-"""Which links there are, and which are new: for patterns of names, which no link may fit yet.
+"""The links of this network namespace, and new ones: for patterns of names, which no link may fit yet.
 
 Read before the first DISCOVER, so the few attributes that matter are taken from the messages by hand:
 RTM_NEWLINK is ``struct ifinfomsg`` and attributes of length (u16), type (u16), value (rtnetlink(7)).
@@ -22,8 +22,8 @@ NLM_F_REQUEST_DUMP = 0x301
 IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK, IFLA_INFO_KIND = 3, 10, 18, 29, 1
 RTEXT_FILTER_SKIP_STATS = 8
 IFF_SLAVE = 0x800
-#: Seconds for the whole answer, which is there within the system call; and links looked at, since a host
-#: of containers may have thousands, and none of ours is behind them.
+#: Seconds for the whole answer, which the kernel gives within the system call; and the number of links that are read,
+#: since a host of containers may have thousands.
 TIMEOUT = 1.0
 MAX_LINKS = 4096
 
@@ -47,7 +47,7 @@ class Found(NamedTuple):
 
 
 class Census:
-    """Tells of links that appear, get another name, or change in any other way. LinkError."""
+    """Reports links that appear, are renamed, or change in any other way. Raises LinkError."""
 
     def __init__(self) -> None:
         self._socket = _open(RTMGRP_LINK, "cannot watch for links")
@@ -58,14 +58,14 @@ class Census:
         return self._socket.fileno()
 
     def read(self) -> list[Found]:
-        """The links told of since; when messages were lost, all there are. Never blocks, never raises."""
+        """The links that changed since the last call; all links when messages were lost. Never blocks or raises."""
         found: list[Found] = []
         for _ in range(MAX_DATAGRAMS):
             try:
                 data = self._socket.recv(MAX_DATAGRAM)
             except BlockingIOError:
                 break
-            except OSError:  # ENOBUFS: the kernel had more to tell than the socket could hold
+            except OSError:  # ENOBUFS: messages were lost, because the socket's buffer was full
                 return all_links()
             found += links_in(data)
         return found
@@ -95,7 +95,7 @@ def all_links() -> list[Found]:
 
 
 def links_in(data: bytes) -> list[Found]:
-    """The links that a datagram tells of. Messages of a bridge about its ports (family AF_BRIDGE) are not
+    """The links in a datagram. Messages of a bridge about its ports (family AF_BRIDGE) are not
     about links."""
     found = []
     for kind, message in split(data):

@@ -150,7 +150,7 @@ class Kernel:
         )
 
     def perform(self, op: Op) -> None:
-        """Carry out one operation. What is as wanted already is no error."""
+        """Perform one operation. It is no error when the kernel has that state already."""
         try:
             self._perform(op)
         except KernelError as error:
@@ -174,7 +174,7 @@ class Kernel:
             )
             change(message, RTM_DELADDR, 0, f"removing address {interface}")
         elif isinstance(op, AddRoute):
-            # Append: replacing would take another interface's default route of the same metric away.
+            # Append: replacing would remove another interface's default route of the same metric.
             message = _route_message(op.route, self.ifindex)
             change(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, f"adding route {op.route}")
         else:
@@ -182,7 +182,7 @@ class Kernel:
             change(message, RTM_DELROUTE, 0, f"removing route {op.route}")
 
 
-#: Errors that say that things are as wanted already.
+#: Errors that mean that the kernel has the wanted state already.
 _HARMLESS: dict[type, tuple[int, ...]] = {
     AddRoute: (errno.EEXIST,),
     DeleteRoute: (errno.ESRCH, errno.ENOENT),

@@ -1,4 +1,4 @@
-"""What must be known of an interface before the first DISCOVER: by ioctl, because that needs no library.
+"""What the first DISCOVER needs to know of an interface: read by ioctl, which needs no library.
 
 netdevice(7) gives the requests and ``struct ifreq``: 16 bytes of name, then a union. A hardware address
 there has at most 14 bytes, which is no loss: the client speaks to Ethernet only.
@@ -36,7 +36,7 @@ _MAX_ADDRESSES = 65536
 
 @record
 class Link(NamedTuple):
-    """One interface as it is now. ``flags`` are the lower 16 bits of IFF_* (all that an ioctl tells)."""
+    """One interface as it is now. ``flags`` are the lower 16 bits of IFF_* (an ioctl returns no more)."""
 
     name: str
     ifindex: int
@@ -96,13 +96,13 @@ def set_up(name: str) -> None:
 
 
 def has_address(ifname: str, address: IPv4Address) -> bool:
-    """True when ``address`` is on ``ifname``. False when the kernel does not tell."""
+    """True when ``address`` is on ``ifname``. False when the kernel gives no answer."""
     return address.packed in addresses(ifname)
 
 
 def addresses(ifname: str) -> list[bytes]:
     """The IPv4 addresses on ``ifname``, secondary ones and those with a label included, four bytes each (netdevice(7):
-    SIOCGIFCONF). None when the kernel does not tell."""
+    SIOCGIFCONF). Empty when the kernel gives no answer."""
     size = _IFREQ if struct.calcsize("P") == 8 else 32
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:  # first how much there is, with some more room for what comes meanwhile

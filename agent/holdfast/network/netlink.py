@@ -1,8 +1,8 @@
 """One rtnetlink socket for requests: an acknowledged change, or a dump. netlink(7), rtnetlink(7).
 
-Messages are pyroute2's; the conversation is here, because it is what has to survive: every answer is
-matched by sequence number, a lost answer (ENOBUFS, no answer in time) is asked for again, a dump that
-changed while it was read is read again, and nothing can grow without bound.
+Messages are pyroute2's; requests and answers are handled here. Every answer is matched by sequence number. A request
+whose answer was lost (ENOBUFS, no answer in time) is repeated. A dump that changed while it was read is read again.
+Everything is bounded.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 270, 10,
 NLM_F_ACK_TLVS = 0x200
 NLMSGERR_ATTR_MSG = 1
 
-#: Seconds to wait for one datagram. The kernel answers within the system call's own time; a second is
-#: a machine that swaps, and the protocol's timers wait behind us.
+#: Seconds to wait for one datagram. The kernel answers within the system call; a second allows for a machine that
+#: swaps. The protocol's timers are late by this wait.
 TIMEOUT = 1.0
 
-#: How often one request is made. Losing an answer needs memory pressure at just that moment; three times
-#: in a row is trouble that the caller has to know of, who asks again.
+#: Attempts for one request. An answer is lost only under memory pressure; after three losses in a row the caller gets
+#: an error and repeats the operation later.
 ATTEMPTS = 3
 
-#: Answers kept of one dump, after the filter. A link with more addresses or static routes than this is
-#: no DHCP client's; a routing daemon's routes are filtered out before.
+#: Answers kept of one dump, after the filter: more addresses and static routes than a link with DHCP has. A routing
+#: daemon's routes are filtered out before.
 MAX_ANSWERS = 16384
 
 #: Codes for which the same request can succeed a moment later.
@@ -55,8 +55,8 @@ class NetlinkSocket:
                 self._socket.bind((0, 0))
         except OSError as error:
             raise KernelError(f"no netlink socket: {_named(error.errno)}", error.errno) from None
-        # The error's text (4.12), short acknowledgements (4.3), dumps filtered by the kernel (4.20): each
-        # is a kindness, not a need.
+        # The error's text (4.12), short acknowledgements (4.3), dumps filtered by the kernel (4.20): none
+        # of them is needed.
         for option in (NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK):
             with suppress(OSError):
                 self._socket.setsockopt(SOL_NETLINK, option, 1)
@@ -71,8 +71,8 @@ class NetlinkSocket:
 
     def dump(self, message: Any, kind: int, what: str, keep: Callable[[bytes], bool]) -> list[bytes]:
         """All answers that ``keep`` wants. It sees raw messages, so that a full routing table costs
-        little. When the table changed in the middle of each attempt, the last attempt's are returned:
-        whoever reads back will see the rest."""
+        little. When the table changed during each attempt, the last attempt's answers are returned: reading back shows
+        the rest."""
         return self._insist(message, kind, NLM_F_DUMP, what, keep)
 
     def get(self, message: Any, kind: int, what: str) -> bytes:
@@ -113,7 +113,7 @@ class NetlinkSocket:
                 for answer_kind, answer in split(self._socket.recv(1 << 16)):
                     _, _, answer_flags, sequence, _ = struct.unpack_from("=IHHII", answer)
                     if sequence != self._sequence:
-                        continue  # a late answer to something that was given up
+                        continue  # a late answer to an earlier request
                     interrupted |= bool(answer_flags & NLM_F_DUMP_INTR)
                     if answer_kind in (NLMSG_ERROR, NLMSG_DONE):
                         _raise_for(answer, what)
@@ -132,8 +132,8 @@ def _raise_for(answer: bytes, what: str) -> None:
     """Raise for the negative errno of an NLMSG_ERROR or NLMSG_DONE; zero is the acknowledgement."""
     code = -struct.unpack_from("=i", answer, 16)[0] if len(answer) >= 20 else 0
     if code:
-        told = _kernel_text(answer)
-        raise KernelError(f"{what}: {_named(code)}" + (f": {told}" if told else ""), code)
+        text = _kernel_text(answer)
+        raise KernelError(f"{what}: {_named(code)}" + (f": {text}" if text else ""), code)
 
 
 def _kernel_text(answer: bytes) -> str:

@@ -6,11 +6,10 @@ What is ours: the lease's address and the former lease's; an address with our ma
 crash between adding the new address and removing the old can leave behind); routes of protocol dhcp
 whose preferred source is one of those addresses. Nothing else is ever changed or removed. A route of
 protocol dhcp with our address as its source can only come from a client that served this very lease
-before us (NetworkManager, networkd and dhcpcd mark theirs so): replacing it by ours is taking over, not
-trespassing.
+before us (NetworkManager, networkd and dhcpcd mark theirs so), so it is replaced by ours.
 
-The order is promise 5: whatever is to be there is there before anything goes. When something could not
-be added, nothing is removed; the error is told, and trying again does the rest.
+The order is promise 5: everything new is added before anything is removed. When something could not be added, nothing
+is removed; the error is raised, and the next attempt does the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from holdfast.network.spec import MIN_IPV6_MTU, RTPROT_DHCP, NetworkSpec, Route
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
 
-#: Seconds that a stand-in address lives if we die in the middle of a swap.
+#: Lifetime in seconds of a temporary /32 address, in case this process ends in the middle of a swap.
 STAND_IN_LIFETIME = 10
 
 #: rtnetlink(7), linux/if_addr.h.
@@ -36,7 +35,7 @@ IFA_F_SECONDARY, IFA_F_NOPREFIXROUTE = 0x01, 0x200
 IFA_F_STATE = IFA_F_SECONDARY | 0x08 | 0x20 | 0x40 | 0x80  # dadfailed, deprecated, tentative, permanent
 
 #: IFA_PROTO (linux 5.18, linux/if_addr.h) says who put an address there; 0 to 3 are the kernel's, the
-#: rest is free. Ours is "H". Older kernels leave it out, and then only ``former`` tells what is ours.
+#: rest is free. Ours is "H". Older kernels have no such attribute; then only ``former`` identifies what is ours.
 MARK = 0x48
 
 
@@ -113,7 +112,7 @@ class DeleteAddress:
 
 @dataclass(frozen=True)
 class AddRoute:
-    """Add the route beside whatever has the same destination; never in its place."""
+    """Add the route. A route with the same destination stays."""
 
     route: Route
 
@@ -157,12 +156,12 @@ def plan(
 
 
 def _stops_ipv6(observed: Observed, desired: NetworkSpec) -> bool:
-    """The MTU is too small for IPv6, and the kernel would take all of it off the link, for good (rule 86)."""
+    """The MTU is too small for IPv6: the kernel would remove IPv6 from the link, and not restore it (rule 86)."""
     return observed.ipv6 and desired.mtu is not None and desired.mtu < MIN_IPV6_MTU
 
 
 def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
-    """Take away the spec's address and routes, and what has our mark; nothing else."""
+    """Remove the spec's address and routes, and what has our mark; nothing else."""
     doomed = [held for held in observed.addresses if held.has(spec.address) or held.mark == MARK]
     sources = {spec.address.ip, *(address.interface.ip for address in doomed)}
     ops: list[Op] = [DeleteRoute(route) for route in observed.routes if _ours(route, sources)]
@@ -190,12 +189,12 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     metric: another client may have chosen them, and a renewal changes lifetimes only.
 
     Lifetimes are rounded up, since the kernel counts whole seconds and the address must not go before
-    the lease does (rule 40); the agent, when it lives, removes it on the dot.
+    the lease does (rule 40). A running agent removes the address exactly at the lease's end.
     """
     left = desired.valid_until - now
     if left <= 0:
         raise KernelError(f"the lease on {desired.address.ip} has ended: it is not configured")
-    # The difference of two floats may be a little over a whole second that it is not: a microsecond is nothing.
+    # The difference of two floats may exceed a whole second by a rounding error: a microsecond is ignored.
     seconds = max(1.0, float(ceil(left - 1e-6))) if left < inf else inf
     present = observed.find(desired.address)
     if present is None:
@@ -204,8 +203,8 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
 
 
 def _agrees(held: Address | None, wanted: Address) -> bool:
-    """Nothing about ``held`` has to change. The kernel tells what is left of a lifetime in whole seconds, rounded
-    up as ours are: one that was set for this lease is told as what we would set now, or a second more."""
+    """True when nothing about ``held`` has to change. The kernel returns the rest of a lifetime in whole seconds,
+    rounded up as ours are: a lifetime that was set for this lease is what we would set now, or a second more."""
     if held is None or held.mark != wanted.mark:
         return False
     pairs = ((held.valid, wanted.valid), (held.preferred, wanted.preferred))
@@ -233,7 +232,7 @@ def wanted_routes(
 
 
 def missing(observed: Observed, desired: NetworkSpec, now: float) -> list[str]:
-    """What is wanted and not there, for people; empty when all is well. To be asked after applying."""
+    """A text for each wanted object that is missing; empty when there is none. Call it after applying."""
     wanted = wanted_address(observed, desired, now)
     held = observed.find(desired.address)
     if held is None:
@@ -249,7 +248,7 @@ def missing(observed: Observed, desired: NetworkSpec, now: float) -> list[str]:
 def _stale_addresses(
     observed: Observed, desired: NetworkSpec, former: NetworkSpec | None
 ) -> list[Address]:
-    """Ours, and not wanted: the former lease's; marked ones; and the leased address itself with another
+    """Addresses of ours that must go: the former lease's; marked ones; and the leased address itself with another
     prefix length and an end (put there by a DHCP client, when the server gave another mask)."""
     return [
         held for held in observed.addresses
@@ -299,10 +298,9 @@ def _removal(held: tuple[Address, ...], victim: Address, promotes: bool) -> list
     """Remove ``victim`` without losing what the kernel would remove with it.
 
     A primary address takes its secondaries (same subnet, same prefix length, added later) with it
-    unless promote_secondaries is on. Where that cannot be switched on, each secondary gets a stand-in:
-    the same address as a /32, which belongs to no subnet. So the local address never goes, no
-    connection breaks, and the real entry is put back as it was. A stand-in has a short life of its own,
-    in case we die in between.
+    unless promote_secondaries is on. Where that cannot be switched on, each secondary is also added as a
+    /32, which belongs to no subnet. So the local address is there all the time, no connection breaks, and the real
+    entry is restored as it was. The /32 has a short lifetime, in case this process ends in between.
     """
     followers = [
         address for address in held
@@ -332,7 +330,7 @@ def _stand_in(address: Address) -> Address:
 
 
 class Port(Protocol):
-    """What carrying out needs of a kernel. Every method raises KernelError."""
+    """The kernel as the operations need it. Every method raises KernelError."""
 
     def observe(self) -> Observed:
         """The interface as it is now."""
@@ -341,13 +339,13 @@ class Port(Protocol):
         """Switch promote_secondaries on for the interface."""
 
     def perform(self, op: Op) -> None:
-        """Carry out one operation."""
+        """Perform one operation."""
 
 
 def apply(
     port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
 ) -> tuple[str, ...]:
-    """Make it so; see ``Kernel.apply``."""
+    """Apply the plan; see ``Kernel.apply``."""
     observed, notices = _observe_promoting(port)
     if _stops_ipv6(observed, desired):
         notices.append(
@@ -365,7 +363,7 @@ def apply(
             if isinstance(op, SetMtu):
                 notices.append(f"{error}: the link keeps {observed.mtu}")
             elif isinstance(op, AddRoute) and error.errno == errno.EINVAL:
-                # The kernel finds it nonsensical, and will again: the rest of the lease is fine.
+                # The kernel refuses this route as invalid, and would again: the rest of the lease is used.
                 refused.append(op.route)
                 notices.append(str(error))
             elif isinstance(op, PutAddress) and op.address.interface == desired.address:
@@ -383,7 +381,7 @@ def apply(
 
 
 def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
-    """Move the address's lifetimes; see ``Kernel.refresh``. One without an end is an administrator's own."""
+    """Set the address's lifetimes; see ``Kernel.refresh``. An address without an end is an administrator's."""
     observed = port.observe()
     held = observed.find(spec.address)
     if held is not None and held.valid < inf:
@@ -392,7 +390,7 @@ def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
 
 
 def remove(port: Port, spec: NetworkSpec, *, yielded: bool = False) -> None:
-    """Take it away; see ``Kernel.remove``. Goes on after an error, and raises the first."""
+    """Remove the spec's address and routes; see ``Kernel.remove``. Goes on after an error, and raises the first."""
     observed, _ = _observe_promoting(port)
     held = observed.find(spec.address)
     if yielded and held is not None and held.valid == inf and spec.valid_until < inf:
@@ -414,8 +412,8 @@ def _perform_all(port: Port, ops: list[Op]) -> None:
 
 
 def _observe_promoting(port: Port) -> tuple[Observed, list[str]]:
-    """What is there, promote_secondaries switched on: from now on no removal of ours, and no expiry in
-    the kernel after our death, takes a neighbour's address along (rule 58)."""
+    """Switch promote_secondaries on, and return what is there. From now on no removal of ours, and no expiry in the
+    kernel, removes an address of another program (rule 58)."""
     observed = port.observe()
     if observed.promotes:
         return observed, []

@@ -1,4 +1,4 @@
-"""Which process has UDP port 68? Asked when binding it failed (rule 54), and on contention over the interface."""
+"""The processes that have UDP port 68 or a packet socket: named when bind(2) fails (rule 54), and on contention."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 
 from holdfast.escape import printable
 
-#: Bounds of the search: enough for a big host, and still well under a second.
+#: Bounds of the search, which takes well under a second.
 _MAX_PROCESSES = 4096
 _MAX_DESCRIPTORS = 1024
-#: Programs named as possible rivals.
+#: Number of programs that a message names.
 _MAX_NAMED = 3
 
 
 def holder_of(port: int, proc: str = "/proc") -> str:
-    """``name (pid 123)`` of the process with a UDP socket on ``port``, or what is known instead."""
+    """``name (pid 123)`` of the process with a UDP socket on ``port``, or a text that says why it is not known."""
     inodes = _inodes(port, proc)
     if not inodes:
         return "a process in another namespace"
@@ -27,7 +27,7 @@ def holder_of(port: int, proc: str = "/proc") -> str:
 
 def others_of(port: int, proc: str = "/proc") -> str:
     """The other programs that can speak DHCP as a client: with a UDP socket on ``port``, or with a packet socket
-    for IPv4 or for everything. An ordinary user sees its own alone."""
+    for IPv4 or for everything. An unprivileged process sees only those of its own user."""
     wanted = {f"socket:[{inode}]" for inode in _inodes(port, proc) | _packet_inodes(proc)}
     found = []
     for pid in _processes(proc) if wanted else []:
@@ -88,8 +88,8 @@ def _has_descriptor(folder: str, wanted: set[str]) -> bool:
 
 
 def named(pid: str, proc: str = "/proc") -> str:
-    """``name (pid 123)``, and whose it is when it is not root's: no DHCP client of this machine is another user's, save
-    a part of root's that has given its rights up."""
+    """``name (pid 123)``, with the uid when it is not root's: a DHCP client runs as root, except for a part of it that
+    has dropped its privileges."""
     name = printable(_text(f"{proc}/{pid}/comm").strip())
     status = _text(f"{proc}/{pid}/status").splitlines()
     uids = next((line.split()[1:5] for line in status if line.startswith("Uid:")), [])

@@ -1,9 +1,9 @@
 """pyroute2's message classes, and nothing else of pyroute2. The only file that imports it.
 
 ``import pyroute2`` runs its ``__init__``, which loads every protocol it knows: 100 ms and 20 MiB that a
-DHCP client has no use for. Its message codecs need none of it. So a bare package module of that name
-stands in while they are imported, and is taken away again: whoever imports pyroute2 afterwards gets the
-real one. When pyroute2 is loaded already, it is used as it is.
+DHCP client does not need. Its message codecs need none of it. So a bare package module of that name
+is installed while they are imported, and removed afterwards: a later import of pyroute2 gets the real one.
+When pyroute2 is loaded already, it is used as it is.
 
 pyroute2's own ``ifinfmsg`` loads 20 plugins for kinds of links; ``linkmsg`` here is the few attributes
 we need, in its own declarative form.
@@ -17,7 +17,7 @@ import types
 
 
 def _stand_in() -> bool:
-    """Put the bare package in place; False when the real one is there."""
+    """Install the bare package module; False when the real one is loaded."""
     if "pyroute2" in sys.modules:
         return False
     spec = importlib.util.find_spec("pyroute2")

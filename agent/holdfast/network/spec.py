@@ -1,7 +1,7 @@
-"""What a lease says the host should look like: ``spec_from_lease``, a pure function.
+"""The interface configuration that a lease asks for: ``spec_from_lease``, a pure function.
 
-The server's word is checked here and nowhere else: what is nonsense is left out and said in ``notices``;
-the rest of the lease is used all the same. Every list is bounded.
+The server's values are checked here. Invalid values are left out and named in ``notices``; the rest of the lease is
+used. Every list is bounded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ T = TypeVar("T")
 #: rtnetlink(7) routing protocol "dhcp" (linux/rtnetlink.h, since 4.x also in iproute2's rt_protos).
 RTPROT_DHCP = 16
 
-#: What NetworkManager and netplan's images give a machine's first Ethernet: kinder to what an operator
-#: adds without a metric (0, always preferred) and to a VPN (usually 50) than to Wi-Fi (600) or a modem (700).
+#: The metric of NetworkManager and netplan for a machine's first Ethernet link. Routes that an operator adds without a
+#: metric (0) and those of a VPN (usually 50) are preferred; those of Wi-Fi (600) and modems (700) are not.
 DEFAULT_METRIC = 100
 
 #: RFC 8200 section 5: below this the kernel takes IPv6 off the link.
@@ -104,7 +104,7 @@ def spec_from_lease(
     use_dns: bool = True,
     use_routes: bool = True,
 ) -> NetworkSpec:
-    """The wanted network for ``lease``; never raises. What was left out, and why, is in ``notices``.
+    """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route).
     """
@@ -137,7 +137,7 @@ class _Reader:
         self.notices: list[str] = []
 
     def read(self, code: int, decoder: Callable[[bytes], T]) -> T | None:
-        """The option's meaning; None when it is absent or of no use, which is then in the notices."""
+        """The option's value; None when it is absent, or invalid, which the notices then say."""
         value = self.lease.options.get(code)
         if value is None:
             return None
@@ -159,8 +159,8 @@ def _prefix_length(reader: _Reader) -> int:
     """From option 1. Without a usable mask: /32 when the server names a router, else the address's class.
 
     RFC 950 would have the class at any rate, but inside 10.0.0.0/8 that makes the whole of it on-link,
-    and everything beyond the real subnet unreachable. With /32 all goes through the router, which knows
-    better. Without a router there is only the link, and the class is all there is to go by.
+    and everything beyond the real subnet unreachable. With /32 all traffic goes through the router.
+    Without a router there is only the link, and the class is the only information.
     """
     mask = reader.read(opt.SUBNET_MASK, opt.subnet_mask)
     if mask is not None:
@@ -211,7 +211,7 @@ def _routes(reader: _Reader, address: IPv4Interface, metric: int) -> tuple[Route
         if not any(gateway in network for network in reached):
             # GCP and Hetzner: /32, and a router outside of it (rule 66)
             host = IPv4Network(gateway)
-            routed.pop(host, None)  # a route to the gateway through the gateway leads nowhere
+            routed.pop(host, None)  # a route to the gateway through the gateway cannot work
             direct[host] = Route(host, None, metric, address.ip)
             reached.append(host)
     return (*direct.values(), *routed.values())
@@ -220,7 +220,7 @@ def _routes(reader: _Reader, address: IPv4Interface, metric: int) -> tuple[Route
 def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4Address]]]:
     """The option that counts, and its (destination, gateway) pairs, the default route first if there is one.
 
-    An option 121 in which nothing can be read is as good as absent: better the router of option 3 than none.
+    An option 121 that cannot be read is treated as absent, so that the router of option 3 is used.
     """
     for code in (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS):
         classless = reader.read(code, opt.classless_routes)
@@ -230,8 +230,8 @@ def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4A
     routers = [router for router in reader.read(opt.ROUTER, opt.addresses) or () if int(router)]
     if not routers:
         return opt.STATIC_ROUTE, _bounded(reader, opt.STATIC_ROUTE, pairs)
-    # They come in order of preference (RFC 2132 section 3.5). The kernel would not fail over to a second
-    # default route, so the first is the one.
+    # Routers are in order of preference (RFC 2132 section 3.5). The kernel would not fail over to a second default
+    # route, so only the first is used.
     default = (IPv4Network("0.0.0.0/0"), routers[0])
     return opt.ROUTER, _bounded(reader, opt.ROUTER, [default, *pairs])
 
@@ -256,14 +256,14 @@ def _servers(reader: _Reader, code: int) -> tuple[IPv4Address, ...]:
     for server in dict.fromkeys(offered):
         if not _unicast(server):
             reader.ignore(code, f"{server} cannot be a server")
-            break  # one example says enough
+            break  # one example is enough
     if len(usable) > MAX_SERVERS:
         reader.ignore(code, f"all but the first {MAX_SERVERS} of {len(usable)} servers")
     return usable[:MAX_SERVERS]
 
 
 def _captive_portal(reader: _Reader) -> str | None:
-    """Option 114: kept to be shown, never opened."""
+    """Option 114: shown in the status, never opened."""
     uri = reader.read(opt.CAPTIVE_PORTAL, opt.uri)
     if uri is not None and len(uri) > MAX_URI:
         reader.ignore(opt.CAPTIVE_PORTAL, f"{len(uri)} characters")

@@ -1,9 +1,9 @@
-"""What happens to one interface, as the kernel tells it (rtnetlink(7) multicast groups).
+"""Changes of one interface, from the kernel's messages (rtnetlink(7) multicast groups).
 
 ``LinkWatch`` is made before the first DISCOVER, so that nothing is missed, and costs a socket; pyroute2's
 message classes are imported when the first message that concerns us has to be read. A machine with many
-containers or a routing daemon sends a flood of messages about others: those are told by a few bytes of
-their fixed headers and never decoded.
+containers or a routing daemon gets a flood of messages about others: those are recognised by a few bytes of their
+fixed headers and not decoded.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Kind(str, Enum):
     APPEARED = "appeared"  # an interface of our name is there (again); ``ifindex`` may be new
     RENAMED = "renamed"  # the same interface, now ``name``
     NEW_MAC = "new-mac"
-    ANNOUNCED = "announced"  # its driver tells the neighbours where it is now: migrated, restored, or failed over
-    ADDRESS_ADDED = "address-added"  # added, or its lifetimes changed; by whom is not told
+    ANNOUNCED = "announced"  # its driver announced it to the neighbours: migration, restore or fail-over
+    ADDRESS_ADDED = "address-added"  # added, or its lifetimes changed; the message does not say by whom
     ADDRESS_REMOVED = "address-removed"
     ROUTE_REMOVED = "route-removed"  # a route of protocol dhcp over this interface
     RESYNC = "resync"  # messages were lost: look at addresses and routes again
@@ -98,7 +98,7 @@ class LinkWatch:
             self._socket.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE))
         except OSError as error:
             raise LinkError(error.errno, f"cannot watch {name}: {error.strerror}") from None
-        self._look()  # after the subscription: whatever changes from here on is told
+        self._look()  # after the subscription: later changes are reported
         if self.link is not None:
             self.name = self.link.name
 
@@ -126,7 +126,7 @@ class LinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     break
-                # The kernel had more to tell than the socket could hold (netlink(7)). What it still holds
+                # The socket's buffer was full (netlink(7)). What it still holds
                 # is older than what was lost: read after looking, it would take us back in time.
                 self._discard()
                 events += self._look()
@@ -150,7 +150,7 @@ class LinkWatch:
     def _events(self, kind: int, message: bytes) -> list[LinkEvent]:
         family = message[16] if len(message) > 16 else -1
         if kind in (RTM_NEWLINK, RTM_DELLINK):
-            # A bridge tells of its ports in messages of family AF_BRIDGE: leaving a bridge is a "DELLINK".
+            # A bridge sends messages of family AF_BRIDGE about its ports: leaving a bridge is a "DELLINK".
             return self._link_events(kind, message) if family == socket.AF_UNSPEC else []
         if self.link is None or family != socket.AF_INET:
             return []
@@ -179,8 +179,8 @@ class LinkWatch:
         return events
 
     def _look(self) -> list[LinkEvent]:
-        """Ask instead of being told: what changed since, judged by the interface as it is now. ``unsure`` says
-        afterwards whether there was no answer."""
+        """Read the interface, and report what changed since the last message. ``unsure`` is True
+        afterwards when there was no answer."""
         self.unsure = False
         gone: list[LinkEvent] = []
         if self.link is not None:

@@ -1,1 +1,1 @@
-"""What is told about a client: its history, its log, its metrics. Start reading at ``report.py``."""
+"""The records of a client: history, log, metrics. Start reading at ``report.py``."""

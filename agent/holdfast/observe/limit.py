@@ -1,4 +1,4 @@
-"""Say it once: repeated lines are counted instead of written, or left out until they change."""
+"""Limits for log lines: repeated lines are counted instead of written, or left out until they change."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from holdfast.wire.record import NamedTuple
 
-#: Seconds between two lines of a kind that keeps coming; doubled each time up to the longest.
+#: Seconds between two lines of a repeated kind; doubled each time, up to the longest.
 FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 3600.0
-#: Kinds that are told apart. Kinds are our own words, not a peer's, so this is never reached;
-#: it is here so that a mistake elsewhere cannot grow the daemon.
+#: Largest number of kinds. Kinds are fixed words of ours, so this is not reached; it bounds memory if a caller has an
+#: error.
 KIND_LIMIT = 256
 #: Topics whose last lines ``SayOnce`` remembers; links that fit a pattern come and go, each with a topic of its own.
 TOPIC_LIMIT = 64
@@ -26,8 +26,8 @@ class _Kind(NamedTuple):
 class Limiter:
     """Lets ``burst`` lines of a kind through, then one in each pause, and counts the rest.
 
-    Memory is one entry for each kind; there is no timer: what was held back is told with the next
-    line of its kind that goes through, and is in the counters at any time.
+    Memory is one entry for each kind. There is no timer: the number of lines held back is written with the next line of
+    their kind, and is in the counters at any time.
     """
 
     def __init__(self) -> None:
@@ -72,5 +72,6 @@ class SayOnce:
             self._line(priority, text)
 
     def forget(self, topic: str) -> bool:
-        """Write the next texts about ``topic`` whatever they are: it is over. True when there was something."""
+        """Forget what was written about ``topic``, so that its next texts are written in any case. True if there was
+        something."""
         return bool(self._said.pop(topic, ()))

@@ -1,4 +1,4 @@
-"""Where lines go: the journal, or stderr. Writing never raises and never blocks."""
+"""The log: the journal, or stderr. Writing never raises and never blocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Log:
 
     ``target`` is "auto" (the journal when stderr is connected to it), "journal" or "stderr".
     ``level`` is the highest priority number that stderr shows; the journal gets everything and has
-    filters of its own. ``lost`` counts the lines that nobody took.
+    filters of its own. ``lost`` counts the lines that could not be written.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Log:
 
     @property
     def target(self) -> str:
-        """Where lines go first: "journal" or "stderr"."""
+        """The destination that is tried first: "journal" or "stderr"."""
         return "journal" if self._journal else "stderr"
 
     def write(self, priority: int, text: str, fields: Mapping[str, str] | None = None) -> None:
@@ -104,7 +104,7 @@ def _write_at_once(fd: int, data: bytes) -> bool:
 
 
 def _one_line(text: str) -> str:
-    """``text`` without anything that moves a cursor: parts of it may come from a server."""
+    """``text`` escaped and bounded: parts of it may come from a server."""
     text = printable(text)
     # Bounded in bytes, whatever the characters are.
     return text if len(text) <= LINE_LIMIT // 4 else _cut(text)

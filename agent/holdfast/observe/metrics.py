@@ -1,8 +1,8 @@
 """Prometheus metrics as a file for node_exporter's textfile collector, one for each interface.
 
 The file is written when something happens, not on a clock: an idle agent does not wake up. So
-every fact about time is a Unix timestamp, which stays true while nobody writes, and an agent that
-is dead shows by a lease expiry that passes and a success that grows old (rule 75).
+every time is a Unix timestamp, which stays true while nothing is written. A dead agent is visible: the lease's
+expiry passes, and the last success gets older (rule 75).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _Samples = list[tuple[dict[str, str], float]]
 
 
 def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
-    # What has not happened counts 0: Prometheus' increase() does not see a counter begin at 1.
+    # Every counter exists from the start with 0: Prometheus' increase() does not count a first value of 1.
     yield ("holdfast_build_info", "gauge", "Version of the agent.", [({"version": __version__}, 1)])
     yield ("holdfast_updated_timestamp_seconds", "gauge", "When this file was written.", [({}, facts.wall)])
     yield ("holdfast_state", "gauge", "1 for the state of RFC 2131 figure 5 that the client is in.",

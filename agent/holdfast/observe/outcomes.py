@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 1 << 20
 #: Outcomes that wait in memory: an hour of the shortest lease in the field (120 s), and about 30 KiB.
 QUEUE_LIMIT = 64
-#: A line that is longer was not written by us (ours have some 500 bytes).
+#: Longest line, in bytes; ours have about 500.
 LINE_LIMIT = 16 << 10
-#: How often something in the history's place that is no file of ours is moved away for one line.
+#: How often another file with the history's name is moved away for one line.
 _ATTEMPTS = 3
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -90,7 +90,7 @@ def as_record(outcome: Outcome, ifname: str, *, boottime: float, wall: float) ->
 def as_outcome(record: Mapping[str, Any]) -> Outcome:
     """The outcome that ``record`` was made of, with the times rounded as they are there.
 
-    Raises ValueError, KeyError or TypeError when somebody else wrote it.
+    Raises ValueError, KeyError or TypeError when ``record`` is not as we write it.
     """
     via, latency, duration, xid = record["path"], record["latency"], record["lease_time"], record["xid"]
     return Outcome(
@@ -125,11 +125,11 @@ class OutcomeJournal:
 
     @property
     def pending(self) -> int:
-        """How many outcomes wait to be written."""
+        """The number of outcomes that are not written yet."""
         return len(self._queue)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write ``record`` and all that wait. Raises OSError; ``record`` is kept then."""
+        """Write ``record`` after all that are not written yet. Raises OSError; ``record`` is then kept."""
         import json  # noqa: PLC0415 - not needed before the first lease
 
         if len(self._queue) == QUEUE_LIMIT:
@@ -139,7 +139,7 @@ class OutcomeJournal:
         self.flush()
 
     def flush(self) -> None:
-        """Write all that wait, in order. Raises OSError; what was not written is kept."""
+        """Write all that are not written yet, in order. Raises OSError; the rest is then kept."""
         while self._queue:
             self._write(self._queue[0])
             self._queue.popleft()
@@ -165,7 +165,7 @@ class OutcomeJournal:
             size = os.fstat(fd).st_size
             if size and size + len(line) > self._size_limit:
                 return False
-            # A line that a crash cut short must not swallow the one that follows.
+            # A line that a crash truncated must not be joined with the next one.
             cut = size and os.pread(fd, 1, size - 1) != b"\n"
             _append_whole(fd, b"\n" + line if cut else line, size)
             return True
@@ -174,7 +174,7 @@ class OutcomeJournal:
 
 
 def _append_whole(fd: int, data: bytes, size: int) -> None:
-    """All of ``data`` or nothing: a disk that fills up in the middle leaves no half line."""
+    """Write all of ``data`` or nothing: a disk that becomes full leaves no partial line."""
     try:
         written = os.write(fd, data)
         while written < len(data):
@@ -185,7 +185,7 @@ def _append_whole(fd: int, data: bytes, size: int) -> None:
 
 
 def history_path(directory: str, ifname: str) -> str:
-    """Where the history of ``ifname`` is."""
+    """The path of the history of ``ifname``."""
     return os.path.join(directory, ifname + HISTORY)
 
 
@@ -204,7 +204,7 @@ def read_history(
 ) -> list[dict[str, Any]]:
     """The outcomes of ``ifname``, oldest first, from ``since`` (Unix seconds) on; the last ``limit`` of them.
 
-    Lines that are not ours (a crash, an editor, a bad disk) are passed over. Raises OSError when a
+    Lines that are not valid (a crash, an editor, a bad disk) are skipped. Raises OSError when a
     file is there and cannot be read.
     """
     path = history_path(directory, ifname)
@@ -218,7 +218,7 @@ def _records_backwards(path: str) -> Iterator[dict[str, Any]]:
     from holdfast import strict_json  # noqa: PLC0415
 
     try:
-        # Twice the limit: whatever somebody put there, the agent answers `History` from it.
+        # Twice the limit, because the file may have been exchanged and the agent answers `History` from it.
         lines = folders.read(path, 2 * SIZE_LIMIT, anyones=True).split(b"\n")
     except FileNotFoundError:
         return

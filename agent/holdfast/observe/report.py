@@ -1,7 +1,7 @@
-"""What happens on one interface, told: to the journal or stderr, to the history, to the metrics.
+"""Reports what happens on one interface to the journal or stderr, the history and the metrics.
 
 Implements ``runtime.ports.Reporter``. Nothing here raises, blocks, or grows with what a peer sends:
-counters and held-back lines are kept by our own words (DropReason, NoticeCode, ...), never by a
+counters and held-back lines have keys of ours (DropReason, NoticeCode, ...), never a
 peer's. Everything that is not needed before the first DISCOVER is imported where it is used.
 """
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from holdfast.observe.metrics import Textfile
     from holdfast.observe.outcomes import OutcomeJournal, Record
 
-#: Notices of one kind that are told as they come, before the rest are counted: a renewal has at most
-#: a handful, an attack has thousands.
+#: Notices of one kind that are written at once, before the rest are counted: a renewal has a few, an attack
+#: thousands.
 NOTICE_BURST = 5
-#: Outcomes of one result that are told as they come; a 10 s lease renews 12 times a minute.
+#: Outcomes of one result that are written at once; a 10 s lease renews 12 times a minute.
 OUTCOME_BURST = 30
 
 #: The results that bring a lease.
@@ -59,7 +59,7 @@ def _boottime() -> float:
 
 
 class InterfaceReporter:
-    """Tells what happens to one interface, and counts it.
+    """Reports and counts what happens on one interface.
 
     ``outcomes`` and ``metrics`` may be None: nothing is kept then. The counters are plain
     dictionaries from our own words to numbers.
@@ -102,7 +102,7 @@ class InterfaceReporter:
         self._write_metrics()
 
     def dropped(self, action: Dropped) -> None:
-        """A message was ignored; told once, counted always (rule 15)."""
+        """A message was ignored: always counted, and reported at a limited rate (rule 15)."""
         reason = action.reason.value
         _count(self.drops, reason)
         server = f" from {action.server}" if action.server else ""
@@ -144,8 +144,7 @@ class InterfaceReporter:
         self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
 
     def contention(self, rival: str, removals: int, seconds: float) -> None:
-        """Another program and this one undo each other's work; told when it begins. ``seconds`` is how long the
-        ``removals`` took."""
+        """Contention has begun: another program, perhaps ``rival``, made ``removals`` within ``seconds``."""
         _count(self.notices, "fight")
         text = (f"fight: another program ({rival}) and this one undo each other's work: {removals} times within "
                 f"{seconds:.0f} s; what it takes is put back ever more slowly; stop it, or leave the interface to it "
@@ -154,19 +153,19 @@ class InterfaceReporter:
         self._write_metrics()
 
     def line(self, priority: int, text: str) -> None:
-        """A free line."""
+        """Write one line with a syslog priority."""
         self._tell(ids.LINE._replace(priority=priority), text)
 
     def line_once(self, topic: str, priority: int, *texts: str) -> None:
-        """``texts``, a free line each, unless they are the last ones about ``topic``."""
+        """Write ``texts``, a line each, unless they are the last ones about ``topic``."""
         self._said.say(topic, priority, *texts)
 
     def line_over(self, topic: str) -> None:
-        """What ``topic`` was about is over: its next texts are told, whatever they are."""
+        """Forget what was written about ``topic``, so that its next texts are written in any case."""
         self._said.forget(topic)
 
     def keep_nothing(self) -> None:
-        """No history on the disk from now on; everything else goes on."""
+        """Write no history from now on; everything else goes on."""
         self._outcomes = None
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -175,7 +174,7 @@ class InterfaceReporter:
                 "notices": dict(self.notices)}
 
     def close(self) -> None:
-        """Write what still waits. The log belongs to the process and stays open."""
+        """Write the outcomes that are not written yet. The log belongs to the process and stays open."""
         self._flush_history()
         self._write_metrics()
 
@@ -188,7 +187,7 @@ class InterfaceReporter:
             self._not_recorded(self._outcomes, error)
 
     def _flush_history(self) -> None:
-        """Write the outcomes that wait, if any."""
+        """Write the outcomes that are not written yet, if any."""
         if self._outcomes is None or not self._outcomes.pending:
             return
         try:

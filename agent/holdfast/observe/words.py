@@ -15,7 +15,7 @@ _VIA = {
 }
 
 
-#: Causes that go without saying.
+#: Causes that are not printed.
 _USUAL = (Reason.T1.value, Cause.START.value)
 
 
@@ -123,7 +123,7 @@ _TEXTS = {
 
 def _way(outcome: Outcome) -> str:
     server = f" from {outcome.server}" if outcome.server else ""
-    # Every first lease goes by broadcast; only a renewal has a way worth telling.
+    # A first lease is always requested by broadcast; only a renewal can differ.
     via = f" {_VIA[outcome.via]}" if outcome.via and outcome.result is not Result.ACQUIRED else ""
     within = "" if outcome.latency is None else f" in {latency(outcome.latency)}"
     return server + via + within + _effort(outcome)

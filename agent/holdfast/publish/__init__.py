@@ -1,1 +1,1 @@
-"""What the rest of the machine is told: name servers."""
+"""Name servers for the rest of the machine, and the program that publishes them."""

@@ -16,22 +16,22 @@ from holdfast.publish.resolved import Resolved
 
 
 class Backend(Protocol):
-    """One rung of the ladder. Both methods are False when it is not on this machine."""
+    """One way to publish. Both methods return False when this machine does not have it."""
 
     @property
     def name(self) -> str:
-        """What it is called in the publisher's state."""
+        """Its name in the publisher's state."""
 
     def publish(self, link: Target, names: Names) -> bool:
-        """Make ``names`` the link's. Raises ResolverError when it is there and refuses."""
+        """Publish ``names`` for the link. Raises ResolverError when the backend is there and refuses."""
 
     def withdraw(self, link: Target) -> bool:
-        """Take back what was published for the link. Raises ResolverError."""
+        """Withdraw what was published for the link. Raises ResolverError."""
 
 
 def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> tuple[Backend, ...]:
     """The machine's own. ``write(path, data, mode)`` replaces a file atomically; the former content of
-    /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a rung that is there is passed over."""
+    /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a backend that is there is not used."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
     return Resolved(), Resolvconf(say), ResolvConf(saved, write)
 

@@ -34,11 +34,11 @@ from holdfast.state.identity import BOOT_ID, read_line
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
 USAGE = "usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]"
-#: Seconds for everything, waiting for another one of us included.
+#: Seconds for the whole run, including the wait for another running publisher.
 TIME_LIMIT = 60
-#: Seconds that may be waited for something to come up, and between two looks.
+#: Longest wait for systemd-resolved or D-Bus to start, and the time between two checks, in seconds.
 MAX_WAIT, PAUSE = 45, 0.5
-#: Seconds from one run's end to the next one's work: whoever writes the spool can have it started in a loop.
+#: Seconds from the end of one run to the work of the next: a writer of the spool could have it started in a loop.
 MIN_INTERVAL = 1.0
 #: How often the spool is looked at again because it changed while it was worked on.
 MAX_ROUNDS = 10
@@ -48,7 +48,7 @@ PUBLISHED_LIMIT = 32 << 10
 
 
 def main(argv: list[str] | None = None) -> int:
-    """One run; the exit status."""
+    """Run once, and return the exit status."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
     spool = options["--spool"] or os.path.join(runtime_dir(), "dns")
     wait = _seconds(options["--wait"])
@@ -119,17 +119,17 @@ class Publisher:
         return status
 
     def tell_what_is_missing(self) -> None:
-        """Say why the last run has to be repeated."""
+        """Report why the run has to be repeated."""
         for text in self._missing:
             self._tell(text)
 
     def _publish(self, wanted: dict[str, LinkNames], unknown: frozenset[str]) -> int:
-        """What is wanted for the interfaces in ``unknown`` is not known: theirs is left as it is."""
+        """The files of the interfaces in ``unknown`` cannot be used: what is published for them stays as it is."""
         used = self._used()
         resolver = Resolver(self._backends, used)
         present = {name: want for name, want in wanted.items() if self._index_of(name) == want.ifindex}
         status = DONE
-        # First what is to go: an interface that was renamed keeps its number.
+        # Withdraw first: a renamed interface keeps its number.
         for ifindex, (_, name) in used.items():
             if name not in unknown and (name not in present or present[name].ifindex != ifindex):
                 status = max(status, self._try(name, partial(resolver.withdraw, name, ifindex)))
@@ -152,7 +152,7 @@ class Publisher:
         return DONE
 
     def _tell(self, text: str) -> None:
-        """Write ``text``, once in the whole run."""
+        """Write ``text``, at most once in a run."""
         self._said.say(text, 4, text)
 
     def _used(self) -> dict[int, tuple[str, str]]:
@@ -178,7 +178,7 @@ def _ifindex(name: str) -> int:
 
 
 def _lock(state: str) -> int:
-    """Wait until no other one of us works here. The file's time is the end of the last run; empty: there was none."""
+    """Wait until no other publisher runs. The file's time is the end of the last run; an empty file: there was none."""
     with folders.opened(state) as there:
         fd = folders.open_or_create_at(there, "lock", os.O_RDWR, 0o600)
     try:
@@ -199,7 +199,7 @@ def _keep_distance(lock: int) -> None:
 
 
 def _overdue(_number: int, _frame: object) -> NoReturn:
-    raise TimeoutError(f"name servers: not done after {TIME_LIMIT} s; something that the resolver runs does not end")
+    raise TimeoutError(f"name servers: not done after {TIME_LIMIT} s; a program that the resolver runs does not end")
 
 
 def _arguments(argv: list[str]) -> dict[str, str | None]:

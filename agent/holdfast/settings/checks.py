@@ -12,12 +12,12 @@ Check = Callable[[object], Any]
 
 #: IFNAMSIZ without its final NUL (linux/if.h).
 IFNAME_LIMIT = 15
-#: Patterns of names, and bytes of one: "enp[0-9]*s[0-9]*" and a few more are plenty.
+#: Number of patterns, and bytes of one; "enp[0-9]*s[0-9]*" has 16.
 PATTERN_LIMIT, PATTERN_LENGTH = 16, 64
 
 
 def wrong_type(value: object, wanted: str) -> ValueError:
-    """What to raise for a value of another TOML type."""
+    """The error for a value of another TOML type."""
     got = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list",
            dict: "a table"}
     return ValueError(f"{show(value)} is {got.get(type(value), 'a date or time')}; use {wanted}")

@@ -75,7 +75,7 @@ def _client_id(
 
 
 def _machine_uuid(path: str) -> bytes:
-    """16 bytes of this machine's own. Hashed, because machine-id(5) asks not to show it on a network."""
+    """16 bytes that identify this machine: a hash, because machine-id(5) must not be sent on a network."""
     import hashlib  # noqa: PLC0415 - 4 ms, and only for client_id = "duid"
     import hmac  # noqa: PLC0415
 
@@ -95,8 +95,8 @@ def _hostname(wanted: str | None) -> str | None:
 
 
 def _system_name() -> str | None:
-    """This machine's name if it can be sent: the kernel takes any bytes for one, and an image that was never named
-    is called localhost."""
+    """This machine's host name if it can be sent: the kernel accepts any bytes, and "localhost" is the name of an image
+    that was never named."""
     from holdfast.settings.checks import hostname  # noqa: PLC0415 - regular expressions, and seldom wanted
 
     name = os.uname().nodename

@@ -1,4 +1,4 @@
-"""Where things are: configuration files, the state folder, the run-time folder.
+"""The paths of the configuration files, the state folder and the run-time folder.
 
 Order: what the configuration says, what systemd says (``STATE_DIRECTORY``, ``RUNTIME_DIRECTORY``:
 systemd.exec(5)), the system's folders for root, and the user's own for everybody else.
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 CONFIG_DIR = "/etc/holdfast"
 STATE_DIR = "/var/lib/holdfast"
 RUNTIME_DIR = "/run/holdfast"
-#: Root's alone, unlike the daemon's folders: what the publisher of name servers keeps, and the journals of take-overs.
-#: Beside the state folder and not in it: whoever owns a folder can rename what is in it.
+#: Owned by root, unlike the daemon's folders: the state of the publisher of name servers, and the journals of
+#: take-overs. They are not in the state folder, because the owner of a folder can rename what is in it.
 DNS_STATE_DIR = "/var/lib/holdfast-dns"
 TAKEOVER_DIR = "/var/lib/holdfast-takeover"
 
@@ -103,7 +103,7 @@ def _default(kind: str) -> str:
 
 
 def _user_dir(kind: str) -> str:
-    # Imported here: root, and any unit with STATE_DIRECTORY, does without (13 ms).
+    # Imported here (13 ms): root, and a unit with STATE_DIRECTORY, does not need it.
     import warnings  # noqa: PLC0415
 
     import platformdirs  # noqa: PLC0415

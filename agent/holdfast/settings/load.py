@@ -47,7 +47,7 @@ def load(paths: Sequence[str], read: Callable[[str], bytes] = _read) -> Settings
 
 
 class _Reader:
-    """Merges files; ``problems`` says what is wrong with them."""
+    """Merges files; ``problems`` has a line for each error in them."""
 
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read

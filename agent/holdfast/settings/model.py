@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from holdfast.core.config import ClientConfig
 from holdfast.wire.record import NamedTuple, record
 
-#: The protocol's own defaults; the hardware address is nobody's.
+#: The protocol's own defaults, with a placeholder as hardware address.
 _PROTOCOL = ClientConfig(chaddr=b"")
 
 

@@ -24,15 +24,15 @@ AGENT: dict[str, Key] = {
     "state_dir": Key(checks.folder, "leases and histories; STATE_DIRECTORY or /var/lib/holdfast"),
     "runtime_dir": Key(checks.folder, "control sockets; RUNTIME_DIRECTORY or /run/holdfast"),
     "serve": Key(checks.link_patterns,
-                 'interfaces to serve beside the named ones, now and when they appear: patterns such as "en*" mean '
-                 "hardware and what a hypervisor shows as such, a name without a wildcard any Ethernet link"),
+                 'interfaces to serve in addition to the named ones, now and when they appear: a pattern such as "en*" '
+                 "matches network cards, also virtual ones, a name without a wildcard any Ethernet link"),
     "hooks_dir": Key(checks.folder,
-                     "programs that are run after a change, with JSON on their stdin; /etc/holdfast/hooks.d"),
+                     "folder of programs that run after a change, with JSON on stdin; /etc/holdfast/hooks.d"),
     "metrics_dir": Key(checks.folder, "folder of a Prometheus textfile collector; one file per interface"),
-    "control_group": Key(checks.group, "group whose members may use the control sockets, beside root"),
+    "control_group": Key(checks.group, "group whose members may use the control sockets, as root may"),
     "log": Key(checks.choice("auto", "journal", "stderr"),
-               'where lines go; "auto" is the journal when stderr is the journal'),
-    "log_level": Key(checks.choice("info", "debug"), '"debug" also tells every change of state on stderr'),
+               'where log lines go; "auto": the journal when stderr is connected to it, else stderr'),
+    "log_level": Key(checks.choice("info", "debug"), '"debug" also writes every change of state to stderr'),
 }
 
 #: ``[defaults]`` and ``[interfaces.NAME]``.
@@ -44,30 +44,30 @@ INTERFACE: dict[str, Key] = {
                     'option 12, sent to the server; "@system" is this machine\'s name, when it has one'),
     "vendor_class": Key(checks.class_text, "option 60"),
     "user_class": Key(checks.class_texts, "option 77: a text or a list (RFC 3004)"),
-    "request": Key(checks.option_codes, "options to ask for beside the usual ones, by number or name"),
+    "request": Key(checks.option_codes, "options to request in addition to the usual ones, by number or name"),
     "metric": Key(checks.integer(0, 0xFFFFFFFF), "metric of the routes; the lowest wins"),
     "use_routes": Key(checks.boolean, "install the server's routes (options 121, 249, 33, 3)"),
-    "use_dns": Key(checks.boolean, "hand the server's resolvers and search list to the system"),
+    "use_dns": Key(checks.boolean, "use the server's name servers and search domains"),
     "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
     "acd": Key(checks.choice("optimistic", "strict", "off"),
                'address conflicts: "optimistic" uses the address while it is probed, "strict" probes '
                'first (RFC 5227), "off" never probes'),
     "nak": Key(checks.choice("hold", "halt"),
-               'refused by our own server: "hold" keeps the valid address while asking anew, "halt" '
+               'NAK from our own server: "hold" keeps the valid address and asks for a new lease, "halt" '
                "removes it (RFC 2131 figure 5)"),
     "on_expiry": Key(checks.choice("remove", "hold"),
-                     'when the lease ends and nobody renewed it: "remove" its address (RFC 2131 4.4.5), or "hold" it '
-                     "while the gateway answers ARP and nobody else claims it"),
+                     'when the lease ends without a renewal: "remove" its address (RFC 2131 4.4.5), or "hold" it '
+                     "while the gateway answers ARP and no other machine claims it"),
     "ipv6_only": Key(checks.boolean,
-                     "ask whether this network can do without IPv4, and then do without for as long as the server "
-                     "says (RFC 8925, option 108); for machines with IPv6 only"),
-    "rapid_commit": Key(checks.boolean, "two messages instead of four where the server can (RFC 4039)"),
-    "broadcast_flag": Key(checks.boolean, "ask the server to answer by broadcast"),
+                     "offer to use no IPv4, and use none for as long as the server says "
+                     "(RFC 8925, option 108); for machines that work with IPv6 only"),
+    "rapid_commit": Key(checks.boolean, "two messages instead of four if the server supports it (RFC 4039)"),
+    "broadcast_flag": Key(checks.boolean, "request replies by broadcast"),
     "anonymize": Key(checks.boolean,
                      "RFC 7844: no host name, no class, a client-id of the present MAC, whatever is set"),
     "start_delay": Key(checks.boolean,
-                       "wait 1 to 10 s before the first DISCOVER (RFC 2131 4.4.1: a SHOULD against rooms full of "
-                       "machines powered on together); off, because a virtual machine's boot waits for its "
-                       "address, hosts start guests one after the other, and the repeats are jittered"),
+                       "wait 1 to 10 s before the first DISCOVER (RFC 2131 4.4.1: a SHOULD, for many machines that "
+                       "are powered on together); off, because a virtual machine's boot waits for its "
+                       "address, hosts start guests one after the other, and retransmissions are jittered"),
     "discover_ceiling": Key(checks.seconds(2, 3600), "longest gap between two DISCOVERs, in seconds"),
 }

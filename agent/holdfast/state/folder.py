@@ -1,4 +1,4 @@
-"""Files in a folder that another user may own, who may put anything under any name there at any moment.
+"""Files in a folder of another user, who may exchange any name in it at any moment.
 
 Theory of operation
 -------------------
@@ -26,7 +26,7 @@ from holdfast.wire.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Who the daemon is when the package has made the user (packaging/systemd).
+#: The daemon's user, which the package creates (packaging/systemd).
 AGENT_USER = "holdfast"
 
 #: Bytes of the largest of our files that is read as a whole: a lease, whose options as hex are twice wire's largest
@@ -37,12 +37,12 @@ _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: As the kernel's own (path_resolution(7)).
 _MAX_LINKS = 40
-#: How often a file is looked for again that came or went between two looks.
+#: Attempts to open a file that is created or removed meanwhile.
 _ATTEMPTS = 3
 
 
 class RefusedError(OSError):
-    """A folder or a link on the way to it that belongs to somebody else."""
+    """A folder, or a link on the path to it, belongs to another user."""
 
 
 class NotPlainError(OSError):
@@ -60,7 +60,8 @@ def agent_uid() -> int:
 
 
 def _is_roots(uid: int) -> bool:
-    """Root, ourselves, or in a user namespace whoever stands for a root that has no number there."""
+    """True for root, for our own user, and in a user namespace for the overflow uid, which stands for a root without a
+    number there."""
     return uid in (0, os.geteuid()) or uid == os.stat("/").st_uid
 
 
@@ -127,8 +128,8 @@ def _make(here: int, part: str, mode: int, *, anyones: bool) -> None:
 
 
 def _give_folder(here: int, part: str, owner: os.stat_result) -> None:
-    """Give a folder that we made in the daemon's to its user. Only an empty one of ours: whatever stands there by now,
-    nothing of value is given away."""
+    """Give a folder that we created in the daemon's folder to the daemon's user. Only an empty folder of ours is given:
+    the name may be another file by now."""
     fd = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     try:
         if os.fstat(fd).st_uid == os.geteuid() and not os.listdir(fd):

@@ -1,4 +1,4 @@
-"""The files of the state folder that belong to one interface, and whose they are.
+"""The files of the state folder by interface, and whether they belong to this machine.
 
 A disk that was copied brings them all along. What a former machine left is nobody's: its leases, the
 client-ids in them and its histories go when the first of them is met. A file that was written in this boot
@@ -23,7 +23,7 @@ _TAIL = 4096
 
 
 def by_interface(folder: str, *, anyones: bool = False) -> dict[str, list[str]]:
-    """The paths of our files in ``folder``, by interface; other files are none of ours. OSError. ``anyones`` as in
+    """The paths of our files in ``folder``, by interface; other files are left out. Raises OSError. ``anyones`` as in
     ``folder``."""
     found: dict[str, list[str]] = {}
     for name in folders.names(folder, anyones=anyones)[:MAX_FILES]:
@@ -38,8 +38,8 @@ def by_interface(folder: str, *, anyones: bool = False) -> dict[str, list[str]]:
 
 
 def rename(folder: str, former: str, name: str) -> None:
-    """Give the files of ``former`` to ``name``, which is the same link. A history of its own goes on; the rest
-    is of the link, and replaces what is there. What cannot be moved is left."""
+    """Rename the files of ``former`` to ``name``, the new name of the same link. An existing history of ``name`` is
+    kept; other files replace those of ``name``. Files that cannot be renamed are left."""
     with suppress(OSError), folders.opened(folder) as fd:
         there = folders.names_at(fd)
         for suffix in SUFFIXES:
@@ -57,7 +57,7 @@ def remove(paths: list[str], *, anyones: bool = False) -> None:
 
 
 def forget_former_machine(folder: str, mine: Identity, boot_id: str) -> list[str]:
-    """When a lease in ``folder`` is another machine's: remove that machine's files. The interfaces' names."""
+    """Remove the files of another machine, when a lease in ``folder`` belongs to one. Returns the interfaces' names."""
     gone = []
     with suppress(OSError):
         files = by_interface(folder)

@@ -28,7 +28,7 @@ _LONGEST = 2.0**33
 
 
 class LeaseFileError(ValueError):
-    """The text says what is wrong with the file."""
+    """The lease file is not valid; the text says why."""
 
 
 class Stored(NamedTuple):
@@ -100,7 +100,7 @@ def _lease(table: _Table) -> Lease:
     lease = Lease(
         address=table.address("address"),
         server_id=None if table.raw("server_id") is None else table.address("server_id"),
-        # Below zero after a reboot: this boot was not yet.
+        # Negative after a reboot: before the start of this boot.
         started_at=table.seconds("started_at", low=-_LONGEST),
         t1_at=table.seconds("t1_at", low=-_LONGEST, infinite=True),
         t2_at=table.seconds("t2_at", low=-_LONGEST, infinite=True),
@@ -142,7 +142,7 @@ def _server(root: _Table) -> Server | None:
 
 
 def _gateway(root: _Table) -> Gateway | None:
-    """Not in the files of 0.1.0, which are whole without it; what does not know the key passes it over."""
+    """The key is missing in files of 0.1.0, which are valid without it. A version that does not know it ignores it."""
     if "gateway" not in root.names() or root.raw("gateway") is None:
         return None
     table = root.table("gateway")
@@ -162,7 +162,7 @@ def _number(value: float) -> float | None:
 
 
 class _Table:
-    """A JSON object of which nothing is believed."""
+    """A JSON object whose every member is checked when it is read."""
 
     def __init__(self, value: Any, name: str) -> None:
         if not isinstance(value, dict):
@@ -208,7 +208,7 @@ class _Table:
             value = IPv4Address(text)
         except ValueError:
             raise LeaseFileError(f"{key} is not an IPv4 address") from None
-        # 0/8, 127/8, multicast and above are nobody's address.
+        # 0/8, 127/8, multicast and above are not addresses of hosts.
         if unicast and (not 0 < int(value) >> 24 < 224 or int(value) >> 24 == 127):
             raise LeaseFileError(f"{key} is not a host's address: {value}")
         return value

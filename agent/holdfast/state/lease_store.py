@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LeaseStore:
-    """One interface's lease file. ``say(priority, text)`` tells what was found and why it is not used."""
+    """One interface's lease file. ``say(priority, text)`` reports a file that is not used, and why."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class LeaseStore:
 
     def load(self) -> Binding | None:
         """The stored binding, its lease's instants moved to this boot's clock, expired ones included; None when there
-        is none of ours. Never raises: a file that cannot be used is told of, and set aside when it is bad."""
+        is none of ours. Never raises: a file that cannot be used is reported, and set aside when it is not valid."""
         try:
             data = folders.read(self.path, folders.SIZE_LIMIT + 1)
         except FileNotFoundError:
@@ -106,7 +106,7 @@ class LeaseStore:
                      "the link, or else for a new lease; let the agent's user read it, or remove it")
 
     def _forget_foreign(self, stored: Stored) -> None:
-        """A file of another link goes; with another machine's all that it left behind."""
+        """Remove the file of another link; when it is another machine's, remove all files of that machine."""
         from holdfast.state import inventory  # noqa: PLC0415 - when a disk was copied
 
         if self._identity.differs_as_machine(stored.identity) is None:
@@ -143,7 +143,7 @@ class LeaseStore:
         )
 
     def _set_aside(self, why: str) -> None:
-        # Kept once, for whoever wants to know; the next one replaces it, so they cannot pile up.
+        # One bad file is kept for inspection; the next one replaces it, so the number is bounded.
         bad = self.path.removesuffix(LEASE) + BAD_LEASE
         try:
             folders.rename(self.path, os.path.basename(bad))

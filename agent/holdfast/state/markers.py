@@ -15,7 +15,7 @@ from holdfast.state import folder as folders
 
 
 class YieldMarker:
-    """``<folder>/IFACE.yield``: while the file is there, the interface is its administrator's (``holdfast yield``).
+    """``<folder>/IFACE.yield``: while the file exists, Holdfast leaves the interface alone (``holdfast yield``).
 
     ``yielded`` is what this process goes by; ``load`` and ``set_yielded`` are the only writers of it.
     """
@@ -30,7 +30,7 @@ class YieldMarker:
         return self.yielded
 
     def set_yielded(self, yielded: bool) -> None:
-        """Write or remove the file, then go by it. Raises OSError; then nothing is different."""
+        """Write or remove the file, and act accordingly. Raises OSError; then nothing has changed."""
         from holdfast.state import atomic  # noqa: PLC0415 - rarely, and long after the first DISCOVER
 
         if yielded:
@@ -57,7 +57,7 @@ class FormerMtu:
         if self._known is None and self._path is not None:
             with suppress(OSError):
                 text = folders.read(self._path, 16).decode("ascii", "replace").strip()
-        # 68 is the least that IPv4 can do with (RFC 791), and no link has more than 16 bits of it.
+        # 68 is the minimum of IPv4 (RFC 791); the largest fits 16 bits.
         if text.isascii() and text.isdigit() and len(text) <= 5 and 68 <= int(text) <= 65535:
             self._known = int(text)
         return self._known
@@ -72,7 +72,7 @@ class FormerMtu:
                 atomic.write(self._path, f"{mtu}\n".encode(), 0o644)
 
     def forget(self) -> None:
-        """Remember none: it was put back, or the link is gone."""
+        """Forget the MTU: it was restored, or the link is gone."""
         self._known = None
         if self._path is not None:
             with suppress(OSError):

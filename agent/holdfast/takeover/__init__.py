@@ -1,1 +1,1 @@
-"""Taking a live interface over from another DHCP client, and giving it back, without the network noticing."""
+"""Taking a live interface over from another DHCP client, and giving it back, without an interruption."""

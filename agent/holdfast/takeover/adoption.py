@@ -1,4 +1,4 @@
-"""A foreign lease becomes ours: the agent's own lease file, so that it starts in BOUND and touches nothing."""
+"""Converts a foreign lease to the agent's lease file, so that the agent starts in BOUND and changes nothing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from holdfast.wire import options as opt
 
 
 def to_lease(foreign: ForeignLease, held: Address, now: float) -> Lease:
-    """The lease in the core's terms. ``held`` is its address as the kernel has it, whose lifetime counts: no step
-    of the wall clock has touched it. TakeoverError when it has ended."""
+    """The lease in the core's terms. ``held`` is its address as the kernel has it, whose lifetime is used,
+    because steps of the wall clock do not change it. TakeoverError when the lease has ended."""
     asked = foreign.options.get(opt.LEASE_TIME)
     lasts = duration(int.from_bytes(asked, "big") if asked is not None and len(asked) == 4 else None)
     expires = now + held.valid if held.valid < inf else foreign.expires_at
     if expires == inf and lasts is not None and lasts < inf:
-        expires = now + lasts  # a client that sets no lifetimes; the renewal that follows will tell
+        expires = now + lasts  # a client that sets no lifetimes; the renewal that follows gives the right one
     if expires <= now:
         raise TakeoverError(f"the lease of {foreign.address.ip} has ended ({foreign.source}); start the client anew")
     if expires == inf:
@@ -50,7 +50,7 @@ def _lease(foreign: ForeignLease, started: float, times: tuple[float, float, flo
 
 
 def from_lease(lease: Lease, foreign: ForeignLease) -> ForeignLease:
-    """The agent's lease in the terms of the adapters; what the client says of itself stays as it was."""
+    """The agent's lease as a ForeignLease; client-id, class and names of the client stay as they were."""
     mask = lease.options.get(opt.SUBNET_MASK, b"")
     length = bin(int.from_bytes(mask, "big")).count("1") if len(mask) == 4 else foreign.address.network.prefixlen
     return replaced(
@@ -67,7 +67,7 @@ def store(host: Host, state_dir: str, ifname: str, say: Callable[[int, str], Non
 
 
 def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: bytes) -> None:
-    """Write ``lease`` as the agent would have, for the user that the agent runs as."""
+    """Write ``lease`` as the agent would, for the agent's user."""
     file = store(host, state_dir, ifname, lambda _priority, _text: None)
     try:
         file.save(Binding(lease, client_id=client_id))  # a new file, which goes to the folder's owner
@@ -76,7 +76,7 @@ def write(host: Host, state_dir: str, ifname: str, lease: Lease, client_id: byte
 
 
 def prepare_folder(host: Host, state_dir: str) -> None:
-    """The state folder, the daemon's user's, before the daemon's first start."""
+    """Create the state folder for the daemon's user, before the daemon's first start."""
     real = host.path(state_dir)
     try:
         folders.make(real)
@@ -89,11 +89,11 @@ def prepare_folder(host: Host, state_dir: str) -> None:
 
 
 def remembered(host: Host, state_dir: str, ifname: str) -> Binding | None:
-    """The binding that the agent last stored, None when there is nothing of use."""
+    """The binding that the agent last stored, None when there is none that can be used."""
     return store(host, state_dir, ifname, lambda _priority, _text: None).load()
 
 
 def forget(host: Host, state_dir: str, ifname: str) -> None:
-    """Remove the agent's lease file: the lease is somebody else's."""
+    """Remove the agent's lease file: another client has the lease now."""
     with suppress(OSError):
         store(host, state_dir, ifname, lambda _priority, _text: None).forget()

@@ -1,4 +1,4 @@
-"""Holdfast itself, as a take-over sees it: which unit serves an interface, start, ask, stop."""
+"""Holdfast's agent during a take-over: its unit; start, calls, stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.processes import Process
 
 ALL = "holdfast.service"
-#: Seconds for the agent to be there after its start.
+#: Seconds in which a started agent must answer.
 START_PATIENCE = 20.0
 #: Characters of a word of the answer that are passed on.
 WORD_LIMIT = 80
@@ -35,31 +35,31 @@ class Agent:
         return client.listens(self._socket, 2.0)
 
     def start(self) -> None:
-        """Start the unit. One that serves others too is started anew: that leaves every interface as it is."""
+        """Start the unit, or restart one that serves other interfaces too; a restart changes no interface."""
         self._host.run(["systemctl", "reset-failed", self.unit])
         self._host.must(["systemctl", "restart", self.unit], timeout=START_PATIENCE + 10)
 
     def wait(self) -> None:
-        """Return when it answers."""
+        """Wait until the agent answers. TakeoverError when it does not in time."""
         if not self._host.wait(lambda: self.serving, START_PATIENCE):
-            raise TakeoverError(f"the agent did not come up for {self._ifname} within {START_PATIENCE:.0f} s; "
+            raise TakeoverError(f"the agent did not start for {self._ifname} within {START_PATIENCE:.0f} s; "
                                 f"see {f'`journalctl -u {self.unit}`' if self.unit else 'what it said above'}")
 
     def renew(self) -> str:
-        """Renew, and say how it went. TakeoverError unless the lease was renewed."""
+        """Renew, and return the outcome as text. TakeoverError unless the lease was renewed."""
         try:
             outcome = client.call(self._socket, "Renew", {"interface": self._ifname})["outcome"]
         except client.RefusedError as error:
             raise _unproven(error.name) from None
         except client.ControlError as error:
-            raise TakeoverError(f"the agent of {self._ifname} did not say how the renewal went: {error}") from None
+            raise TakeoverError(f"the agent of {self._ifname} gave no answer about the renewal: {error}") from None
         if outcome["result"] != "renewed":
             raise _unproven(outcome["result"])
         path, server = (str(outcome[key])[:WORD_LIMIT] for key in ("path", "server"))
         return f"renewed by {path} from {server}"
 
     def stop(self) -> None:
-        """End it; the interface stays as it is. No error when there is none."""
+        """Stop the agent; the interface stays as it is. No error when none is running."""
         if self.unit:
             self._host.must(["systemctl", "stop", self.unit])
             return

@@ -1,8 +1,8 @@
-"""What a client's files do not tell is heard on the wire: its REQUEST, and the server's answer.
+"""Captures what a client's files do not contain: its REQUEST, and the server's reply.
 
 The client is asked to renew, and both are read from the interface (AF_PACKET, with a filter for DHCP). A server that
-does not hear the unicast REQUEST is asked with the same message by broadcast, as the agent itself would ask: the
-answer is the client's own, by its transaction, so client and take-over both have it.
+does not answer the unicast REQUEST gets the same message by broadcast, as the agent would send it. The reply has the
+client's transaction id, so client and take-over both receive it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from holdfast.wire.frame import Instruction, build_udp
 ETH_P_ALL, ETH_P_IP = 3, 0x0800
 #: Linux's own in a filter: the packet's protocol (linux/filter.h, SKF_AD_OFF + SKF_AD_PROTOCOL).
 _PROTOCOL = 0xFFFFF000
-#: Seconds for the client to ask after it was told to, and for the server to answer each REQUEST.
+#: Seconds for the client to send its REQUEST, and for the server to answer each REQUEST.
 ASK_PATIENCE, ANSWER_PATIENCE = 5.0, 2.0
 
 #: SOCK_DGRAM, so offset 0 is the IP header: IPv4, UDP, not a fragment, a port that is 68 at one end.
@@ -50,7 +50,7 @@ _FILTER: list[Instruction] = [
 
 
 class DhcpListener:
-    """Hears and says DHCP on one interface, beside whatever client it has. A context manager."""
+    """Receives and sends DHCP messages on one interface whose client goes on running. A context manager."""
 
     def __init__(self, host: Host, ifname: str) -> None:
         link = host.link(ifname)
@@ -81,8 +81,8 @@ class DhcpListener:
         return self._hear(fits, patience)
 
     def answer(self, request: msg.Message, patience: float) -> msg.Message | None:
-        """The ACK to ``request``, None when there is none within ``patience`` seconds. A NAK is none: on some links
-        strangers send it, and the client's own server would then not send an ACK either."""
+        """The ACK to ``request``, None when there is none within ``patience`` seconds. A NAK is ignored: on some
+        links other servers send one, and after a NAK of its own server no ACK comes either."""
 
         def fits(message: msg.Message) -> bool:
             return message.op == msg.BOOTREPLY and message.xid == request.xid and message.message_type == msg.ACK
@@ -120,7 +120,7 @@ class DhcpListener:
 
 
 def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
-    """``lease`` with everything that was missing. TakeoverError when the client or its server stays silent."""
+    """``lease`` with everything that was missing. TakeoverError when the client or its server sends nothing."""
     if lease.client_id is not None:
         return lease
     if not isinstance(adapter, RenewalTrigger):
@@ -134,7 +134,7 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
         heard = ear.request(ASK_PATIENCE)
         if heard is None:
             raise TakeoverError(
-                f"{found.name} (pid {found.pids[0]}) did not ask for a renewal when told to, so what it sends is not "
+                f"{found.name} (pid {found.pids[0]}) sent no REQUEST when made to renew, so its messages are not "
                 f"known; see whether it is bound and whether its server {lease.server_id or ''} answers ARP"
             )
         request, destination = heard
@@ -142,7 +142,7 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
         if answer is None and destination != msg.BROADCAST:
             ear.broadcast(request)
             answer = ear.answer(request, ANSWER_PATIENCE)
-    if request.ciaddr != lease.address.ip:  # of several on the interface: the client knows which is its own
+    if request.ciaddr != lease.address.ip:  # of several on the interface, this is the client's
         lease = replace(lease, address=IPv4Interface(request.ciaddr))
     learned = replace(
         lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
@@ -154,10 +154,10 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
 
 
 def _unanswered(found: Found, lease: ForeignLease, now: float) -> ForeignLease:
-    """Without an ACK the files must have told the lease."""
+    """TakeoverError unless the lease is complete from the client's files: there is no ACK."""
     if lease.expires_at <= now:
         raise TakeoverError(
-            f"no server answered {found.name}'s renewal of {lease.address.ip}, and nothing else tells how long its "
+            f"no server answered {found.name}'s renewal of {lease.address.ip}, and no file says how long its "
             "lease lasts; try again when one does"
         )
     return lease
@@ -184,7 +184,7 @@ def _text(value: bytes | None) -> str | None:
 
 def answered(host: Host, ifname: str, lease: ForeignLease) -> bool:
     """True when a server acknowledges the lease now. Asked as the client would ask (its client-id, class and name),
-    by broadcast, then from 0.0.0.0 as some virtual networks want it; the client does not hear of it."""
+    by broadcast, then from 0.0.0.0 as some virtual networks require; the client ignores the reply."""
     held = Lease(lease.address.ip, lease.server_id, 0.0, inf, inf, inf, inf, {})
     with DhcpListener(host, ifname) as ear:
         config = ClientConfig(

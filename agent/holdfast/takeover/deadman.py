@@ -1,7 +1,7 @@
-"""Somebody who takes a take-over back when nobody has confirmed it: a lost ssh session must not cost the guest.
+"""The dead-man: a timer that undoes a take-over which nobody confirms, such as after a lost ssh session.
 
-With systemd a transient timer, without it a process of its own session that sleeps. Both run `holdfast handback IFACE
---unconfirmed`, which does nothing when the take-over was confirmed after all.
+With systemd it is a transient timer, without systemd a sleeping process in its own session. Both run `holdfast
+handback IFACE --unconfirmed`, which does nothing when the take-over is confirmed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from holdfast.takeover.host import Host
 from holdfast.takeover.processes import Process
 
-#: Seconds for all that comes before the proof; each step is bounded, and together they stay below it.
+#: Seconds for all steps before the proof; each step is bounded, and their sum is smaller.
 STEPS_TIME = 120.0
 
 #: What the child runs: sleep on the clock that counts suspend, then become the hand-back.
@@ -33,7 +33,7 @@ _BOOT = (
 
 
 def own_program(module: str, *words: str) -> list[str]:
-    """A command line of ``module.main`` of this very program, whatever it was started by and whatever PATH says."""
+    """A command line for ``module.main`` of this installation, independent of PATH."""
     site = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return [sys.executable, flags(), "-c", _BOOT.format(module), site, *words]
 
@@ -66,8 +66,8 @@ def arm(host: Host, ifname: str, seconds: float, config: str | None = None, *, b
 
 
 def disarm(host: Host, ifname: str, keep: str = "") -> None:
-    """Disarm whatever is armed for ``ifname`` but ``keep``, also by a take-over that was killed before it wrote that
-    down. A hand-back that has begun goes on: it may be this process."""
+    """Disarm whatever is armed for ``ifname`` but ``keep``, also what a killed take-over armed and did not
+    record. A running hand-back goes on: it may be this process."""
     if host.systemd:
         for unit in _units(ifname):
             if unit != keep:
@@ -79,7 +79,7 @@ def disarm(host: Host, ifname: str, keep: str = "") -> None:
 
 
 def _units(ifname: str) -> tuple[str, str]:
-    """Two, so that one can be armed before the other is disarmed."""
+    """The two names, so that one can be armed before the other is disarmed."""
     return f"holdfast-deadman-{ifname}", f"holdfast-unconfirmed-{ifname}"
 
 

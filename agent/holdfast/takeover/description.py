@@ -16,7 +16,7 @@ _INDENT = " " * 14
 
 
 def describe(host: Host, plan: Plan) -> list[str]:
-    """Every step, every file with its new content, as printable lines: names and contents come from others."""
+    """Every step, every file with its new content, as escaped lines: names and contents come from other programs."""
     ifname, found = plan.target.ifname, plan.found
     rows = [("client", f"{found.name}: {found.evidence}"), *_lease_rows(plan.lease, plan.ours, host.boottime())]
     lines = [f"{name:<12}  {text}" for name, text in rows]
@@ -41,7 +41,8 @@ def describe(host: Host, plan: Plan) -> list[str]:
 
 
 def _stop(found: Found) -> str:
-    """Managers of more than one interface are not killed: their adapters say in ``facts`` what they do."""
+    """How the client is stopped. A manager of several interfaces is not killed: ``facts`` of its adapter say what is
+    done."""
     if "lets_go_by" in found.facts:
         return f"make {found.manager} let go of {found.ifname}: {found.facts['lets_go_by']}"
     return f"stop {found.client} by SIGKILL: pid {', '.join(map(str, found.pids))}"
@@ -76,7 +77,7 @@ def _changes(host: Host, changes: tuple[Change, ...]) -> list[str]:
 
 
 def _file(host: Host, change: FileChange) -> str:
-    """A new file whole, a changed one as the difference."""
+    """The content of a new file, the difference of a changed one."""
     before = host.read(change.path)
     if change.content is None:
         return f"remove {change.path}"

@@ -1,4 +1,4 @@
-"""Which client serves an interface: every adapter is asked, and exactly one may say yes."""
+"""Finds the client that serves an interface: every adapter looks, and exactly one client must be found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def adapter_called(name: str, adapters: Sequence[Adapter] = ADAPTERS) -> Adapter
 def find_client(
     host: Host, ifname: str, adapters: Sequence[Adapter] = ADAPTERS, holder: Callable[[], str] | None = None
 ) -> tuple[Adapter, Found]:
-    """The one client of ``ifname``. TakeoverError for none and for more; ``holder`` tells who has UDP port 68."""
+    """The one client of ``ifname``. TakeoverError for none and for more; ``holder`` names who has UDP port 68."""
     everyone = [(adapter, found) for adapter in adapters if (found := adapter.find(host, ifname)) is not None]
     clients = [(adapter, found) for adapter, found in everyone if not _covered(found, everyone)]
     if len(clients) > 1:
@@ -51,7 +51,7 @@ def find_client(
 
 
 def _covered(found: Found, everyone: Sequence[tuple[Adapter, Found]]) -> bool:
-    """A client's own adapter and its manager's find the same process: the manager knows more."""
+    """Drop a client whose manager's adapter found the same process: the manager's adapter knows more."""
     return found.client == found.manager and any(
         other is not found and set(other.pids) & set(found.pids) and other.client != other.manager
         for _, other in everyone

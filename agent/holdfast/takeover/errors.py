@@ -10,26 +10,27 @@ from holdfast.managers.formats.errors import FormatError
 
 
 class TakeoverError(Exception):
-    """One line: what was found, where, and what to do. It goes on in other lines, so a full stop at its end, which
-    what a command said may have, is left out."""
+    """One line: what was found, where, and what to do. Callers add to it, so a full stop at its end, as a
+    command's output may have, is removed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text.rstrip(". "))
 
 
-#: What a user can do about an error of the system's.
+#: Advice for system errors, by errno.
 _REMEDIES = {
     errno.ENOSPC: "make room there", errno.EDQUOT: "make room there",
     errno.EROFS: "make it writable (mount -o remount,rw)",
-    errno.EACCES: "run as root", errno.EPERM: "run as root", errno.EIO: "look at the disk (dmesg)",
-    errno.ENOTDIR: "move away what is in the place of a folder", errno.EISDIR: "move away the folder in its place",
-    errno.ELOOP: "move away the link in its place", errno.ENOMEM: "free some memory",
+    errno.EACCES: "run as root", errno.EPERM: "run as root", errno.EIO: "check the disk (dmesg)",
+    errno.ENOTDIR: "move away the file that is where a folder should be",
+    errno.EISDIR: "move away the folder that has this name",
+    errno.ELOOP: "move away the link that has this name", errno.ENOMEM: "free some memory",
     errno.EMFILE: "raise the limit of open files", errno.ENFILE: "raise the limit of open files",
 }
 
 
 def system_error(what: str, error: OSError) -> TakeoverError:
-    """``what`` cannot be done, why, and what to do when a user can do something."""
+    """The error for ``what`` that cannot be done: the reason, and advice where there is some."""
     remedy = _REMEDIES.get(error.errno or 0)
     return TakeoverError(f"{what}: {error.strerror or error}{f'; {remedy}' if remedy else ''}")
 

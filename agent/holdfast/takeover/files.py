@@ -1,6 +1,7 @@
 """Files below a root: "/" on a real system, a folder that looks like one in tests.
 
-Files of others are hostile when read: bounded, regular files only. Written is only where nobody but root can.
+Other programs' files are hostile input: only regular files are read, and reads are bounded. Files are written only
+where nobody but root can write.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Files:
         return weakness(path, self.root, missing=missing)
 
     def require_root(self, path: str, what: str) -> None:
-        """TakeoverError when others than root can change what is at ``path``, or will be; ``what`` it is."""
+        """TakeoverError when users other than root can change or create ``path``; the text calls it ``what``."""
         found = self.weakness(path, missing=True)
         if found:
             raise TakeoverError(f"{what} {path}: others than root can change it ({found}); move it into a folder that "
@@ -69,7 +70,7 @@ class Files:
             return reader(self._tree(), *args, **kwargs)
 
     def _tree(self) -> Tree:
-        """Opened when the first file is read."""
+        """The tree, opened when the first file is read."""
         if self._opened is None:
             self._opened = Tree(self.root)
         return self._opened
@@ -79,7 +80,7 @@ class Files:
         return (self.read(path, limit) or b"").decode("utf-8", "replace")
 
     def exists(self, path: str) -> bool:
-        """True when something is there, if only a link that leads nowhere."""
+        """True when the name exists, even as a dangling link."""
         return os.path.lexists(self.path(path))
 
     def stat(self, path: str) -> os.stat_result | None:
@@ -90,7 +91,7 @@ class Files:
             return None
 
     def listdir(self, path: str) -> list[str]:
-        """Sorted names, empty when it is no folder that we may look into."""
+        """The sorted names; empty when it is not a folder, or may not be read."""
         def names(tree: Tree) -> list[str]:
             with suppress(OSError):
                 return tree.names(path)
@@ -99,8 +100,8 @@ class Files:
         return self.ask(names)
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """The file wholly or not at all; its folder is made when it is missing. TakeoverError also when others than
-        root could put something in its target."""
+        """Write the file atomically; create its folder when that is missing. TakeoverError also when users other than
+        root can write there."""
         self.require_root(os.path.dirname(path), "the folder")
         real = self.path(path)
         try:
@@ -110,7 +111,7 @@ class Files:
             raise system_error(f"{path} cannot be written", error) from None
 
     def set_time(self, path: str, unix: float) -> None:
-        """Give the file a time of change."""
+        """Set the file's modification time."""
         try:
             folder, name = os.path.split(self.path(path))
             with folders.opened(folder, anyones=True) as there:
@@ -128,7 +129,7 @@ class Files:
             raise system_error(f"{path} cannot be removed", error) from None
 
     def readlink(self, path: str) -> str:
-        """Where a link points to, "" when it is none."""
+        """The target of a link, "" when it is none."""
         try:
             return os.readlink(self.path(path))
         except OSError:

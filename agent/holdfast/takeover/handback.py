@@ -1,6 +1,6 @@
-"""Back to the former client, from the journal: asked for by a person, by the dead-man, or after a failure.
+"""Gives an interface back to its former client, from the journal: by command, by the dead-man, or after a failure.
 
-Every step may be done twice, so a hand-back that was killed is finished by the next one: the dead-man's, if nobody's.
+Every step may be repeated, so the next hand-back finishes one that was killed: the dead-man's at the latest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DNS_UNIT, DNS_RUN = "holdfast-dns.service", 10.0
 def hand_back(
     host: Host, target: TakeoverTarget, say: Say, *, unconfirmed: bool, adapters: Sequence[Adapter] = ADAPTERS
 ) -> None:
-    """What `holdfast handback` does. ``unconfirmed``: the dead-man asks, and a confirmed take-over stays."""
+    """`holdfast handback`. ``unconfirmed``: do nothing when the take-over is confirmed (for the dead-man)."""
     require_own_folder(host, target)
     file = JournalFile(host.path(target.takeover_dir), target.ifname)
     with no_hangup(), file.locked(host.wait):
@@ -48,7 +48,7 @@ def hand_back(
         if unconfirmed and journal.phase is Phase.CONFIRMED:
             return
         _check_shared(host, journal, target)
-        process.check(host, journal.found)  # before the agent ends: nobody would have the lease
+        process.check(host, journal.found)  # before the agent stops: afterwards no client would renew the lease
         file.note_rollback(journal.found.name if unconfirmed else "")
         if journal.phase >= Phase.PROVEN:
             _renew_first(host, target, journal, say)
@@ -58,9 +58,9 @@ def hand_back(
 
 
 def _insured(host: Host, target: TakeoverTarget, journal: Journal, file: JournalFile, say: Say) -> Journal:
-    """With a dead-man who finishes what is interrupted or fails on the way: between two clients nobody renews. What he
-    cannot be had for, such as no room on the disk, is no reason to leave it."""
-    journal = journal.at(min(journal.phase, Phase.CONFIRMING))  # what is confirmed he lets be
+    """Hand back with a dead-man that finishes a hand-back which is interrupted or fails: between two clients no client
+    renews. When it cannot be armed, as on a full disk, the hand-back goes on without it."""
+    journal = journal.at(min(journal.phase, Phase.CONFIRMING))  # it leaves a confirmed take-over alone
     try:
         journal = journal.armed(deadman.arm(host, journal.ifname, deadman.STEPS_TIME, target.config))
         file.save(journal)
@@ -83,7 +83,7 @@ def _check_shared(host: Host, journal: Journal, target: TakeoverTarget) -> None:
 
 
 def _renew_first(host: Host, target: TakeoverTarget, journal: Journal, say: Say) -> None:
-    """So that the former client gets a whole lease, and the address lives until its own first renewal."""
+    """Renew once more, so that the former client gets a full lease, which lasts until its own first renewal."""
     agent = Agent(host, target.ifname, target.runtime_dir, journal.agent_unit)
     if agent.serving:
         try:
@@ -110,7 +110,7 @@ def go_back(
         changes.undo(host, journal, ownership.persistent, say)
     if phase >= Phase.OWNING:
         changes.undo(host, journal, ownership.volatile, say)
-    # After a reboot before the confirmation, the former client was never kept from starting by itself.
+    # After a reboot before the confirmation the former client has started by itself.
     if phase >= Phase.STOPPING and (same_boot or phase >= Phase.CONFIRMING) and adapter.find(host, ifname) is None:
         if phase >= Phase.ADOPTING:
             _withdraw_dns(host, target, say)
@@ -121,7 +121,7 @@ def go_back(
         except TakeoverError as error:
             _nobody_else(host, adapter, agent, journal, error)
         if not host.wait(lambda: adapter.find(host, ifname) is not None, CLIENT_PATIENCE):
-            raise TakeoverError(f"{journal.found.name} was started on {ifname} and is not to be seen; look at its log. "
+            raise TakeoverError(f"{journal.found.name} was started on {ifname} and is not running; see its log. "
                                 f"The address stays until its lease ends; `holdfast handback {ifname}` tries again")
     if phase >= Phase.ADOPTING:
         adoption.forget(host, target.state_dir, ifname)
@@ -131,23 +131,23 @@ def go_back(
 
 
 def _nobody_else(host: Host, adapter: Adapter, agent: Agent, journal: Journal, error: TakeoverError) -> NoReturn:
-    """Raise ``error``, because the former client could not be started as it should; the agent serves on when that
-    client does not run at all: a lease that nobody renews ends."""
+    """Raise ``error``, because the former client could not be started as it should; the agent is started again when
+    that client does not run at all, so that the lease is renewed."""
     again = f"`holdfast handback {journal.ifname}` tries again"
     if adapter.find(host, journal.ifname) is not None:
         raise TakeoverError(f"{error}. {journal.found.name} runs nevertheless; {again}") from None
     if not agent.unit or journal.phase < Phase.ADOPTING:
-        raise TakeoverError(f"{error}. Nobody serves {journal.ifname} now; {again}") from None
+        raise TakeoverError(f"{error}. No client serves {journal.ifname} now; {again}") from None
     try:
         agent.start()
     except TakeoverError as other:
-        raise TakeoverError(f"{error}. {other}. Nobody serves {journal.ifname} now; {again}") from None
-    raise TakeoverError(f"{error}. Until the next boot Holdfast serves {journal.ifname} on; {again}") from None
+        raise TakeoverError(f"{error}. {other}. No client serves {journal.ifname} now; {again}") from None
+    raise TakeoverError(f"{error}. Holdfast serves {journal.ifname} until the next boot; {again}") from None
 
 
 def _lease_now(host: Host, target: TakeoverTarget, journal: Journal, *, same_boot: bool) -> ForeignLease:
-    """The agent's lease when it has a valid one, else the former client's as it was read; that has ended when it is
-    of another boot, whose instants mean nothing in this one."""
+    """The agent's lease when it has a valid one, else the former client's as it was read; a lease of another boot
+    counts as ended, because its instants are of that boot."""
     stored = adoption.remembered(host, target.state_dir, journal.ifname)
     if stored is None or not stored.lease.valid(host.boottime()):
         lease = journal.lease
@@ -160,7 +160,7 @@ def _lease_now(host: Host, target: TakeoverTarget, journal: Journal, *, same_boo
 
 
 def _withdraw_dns(host: Host, target: TakeoverTarget, say: Say) -> None:
-    """The publisher of name servers puts back what was there before the agent."""
+    """Let the publisher of name servers restore what was there before the agent."""
     host.remove(f"{target.runtime_dir}/dns/{target.ifname}.json")
     spool = f"{target.runtime_dir}/dns"
     command = deadman.own_program("holdfast.publish.publisher", "--spool", spool, "--state-dir", target.dns_dir)

@@ -1,4 +1,4 @@
-"""The machine as a take-over sees it: files below a root, processes, units, commands, the interface."""
+"""The machine during a take-over: files below a root, processes, units, commands, the interface."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAEMON_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Completed:
-    """What a command left: its exit status and text."""
+    """The result of a command: its exit status and output."""
 
     status: int
     stdout: str
@@ -38,13 +38,13 @@ class Completed:
 
     @property
     def complaint(self) -> str:
-        """The last line that it said, for an error message."""
+        """The last line of its output, for an error message."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
         return lines[-1].strip()[:200] if lines else f"exit status {self.status}"
 
 
 class Host(Processes):
-    """Looks and acts. Raises TakeoverError only."""
+    """Reads and changes the machine. Raises TakeoverError only."""
 
     # -- commands and units ----------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Host(Processes):
             )
         except OSError as error:
             raise system_error(f"{argv[0]} cannot be started", error) from None
-        child.returncode = 0  # never waited for here: no warning when we end before it does
+        child.returncode = 0  # not waited for here: this prevents a warning when we end first
         return child.pid
 
     def which(self, program: str) -> str | None:
@@ -137,7 +137,7 @@ class Host(Processes):
         return self.link(ifname).mac
 
     def ifindex(self, ifname: str) -> int:
-        """Its number in this network namespace."""
+        """The interface's number in this network namespace."""
         return self.link(ifname).ifindex
 
     def observe(self, ifname: str) -> Observed:
@@ -155,7 +155,8 @@ class Host(Processes):
             raise TakeoverError(f"{ifname}: {error}") from None
 
     def perform(self, ifname: str, ops: Iterable[Op], say: Callable[[str], None]) -> None:
-        """Carry out operations on the interface's addresses and routes; what fails is told, and the rest is done."""
+        """Perform operations on the interface's addresses and routes. A failing operation is reported by ``say``; the
+        others are performed."""
         from holdfast.network import KernelError  # noqa: PLC0415 - see observe
         from holdfast.network.kernel import Kernel  # noqa: PLC0415
 
@@ -196,5 +197,5 @@ def search_path() -> str:
 
 
 def _hear_hangups() -> None:
-    """Whoever starts something while it ignores SIGHUP passes that on."""
+    """Restore SIGHUP in the child: an ignored signal is inherited."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

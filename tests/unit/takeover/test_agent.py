@@ -74,10 +74,10 @@ def test_renew(host: FakeHost) -> None:
     (outcome(result="moved"), "failed: moved"),
     (b'{"error": "io.holdfast.Agent.NoOutcome", "parameters": {"interface": "eth0", "seconds": 30}}\0',
      "failed: io.holdfast.Agent.NoOutcome"),
-    (b'{"error": "io.holdfast.Agent.NoOutcome", "parameters": {}}\0', "did not say how .* interface is missing"),
-    (b'{"parameters": {"outcome": 7}}\0', "did not say how .* outcome is not a JSON object"),
-    (b"[]\0", "did not say how"), (b'{"parameters": 7}\0', "did not say how"), (b"\xff\0", "did not say how"),
-    (b"{", "it had answered"), (b"[" * 100_000 + b"\0", "did not say how"),
+    (b'{"error": "io.holdfast.Agent.NoOutcome", "parameters": {}}\0', "gave no answer .* interface is missing"),
+    (b'{"parameters": {"outcome": 7}}\0', "gave no answer .* outcome is not a JSON object"),
+    (b"[]\0", "gave no answer"), (b'{"parameters": 7}\0', "gave no answer"), (b"\xff\0", "gave no answer"),
+    (b"{", "it had answered"), (b"[" * 100_000 + b"\0", "gave no answer"),
 ])
 def test_renewals_that_prove_nothing(host: FakeHost, answer: bytes, words: str) -> None:
     with answering(host, answer), pytest.raises(TakeoverError, match=words):
@@ -89,7 +89,7 @@ def test_an_answer_that_never_ends(host: FakeHost, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("holdfast.control.client.TIMEOUT", 0.2)
     path = host.path("/run/holdfast/eth0.varlink")
     os.makedirs(os.path.dirname(path))
-    with Trickler(path, b" "), pytest.raises(TakeoverError, match=r"did not say how the renewal went: .* within 0 s"):
+    with Trickler(path, b" "), pytest.raises(TakeoverError, match=r"gave no answer about the renewal: .* within 0 s"):
         Agent(host, "eth0", "/run/holdfast", "").renew()
 
 
@@ -99,9 +99,9 @@ def test_what_it_says_is_bounded(host: FakeHost) -> None:
 
 
 def test_nobody(host: FakeHost) -> None:
-    with pytest.raises(TakeoverError, match="did not say how the renewal went"):
+    with pytest.raises(TakeoverError, match="gave no answer about the renewal"):
         Agent(host, "eth0", "/run/holdfast", "").renew()
-    with pytest.raises(TakeoverError, match=r"did not come up .* `journalctl -u holdfast@eth0.service`"):
+    with pytest.raises(TakeoverError, match=r"did not start .* `journalctl -u holdfast@eth0.service`"):
         Agent(host, "eth0", "/run/holdfast", "holdfast@eth0.service").wait()
 
 

@@ -127,7 +127,7 @@ def test_no_client_id_is_none(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -
 
 
 def test_refusals(monkeypatch: pytest.MonkeyPatch, host: FakeHost) -> None:
-    with pytest.raises(TakeoverError, match=r"udhcpc \(pid 9\) did not ask for a renewal"):
+    with pytest.raises(TakeoverError, match=r"udhcpc \(pid 9\) sent no REQUEST when made to renew"):
         learned(monkeypatch, host, FakeListener(None), unknown(host))
     other = ACK._replace(yiaddr=IPv4Address("192.0.2.77"))
     with pytest.raises(TakeoverError, match=r"the server gave 192\.0\.2\.77 instead"):

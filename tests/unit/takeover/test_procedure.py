@@ -461,7 +461,7 @@ def test_a_former_client_that_cannot_be_started(tmp_path: Path, monkeypatch: pyt
     take(host)
     with monkeypatch.context() as patch:
         patch.setattr(OldClient, "give_back", full_disk)
-        with pytest.raises(TakeoverError, match=r"No space left.*Holdfast serves eth0 on"):
+        with pytest.raises(TakeoverError, match=r"No space left.*Holdfast serves eth0 until the next boot"):
             hand_back(host, place(), str, unconfirmed=False, adapters=ADAPTERS)
     assert host.exists(AGENT_FILE)
     assert host.exists("/var/lib/holdfast-takeover/eth0.json")
