@@ -63,7 +63,7 @@ class Faults:
 def test_faults_in_any_order(make_bench: Any, server: str) -> None:
     """Whatever comes in whatever order: the address and its routes stay, and it ends in renewals."""
     rng = random.Random(server)
-    bench = make_bench(server, Service(authoritative=False))
+    bench = make_bench(server, Service(lease_time=45, authoritative=False))
     bench.acquire()
     faults = Faults(bench, rng)
     everything: list[Callable[[], None]] = [
@@ -78,7 +78,7 @@ def test_faults_in_any_order(make_bench: Any, server: str) -> None:
     faults.healed()
 
     done = len(bench.agent.results("renewed", "acquired"))
-    bench.agent.wait_result("renewed", "acquired", count=done + 2, timeout=40)
+    bench.agent.wait_result("renewed", "acquired", count=done + 2, timeout=60)
     assert bench.agent.addresses() == [ADDRESS]
     assert bench.monitor.lost_addresses(ADDRESS) == []
     assert bench.monitor.lost_routes(bench.held_from) == []
