@@ -629,6 +629,8 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
         lambda: _after("PROBING, holding a lease", Scene.contest),
     ("BOUND", "RENEWING", "T1"): SITUATIONS["RENEWING"],
     ("BOUND", "REBINDING", "T2"): lambda: _after("BOUND", lambda s: s.at(s.lease.t2_at)),
+    ("BOUND", "RENEWING", "T1 is far away: a check, once a day"):
+        lambda: _strict(Scene().bound(lease=0xFFFFFFFF), lambda s: s.until_state("RENEWING")),
     ("BOUND", "RENEWING", "carrier up"): SITUATIONS["RENEWING, nothing sent"],
     ("BOUND", "REBINDING", "carrier up"): lambda: _late(ev.LinkUp()),
     ("BOUND", "RENEWING", "resumed"): lambda: _then("BOUND", ev.TimeJumped(1.0, "suspend")),

@@ -195,6 +195,7 @@ _TIMERS: dict[Timer, Callable[[Machine, float], None]] = {
     Timer.RETRANSMIT: _retransmit,
     Timer.HOLD: expiry_hold.on_timer,
     Timer.CONTEST: arp.on_contest_timer,
+    Timer.CHECK: renewal.on_check_timer,
 }
 
 #: What happens on each event that is no reply, whatever the state but STOPPED, which has its own function.

@@ -35,6 +35,8 @@ def on_start(m: Machine, event: Start, now: float) -> None:
     if cached.on_link:
         m.configure(lease)
         m.enter(Bound(lease), Reason.START_ON_LINK, now)
+        if m.carrier and m.timers.at(Timer.CHECK) is not None:
+            m.timers.set(Timer.CHECK, now + m.rng.uniform(0.0, schedule.CHECK_START))
         if m.gateway is None and m.carrier:
             arp.learn_gateway(m, lease, now)  # from a file that does not have it
     elif m.carrier:

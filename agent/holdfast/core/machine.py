@@ -74,6 +74,7 @@ class Timer(IntEnum):
     GATEWAY = 8  # ask the gateway again
     HOLD = 9  # ask whether an address may be held beyond its lease
     CONTEST = 10  # ask again who claims the address in use
+    CHECK = 11  # T1 is far away: does the server still know the lease
 
 
 class TimerTable:
@@ -266,7 +267,7 @@ class Machine:
         self.state, self.lease = state, lease
         if in_hand is not None:
             self.hint = in_hand.address
-        self._follow(state, lease)
+        self._follow(state, lease, now)
 
     def update(self, state: State) -> None:
         """Replace the state's data, not the state and not the lease in use."""
@@ -280,7 +281,7 @@ class Machine:
             return lease.ended_at is not None or (self.contest is not None and self.contest.proven)
         return why is not DeconfigureReason.HALTED or self.config.nak == "halt"
 
-    def _follow(self, state: State, lease: Lease | None) -> None:
+    def _follow(self, state: State, lease: Lease | None, now: float) -> None:
         """The deadlines, which follow from the state alone."""
         if lease is None or isinstance(state, Stopped):
             self.timers.stop(Timer.EXPIRE, Timer.REAPPLY, Timer.HOLD)
@@ -288,8 +289,11 @@ class Machine:
             self.timers.set(Timer.EXPIRE, lease.expires_at)
             if self.config.on_expiry == "hold" and lease.ended_at is None and self.hold is None:
                 self.timers.set(Timer.HOLD, lease.expires_at - schedule.HOLD_LEAD)
+        self.timers.stop(Timer.CHECK)
         if isinstance(state, Bound):
             self.naks = 0
+            if state.lease.t1_at - now > schedule.CHECK_INTERVAL:
+                self.timers.set(Timer.CHECK, now + schedule.check_wait(self.rng))
             self.timers.set(Timer.RENEW, state.lease.t1_at)
             self.timers.set(Timer.REBIND, state.lease.t2_at)
             self.timers.stop(Timer.START, Timer.OFFERS, Timer.RETRANSMIT)

@@ -24,6 +24,7 @@ class Purpose(str, Enum):
     REBOOT = "reboot"  # is the remembered lease still ours (INIT-REBOOT)
     T1 = "t1"
     T2 = "t2"
+    CHECK = "check"  # T1 is more than a day away: does the server still know the lease
     LINK_UP = "link-up"
     RESUME = "resume"
     RESTORED = "restored"  # a snapshot, or a copy of the machine

@@ -46,6 +46,12 @@ def check_lease(m: Machine, purpose: Purpose, on: Reason, now: float, delay: flo
         hasten(m, now, delay)
 
 
+def on_check_timer(m: Machine, now: float) -> None:
+    """Timer CHECK: a lease that lasts for ever, or whose T1 is more than a day away, has its server asked by one round.
+    Silence changes nothing (rule 85)."""
+    check_lease(m, Purpose.CHECK, Reason.CHECK, now, 0.0)
+
+
 def hasten(m: Machine, now: float, delay: float = 0.0) -> None:
     """Begin the next round as soon as it may be."""
     state = bound.renewing_state(m)
@@ -131,7 +137,8 @@ def on_retransmit(m: Machine, now: float) -> None:
         set_back(m, Cause.UNICAST_UNANSWERED.value)
         send_rung(m, now)
         return
-    enough = schedule.VERIFY_ROUNDS + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m, renewal) else 0)
+    rounds = 1 if renewal.purpose is Purpose.CHECK else schedule.VERIFY_ROUNDS
+    enough = rounds + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m, renewal) else 0)
     if _verifying(lease, renewal, now) and renewal.number >= enough:
         cause = "; ".join(part for part in (bound.cause_of(renewal), _GATEWAY_SAYS[m.arp.network]) if part)
         m.conclude(unanswered(lease, renewal, Result.KEPT, now, cause))

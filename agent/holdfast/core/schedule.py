@@ -61,6 +61,12 @@ CONTEST_ANSWERS = 2
 CONTEST_PROBES = 3
 CONTEST_GAP = 1.0
 
+#: Rule 85: a lease whose T1 is further away than a day is checked by one round a day; seconds, with their jitter.
+CHECK_INTERVAL = 86400.0
+CHECK_JITTER = 0.05
+#: The same at the start, within so many seconds.
+CHECK_START = 2.0
+
 #: Rule 36: never two rounds within 2 s.
 GAP_MIN = 2.0
 #: A server that restarts is back in seconds.
@@ -224,6 +230,11 @@ def start_delay(rng: Random) -> float:
 def resume_wait(left: float, rng: Random, *, overdue: bool) -> float:
     """Seconds from waking up to the check of a lease with ``left`` seconds (rule 45); ``overdue``: T1 has passed."""
     return rng.uniform(0.0, min(RESUME_OVERDUE if overdue else RESUME_JITTER, left * RESUME_SHARE))
+
+
+def check_wait(rng: Random) -> float:
+    """Seconds to the next check of a lease whose T1 is more than a day away (rule 85)."""
+    return _jitter(rng, CHECK_INTERVAL, CHECK_JITTER)
 
 
 def ipv6_only_wait(seconds: int) -> float:

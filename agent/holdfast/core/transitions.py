@@ -33,6 +33,7 @@ class Reason(str, Enum):
     KEPT_UNTIL_T1 = "no answer, and T1 has not come"
     OTHER_NETWORK = "another gateway answers: another network"
     IPV6_ONLY = "the network is IPv6-only"
+    CHECK = "T1 is far away: a check, once a day"
     T1 = "T1"
     T2 = "T2"
     RESUMED = "resumed"
@@ -100,6 +101,7 @@ TRANSITIONS: tuple[tuple[str, str, Reason], ...] = (
     ("PROBING", "PROBING", Reason.HELD_CONFLICT),
     ("BOUND", "RENEWING", Reason.T1),
     ("BOUND", "REBINDING", Reason.T2),
+    ("BOUND", "RENEWING", Reason.CHECK),
     ("BOUND", "RENEWING", Reason.CARRIER_UP),
     ("BOUND", "REBINDING", Reason.CARRIER_UP),
     ("BOUND", "RENEWING", Reason.RESUMED),

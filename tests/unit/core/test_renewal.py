@@ -295,3 +295,55 @@ def test_an_ack_without_a_lease_time_renews_for_as_long_as_before() -> None:
     scene.ack(lease=None)
     assert scene.state == "BOUND"
     assert (scene.lease.lease_time, scene.lease.expires_at) == (3600.0, asked + 3600.0)
+
+
+# -- a lease whose T1 is far away: rule 85
+
+
+@pytest.mark.parametrize("lease", [0xFFFFFFFF, 30 * 86400])
+def test_a_long_lease_is_checked_once_a_day_and_silence_changes_nothing(lease: int) -> None:
+    # rule 85
+    scene = Scene().bound(lease=lease)
+    known, sent = scene.lease, len(scene.sent)
+    scene.wait(5.5 * 86400.0)
+    checks = scene.outcomes[1:]
+    assert [(outcome.purpose, outcome.result) for outcome in checks] == [("check", Result.KEPT)] * 5
+    assert [outcome.attempts for outcome in checks] == [3] * 5, "one round"
+    assert len(scene.sent) - sent == 15
+    assert (scene.state, scene.lease) == ("BOUND", known)
+    assert not of(act.Deconfigure, scene.actions)
+
+
+def test_the_answer_to_a_check_is_the_lease_from_then_on() -> None:
+    # rule 85: "for ever" was said once; the server may think otherwise by now
+    scene = Scene().bound(lease=0xFFFFFFFF)
+    scene.until_state("RENEWING")
+    scene.ack(lease=3600)
+    assert (scene.state, scene.lease.lease_time) == ("BOUND", 3600.0)
+    assert scene.outcomes[-1].purpose == "check"
+    scene.until_state("RENEWING")
+    assert scene.outcomes[-1].purpose == "check"
+    scene.ack(lease=3600)
+    assert scene.outcomes[-1].purpose == "t1"
+
+
+def test_a_lease_of_a_few_days_is_renewed_at_t1_and_checked_before() -> None:
+    # rule 85
+    scene = Scene().bound(lease=3 * 86400)  # T1 after a day and a half
+    scene.until_state("RENEWING")
+    scene.ack(lease=86400)
+    assert scene.outcomes[-1].purpose == "check"
+    scene.until_state("RENEWING")
+    assert scene.now >= scene.lease.t1_at
+
+
+@pytest.mark.parametrize("carrier", [True, False])
+def test_a_remembered_lease_for_ever_is_checked_at_start(carrier: bool) -> None:
+    # rule 85
+    endless = cached(on_link=True)
+    lease = endless.binding.lease._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf)
+    scene = Scene().start(endless._replace(binding=endless.binding._replace(lease=lease)), carrier=carrier)
+    assert (scene.state, scene.sent) == ("BOUND", [])
+    scene.wait(60.0)
+    assert [outcome.purpose for outcome in scene.outcomes] == (["check"] if carrier else [])
+    assert (scene.state, scene.lease) == ("BOUND", lease)
