@@ -1,6 +1,6 @@
-"""What other programs' configuration says: one file for each network manager, read from files below a root.
+"""Readers of other programs' configuration: one file for each network manager, with paths below a root.
 
-``formats/`` parses, and nothing else does. The doctor and a take-over read through these files; nothing here knows of
-them, starts or stops anything, or asks a running process. Every function that is given a ``Tree`` may raise OSError (a
+``formats/`` has the parsers. The doctor and a take-over use these files. Nothing here imports them, starts or stops
+anything, or asks a running process. Every function that is given a ``Tree`` may raise OSError (a
 file that is there and cannot be read) and ``FormatError`` (one that cannot be understood), and no other error.
 """

@@ -26,18 +26,18 @@ class Options(NamedTuple):
 
 
 def starts(tree: Tree) -> bool:
-    """Whether it runs for all links after the next boot."""
+    """True if it runs for all links after the next boot."""
     return UNIT in systemd_units.enabled(tree)
 
 
 def options(tree: Tree) -> Options:
-    """Its configuration; no file is an empty one."""
+    """Its configuration; a missing file counts as an empty one."""
     lines = tuple(_lines(tree.text(CONFIGURATION) or ""))
     return Options(lines, _links(lines, "denyinterfaces"), _links(lines, "allowinterfaces"))
 
 
 def claim(said: Options, link: str) -> str | None:
-    """Why dhcpcd would configure ``link`` (a name or a pattern), or might; None when it keeps off."""
+    """Why dhcpcd would configure ``link`` (a name or a pattern), or might; None when it does not."""
     if any(covers(pattern, link) for pattern in said.denied):
         return None
     if said.allowed and not any(overlaps(pattern, link) for pattern in said.allowed):

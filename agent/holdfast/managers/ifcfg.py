@@ -28,12 +28,12 @@ class IfcfgFile(NamedTuple):
 
     @property
     def dhcp(self) -> bool:
-        """Whether ifup-eth starts a DHCPv4 client."""
+        """True if ifup-eth starts a DHCPv4 client."""
         return self.settings.get("BOOTPROTO", "").lower() in ("dhcp", "bootp")
 
     @property
     def at_boot(self) -> bool:
-        """Whether the link is brought up at boot."""
+        """True if the link is brought up at boot."""
         return not ini.is_off(self.settings.get("ONBOOT"))
 
     @property
@@ -43,7 +43,7 @@ class IfcfgFile(NamedTuple):
 
 
 def installed(tree: Tree) -> bool:
-    """Whether network-scripts are there; without them NetworkManager alone reads ifcfg files."""
+    """True if network-scripts are there; without them NetworkManager alone reads ifcfg files."""
     return tree.is_file(f"{FOLDER}/ifup-eth")
 
 

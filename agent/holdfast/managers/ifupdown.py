@@ -30,7 +30,7 @@ class Served(NamedTuple):
 
 
 def starts(tree: Tree) -> bool:
-    """Whether it runs at the next boot."""
+    """True if it runs at the next boot."""
     programs = (tree.is_file(path) for path in ("/usr/sbin/ifup", "/sbin/ifup"))
     return UNIT in systemd_units.enabled(tree) and any(programs)
 
@@ -76,7 +76,7 @@ def _mapped(interfaces: Interfaces, logical: str, stanza: str) -> Iterator[Serve
 
 
 def claim(tree: Tree, interfaces: Interfaces, link: str, *, rendered: bool) -> Served | None:
-    """Why ifup would start a DHCPv4 client on ``link`` (a name or a pattern), or might; None when it keeps off.
+    """Why ifup would start a DHCPv4 client on ``link`` (a name or a pattern), or might; None when it does not.
     ``rendered``: cloud-init will write the configuration."""
     every = [*served(interfaces), *([Served("*", "what cloud-init writes at boot", hotplug=False)] if rendered else [])]
     off, up = excluded(tree), marked_up(tree, UNIT)

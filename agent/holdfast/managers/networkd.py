@@ -46,12 +46,12 @@ class NetworkFile(NamedTuple):
 
     @property
     def unmanaged(self) -> bool:
-        """Whether it keeps networkd off the links that it matches."""
+        """True if it keeps networkd off the links that it matches."""
         return ini.is_on(self.last("Link", "Unmanaged"))
 
     @property
     def manages(self) -> bool:
-        """Whether it has networkd configure the links that it matches."""
+        """True if it has networkd configure the links that it matches."""
         return not self.unmanaged and any(section in _MANAGING for section, _, _ in self.settings)
 
     @property
@@ -62,21 +62,21 @@ class NetworkFile(NamedTuple):
 
     @property
     def by_name(self) -> bool:
-        """Whether it matches all ``links`` for certain: nothing but their names decides."""
+        """True if it matches all ``links`` for certain: nothing but their names decides."""
         others = {(key, value) for section, key, value in self.settings if section == "Match" and key != "Name"}
         names = self.every("Match", "Name")
         return not others - {("Type", "ether")} and not (names and names[0].startswith("!"))
 
 
 def starts(tree: Tree, *, rendered: bool) -> bool:
-    """Whether networkd runs after the next boot. ``rendered``: netplan or cloud-init write something for it."""
+    """True if networkd runs after the next boot. ``rendered``: netplan or cloud-init write something for it."""
     if not systemd_units.exists(tree, UNIT) or systemd_units.masked(tree, UNIT):
         return False
     return rendered or not systemd_units.enabled(tree).isdisjoint((UNIT, SOCKET))
 
 
 def netplan_renders(tree: Tree) -> bool:
-    """Whether netplan has something to write for networkd; it starts networkd then."""
+    """True if netplan has something to write for networkd; it starts networkd then."""
     texts = [tree.text(f"/etc/netplan/{name}") or "" for name in tree.names("/etc/netplan") if name.endswith(".yaml")]
     ours = [text for text in texts if not re.search(r"renderer:\s*NetworkManager", text)]
     return bool(ours) and tree.is_file("/usr/sbin/netplan")
@@ -105,7 +105,7 @@ def network_file(tree: Tree, path: str) -> NetworkFile:
 
 
 def claim(files: Sequence[NetworkFile], link: str) -> NetworkFile | None:
-    """The file by which networkd would configure ``link`` (a name or a pattern), or might; None when it keeps off."""
+    """The file by which networkd would configure ``link`` (a name or a pattern), or might; None when it does not."""
     for file in files:
         if file.by_name and any(covers(name, link) for name in file.links):
             if file.manages or file.unmanaged:

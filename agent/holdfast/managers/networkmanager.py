@@ -15,7 +15,7 @@ FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib
 
 
 def starts(tree: Tree) -> bool:
-    """Whether it runs after the next boot."""
+    """True if it runs after the next boot."""
     return UNIT in systemd_units.enabled(tree)
 
 

@@ -1,4 +1,4 @@
-"""ARP on one link: probes, announcements and questions out, other people's claims and answers in (RFCs 5227, 4436)."""
+"""ARP on one link: probes, announcements and questions out, claims and answers of other hosts in (RFCs 5227, 4436)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from holdfast.wire.record import NamedTuple
 
 
 class Claim(NamedTuple):
-    """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether somebody does. ``gateway``: it is
-    the gateway that we asked for, and answers us. ``answer``: a reply to us, as one to a probe of ours is."""
+    """``by`` (a hardware address) uses ``address``; ``probe``: it only asks whether another host does. ``gateway``: it
+    is the gateway that we asked for, and answers us. ``answer``: a reply to us, as one to a probe of ours is."""
 
     address: IPv4Address
     by: bytes
@@ -51,7 +51,7 @@ class ArpSocket:
         attach(self._socket, arp_claims(self._mac, tuple(address.packed for address in wanted)))
 
     def probe(self, address: IPv4Address) -> None:
-        """Ask whether anybody uses ``address``."""
+        """Send a probe for ``address``."""
         self._send(build_probe(self._mac, address))
 
     def announce(self, address: IPv4Address) -> None:

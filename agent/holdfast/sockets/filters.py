@@ -15,7 +15,8 @@ DROP_ALL: list[Instruction] = [(0x06, 0, 0, 0)]
 
 
 def attach(sock: socket.socket, program: list[Instruction]) -> None:
-    """Let only what ``program`` returns non-zero for into ``sock``; replaces a former program. OSError."""
+    """Let only packets for which ``program`` returns non-zero into ``sock``; replaces a former program. Raises
+    OSError."""
     code = array.array("B", pack_filter(program))
     # struct sock_fprog { unsigned short len; struct sock_filter *filter; }; the kernel copies the program.
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))

@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """Who hears of what comes in."""
+    """The callbacks for what is received."""
 
     on_batch: Callable[[Batch], None]
     on_unicast_error: Callable[[str], None]
@@ -90,7 +90,7 @@ class LinkSockets:
         self.watch(self._watched, self._gateway)
 
     def rename(self, ifname: str) -> None:
-        """The same link has another name now."""
+        """Use ``ifname``, the new name of the same link."""
         self._ifname = ifname
 
     @property
@@ -129,7 +129,7 @@ class LinkSockets:
             self._unicast(action.source, action.destination, payload)
 
     def _unicast(self, source: IPv4Address, destination: IPv4Address, payload: bytes) -> None:
-        with suppress(OSError):  # said when it was first seen; without the port a raw socket sends
+        with suppress(OSError):  # reported when the port was first missing; without it a raw socket sends
             self.hold_port()
         if self._udp is not None:
             self._drain_errors()  # an old error would be reported instead of sending
@@ -213,7 +213,8 @@ class LinkSockets:
         return Batch(messages, malformed)
 
     def _answered(self, message: Message, mac: bytes) -> None:
-        """Remember who hands us the answers to our questions: the server, or the gateway that relays them."""
+        """Remember the hardware address from which replies to our messages come: the server, or the gateway that relays
+        them."""
         ours = message.op == BOOTREPLY and message.chaddr[:6] == self._mac and message.xid in self._questions
         if ours and mac not in self._answerers:
             self._answerers = [*self._answerers[1 - _ANSWERERS:], mac]
@@ -255,8 +256,8 @@ class LinkSockets:
 
     def _lost(self) -> bool:
         """True when the interface is gone for good: a packet socket is bound to nothing then. Both that
-        and setting the link down are told by one ENETDOWN; after the latter the socket works on when the
-        link is up again. Netlink tells too; this is for when its messages were lost."""
+        and setting the link down are reported by one ENETDOWN; after the latter the socket works on when the
+        link is up again. Netlink reports it too; this is for when its messages were lost."""
         if self._packet is not None and self._packet.getsockname()[0]:
             return False
         self.close()

@@ -1,4 +1,4 @@
-"""What the kernel says beside a packet and in a socket's error queue: packet(7), ip(7)."""
+"""Ancillary data of packets, and a socket's error queue: packet(7), ip(7)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
 
 
 def ask_auxdata(sock: socket.socket) -> None:
-    """Have PACKET_AUXDATA beside every packet of a packet socket. OSError."""
+    """Enable PACKET_AUXDATA on a packet socket. Raises OSError."""
     sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 
 
@@ -41,10 +41,10 @@ def read_packet(packet: bytes, ancillary: list[tuple[int, int, bytes]], flags: i
 
 
 def check_auxdata(ancillary: list[tuple[int, int, bytes]], flags: int, kind: int) -> bool:
-    """What stands beside a packet -> False when its checksum is yet to be filled in by hardware. WireError for a packet
-    that was cut, and for one that is tagged for a VLAN: a socket of eth0 gets those of eth0.5, too. A socket for all
-    protocols is told the tag; one for a single protocol gets the packet without it, as one for another host (Linux,
-    net/core/dev.c: __netif_receive_skb_core)."""
+    """Reads a packet's ancillary data; returns False when its checksum is yet to be filled in by hardware. WireError
+    for a packet that was cut, and for one that is tagged for a VLAN: a socket of eth0 gets those of eth0.5, too. A
+    socket for all protocols gets the tag; one for a single protocol gets the packet without it, as one for another host
+    (Linux, net/core/dev.c: __netif_receive_skb_core)."""
     if flags & socket.MSG_TRUNC:
         raise WireError(f"longer than {LONGEST} bytes", "length")
     if kind == PACKET_OTHERHOST:

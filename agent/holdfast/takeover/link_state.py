@@ -1,4 +1,5 @@
-"""The interface's addresses and routes between two clients: duplicates removed, and later all put back."""
+"""The interface's addresses and routes between two clients: duplicates removed, and everything restored at a
+hand-back."""
 
 from __future__ import annotations
 
@@ -38,10 +39,11 @@ def interesting(observed: Observed) -> Observed:
 
 
 def adopt(host: Host, ifname: str, spec: NetworkSpec, lease: Lease) -> None:
-    """Remove the former client's unmarked duplicates of our routes, once ours are there (no moment without)."""
+    """Remove the former client's unmarked duplicates of our routes, once ours are there, so that there is always
+    one."""
     observed = host.observe(ifname)
     if any(route not in observed.routes for route in spec.routes):
-        return  # told by the agent, and tried by it again: until then theirs are the only ones
+        return  # the agent reports the error and tries again; until then theirs are the only ones
     # A client that does not know option 121 uses option 3's router: its default route is a duplicate, too.
     extra = () if DEFAULT not in {route.destination for route in spec.routes} else tuple(
         Route(DEFAULT, router, spec.metric, spec.address.ip) for router in _routers(lease)
@@ -60,8 +62,8 @@ def _routers(lease: Lease) -> tuple[IPv4Address, ...]:
 def put_back(
     host: Host, ifname: str, before: Observed, address: IPv4Interface, expires_at: float, say: Callable[[str], None]
 ) -> None:
-    """The former client's routes first, then away with ours, then the address's lifetime: that client finds what it
-    left. When the lease has another address by now, its routes follow. What cannot be put back is told."""
+    """Restore the former client's routes, remove ours, then set the address's lifetime: that client finds the interface
+    as it left it. When the lease has another address by now, its routes follow. What cannot be restored is reported."""
     observed = host.observe(ifname)
     host.perform(ifname, plan_return(observed, before, address, expires_at - host.boottime()), say)
 

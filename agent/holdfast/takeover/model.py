@@ -1,6 +1,6 @@
 """The vocabulary of a take-over: what was found, what it holds, what is to be changed, and the adapters' one interface.
 
-Everything here is plain data; what it does to the machine is in ``journal.changes``, ``perform`` and the adapters.
+Everything here is plain data; what it does to the machine is in ``journal.changes``, ``procedure`` and the adapters.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class ForeignLease:
     """A lease as another client holds it.
 
     Instants are CLOCK_BOOTTIME seconds, inf for a lease without an end. ``options`` are the server's, raw,
-    by number; without 1 (mask) the agent would guess, so adapters fill in what the client told otherwise.
+    by number; without 1 (mask) the agent would guess, so adapters fill it in from other sources.
     ``client_id`` is option 61 as that client sends it: b"" when it sends none, None when that is unknown
     (then it is learned from the wire). ``vendor_class`` (option 60) and ``hostname`` (option 12) are what it
-    sends, None when nothing. ``source`` says for people where all this was read.
+    sends, None when nothing. ``source`` is a text that says where this was read.
     """
 
     address: IPv4Interface
@@ -44,7 +44,7 @@ class Found:
     ``client`` is the DHCP client ("dhclient"), ``manager`` who runs it ("ifupdown", or the client's own name
     when it runs alone). ``pids`` are all processes of it that concern this interface, the one that speaks DHCP
     first: two adapters that find the same process agree, and the manager's goes before the client's.
-    ``evidence`` says for people how it was found. ``facts`` is what the adapter wants to know again at
+    ``evidence`` is a text that says how it was found. ``facts`` is what the adapter needs at the
     hand-back, when the client is gone: paths, a unit, a connection's id. It goes into the journal as it is.
     ``argv`` and ``environment`` are those of the first process; ``unit`` is its systemd unit, "" for none.
     """
@@ -62,7 +62,7 @@ class Found:
 
     @property
     def name(self) -> str:
-        """For people: "dhclient under ifupdown"."""
+        """A name for messages, such as "dhclient under ifupdown"."""
         return self.client if self.client == self.manager else f"{self.client} under {self.manager}"
 
 
@@ -77,7 +77,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Command:
-    """``argv`` is run; ``undo`` takes it back (None: nothing to take back). Both may be run twice."""
+    """``argv`` is run; ``undo`` reverses it (None: nothing to reverse). Both may be run twice."""
 
     argv: tuple[str, ...]
     undo: tuple[str, ...] | None = None
@@ -106,7 +106,7 @@ class Adapter(Protocol):
         """The client, when it serves ``ifname`` now."""
 
     def read(self, host: Host, found: Found) -> ForeignLease:
-        """Its lease on the interface, as complete as can be had."""
+        """Its lease on the interface, as complete as possible."""
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:
         """What keeps the client (and its manager) off the interface, now and after a reboot."""
@@ -121,15 +121,15 @@ class Adapter(Protocol):
 
 @runtime_checkable
 class RenewalTrigger(Protocol):
-    """An adapter that can make its client renew now: what cannot be read is then heard on the wire."""
+    """An adapter that can make its client renew now, so that what cannot be read is captured on the wire."""
 
     def ask_renewal(self, host: Host, found: Found) -> None:
-        """The client sends a REQUEST soon, and keeps all it has, answered or not."""
+        """Make the client send a REQUEST soon. It keeps its lease, with or without a reply."""
 
 
 @runtime_checkable
 class SettingsSource(Protocol):
-    """An adapter whose client can be told what to do with an answer."""
+    """An adapter whose client has settings for the use of a reply."""
 
     def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """What it was told, by the name of our setting: use_dns, use_routes, use_mtu, metric."""
+        """Those settings, by the names of ours: use_dns, use_routes, use_mtu, metric."""

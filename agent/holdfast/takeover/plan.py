@@ -1,4 +1,4 @@
-"""Everything about a take-over that can be known beforehand: what is there, what is to be done. Changes nothing."""
+"""The plan of a take-over: what is there, and what is to be done. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from holdfast.takeover.settings_override import check_default_route, override_se
 
 @dataclass(frozen=True)
 class TakeoverTarget:
-    """Where a take-over happens: the interface, the agent's configuration and folders. ``dns_dir``: where the
+    """The interface of a take-over, and the agent's configuration and folders. ``dns_dir``: where the
     publisher of name servers keeps what it replaced; ``takeover_dir``: where the journal is. ``config``: the file that
     was named instead of the usual ones."""
 
@@ -60,8 +60,7 @@ class Plan:
 
 
 def require_own_folder(host: Host, target: TakeoverTarget) -> None:
-    """TakeoverError when others than root could put a journal into the place of ours: it holds command lines that root
-    runs."""
+    """TakeoverError when users other than root could replace our journal: it contains command lines that root runs."""
     found = host.weakness(target.takeover_dir, missing=True)
     if found:
         raise TakeoverError(
@@ -81,7 +80,8 @@ def make(
     host: Host, target: TakeoverTarget, *, foreground: bool, dry: bool = False, adapters: Sequence[Adapter] = ADAPTERS,
     holder: Callable[[], str] | None = None,
 ) -> Plan:
-    """Look, read, check. TakeoverError, and then nothing was changed. ``dry``: nobody is asked on the wire, either."""
+    """Find, read and check. Raises TakeoverError; nothing was changed then. ``dry``: send nothing on the wire
+    either."""
     ifname = target.ifname
     host.link(ifname)
     if Agent(host, ifname, target.runtime_dir, "").serving:
@@ -114,15 +114,15 @@ def make(
     if override.file is not None:
         volatile = (override.file, *volatile)
     if unit and not enabled:
-        # First, and undone last: who loses power in between boots with one client too many, not with none.
+        # First, and undone last: after a power loss in between, two clients boot, and not none.
         persistent = (Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)), *persistent)
     return Plan(target, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled,
                 override.settings)
 
 
 def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
-    """What is not known is learned on the wire; and the server is asked whether it is there, before the client is
-    touched: most take-overs that would fail are refused here."""
+    """Learn on the wire what is not known, and ask the server to confirm the lease before the client is stopped: most
+    take-overs that would fail are refused here."""
     if lease.client_id is None:
         # A manager's adapter leaves the asking to its client's.
         own = next((each for each in CLIENTS if each.name == found.client), adapter)

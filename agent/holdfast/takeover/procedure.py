@@ -1,7 +1,7 @@
-"""The take-over itself, step by step. The journal is written before each step, and whatever fails is taken back.
+"""The steps of a take-over. The journal is written before each step; when a step fails, the take-over is undone.
 
-Killed anywhere, the dead-man takes it back, or the next `holdfast takeover` does. A reboot before the confirmation
-boots the former client, because nothing that outlives it was changed.
+When the process is killed, the dead-man undoes it, or the next `holdfast takeover` does. A reboot before the
+confirmation starts the former client, because nothing that survives a reboot was changed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from holdfast.takeover.plan import Plan, TakeoverTarget
 from holdfast.takeover.session import no_hangup
 
 Say = Callable[[str], None]
-#: A daemon forks twice; more is somebody who starts it again.
+#: A daemon forks twice; more means that another program starts it again.
 STOPS_MAX = 3
 
 
 class Takeover:
-    """One take-over of ``target``. ``say`` tells a person each step."""
+    """One take-over of ``target``. ``say`` prints each step."""
 
     def __init__(self, host: Host, target: TakeoverTarget, say: Say, adapters: Sequence[Adapter] = ADAPTERS) -> None:
         self._host, self._target, self._say, self._adapters = host, target, say, adapters
@@ -52,7 +52,7 @@ class Takeover:
         self, become_agent: Callable[[], None], confirm_within: float | None, holder: Callable[[], str] | None = None
     ) -> None:
         """All of it, without systemd: this process becomes the agent (``become_agent`` does not return), and a child
-        proves and confirms, or ends it again and takes all back."""
+        proves and confirms, or stops it and undoes everything."""
         with self._locked():
             plan = self._plan(foreground=True, holder=holder)
             journal = self._begin(plan, confirm_within)
@@ -112,7 +112,7 @@ class Takeover:
         return journal
 
     def _stop(self, plan: Plan) -> None:
-        """Also what the client has just forked, when it was found on its way to becoming a daemon."""
+        """Stop the client, and what it forks meanwhile while it becomes a daemon."""
         found = plan.found
         for _ in range(STOPS_MAX):
             plan.adapter.stop(self._host, found)
@@ -124,7 +124,7 @@ class Takeover:
                             "restarts it. Stop that first")
 
     def _prove(self, plan: Plan, journal: Journal, agent: Agent) -> Journal:
-        """The agent serves the address, and its server says so."""
+        """Prove the take-over: the agent serves the address, and its server acknowledges a renewal."""
         agent.wait()
         assert plan.ours is not None
         link_state.adopt(self._host, plan.target.ifname, plan.spec, plan.ours)
@@ -149,7 +149,7 @@ class Takeover:
         return deadman.arm(self._host, self._target.ifname, seconds, self._target.config, beside=beside)
 
     def confirm(self) -> None:
-        """What `holdfast confirm` does."""
+        """`holdfast confirm`."""
         with no_hangup(), self._locked():
             journal = self._file.load()
             if journal is None:
@@ -201,7 +201,7 @@ class Takeover:
 
     @contextmanager
     def _taken_back_on_failure(self) -> Iterator[None]:
-        """Whatever goes wrong inside, an interrupt included: back to the former client."""
+        """On any exception inside, an interrupt included, hand back to the former client."""
         try:
             yield
         except BaseException as error:

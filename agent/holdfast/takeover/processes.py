@@ -1,7 +1,7 @@
 """The processes that a take-over believes: root's, in our network namespace, of programs that only root can change.
 
-Nothing else is a client: what another user's process says of itself (its name, command line, environment, folder) is
-never used, and it is never signalled (rule 93).
+Other processes are ignored: name, command line, environment and folder of another user's process are never used, and it
+is never signalled (rule 93).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Process:
 
 
 class Processes(Files):
-    """Looks at processes and ends them. Raises TakeoverError only."""
+    """Reads processes and ends them. Raises TakeoverError only."""
 
     def processes(self) -> list[Process]:
         """The believed processes, by pid; kernel threads have no argv and are left out."""
@@ -53,7 +53,7 @@ class Processes(Files):
         return [believed[pid] for pid in sorted(believed)]
 
     def process(self, pid: int) -> Process | None:
-        """That process; None when it is gone, a zombie, a kernel thread, or not one to believe."""
+        """That process; None when it is gone, a zombie, a kernel thread, or not believed."""
         process = self._look(pid)
         if process is None or not self._is_root(pid):
             return None if process is None else next((each for each in self.processes() if each.pid == pid), None)
@@ -65,7 +65,7 @@ class Processes(Files):
         return now is not None and now.started == process.started
 
     def passed_over(self, names: Iterable[str]) -> list[str]:
-        """For people: root's processes called one of ``names`` (comm) that are not believed, and why."""
+        """A text for messages: root's processes called one of ``names`` (comm) that are not believed, and why."""
         suspects = [each for each in self._every() if each.comm in names and self._is_root(each.pid)]
         return [f"{each.comm} (pid {each.pid}): {why}" for each in suspects if (why := self._weakness(each))]
 
@@ -126,7 +126,7 @@ class Processes(Files):
             self._await_end([process for process, _ in targets], number, timeout)
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Look twenty times a second until it holds; False when it did not within ``timeout`` seconds."""
+        """Check ``condition`` twenty times a second; False when it was not true within ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() >= end:

@@ -1,4 +1,4 @@
-"""The terminal that a take-over is asked for on, which may go away at any moment: it is the network that changes."""
+"""The terminal of a take-over, which may be closed at any moment, as when an ssh session is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_hangup() -> Iterator[None]:
-    """A terminal that goes away ends neither a take-over nor a hand-back half-way, nor a command that it runs."""
+    """Inside, SIGHUP of a closed terminal ends neither this process nor the commands that it runs."""
     former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGPIPE)}
     try:
         yield

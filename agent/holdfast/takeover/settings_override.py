@@ -1,7 +1,7 @@
-"""What the former client tells the server, and what it does with an answer, as settings of ours.
+"""The former client's settings for its messages and for the use of replies, as settings of ours.
 
-Servers choose pools and names by the former; the latter is what the rest of the machine sees of a lease: whose name
-servers are used, and which of two interfaces has the default route. What our configuration says goes before.
+Servers choose pools and names by the former; the latter decide which name servers are used, and which of two interfaces
+has the default route. Our own configuration takes precedence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from holdfast.takeover.model import FileChange, ForeignLease
 
 @dataclass(frozen=True)
 class SettingsOverride:
-    """``settings`` as the agent will have them; ``file`` says so to the agent, None when nothing needs to be said."""
+    """``settings`` as the agent will have them; ``file`` is the configuration file for them, None when none is
+    needed."""
 
     settings: InterfaceSettings
     file: FileChange | None
@@ -35,7 +36,7 @@ def override_settings(
     host: Host, ifname: str, settings: Settings, lease: ForeignLease, decided: Mapping[str, bool | int],
     before: Observed,
 ) -> SettingsOverride:
-    """The interface's ``settings`` with what the former client was told besides. ``decided``: what the adapter has
+    """The interface's ``settings`` with those of the former client added. ``decided``: what the adapter has
     read (``model.SettingsSource``). ``before``: the interface with the former client."""
     ours = settings.interface(ifname)
     told: dict[str, Any] = _names(host, ours, lease)
@@ -69,7 +70,7 @@ def _names(host: Host, ours: InterfaceSettings, lease: ForeignLease) -> dict[str
     told: dict[str, Any] = {}
     if lease.hostname and ours.hostname is None:
         name = "@system" if lease.hostname == host.nodename() else lease.hostname
-        with suppress(ValueError):  # a name that no server should have taken
+        with suppress(ValueError):  # not a valid name
             told["hostname"] = name if name == "@system" else checked_hostname(name)
     if lease.vendor_class and ours.vendor_class is None:
         text = lease.vendor_class.decode("ascii", "replace")
@@ -79,7 +80,7 @@ def _names(host: Host, ours: InterfaceSettings, lease: ForeignLease) -> dict[str
 
 
 def _metric(host: Host, ifname: str, before: Observed) -> int | None:
-    """That of the default route, where another interface has one, too: the lowest decides who is used."""
+    """The metric of the default route, when another interface has one too: the lowest metric is used."""
     ours = [route.metric for route in before.routes if route.destination == DEFAULT]
     return min(ours) if ours and _others_have_default(host, ifname) else None
 

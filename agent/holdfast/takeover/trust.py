@@ -10,14 +10,14 @@ MAX_LINKS = 40
 
 
 def weakness(path: str, root: str = "/", *, missing: bool = False) -> str:
-    """Who else than root can change what is at ``path``, in words that name the file or folder; "" for nobody.
+    """A text that says which users other than root can change ``path``, and by which file or folder; "" for none.
 
     Every component counts, those behind symbolic links too: it is root's, and neither group nor others can write it.
     A sticky folder is no exception, because others can still put something there first. With a POSIX ACL the group's
     bits are its mask (acl(5)), so a right that it gives is seen. A character device is judged by its owner alone:
     what others write to /dev/null changes nothing. ``path`` is absolute, below ``root``. ``missing``: what is not
     there yet is no weakness, because only root can make it. For a command that is not root's, its own user counts as
-    root does: it decides for nobody else.
+    root does.
     """
     if not path.startswith("/"):
         return f"{path!r} does not begin at /"

@@ -25,12 +25,12 @@ def settings(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def is_on(value: str | None) -> bool:
-    """Whether ``value`` is a yes of systemd.syntax(7); network-scripts have no other."""
+    """True if ``value`` is a yes of systemd.syntax(7); network-scripts have no other."""
     return (value or "").lower() in ("1", "yes", "y", "true", "t", "on")
 
 
 def is_off(value: str | None) -> bool:
-    """Whether ``value`` is a no of systemd.syntax(7); network-scripts have no other."""
+    """True if ``value`` is a no of systemd.syntax(7); network-scripts have no other."""
     return (value or "").lower() in ("0", "no", "n", "false", "f", "off")
 
 

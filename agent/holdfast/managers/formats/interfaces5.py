@@ -4,10 +4,11 @@ What is tried with ``ifquery`` 0.8.41, and not all of it is in the manual page:
 - A comment never goes on in the next line; every other line that ends with a backslash does, with nothing between.
 - ``source`` has the words and wildcards of a shell. A relative one starts in the folder of the file that it stands in,
   but only the first on its line; every file is read once.
-- ``inherits`` takes the options of a stanza that stands before, and its family and method where none are said.
-- Where ifupdown gives up (a misplaced line), this goes on: better to see a client too many than one too few.
+- ``inherits`` takes the options of an earlier stanza, and its family and method when the line has none.
+- Where ifupdown gives up (a misplaced line), this goes on, so that no client is missed.
 
-A file that nobody sources is nothing. The files are hostile: their size, their number and their depth are bounded.
+A file that no ``source`` line names is not read. The files are hostile: their size, their number and their depth are
+bounded.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Stanza(NamedTuple):
 
     @property
     def dhcp(self) -> bool:
-        """Whether ifup starts a DHCPv4 client for it."""
+        """True if ifup starts a DHCPv4 client for it."""
         return (self.family, self.method) == ("inet", "dhcp")
 
 
@@ -79,7 +80,7 @@ class Source(NamedTuple):
     pattern: str
 
     def reads(self, name: str) -> bool:
-        """Whether a file of that name, in the folder that the pattern names, is read."""
+        """True if a file of that name, in the folder that the pattern names, is read."""
         if self.keyword == "source-directory":
             return _DIRECTORY_NAME.fullmatch(name) is not None
         last = posixpath.basename(self.pattern)
@@ -215,7 +216,7 @@ class _Reader:
             raise FormatError(f"{path} has `source {rest}`, which depends on how ifup is started; name the file")
         try:
             words = shlex.split(rest)
-        except ValueError:  # a quotation mark that nobody closes
+        except ValueError:  # a quotation mark without its end
             return []
         first = posixpath.join(posixpath.dirname(path), words[0])
         return [posixpath.join("/", word).rstrip("/") for word in (first, *words[1:])]

@@ -1,4 +1,4 @@
-"""Names of links with shell wildcards, compared with each other: before a boot nobody knows what links are called."""
+"""Names of links with shell wildcards, compared with each other: before a boot the names of links are not known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 WILDCARDS = frozenset("*?[")
 #: No name has it, so a pattern that fits it fits every name that the other pattern does.
 _ANY = "\x01"
-#: Interface names have 15 bytes; a longer pattern is nobody's honest work, and only "not sure" is said of it.
+#: Interface names have 15 bytes; of a much longer pattern the answer is "not sure".
 _LIMIT = 64
 
 
@@ -24,12 +24,12 @@ def _parts(pattern: str) -> tuple[str, ...]:
 
 
 def is_pattern(links: str) -> bool:
-    """Whether ``links`` has a wildcard, and may so fit more than one link."""
+    """True if ``links`` has a wildcard, and may so fit more than one link."""
     return not WILDCARDS.isdisjoint(links)
 
 
 def covers(pattern: str, links: str) -> bool:
-    """Whether ``pattern`` fits every link that ``links`` (a name or a pattern) fits; False when that is not sure."""
+    """True if ``pattern`` fits every link that ``links`` (a name or a pattern) fits; False when that is not sure."""
     if max(len(pattern), len(links)) > _LIMIT:
         return False
     # "*" once as nothing and once as more than any "?" takes: what fits both has a "*" in the same place.
@@ -39,7 +39,7 @@ def covers(pattern: str, links: str) -> bool:
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Whether some name fits both; True when that is not sure (sets in brackets)."""
+    """True if some name fits both; True when that is not sure (sets in brackets)."""
     if max(len(one), len(other)) > _LIMIT:
         return True
     first, second = _parts(one), _parts(other)

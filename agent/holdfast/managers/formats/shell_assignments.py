@@ -11,7 +11,7 @@ _ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.*)$")
 
 def assignments(text: str) -> Mapping[str, str]:
     """Name -> value of the plain assignments, the last one of a name; quotes are taken off, and nothing is expanded. A
-    line with a quotation mark that nobody closes is passed over."""
+    line with a quotation mark without its end is skipped."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         match = _ASSIGNMENT.match(line)

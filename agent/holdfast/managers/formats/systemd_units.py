@@ -20,7 +20,7 @@ def enabled(tree: Tree) -> set[str]:
 
 
 def masked(tree: Tree, unit: str) -> bool:
-    """Whether the unit, or its template, is a link to /dev/null, or an empty file."""
+    """True if the unit, or its template, is a link to /dev/null, or an empty file."""
     name, at, _ = unit.partition("@")
     for one in {unit, f"{name}@.service" if at else unit}:
         for folder in FOLDERS:
@@ -32,12 +32,12 @@ def masked(tree: Tree, unit: str) -> bool:
 
 
 def is_void(tree: Tree, path: str) -> bool:
-    """Whether a file is there only to hide one of its name: a link to /dev/null, or an empty file."""
+    """True if a file is there only to hide one of its name: a link to /dev/null, or an empty file."""
     return tree.link(path) == "/dev/null" or tree.read(path, 1) == b""
 
 
 def exists(tree: Tree, unit: str) -> bool:
-    """Whether there is a file for it."""
+    """True if there is a file for it."""
     return any(tree.is_file(f"{folder}/{unit}") for folder in FOLDERS)
 
 

@@ -1,4 +1,4 @@
-"""Files below a root that somebody else made: an unpacked or mounted image, or this machine's own "/".
+"""Files below a root that is not trusted: an unpacked or mounted image, or this machine's own "/".
 
 Symbolic links are followed as the image's own system would follow them: an absolute target starts at the root,
 and ".." never leaves it. The walk goes from descriptor to descriptor with O_NOFOLLOW, so that no link, and nobody
@@ -25,20 +25,20 @@ READ_LIMIT = 16 << 20
 #: Names in one folder (/proc has one for each process), and parts of one path: more than any system has.
 NAME_LIMIT = 1 << 16
 PART_LIMIT = 256
-#: Folders that one pattern with wildcards has us look into.
+#: Folders that are read for one pattern with wildcards.
 GLOB_LIMIT = 4096
 _MAGIC = re.compile(r"[*?\[]")
 
 
 class Tree:
-    """``root`` itself is the user's word, and may be a symbolic link. Raises OSError when it is no folder."""
+    """``root`` itself is given by the user, and may be a symbolic link. Raises OSError when it is no folder."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """No reading after it; may be called again."""
+        """Close the root; nothing can be read afterwards. May be called again."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
@@ -56,8 +56,8 @@ class Tree:
                 return file.read(limit)
 
     def text(self, path: str) -> str | None:
-        """The whole file; bytes that are no UTF-8 are replaced. FormatError for one beyond ``READ_LIMIT``: what was cut
-        off could say anything. OSError as ``read``."""
+        """The whole file; bytes that are no UTF-8 are replaced. FormatError for one beyond ``READ_LIMIT``,
+        because the rest could change its meaning. OSError as ``read``."""
         data = self.read(path, READ_LIMIT + 1)
         if data is not None and len(data) > READ_LIMIT:
             raise FormatError(f"{path} is larger than {READ_LIMIT} bytes; look into it, and move it away")
@@ -74,12 +74,12 @@ class Tree:
         return None if status is None else status.st_mode
 
     def is_file(self, path: str) -> bool:
-        """Whether a regular file is there."""
+        """True if a regular file is there."""
         mode = self.mode(path)
         return mode is not None and stat.S_ISREG(mode)
 
     def names(self, path: str) -> list[str]:
-        """The sorted names in a folder; empty when there is none. OSError when it cannot be looked into, FormatError
+        """The sorted names in a folder; empty when there is none. OSError when it cannot be read, FormatError
         for more than ``NAME_LIMIT``."""
         with self._opened(path, stat.S_ISDIR, os.O_RDONLY) as fd:
             if fd is None:

@@ -30,7 +30,7 @@ _VALUED = frozenset((
     "--dad-wait-time", "--prefix-len-hint", "--decline-wait-time", "--address-prefix-len",
 ))
 _PERHAPS_VALUED = frozenset(("-I", "-R"))
-#: Runs that are over soon: a release, a stop, a version.
+#: Options of short runs: a release, a stop, a version.
 _SHORT = frozenset(("-r", "-x", "-6", "--version", "--help", "-h"))
 _DUID_UNKNOWN = "is told to send a DUID as client-id, and its lease file has no default-duid"
 
@@ -45,7 +45,7 @@ class Arguments:
 
     @property
     def ephemeral(self) -> bool:
-        """cloud-init's own short run in early boot: its lease serves nobody afterwards."""
+        """A short run of cloud-init in early boot, whose lease is not used afterwards."""
         return self.values.get("-sf") == "/bin/true" or self.values.get("-lf", "") == "/run/dhclient.lease"
 
 
@@ -101,7 +101,7 @@ def configuration(host: Host, argv: Sequence[str]) -> str:
 
 
 def check_alone(host: Host, process: Process, ifname: str) -> None:
-    """Ending it must not end the lease of another interface."""
+    """TakeoverError when the process has a lease of another interface too."""
     told = arguments(process.argv)
     known = set(host.interfaces()) - {"lo", ifname}
     text = host.text(lease_path(host, process.argv))
@@ -206,7 +206,7 @@ def write_lease(host: Host, found: Found, lease: ForeignLease) -> None:
 
 
 class Dhclient:
-    """The adapter of a dhclient that nobody else looks after."""
+    """The adapter of a dhclient that no manager runs."""
 
     name = "dhclient"
 
@@ -240,5 +240,5 @@ class Dhclient:
         """Start it with the lease in its file."""
         try:
             write_lease(host, found, lease_now)
-        finally:  # a full disk: better with the lease that it remembers than not at all
+        finally:  # on a full disk it is started with its old lease file
             process.start_again(host, found)

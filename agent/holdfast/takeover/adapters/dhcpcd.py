@@ -49,7 +49,7 @@ class Dhcpcd:
                 return named
             return [process for process in mine if _manages(process)]
 
-        serving = process.serving(host, self.name, ifname, look)  # they have their names a moment after they start
+        serving = process.serving(host, self.name, ifname, look)  # processes get their names a moment after they start
         if not serving:
             return None
         main = serving[0]
@@ -100,7 +100,7 @@ class Dhcpcd:
 
         def emptied() -> bool:
             every = [each for each in host.processes() if each.comm == "dhcpcd"]
-            orphans = all(_launches(each) for each in every)  # one whose daemon is gone waits for ever
+            orphans = all(_launches(each) for each in every)  # a launcher whose daemon is gone waits without end
             left = [each.pid for each in every if orphans or str(each.group) == found.facts.get("group")]
             host.kill(left, still=lambda each: each.comm == "dhcpcd")
             return not left
@@ -112,9 +112,9 @@ class Dhcpcd:
         """Start it with the lease in its file; returns when it is a daemon, or after ``BIND_PATIENCE``."""
         try:
             write_lease(host, found.ifname, lease_now)
-        finally:  # a full disk: better with the lease that it remembers than not at all
+        finally:  # on a full disk it is started with its old lease file
             process.start_again(host, found)
-        # It is a daemon when it is bound; without a server that takes longer than anybody should wait here.
+        # It becomes a daemon when it is bound; without a server that takes too long to wait for.
         host.wait(lambda: not any(map(_launches, host.processes())), BIND_PATIENCE)
 
 
@@ -139,7 +139,7 @@ def _names(process: Process, ifname: str) -> bool:
 
 
 def _with_command_line(found: Found) -> Found:
-    """Its title instead of its command line is of no use at hand-back: as it can be told from the title."""
+    """A command line made from the process's title, which has replaced it and cannot be run at the hand-back."""
     title = " ".join(found.argv)
     if not title.startswith("dhcpcd: "):
         return found
@@ -191,7 +191,7 @@ def _seconds(value: bytes | None, missing: float) -> float:
 
 
 def _client_id(host: Host, ifname: str) -> bytes | None:
-    """Option 61 by the configuration; None for what is better heard on the wire."""
+    """Option 61 by the configuration; None when it must be captured on the wire."""
     said = host.ask(options)
     heads = said.names()
     # An interface's own lines, a class, a name: what it sends is then heard instead of worked out. Without

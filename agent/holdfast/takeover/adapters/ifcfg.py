@@ -62,7 +62,7 @@ class Ifcfg:
         }
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
-        """BOOTPROTO=none. Nothing before that: until the next ``ifup`` nobody reads the file."""
+        """BOOTPROTO=none, at the confirmation. Nothing is needed before: the file is read at the next ``ifup``."""
         path = found.facts["ifcfg"]
         settings = assignments(host.text(path))
         static = sorted(key for key in settings if re.fullmatch(r"IPADDR\d*", key) and settings[key])
@@ -83,13 +83,14 @@ class Ifcfg:
             changes.append(FileChange(CLOUD_INIT, _comment(found.ifname) + b"network: {config: disabled}\n"))
         if not ini.is_off(settings.get("NM_CONTROLLED")) and \
                 host.unit_enabled(NETWORKMANAGER) == "enabled":
-            # It reads ifcfg files, too, and BOOTPROTO=none means to it that the interface shall have no address.
+            # NetworkManager reads ifcfg files too, and for it BOOTPROTO=none means an interface without an address.
             path = f"/etc/NetworkManager/conf.d/90-holdfast-{found.ifname}.conf"
             changes.append(FileChange(path, unmanaged(found.ifname)))
         return Ownership((), tuple(changes))
 
     def stop(self, host: Host, found: Found) -> None:
-        """Stop dhclient; the scripts themselves do not run. Its pid file goes, so that ifdown kills nobody else."""
+        """Stop dhclient; the scripts themselves do not run. Its pid file is removed, so that ifdown signals no other
+        process."""
         self._dhclient.stop(host, found)
         for folder in ("/run", "/var/run"):
             host.remove(f"{folder}/dhclient-{found.ifname}.pid")

@@ -7,7 +7,7 @@ Facts, tried with ifupdown 0.8.41:
   ``no-auto-down``. Both can be said for each interface by itself, without a change to any other file.
   EXCLUDE_INTERFACES does both, but is one variable for all; it serves until the next boot.
 
-The client itself is the business of its own adapter.
+The client itself is handled by its own adapter.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _own_file(interfaces: Interfaces, ifname: str) -> str:
 
 
 def _mark_up(ifname: str) -> str:
-    """A line for a unit: before ifup runs, it is told that the interface is up. No character of an interface's name
+    """A line for a unit that marks the interface as up before ifup runs. No character of an interface's name
     that passed ``find`` means anything to a shell or to systemd, but for %."""
     name = ifname.replace("%", "%%")
     return (

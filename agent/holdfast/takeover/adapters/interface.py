@@ -1,4 +1,4 @@
-"""What adapters ask of the interface: an address's lifetime, the name that is sent, what becomes of IPv6."""
+"""What adapters need of the interface: an address's lifetime, the host name that is sent, and IPv6."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def refuse_dhcpv6(host: Host, ifname: str, client: str) -> None:
 
 
 def kernel_router_advertisements(host: Host, ifname: str) -> list[Command]:
-    """Let the kernel do what a manager that listened to router advertisements itself has switched off, so that IPv6
-    lives on; at the next boot that is the kernel's default. TakeoverError where it would not be the same."""
+    """Switch the kernel's processing of router advertisements on, which a manager that processes them itself has
+    switched off, so that IPv6 stays; at the next boot that is the kernel's default. TakeoverError where it would not be
+    the same."""
     settings = f"/proc/sys/net/ipv6/conf/{ifname}"
     if host.text(f"{settings}/accept_ra").strip() != "0":
         return []
@@ -87,7 +88,7 @@ def comment(ifname: str) -> str:
 def await_lease(
     host: Host, found: Found, address: IPv4Interface, held: Callable[[], str | None], patience: float
 ) -> None:
-    """Return when ``held`` tells that address. TakeoverError when it has not within ``patience`` seconds."""
+    """Wait until ``held`` returns that address. TakeoverError when it has not within ``patience`` seconds."""
     if not host.wait(lambda: held() == str(address.ip), patience):
         raise TakeoverError(f"{found.ifname}: {found.client} has no lease for {address.ip} after {patience:g} s; see "
                             f"`journalctl -u {found.unit}`")

@@ -9,10 +9,10 @@ Facts, each tried with systemd 252:
 - When it starts, it takes all addresses and routes off the links that it manages, other programs' too, and begins
   with DISCOVER. (In a container, where there is no udev, it takes nothing.) With KeepConfiguration=yes it takes nothing
   and begins with INIT-REBOOT for the address that it finds; the address has no lifetime then.
-- systemd-networkd-wait-online never ends well when no link is managed.
+- systemd-networkd-wait-online fails when no link is managed.
 
 The lease: /run/systemd/netif/leases/<index>, one KEY=VALUE a line, without a date; networkd deletes it when it lets
-go of the link. How much time is left the kernel knows, from the address's lifetime.
+go of the link. The address's lifetime in the kernel says how much time is left.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Networkd:
         return Ownership(tuple(volatile), tuple(persistent))
 
     def stop(self, host: Host, found: Found) -> None:
-        """Start networkd anew: it lets go of this link, and the others keep what they have."""
+        """Restart networkd: it no longer manages this link, and the others keep their configuration."""
         index = host.ifindex(found.ifname)
         others = _other_files(host, index)
         if found.facts["network_file"] not in others:
@@ -140,7 +140,7 @@ class Networkd:
             raise TakeoverError(f"{found.ifname}: networkd still manages it; is there a .network file before ours?")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        """Start networkd anew, so that it asks for the address that is there and takes nothing away."""
+        """Restart networkd, so that it requests the present address and removes nothing."""
         index = host.ifindex(found.ifname)
         _keep(host, {found.facts["network_file"], *_other_files(host, index)})
         _restart(host)
@@ -155,8 +155,8 @@ def _process(host: Host) -> Process | None:
 
 
 def _restart(host: Host) -> None:
-    """Every link hangs on it, so it shall not be left dead because somebody tries again and again: systemd starts a
-    unit five times in ten seconds, and no more."""
+    """Reset the start limit first: systemd starts a unit at most five times in ten seconds, and networkd must not stay
+    stopped after repeated attempts."""
     host.run(["systemctl", "reset-failed", UNIT])
     host.must(["systemctl", "restart", UNIT])
 

@@ -24,7 +24,7 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
-#: Kinds of device that stay when nobody manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
+#: Kinds of device that stay when no manager manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
 KINDS = ("ethernet", "infiniband")
 #: Settings of a connection that would be gone with NetworkManager, with the values that do no harm.
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 }
 _DECIDED = ("ipv4.ignore-auto-routes", "ipv4.ignore-auto-dns", "ipv4.route-metric")
 _SENT = ("ipv4.dhcp-send-hostname", "ipv4.dhcp-hostname", "ipv4.dhcp-vendor-class-identifier")
-#: Names of options as NetworkManager tells them: code and how to read the text.
+#: Options by their names in nmcli's output: code and parser.
 _ADDRESSES = {1: "subnet_mask", 3: "routers", 6: "domain_name_servers", 28: "broadcast_address", 33: "static_routes",
               42: "ntp_servers", 54: "dhcp_server_identifier"}
 _TEXTS = {12: "host_name", 15: "domain_name", 17: "root_path"}
@@ -72,7 +72,7 @@ class NetworkManager:
         )
 
     def read(self, host: Host, found: Found) -> ForeignLease:
-        """The lease as ``nmcli`` tells it."""
+        """The lease from the output of ``nmcli``."""
         told = _options(host, found.ifname)
         try:
             address = IPv4Interface(f"{told['ip_address']}/{told['subnet_mask']}")
@@ -119,14 +119,14 @@ class NetworkManager:
         return Ownership(tuple(volatile), (FileChange(f"/etc/NetworkManager/conf.d/{name}", content),))
 
     def stop(self, host: Host, found: Found) -> None:
-        """Tell it to let go of the device, as it is."""
+        """Make NetworkManager release the device as it is."""
         host.must(["nmcli", "device", "set", found.ifname, "managed", "no"])
         if not host.wait(lambda: _device(host, found.ifname).get("GENERAL.STATE", "").startswith("10 "), 10.0):
             raise TakeoverError(f"{found.ifname}: NetworkManager still manages it")
         host.kill(found.pids, still=lambda each: each.program == "dhclient")  # its own one, when it is left over
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        """Stop it, write down that the device was its own all the time, and start it."""
+        """Stop it, write into its state file that it manages the device, and start it."""
         uuid, index = found.facts["uuid"], host.ifindex(found.ifname)
         host.must(["systemctl", "stop", UNIT], 60.0)
         host.write(f"/run/NetworkManager/devices/{index}", (

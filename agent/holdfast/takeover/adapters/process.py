@@ -33,7 +33,7 @@ def found(
     """The description of ``process``; ``pids`` when there are more than its own."""
     pid = process.pid
     own = environment(host, host.environment(pid)), host.cwd(pid), own_unit(host, pid), host.executable(pid)
-    if not host.same(process):  # that was another one's, perhaps
+    if not host.same(process):  # the pid may belong to another process by now
         own = BARE, "/", "", ""
     return Found(
         client, manager, ifname, tuple(pids) or (pid,), evidence, process.argv, *own[:3],
@@ -92,12 +92,12 @@ def find(host: Host, client: str, ifname: str, look: Callable[[], list[Process]]
 
 
 def evidence(process: Process) -> str:
-    """For people: which process it is."""
+    """A text for messages that names the process."""
     return f"pid {process.pid}: {' '.join(process.argv)}"
 
 
 def own_unit(host: Host, pid: int) -> str:
-    """The service that exists to run ``pid``, "" when it only happens to live in one (a login, cloud-init)."""
+    """The service whose main process is ``pid``, "" when the process only belongs to one (a login, cloud-init)."""
     unit = host.unit_of(pid)
     return unit if unit.endswith(".service") and main_pid(host, unit) == str(pid) else ""
 
@@ -189,7 +189,7 @@ def start_again(host: Host, client: Found, extra: Sequence[str] = ()) -> None:
     # What we run in (the dead-man's unit, an ssh session) may end its processes when it ends itself.
     scope = [host.which("systemd-run") or "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice",
              f"--description={client.name} on {client.ifname}", "--"]
-    # busybox goes by the name that it is called by.
+    # busybox selects its program by argv[0].
     same = os.path.basename(program) == os.path.basename(client.argv[0])
     called = program if same else host.which(client.argv[0]) or program
     host.start([*scope, called, *client.argv[1:], *extra], surroundings, cwd)

@@ -4,7 +4,7 @@ Facts, tried with 1.35: it keeps nothing on disk and sets no lifetimes, so its l
 makes it renew by unicast. SIGKILL leaves the interface as it is; SIGUSR2 releases, and SIGTERM does with ``-R``.
 When it starts, its script is called with "deconfig" and flushes the interface, and it knows no INIT-REBOOT: ``-r``
 puts the address into a DISCOVER. So at hand-back it is started with a script before its own that lets the first
-"deconfig" pass by, and asks for its address; a DISCOVER cannot be had any other way than not at all.
+"deconfig" do nothing, and requests its address; its DISCOVER cannot be avoided.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Udhcpc:
         process.stop(host, found)
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
-        """Start it so that it asks for the address, and its first "deconfig" is not heard."""
+        """Start it so that it requests the address, and its first "deconfig" has no effect."""
         start_quietly(host, found, lease_now)
 
 

@@ -1,1 +1,1 @@
-"""What a take-over changed, on disk, so that it can be taken back."""
+"""The record of what a take-over changed, on disk, so that it can be undone."""

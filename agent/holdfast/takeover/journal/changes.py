@@ -1,4 +1,4 @@
-"""Carrying out an ownership's changes, and taking them back: only what still is as we left it."""
+"""Applies the changes of an ownership, and undoes those that are still as we left them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(host: Host, changes: Sequence[Change]) -> tuple[FileDone, ...]:
 
 
 def apply(host: Host, journal: Journal, changes: Sequence[Change]) -> None:
-    """In order; may be done twice. A file that is no longer as it was when the take-over began is an error."""
+    """Apply in order; may be repeated. TakeoverError for a file that has changed since the take-over began."""
     files = {done.path: done for done in journal.files}
     for change in changes:
         if isinstance(change, Command):
@@ -42,7 +42,8 @@ def apply(host: Host, journal: Journal, changes: Sequence[Change]) -> None:
 
 
 def undo(host: Host, journal: Journal, changes: Sequence[Change], say: Callable[[str], None]) -> None:
-    """In reverse; may be done twice, and when only a part was applied. What fails is told, and the rest is done."""
+    """Undo in reverse order; may be repeated, and after a partial application. A failure is reported by ``say``, and
+    the rest is done."""
     files = {done.path: done for done in journal.files}
     for change in reversed(changes):
         try:

@@ -36,8 +36,8 @@ class JournalFile:
 
     @contextmanager
     def locked(self, wait: Callable[[Callable[[], bool], float], bool] | None = None) -> Iterator[None]:
-        """Nobody else changes the interface meanwhile. ``wait(condition, seconds)`` as ``Host.wait``: without it
-        another one is an error at once."""
+        """A lock: no other take-over or hand-back changes the interface meanwhile. ``wait(condition, seconds)`` as
+        ``Host.wait``: without it another one is an error at once."""
         lock = f"{self.ifname}.lock"
         with self._made_folder() as folder:
             try:
@@ -54,9 +54,9 @@ class JournalFile:
             self._lock = -1
 
     def note_rollback(self, client: str) -> None:
-        """To be called while it is locked: nobody has confirmed, and ``client`` gets the interface back. "" when
-        something else is done. The lock's file tells it to whoever confirms too late."""
-        with suppress(OSError):  # no room for what only words depend on
+        """Record, under the lock, that nobody has confirmed and ``client`` gets the interface back; "" when something
+        else is done. A late `holdfast confirm` reads it."""
+        with suppress(OSError):  # a full disk: only a message depends on it
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, client.encode(), 0)
 
@@ -88,7 +88,8 @@ class JournalFile:
                 raise system_error(f"{self.path} cannot be written", error) from None
 
     def load(self) -> Journal | None:
-        """The journal, None when there is none. TakeoverError for one that cannot be believed."""
+        """The journal, None when there is none. TakeoverError for one that is not valid, or that others than root can
+        write."""
         try:
             folder = self._opened()
         except FileNotFoundError:
@@ -121,7 +122,7 @@ class JournalFile:
             ) from None
 
     def remove(self) -> None:
-        """The take-over is history."""
+        """Remove the journal: the take-over is undone."""
         try:
             folder = self._opened()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One take-over as it is remembered: what was there, what was changed, how far it came."""
+"""The record of one take-over: what was there, what was changed, and the phase that it reached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from holdfast.takeover.model import ForeignLease, Found, Ownership
 
 
 class Phase(IntEnum):
-    """What may have been done. Written before it is done."""
+    """The phases. A phase is written before its step is done, so the step may have been done."""
 
     PLANNED = 0
     OWNING = 1
@@ -69,8 +69,8 @@ def checksum(content: bytes) -> str:
 
 
 def anonymous(journal: Journal) -> Journal:
-    """How to go back, without what this machine alone was given: for a copy of its disk. Its address is 0.0.0.0
-    wherever that was, so that a hand-back puts the copy's own in its target."""
+    """The journal without what belongs to this machine alone, for a copy of its disk. Its address becomes 0.0.0.0,
+    which a hand-back replaces by the copy's own."""
     mine = {journal.lease.address.ip}
 
     def nobodys(interface: IPv4Interface) -> IPv4Interface:
