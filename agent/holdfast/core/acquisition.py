@@ -63,8 +63,21 @@ def send_discover(m: Machine, now: float) -> None:
     m.emit(Transmit(requests.discover(m.config, exchange.xid, secs, wanted), Via.DISCOVER, ANY, BROADCAST))
     exchange = exchange._replace(secs=secs, attempts=exchange.attempts + 1, tries=exchange.tries + 1, asked_at=now)
     m.update(state._replace(exchange=exchange))
+    if exchange.tries == schedule.TELL_AFTER + 1 and not state.offers:
+        _tell_why(m, now - exchange.started_at)
     gap = schedule.discover_gap(exchange.tries, m.config.discover_ceiling, m.rng, exchange.patience)
     m.timers.set(Timer.RETRANSMIT, now + gap)
+
+
+def _tell_why(m: Machine, seconds: float) -> None:
+    """Nobody has offered what can be taken: what to look at, and what to set where the server is not the reason."""
+    ignored = ", ".join(f"{reason} {number}" for reason, number in m.drops.items())
+    m.notice(NoticeCode.NO_OFFER, (
+        f"none that can be taken came to {schedule.TELL_AFTER} DISCOVERs in {seconds:.0f} s"
+        f"{f' (ignored replies: {ignored})' if ignored else ''}; check the cable and the network's DHCP server; where "
+        "only broadcast is delivered, set broadcast_flag = true; replies that are cut, fragmented or damaged show in "
+        "`tcpdump -vn port 67 or port 68`"
+    ))
 
 
 def _wanted(m: Machine, held: Lease | None) -> IPv4Address | None:

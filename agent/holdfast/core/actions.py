@@ -149,6 +149,7 @@ class NoticeCode(str, Enum):
     LEASE_CLAMPED = "lease-clamped"
     TIMES_CORRECTED = "times-corrected"
     SERVER_CHANGED = "server-changed"
+    NO_OFFER = "no-offer"
     UNICAST_UNANSWERED = "unicast-unanswered"
     FOREIGN_NAK = "foreign-nak"
     SEND_FAILED = "send-failed"

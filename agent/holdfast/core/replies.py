@@ -49,7 +49,8 @@ def refusal(message: Message, config: ClientConfig, xids: Collection[int]) -> Dr
         return DropReason.XID
     if kind not in (msg.OFFER, msg.ACK, msg.NAK):
         return DropReason.MESSAGE_TYPE
-    if message.client_id is not None and config.client_id is not None and message.client_id != config.client_id:
+    ours, echo = config.client_id, message.client_id
+    if ours is not None and echo is not None and echo not in (ours, ours[1:]):  # some servers leave out its type byte
         return DropReason.CLIENT_ID  # RFC 6842 section 3
     return None
 

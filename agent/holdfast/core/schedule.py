@@ -36,6 +36,8 @@ REQUEST_WAIT_MAX = 64.0
 #: With rapid commit a lease counts from the first DISCOVER of its exchange, whichever was answered. After so many
 #: seconds a new exchange begins, or a server that comes back after an hour would grant what has already ended.
 RAPID_EXCHANGE = 5.0
+#: After so many DISCOVERs without an OFFER that can be taken people are told, once for each acquisition: about 30 s.
+TELL_AFTER = 5
 #: How long to hope for an OFFER of the address we want, once another was offered.
 OFFER_WAIT = 1.0
 #: A server that offered and then granted nothing: so long others are waited for and preferred (rule 80), in seconds

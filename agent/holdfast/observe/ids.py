@@ -43,6 +43,7 @@ NOTICES: dict[str, Kind] = {
     "lease-clamped": Kind("252eee5a1f7368377dd61fcd4ab87e89", 4),
     "times-corrected": Kind("9231081427ca6f50a112e2095cf10f91", 5),
     "server-changed": Kind("64b91018ecf66c501ae4f139e46c4055", 5),
+    "no-offer": Kind("5d1b7c0e4a6f4c1d9e02b7a81f63c5d4", 4),
     "unicast-unanswered": Kind("d1238b95dccd3e192d199a450c8b2ea2", 5),
     "foreign-nak": Kind("b0a5fe706e9a5365fbb2a4cd32ec83f6", 4),
     "send-failed": Kind("3c94475e1944c7e93a5187220e79ca49", 4),

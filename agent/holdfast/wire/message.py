@@ -156,10 +156,10 @@ def decode(data: bytes) -> Message:
     options = _read_options(data[_HEADER.size:])
     overload = options.pop(opt.OVERLOAD, None)
     if overload is not None and overload in _OVERLOADS:
-        if overload[0] & 1:
+        if overload[0] & 1 and not _is_name(file):
             _add_options(options, _read_options(file))
             file = b""
-        if overload[0] & 2:
+        if overload[0] & 2 and not _is_name(sname):
             _add_options(options, _read_options(sname))
             sname = b""
     return Message(
@@ -170,6 +170,13 @@ def decode(data: bytes) -> Message:
 
 #: Option 52 (RFC 2132 section 9.3): bit 0 is the file field, bit 1 the sname field.
 _OVERLOADS = (b"\x01", b"\x02", b"\x03")
+
+
+def _is_name(field: bytes) -> bool:
+    """True for a plain name in a field that was announced as options: visible characters and then zeros. Letters read
+    as options can be routes ("y" is 121); options have a length below 32, an end, or both."""
+    name = field.rstrip(b"\0")
+    return bool(name) and all(0x20 < byte < 0x7F for byte in name)
 
 
 def _address(value: int) -> IPv4Address:

@@ -421,3 +421,14 @@ def test_what_is_remembered_of_failures_is_bounded_and_ends() -> None:
     scene.feed(ev.LinkUp())
     scene.offer(server=server)
     assert scene.state == "REQUESTING"
+
+
+def test_whoever_gets_no_offer_is_told_once_what_to_do() -> None:
+    scene = Scene().start()
+    scene.offer(lease=None)
+    scene.until_sent(schedule.TELL_AFTER - 1)
+    assert act.NoticeCode.NO_OFFER not in scene.notices
+    scene.until_sent(10)
+    [told] = [each.detail for each in of(act.Noticed, scene.actions) if each.code is act.NoticeCode.NO_OFFER]
+    assert "no-lease-time 1" in told
+    assert "broadcast_flag = true" in told

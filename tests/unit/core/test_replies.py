@@ -47,6 +47,8 @@ def typed(kind: int, **more: bytes) -> dict[int, bytes]:
     (GOOD._replace(options=typed(msg.FORCERENEW), xid=8), DropReason.FORCERENEW),
     (GOOD._replace(options={**typed(msg.ACK), opt.CLIENT_ID: b"\x01other"}), DropReason.CLIENT_ID),
     (GOOD._replace(options={**typed(msg.ACK), opt.CLIENT_ID: CLIENT_ID}), None),
+    (GOOD._replace(options={**typed(msg.ACK), opt.CLIENT_ID: CLIENT_ID[1:]}), None),
+    (GOOD._replace(options={**typed(msg.ACK), opt.CLIENT_ID: CLIENT_ID[2:]}), DropReason.CLIENT_ID),
 ], ids=str)
 def test_each_fault_has_its_reason(message: Message, reason: DropReason | None) -> None:
     # rules 15, 16, 72

@@ -181,6 +181,15 @@ def test_overloaded_fields_carry_options_and_no_name() -> None:  # rule 23
         assert read.sname == (b"" if overload & 2 else sname)
 
 
+def test_plain_names_in_fields_that_are_announced_as_options_are_names() -> None:  # rule 22
+    said = b"\x34\x01\x03\x35\x01\x05\xff"
+    for name in (b"yaboot.0", b"pxelinux.0", b"w" * 64, b"a"):
+        read = msg.decode(raw(said, file=name, sname=b"\x0f\x05a.com\xff"))
+        assert (read.options, read.file, read.sname) == ({53: b"\5", 15: b"a.com"}, name, b"")
+        read = msg.decode(raw(said, file=b"\x0f\x05a.com", sname=name))
+        assert (read.options, read.file, read.sname) == ({53: b"\5", 15: b"a.com"}, b"", name)
+
+
 def test_split_options_are_joined_in_the_order_options_file_sname() -> None:  # rule 23
     options = b"\x0f\x01a\x34\x01\x03\x0f\x01b\xff"
     read = msg.decode(raw(options, file=b"\x0f\x02cd\x0f\x00\xff", sname=b"\x0f\x01e\xff"))
