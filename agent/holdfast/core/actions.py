@@ -36,7 +36,7 @@ class Persist(NamedTuple):
 
 @record
 class Forget(NamedTuple):
-    """Remove the stored binding: it was released, refused, or its address is somebody else's."""
+    """Remove the stored binding: it was released, refused, or another machine has its address."""
 
 
 @record
@@ -144,7 +144,7 @@ class Recorded(NamedTuple):
 
 
 class NoticeCode(str, Enum):
-    """Things worth a line in the journal that are not the end of a renewal."""
+    """Kinds of notices: lines in the journal that are not the end of a renewal."""
 
     LEASE_CLAMPED = "lease-clamped"
     TIMES_CORRECTED = "times-corrected"
@@ -166,7 +166,7 @@ class NoticeCode(str, Enum):
 
 @record
 class Noticed(NamedTuple):
-    """Something to tell, once. ``detail`` is for people."""
+    """A notice for the log. ``detail`` is a text."""
 
     code: NoticeCode
     detail: str

@@ -21,7 +21,7 @@ ARP. Nobody: nothing was learned. ARP is not authenticated: no answer to it ever
 or overrules a server.
 
 What is under way is in ``Machine.arp``, a region beside the state, and ``Machine.gateway``; only this file writes
-them. What an answer means for the state is told to the caller.
+them. The functions return what an answer means for the state.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from holdfast.wire.message import ANY, BROADCAST
 
 
 def stop(m: Machine) -> None:
-    """Ask nobody for anything any more, and forget what is under way. The caller stops the timers."""
+    """Stop all ARP questions, and forget those under way. The caller stops the timers."""
     m.arp = m.arp._replace(acd=None, contest=None, query=None)
 
 
@@ -305,7 +305,7 @@ def learn_gateway(m: Machine, lease: Lease, now: float) -> None:
 
 
 def verify_network(m: Machine, lease: Lease, now: float) -> None:
-    """Which network is this? Nothing is asked when the lease's gateway was never heard of."""
+    """Ask which network this is. Nothing is asked when the lease's gateway is not known."""
     _end_query(m, Network.UNKNOWN)
     if m.gateway is not None:
         _ask(m, QueryPurpose.VERIFY, m.gateway.address, lease.address, schedule.VERIFY_GAPS, now)
@@ -320,7 +320,7 @@ def ask_for_hold(m: Machine, lease: Lease, gaps: tuple[float, ...], now: float) 
 def _ask(
     m: Machine, purpose: QueryPurpose, address: IPv4Address, source: IPv4Address, gaps: tuple[float, ...], now: float
 ) -> None:
-    """Ask for ``address`` from now on, in the place of whatever was asked for before."""
+    """Ask for ``address`` from now on, instead of any earlier address."""
     known = m.gateway.mac if m.gateway is not None and m.gateway.address == address else None
     _send_query(m, GatewayQuery(purpose, address, known, source, gaps), now)
 

@@ -1,4 +1,4 @@
-"""BOUND: a lease that was won comes into use; the one place where an ACK becomes Persist and Configure."""
+"""BOUND: from an ACK to a lease in use: Persist, Configure, announcement and record."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def probe_first(
 
 
 def bind_probed(m: Machine, state: Probing, now: float) -> None:
-    """Nobody has answered the probes: the address is ours."""
+    """No host has answered the probes: the address is ours."""
     outcome = granted(m.lease, state.lease, state.exchange, state.via, now, state.cached)
     bind(m, state.lease, Reason.PROBED, now)
     m.conclude(outcome)
@@ -94,7 +94,8 @@ def renewed(m: Machine, new: Lease, via: Via, xid: int, sent_at: float, now: flo
 
 
 def cause_of(renewal: Renewal) -> str:
-    """Why we asked, and what stood in the way: "T1", "unicast unanswered", "operator; unicast unanswered"."""
+    """What started the exchange, and what failed on the way: "T1", "unicast unanswered", "operator; unicast
+    unanswered"."""
     parts = (renewal.cause if renewal.purpose is not Purpose.T1 or not renewal.setback else "", renewal.setback)
     return "; ".join(part for part in parts if part)
 

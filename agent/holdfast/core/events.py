@@ -136,7 +136,7 @@ class Rebind(NamedTuple):
 
 @record
 class Release(NamedTuple):
-    """The operator gives the lease back. The only wish that takes a valid address away."""
+    """The operator gives the lease back: the only command that removes a valid address."""
 
 
 @record

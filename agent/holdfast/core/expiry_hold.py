@@ -139,14 +139,14 @@ def on_claim(m: Machine, lease: Lease, who: str, now: float) -> None:
 
 
 def on_silence(m: Machine, now: float) -> None:
-    """The gateway was asked three times and did not answer."""
+    """The gateway has not answered three requests."""
     lease = m.lease
     if lease is not None and lease.ended_at is not None:
         _give_up(m, lease, now)
 
 
 def _give_up(m: Machine, lease: Lease, now: float) -> None:
-    """The held address goes."""
+    """Remove the held address."""
     state = m.state
     assert isinstance(state, Holding)
     arp.stop_asking(m)

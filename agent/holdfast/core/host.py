@@ -1,4 +1,4 @@
-"""What the host tells us: carrier, ARP answers, what the kernel holds or lost, the clock, a restored snapshot."""
+"""Events of the host: carrier, ARP answers, what the kernel holds or lost, the clock, a restored snapshot."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def on_link_up(m: Machine, _: ev.LinkUp, now: float) -> None:
         arp.start_probing(m, state.lease.address, now)
     else:
         assert isinstance(state, (Bound, Renewing, Rebinding))  # the others end when carrier is lost
-        # A link that was set down has lost its routes, and the kernel does not tell.
+        # A link that was set down has lost its routes, and the kernel sends no message about them.
         m.configure(state.lease)
         renewal.check_lease(m, Purpose.LINK_UP, Reason.CARRIER_UP, now, m.rng.uniform(0.0, LINK_UP_JITTER))
         arp.verify_network(m, state.lease, now)
@@ -99,7 +99,7 @@ def on_send_failed(m: Machine, event: ev.SendFailed, now: float) -> None:
 
 
 def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
-    """The interface could not be configured: try again, ever more slowly (rule 59)."""
+    """The interface could not be configured: try again, with growing delays (rule 59)."""
     if m.lease is None:
         return
     wait = m.not_configured()
@@ -128,7 +128,8 @@ def on_gateway_seen(m: Machine, event: ev.GatewaySeen, now: float) -> None:
 
 
 def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
-    """We slept: the kernel's lifetimes did not count it (rule 46), and the world may have moved on (rule 45)."""
+    """The machine was suspended: the kernel's lifetimes did not count it (rule 46), and the network may have changed
+    (rule 45)."""
     m.notice(NoticeCode.TIME_JUMPED, f"{event.cause}: {event.seconds:.0f} s")
     if isinstance(m.state, (Selecting, Requesting, Rebooting)):
         soon = now + m.rng.uniform(0.0, schedule.RESUME_OVERDUE)
@@ -138,8 +139,8 @@ def on_time_jumped(m: Machine, event: ev.TimeJumped, now: float) -> None:
 
 def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
     """A snapshot was restored, or this is a copy: nothing that was drawn or asked before may be used again, for
-    another copy has drawn and asked the same, and how much of the lease is left no clock can tell. So the address is
-    asked for on the link too, as if it had just been taken."""
+    another copy has drawn and asked the same, and no clock shows how much of the lease is left. So the address is
+    probed on the link too, as if it were new."""
     m.rng.seed(event.seed)
     m.notice(NoticeCode.RESTORED, event.cause)
     state = m.state
@@ -158,7 +159,8 @@ def on_restored(m: Machine, event: ev.Restored, now: float) -> None:
 
 
 def _look_around(m: Machine, purpose: Purpose, on: Reason, now: float) -> None:
-    """After any absence: the kernel's lifetimes at once, the server and the gateway after a moment."""
+    """After a suspend or a restore: set the kernel's lifetimes at once, ask server and gateway after a short random
+    wait."""
     state, lease = m.state, m.lease
     if lease is not None:
         m.configure(lease)

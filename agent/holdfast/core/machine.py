@@ -172,7 +172,7 @@ class Machine:
         return Binding(lease, self.server, self.gateway, self.config.client_id or b"")
 
     def emit(self, action: Action) -> None:
-        """Ask the runtime for something, after all that was asked for before."""
+        """Add ``action`` after all earlier ones."""
         self._actions.append(action)
 
     def take_actions(self) -> list[Action]:
@@ -186,7 +186,7 @@ class Machine:
         return self.rng.getrandbits(32)
 
     def notice(self, code: NoticeCode, detail: str) -> None:
-        """Tell people something that is not the end of a renewal."""
+        """Emit a notice for the log, which is not the end of a renewal."""
         self.emit(Noticed(code, detail))
 
     def drop(self, reason: DropReason, message: Message, detail: str = "") -> None:
@@ -209,7 +209,7 @@ class Machine:
         self.hint = address
 
     def drop_hint(self, address: IPv4Address) -> None:
-        """Do not ask for ``address`` again: it is somebody else's."""
+        """Do not ask for ``address`` again: another machine has it."""
         if self.hint == address:
             self.hint = None
 
@@ -219,7 +219,7 @@ class Machine:
         return schedule.nak_wait(self.naks, self.rng)
 
     def configure(self, lease: Lease, former: Lease | None = None) -> None:
-        """Have the interface look like ``lease``. The address of ``former`` goes, if it is another; that is
+        """Configure the interface as ``lease`` says. The address of ``former`` goes, if it is another; that is
         remembered, so that a retry after a failure removes it too."""
         if former is not None and former.address != lease.address:
             self.replacing = former

@@ -1,4 +1,4 @@
-"""What the operator asks for: renew, rebind, release; STOPPED, and the end of the process."""
+"""The operator's commands renew, rebind and release; STOPPED, and the end of the process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
 
 
 def on_release(m: Machine, _: ev.Release, now: float) -> None:
-    """The operator gives the lease back: the one wish that takes a valid address away."""
+    """The operator gives the lease back: the only command that removes a valid address."""
     lease = m.lease
     _give_back(m, now)
     m.emit(Forget())

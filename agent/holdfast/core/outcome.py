@@ -50,13 +50,13 @@ class Result(str, Enum):
     ACQUIRED = "acquired"  # a first lease, or one after the old had gone
     RENEWED = "renewed"  # the same address again
     MOVED = "moved"  # another address, new before old
-    KEPT = "kept"  # nobody answered; the lease is valid and stays in use
-    REFUSED = "refused"  # the lease's own server said NAK; the address is held while we ask anew
-    EXPIRED = "expired"  # nobody answered until the end
+    KEPT = "kept"  # no server answered; the lease is valid and stays in use
+    REFUSED = "refused"  # NAK from the lease's own server; the address is held while we ask for a new lease
+    EXPIRED = "expired"  # no server answered until the end
     HELD = "held"  # the same, and the address is held beyond the lease while its gateway answers (on_expiry = "hold")
     CONFLICT = "conflict"  # the address belongs to somebody else
     RELEASED = "released"  # the operator gave it back
-    STOPPED = "stopped"  # we were told to stop in the middle
+    STOPPED = "stopped"  # the agent was stopped in the middle
     IPV6_ONLY = "ipv6-only"  # the network asks us to do without IPv4 for some time (RFC 8925)
 
 

@@ -251,7 +251,7 @@ def apply_wait(failures: int) -> float:
 
 def restore_wait(restores: int) -> float:
     """Seconds until our address is put back for the ``restores``-th time within a minute: three times
-    at once, then ever later, so that two programs do not fight at full speed (rule 60)."""
+    at once, then ever later, so that contention with another program is slow (rule 60)."""
     return 0.0 if restores <= 3 else apply_wait(restores - 3)
 
 

@@ -1,1 +1,1 @@
-"""The only place with clocks, sockets, files and signals. Start reading at ``driver.py``."""
+"""The daemon. Start reading at ``driver.py``."""

@@ -1,10 +1,9 @@
 """``python -I -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]``.
 
 The daemon: what the systemd unit starts and what ``holdfast run`` becomes. Its arguments are read by
-hand and nothing is imported that the first DISCOVER can do without, because the machine waits for its
-network meanwhile.
+hand, and only what the first DISCOVER needs is imported before it, because the machine waits for its network.
 
-Exit statuses: 0 told to stop; 1 a system error; 2 wrong arguments; 4 an interface that cannot be used;
+Exit statuses: 0 stopped by a signal; 1 a system error; 2 wrong arguments; 4 an interface that cannot be used;
 5 not permitted; 6 wrong configuration; 7 another agent serves the interface.
 """
 
@@ -36,7 +35,7 @@ class Arguments(NamedTuple):
 
 
 def read_arguments(argv: list[str]) -> Arguments:
-    """Ends the process with a usage line when they make no sense."""
+    """Ends the process with a usage line when they are wrong."""
     options: dict[str, str | None] = {"--config": None, "--state-dir": None, "--runtime-dir": None}
     interfaces: list[str] = []
     words = iter(argv)
@@ -57,7 +56,7 @@ def read_arguments(argv: list[str]) -> Arguments:
 
 
 def end(status: int, text: str) -> NoReturn:
-    """Each line of ``text`` on stderr, and out."""
+    """Write each line of ``text`` to stderr, and end the process."""
     from holdfast.escape import printable  # noqa: PLC0415
 
     for line in text.split("\n"):
@@ -66,8 +65,8 @@ def end(status: int, text: str) -> NoReturn:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until told to stop; the exit status."""
-    gc.disable()  # nothing becomes garbage while modules are loaded, and looking for it costs 3 ms
+    """Serve until a signal stops it; returns the exit status."""
+    gc.disable()  # a collection while modules are loaded finds nothing, and costs 3 ms
     arguments = read_arguments(sys.argv[1:] if argv is None else argv)
     from holdfast import settings as configuration  # noqa: PLC0415 - after the arguments are known to be right
     from holdfast.settings.dirs import runtime_dir, state_dir  # noqa: PLC0415
@@ -104,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     if not may_configure():
         end(NOT_PERMITTED, "not permitted to configure interfaces: run as root, or with CAP_NET_ADMIN")
     supervisor.warm_up()
-    gc.freeze()  # what is loaded stays: not looked at again
+    gc.freeze()  # later collections skip what is loaded
     gc.enable()
     supervisor.run()
     supervisor.close()
@@ -126,7 +125,7 @@ def explain(error: OSError) -> tuple[int, str]:
 
 
 def may_configure(status: str = "/proc/self/status") -> bool:
-    """True unless we surely lack CAP_NET_ADMIN, as the process's ``status`` says (proc(5): CapEff)."""
+    """False when the process certainly lacks CAP_NET_ADMIN, as the process's ``status`` says (proc(5): CapEff)."""
     try:
         with open(status, "rb") as file:
             for line in file:

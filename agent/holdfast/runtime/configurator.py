@@ -26,7 +26,7 @@ TRIED_MAX = 8
 
 
 class Configurator:
-    """Makes one link look like the lease. ``spec`` is what it configured and believes to be there, None for nothing.
+    """Configures one link as the lease says. ``spec`` is what it has configured, None for nothing.
 
     While ``marker`` says that the interface is yielded, only an address that is there is kept alive. An address that
     was on the link before we leased it, without our mark, is an administrator's or another program's: it is left as it
@@ -51,7 +51,7 @@ class Configurator:
         )
 
     def attach(self, link: Link) -> None:
-        """From now on ``link`` is the one to configure. Nothing of ours is known to be on one with another index."""
+        """Configure ``link`` from now on. Nothing of ours is known to be on a link with another index."""
         former = self._link
         if former is None or former.ifindex != link.ifindex:
             self.detach()
@@ -69,7 +69,7 @@ class Configurator:
         self.close()
 
     def close(self) -> None:
-        """Let go without touching what is configured."""
+        """Close the kernel's side; what is configured stays."""
         if self._kernel is not None:
             self._kernel.close()
         self._kernel = self._link = self.spec = None
@@ -156,7 +156,7 @@ class Configurator:
         self.spec = desired
         self._leftovers = _without([*self._leftovers, *self._tried], desired)
         self._tried = []
-        # What the server offered and we do not use: once, not at every renewal.
+        # Report what the server offered and we do not use once, not at every renewal.
         self._reporter.line_once("notices", 5, *desired.notices, *refused)
         if self._leftovers:
             self._removing.attempt()
@@ -171,7 +171,7 @@ class Configurator:
                 former.keep(present)
 
     def _put_mtu_back(self, ended: NetworkSpec) -> None:
-        """The lease's MTU goes with the lease, unless somebody has set another since."""
+        """Restore the MTU at the end of the lease, unless another program has set one since."""
         former, ours = self._backends.former_mtu.get(), self._mtu or ended.mtu
         if ours is None or former is None or self._marker.yielded:
             return
@@ -220,7 +220,7 @@ class Configurator:
         self._reporter.line_once("removal", 3, text)
 
     def _publish(self) -> None:
-        """Hand the name servers on. Raises OSError."""
+        """Pass the name servers to the spooler. Raises OSError."""
         resolver = self._backends.resolver()
         if self._link is None or resolver is None:
             return

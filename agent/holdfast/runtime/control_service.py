@@ -1,9 +1,9 @@
 """The control socket: ``io.holdfast.Agent`` over Varlink, one socket for each interface.
 
 An agent that serves by pattern has one for itself as well, which is there before any link that fits. A method without
-an ``interface`` means the one whose socket it came by, except Status, which then tells about every interface that this
-process serves. Renew, Rebind and Release are answered
-when their outcome is recorded and the rest of what it brings is done, WaitOnline when there is a lease.
+an ``interface`` means the one whose socket it came by, except Status, which then covers every interface that this
+process serves. Renew, Rebind and Release are answered when their outcome is recorded and its other actions are done,
+WaitOnline when there is a lease.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
     from holdfast.runtime.ports import ServedInterface
 
-#: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some patience.
+#: Seconds that Renew and Rebind wait for an outcome: three rounds of the ladder, and some more.
 ANSWER_TIMEOUT = 30.0
 #: Outcomes in one answer: 100 KiB or so.
 HISTORY_LIMIT = 200
@@ -49,7 +49,7 @@ class Control:
     def add(self, served: ServedInterface) -> None:
         """Open the socket of one interface. Raises OSError: the agent goes on without it."""
         name = served.name
-        self._served[name] = served  # told of by the other sockets even when its own fails
+        self._served[name] = served  # Status of the other sockets includes it even when its own socket fails
         self._open(name, socket_path(self._runtime_dir, name))
 
     def serve_patterns(self, patterns: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
-"""Name servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and somebody to read it.
+"""Name servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and the program that reads it.
 
-Who publishes is ``publish.publisher``, a program of its own. A daemon that is root starts it after each change, and
-again when it failed for the time being; under systemd an unprivileged daemon has a path unit that does.
+The program is ``publish.publisher``. A daemon that is root starts it after each change, and again after a temporary
+failure. For an unprivileged daemon a path unit of systemd starts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESOLV_CONF = "/etc/resolv.conf"
 TRY_AGAIN = 75
 #: Seconds, many times what the program takes to end after its last look at the folder. See ``_remind``.
 REMIND_AFTER = 5.0
-#: Bytes of what the program said that are passed on.
+#: Bytes of the program's output that are logged.
 SAID_LIMIT = 4096
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.publish.publisher import main; sys.exit(main())"
@@ -69,7 +69,7 @@ class DnsSpooler:
         self._run()
 
     def withdraw(self, ifname: str, ifindex: int) -> None:
-        """Want none. OSError when the file cannot be removed."""
+        """Publish none. Raises OSError when the file cannot be removed."""
         former = self._files.pop(ifindex, None)
         changed = former is not None
         for name in {ifname} if former is None else {ifname, former[0]}:
@@ -140,7 +140,7 @@ class DnsSpooler:
         self._said.say("publisher", 4, *text.splitlines())
 
     def close(self) -> None:
-        """Wait for nothing; a program that runs is left to end by itself."""
+        """Close without waiting; a running program ends by itself."""
         self._running_program.cancel()
         self._loop.set_timer((self, "remind"), None, self._remind)
         if self._running is not None:
@@ -149,13 +149,13 @@ class DnsSpooler:
 
 
 def start_program(spool: str, state: str) -> tuple[int, int]:
-    """Run the publisher beside us: its pid, and a descriptor of what it will write. Raises OSError."""
-    import holdfast  # noqa: PLC0415 - for where it is: -I forgets what we were told about that
+    """Start the publisher. Returns its pid, and a descriptor of its output. Raises OSError."""
+    import holdfast  # noqa: PLC0415 - for its folder: -I ignores PYTHONPATH
 
     root = os.path.dirname(os.path.dirname(os.path.abspath(holdfast.__file__)))
     said = os.memfd_create("holdfast-dns", os.MFD_CLOEXEC)
     try:
-        alone = "-ISB" if sys.flags.no_site else "-I"  # as we were started ourselves
+        alone = "-ISB" if sys.flags.no_site else "-I"  # the interpreter options of this process
         argv = [sys.executable, alone, "-c", _BOOT, root, "--spool", spool, "--state-dir", state]
         pid = os.posix_spawn(
             sys.executable, argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
@@ -170,7 +170,7 @@ def start_program(spool: str, state: str) -> tuple[int, int]:
 
 
 def _identity(path: str) -> object:
-    """What changes when somebody replaces or writes the file, or lets its link point elsewhere."""
+    """A value that changes when the file is replaced or written, or its link has another target."""
     try:
         status = os.stat(path)
     except OSError:

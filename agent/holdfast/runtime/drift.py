@@ -1,9 +1,10 @@
-"""What others take off the interface: it is put back, and who keeps taking it is named (rule 60).
+"""What other programs remove from the interface: it is restored, and a program that keeps removing it is named (rule
+60).
 
-What goes is reported to the core, which puts it back: at once, and ever later when it goes again and again. Here it is
-counted whether another program and this one undo each other's work (*contention*): then that is said once, with the
-other's name as far as it can be known, and once more when it has stopped. An administrator who means it says ``holdfast
-yield``, and nothing is put back.
+A removal is reported to the core, which restores what was removed: at once, and with growing delays when removals
+continue. This file counts them. Several within a short time are *contention*: one message names the other program as
+far as it is known, and another reports when the contention has ended. While the interface is yielded (``holdfast
+yield``), nothing is restored.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Reporter
     from holdfast.state.markers import YieldMarker
 
-#: So many removals within so many seconds are no accident: an administrator's mistake is made once or twice,
-#: and a service that is restarted flushes once.
+#: So many removals within so many seconds are contention: an administrator's mistake happens once or twice, and a
+#: restarted service flushes once.
 CONTENTION_COUNT, CONTENTION_WINDOW = 4, 60.0
-#: Seconds without a further removal after which the other has stopped; longer than the longest pause of ours.
+#: Seconds without a removal after which contention has ended; longer than our longest delay.
 QUIET_PERIOD = 120.0
-#: The kernel takes an address's routes along, and many routes may go at once: what goes within so many seconds of a
-#: removal is the same one.
+#: The kernel removes an address's routes with it, and many routes may be removed at once: all within so many seconds
+#: count as one removal.
 SAME_REMOVAL = 1.0
 
 
@@ -42,15 +43,15 @@ class Drift:
         self._loop, self._reporter, self._configurator = loop, reporter, configurator
         self._marker, self._driver, self._rivals = marker, driver, rivals
         self._removals: list[float] = []
-        self.rival: str | None = None  # while two programs undo each other's work: who the other one may be
+        self.rival: str | None = None  # during contention: the programs that may be the other one
 
     def changed(self, change: LinkEvent) -> None:
-        """Something happened to the link that is served, as netlink tells."""
+        """Take in one netlink event of the link that is served."""
         spec = self._configurator.spec
         if self._marker.yielded or spec is None:
             return
         if change.kind in (Kind.CARRIER_UP, Kind.RESYNC):
-            self._driver.submit(ev.RoutesLost())  # setting a link down takes its routes, without a word
+            self._driver.submit(ev.RoutesLost())  # setting a link down removes its routes without a message
         elif change.kind is Kind.ROUTE_REMOVED:
             if not (self._removals and self._loop.now() - self._removals[-1] < SAME_REMOVAL):
                 self._count_removal()
@@ -74,6 +75,6 @@ class Drift:
         self._reporter.line(5, f"nobody has taken anything off the interface for {QUIET_PERIOD:.0f} s")
 
     def stop(self) -> None:
-        """Forget who took what."""
+        """Forget all removals."""
         self._loop.set_timer((self, "quiet"), None, self._on_quiet)
         self.rival, self._removals = None, []

@@ -2,11 +2,11 @@
 
 Theory of operation
 -------------------
-What comes in (a packet, an ICMP error, an ARP claim, a deadline, an event that somebody submits) is fed to the core one
-event at a time, with the time of CLOCK_BOOTTIME. The actions that it answers with are performed in order. What an
-action brings about at once (a send that fails, a configuration that took) is an event itself, and waits its turn behind
-the rest of that action's list. Then one timer is armed for the core's next deadline. Every error of the machine becomes
-an event or a retry; only an error of this program gets out (rules 55, 59).
+Packets, ICMP errors, ARP claims, deadlines and submitted events are fed to the core one at a time, with the time of
+CLOCK_BOOTTIME. The actions that it returns are performed in order. The immediate result of an action (a failed send, a
+successful configuration) is an event itself, which is fed after the rest of that list of actions. Then one timer is
+armed for the core's next deadline. Every error of the system becomes an event or a retry; only a programming error is
+raised (rules 55, 59).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Subscribers:
         return remove
 
     def call(self, *arguments: Any) -> None:
-        """Call everybody; whoever leaves or comes meanwhile is no trouble."""
+        """Call all callbacks; they may be added and removed meanwhile."""
         for callback in list(self._callbacks):
             callback(*arguments)
 
@@ -67,20 +67,20 @@ class LeaseWriter:
         self._retry = Retry(loop, nothing, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
 
     def save(self, binding: Binding) -> None:
-        """The file is to hold ``binding`` from now on."""
+        """Keep ``binding`` in the file from now on."""
         self._write(partial(self._store.save, binding))
 
     def forget(self) -> None:
-        """There is to be no file from now on."""
+        """Keep no file from now on."""
         self._write(self._store.forget)
 
     def stop_writing(self) -> None:
-        """Write nothing any more, nor what the disk has refused so far."""
+        """Write nothing from now on, also not what could not be written so far."""
         self._stopped = True
         self._retry.cancel()
 
     def close(self) -> None:
-        """Try one last time what the disk has refused so far."""
+        """Try once more to write what could not be written so far."""
         if self._retry.failing and not self._stopped:
             self._retry.attempt()
         self._retry.cancel()
@@ -103,7 +103,7 @@ class LeaseWriter:
 
 
 class Driver:
-    """One client of the core, and the hands that it works with. Events without a client are forgotten.
+    """Runs one client of the core and performs its actions. Events without a client are ignored.
 
     ``on_gone`` is called when the sockets find out that the link is not there any more. ``malformed`` counts packets
     that were no DHCP messages.
@@ -125,7 +125,7 @@ class Driver:
         self._busy = self._arp_failed = False
 
     def start(self, client: Client, store: Store) -> None:
-        """From now on this is the client, and its lease is kept in ``store``."""
+        """Use this client from now on, and keep its lease in ``store``."""
         self.client, self.malformed = client, 0
         self._lease_writer = LeaseWriter(store, self._loop, self._reporter)
         if not self._writes_leases:
@@ -152,7 +152,7 @@ class Driver:
     # -- what comes in ---------------------------------------------------------------------------
 
     def submit(self, event: ev.Event) -> None:
-        """Feed the core and perform what it asks for; events that come up meanwhile wait their turn."""
+        """Feed the core one event and perform its actions; events that arise meanwhile are queued."""
         self._events.append(event)
         if not self._busy:
             self._work([])
@@ -172,13 +172,13 @@ class Driver:
         if claim.gateway:
             self.submit(ev.GatewaySeen(claim.address, claim.by))
         elif claim.probe and spec is not None and spec.address.ip == claim.address:
-            pass  # it only asks, and the kernel answers that we have it
+            pass  # a probe: the kernel answers it
         elif not self._is_own(claim.by):
             self.submit(ev.AddressConflict(claim.address, claim.by, claim.answer))
 
     def _is_own(self, mac: bytes) -> bool:
-        """Rule 71: another of our own interfaces is no conflict. Taken for one while the kernel does not tell (rule
-        90): whoever has the address claims it again."""
+        """Rule 71: another of our own interfaces is no conflict. While the kernel gives no answer the claim counts as
+        our own (rule 90): a real claimant repeats it."""
         try:
             return mac in self._own_macs()
         except OSError:
@@ -213,7 +213,7 @@ class Driver:
     # -- what goes out ---------------------------------------------------------------------------
 
     def _perform(self, action: act.Action, client: Client) -> ev.Event | None:
-        """Carry out one action. The answer is to be fed to the core when the list is done."""
+        """Perform one action. Returns the event that is its result, to be fed when the list is done."""
         assert self._lease_writer is not None
         if isinstance(action, act.Transmit):
             return self._transmit(action)
@@ -269,6 +269,6 @@ class Driver:
 
 
 def describe(error: OSError) -> str:
-    """``ENOBUFS: No buffer space available``, whatever the error was made of."""
+    """The error as text, such as ``ENOBUFS: No buffer space available``."""
     number = error.errno or 0
     return f"{errno.errorcode[number]}: {os.strerror(number)}" if number in errno.errorcode else str(error)

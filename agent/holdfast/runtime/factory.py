@@ -1,5 +1,5 @@
-"""What an interface is made of on a real system, put together from the settings. What is not needed before the first
-DISCOVER is imported when it is first asked for."""
+"""Makes the collaborators of an interface on a real system, from the settings. What is not needed before the first
+DISCOVER is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AgentContext:
 
 
 def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
-    """What interface ``name`` works with on a real system."""
+    """The collaborators of interface ``name``."""
     settings, clock = context.settings.interface(name), context.clock
 
     def store(link: Link) -> LeaseStore:
@@ -163,11 +163,11 @@ def make_reporter(name: str, context: AgentContext) -> InterfaceReporter:
 
 
 class AlreadyServedError(Exception):
-    """Another agent has the interface. One line that says which."""
+    """Another agent serves the interface; the text names it."""
 
 
 def lock(folder: str, name: str) -> int | None:
-    """A descriptor that keeps other agents from serving ``name``, until it is closed or we die. None when
+    """A descriptor that keeps other agents from serving ``name``, until it is closed or the process ends. None when
     the folder cannot be written: then the port says so (two agents cannot both have it). AlreadyServedError."""
     try:
         with folders.opened(folder) as there:
@@ -182,7 +182,7 @@ def lock(folder: str, name: str) -> int | None:
         raise AlreadyServedError(
             f"{name} is served by another holdfast (pid {pid}): ask it with `holdfast status {name}`, or stop it"
         ) from None
-    with suppress(OSError):  # no room for the number, which is for people: the lock holds without it
+    with suppress(OSError):  # a full disk: the pid is only for messages, and the lock holds without it
         os.truncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd

@@ -1,12 +1,10 @@
-"""One interface that is served: found or waited for, configured by its lease, watched, yielded, let go.
+"""One served interface: found or waited for, configured by its lease, watched, yielded, stopped.
 
-Theory of operation
--------------------
-``ServedLink`` makes what one interface needs on a real system (lock, netlink watch, reporter) and ends it all together;
-``Interface`` is what it serves, and knows neither netlink nor files. ``begin`` looks for the link, or waits for it
-(``link_tracker.py``). What netlink tells goes to the tracker when it is about which link is served, and else to what
-works on it: ``drift.py`` for what others removed, the core for the carrier. Everything ends in the driver
-(``driver.py``), which feeds the core one event at a time.
+Theory of operation ------------------- ``ServedLink`` makes what one interface needs on a real system (lock, netlink
+watch, reporter) and ends it all together; ``Interface`` is what it serves, and uses neither netlink nor files itself.
+``begin`` looks for the link, or waits for it (``link_tracker.py``). Netlink events about which link is served go to the
+tracker; removals by other programs go to ``drift.py``, carrier changes to the core. The driver (``driver.py``) feeds
+the core one event at a time.
 """
 
 from __future__ import annotations
@@ -36,9 +34,9 @@ if TYPE_CHECKING:
     from holdfast.runtime.factory import AgentContext
     from holdfast.runtime.ports import InterfaceDeps, Reporter
 
-#: A wall clock set forward by fewer seconds than this tells of no pause that a lease would feel.
+#: A wall clock that is set forward by fewer seconds is not treated as a pause of the guest.
 PAUSE_MIN = 5.0
-#: Seconds until the link is looked at again when the machine was too short of descriptors or memory to tell (rule 90).
+#: Seconds until the link is read again when a lack of descriptors or memory gave no answer (rule 90).
 LOOK_AGAIN = 1.0
 #: Seconds for which announcements of a network card belong to the one before (QEMU sends five in 1.5 s).
 ANNOUNCEMENT_BURST = 5.0
@@ -47,7 +45,7 @@ ANNOUNCEMENT_BURST = 5.0
 class Interface:
     """One interface. Conforms to ``ports.ServedInterface`` and ``link_tracker.LinkUser``.
 
-    ``name`` is what it is called at the start, and in files and commands from then on. ``awaited`` says whether a
+    ``name`` is its name at the start, which files and commands go on using. ``awaited`` says whether a
     machine that boots should wait for it.
     """
 
@@ -97,7 +95,7 @@ class Interface:
 
     @property
     def yielded(self) -> bool:
-        """True while the interface is its administrator's: the lease is kept, and nothing is put back."""
+        """True while the interface is yielded: the lease is kept, and nothing is put on the interface."""
         return self._marker.yielded
 
     @property
@@ -107,7 +105,7 @@ class Interface:
 
     def yield_interface(self, yielded: bool) -> None:
         """Leave the interface to its administrator, for this process and those after it, or take it back. Raises
-        OSError when that cannot be written down; then nothing is different."""
+        OSError when that cannot be stored; then nothing has changed."""
         former = self.yielded
         self._marker.set_yielded(yielded)
         if yielded != former:
@@ -139,7 +137,7 @@ class Interface:
 
     def begin(self, *, insist: bool = False) -> None:
         """Serve the interface, or say that it is waited for. Raises LinkError or OSError when it cannot be served;
-        with ``insist`` that is told instead, and tried again."""
+        with ``insist`` it is reported instead, and tried again."""
         if self._marker.load():
             self._on_yielded()
         if insist:
@@ -195,15 +193,15 @@ class Interface:
             self.submit(ev.LinkUp())
 
     def _configure_again(self) -> None:
-        """Put on the interface what the lease says, if there is one."""
+        """Configure the interface as the lease says, if there is one."""
         lease = self.snapshot().lease
         if lease is not None and self.link is not None and lease.valid(self._loop.now()):
             error = self._configurator.configure(lease, None)
             self.submit(ev.Applied() if error is None else ev.ApplyFailed(error))
 
     def links_changed(self, changes: list[LinkEvent]) -> None:
-        """Take in what netlink told, in order."""
-        # The kernel takes the addresses off a link before it removes it: nobody else deleted them.
+        """Process netlink events in order."""
+        # The kernel removes the addresses of a link before the link: no other program deleted them.
         ending = any(change.kind is Kind.GONE for change in changes)
         for change in changes:
             if change.kind in TRACKED:
@@ -240,14 +238,14 @@ class Interface:
 
     def time_jumped(self, jump: Jump) -> None:
         """Suspend counts against the lease (rules 45, 46). A step of the wall clock does not (rule 44), but one
-        forward is how a guest that was paused, with all its clocks, learns of it: the lease is looked after."""
+        forward shows that the guest was paused with all its clocks: the lease is then checked."""
         if jump.asleep > 0:
             self.submit(ev.TimeJumped(jump.asleep, "the machine was asleep"))
         elif jump.stepped >= PAUSE_MIN:
             self.submit(ev.TimeJumped(jump.stepped, "the clock was set forward, as after a pause"))
 
     def restored(self, cause: str) -> None:
-        """This machine is a restored snapshot or a copy: ``cause`` says how that is known, for people."""
+        """This machine is a restored snapshot or a copy; ``cause`` is a text that says how that is known."""
         self.submit(ev.Restored(int.from_bytes(os.urandom(16), "big"), cause))
 
     def submit(self, event: ev.Event) -> None:
@@ -301,7 +299,7 @@ class ServedLink:
 
     @property
     def ifindex(self) -> int | None:
-        """The kernel's number of the link, as far as netlink told; None while there is none."""
+        """The kernel's index of the link, by the last netlink event; None while there is none."""
         return None if self.watch.link is None else self.watch.link.ifindex
 
     @property
@@ -314,7 +312,7 @@ class ServedLink:
         return not self.matched or (self.watch.link is not None and self.watch.link.carrier)
 
     def read_watch(self) -> bool:
-        """Hand on what netlink told; True when the link went away or got another name."""
+        """Pass netlink events on; True when the link was removed or renamed."""
         changes = self.watch.read()
         self.interface.links_changed(changes)
         again = self._loop.now() + LOOK_AGAIN if self.watch.unsure else None

@@ -1,4 +1,4 @@
-"""Which link is served: found or waited for, followed through renames, let go when it is gone or another one.
+"""Finds the link that is served, or waits for it; follows it through renames; drops it when it is gone or another.
 
 ``LinkWatch`` follows the link by its index through renames, and by its name when it was removed. A link with another
 hardware address is another client with another identity.
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.ports import InterfaceDeps, Reporter, Sockets
 
-#: Seconds between two looks at the link that could not be used (not Ethernet, sockets refused).
+#: Seconds between two attempts to use a link that cannot be used (not Ethernet, sockets refused).
 LINK_RETRY = 5.0
-#: The news that are about which link is served; everything else happens on it.
+#: The events about which link is served; all others are about the link itself.
 TRACKED = frozenset({Kind.GONE, Kind.APPEARED, Kind.RENAMED, Kind.NEW_MAC})
 
 
 class LinkUser(Protocol):
-    """Who works on the link: ``runtime.interface.Interface``."""
+    """The user of the link: ``runtime.interface.Interface``."""
 
     def serve(self, link: Link) -> None:
         """The link is there, and its sockets are open. Raises OSError or SettingsError when it cannot be served."""
@@ -42,7 +42,7 @@ class LinkUser(Protocol):
 
 
 class LinkTracker:
-    """Tracks the link that is called ``name`` at the start, and opens and closes what hangs on it."""
+    """Tracks the link that is called ``name`` at the start, and opens and closes its sockets and kernel side."""
 
     def __init__(
         self, name: str, loop: Loop, reporter: Reporter, deps: InterfaceDeps, sockets: Sockets,
@@ -69,7 +69,7 @@ class LinkTracker:
         self._take(link)
 
     def look(self) -> None:
-        """Find the link if there is none now, and say that it is there. What stands in the way is told, and it is
+        """Find the link if there is none now, and say that it is there. An error is reported, and it is
         tried again."""
         self._looking.attempt()
 
@@ -88,7 +88,7 @@ class LinkTracker:
             self.link = None  # half served is not served
             self._sockets.close()
             if getattr(error, "errno", None) == errno.ENODEV:
-                return False  # netlink will tell when it appears
+                return False  # a netlink event reports it when it appears
             raise
         self._reporter.line_over("link")
         return True
@@ -108,12 +108,12 @@ class LinkTracker:
         self._known = True
 
     def lost(self) -> None:
-        """The sockets found out before netlink told; look again later in case it is back by then."""
+        """The sockets reported the loss before netlink; look again later in case the link is back by then."""
         self._lose("removed")
         self._looking.attempt_after(LINK_RETRY)
 
     def changed(self, change: LinkEvent) -> None:
-        """Follow one of the news that are ``TRACKED``."""
+        """Process one event of ``TRACKED``."""
         if change.kind is Kind.GONE:
             self._lose("removed, or moved to another namespace")
         elif change.kind is Kind.APPEARED:
@@ -152,5 +152,5 @@ class LinkTracker:
             self._looking.failed(error)
 
     def stop(self) -> None:
-        """Look for nothing any more."""
+        """Stop looking for the link."""
         self._looking.cancel()

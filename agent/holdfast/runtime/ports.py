@@ -53,7 +53,7 @@ class ServedInterface(Protocol):
 
     @property
     def yielded(self) -> bool:
-        """True while the interface is its administrator's."""
+        """True while the interface is yielded."""
 
     @property
     def rival(self) -> str | None:
@@ -63,7 +63,7 @@ class ServedInterface(Protocol):
         """From now on write neither lease nor history."""
 
     def yield_interface(self, yielded: bool) -> None:
-        """Leave the interface to its administrator, or take it back. Raises OSError; then nothing is different."""
+        """Yield the interface, or take it back. Raises OSError; then nothing has changed."""
 
     def snapshot(self) -> Snapshot:
         """The core's state, for people."""
@@ -76,7 +76,7 @@ class ServedInterface(Protocol):
 
 
 class Reporter(Protocol):
-    """Where what happens on one interface is told (``observe.report``). Nothing raises."""
+    """Receives what happens on one interface (``observe.report``). No method raises."""
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
         """The state changed; ``lease`` is the one in use now."""
@@ -98,19 +98,19 @@ class Reporter(Protocol):
         interface."""
 
     def keep_nothing(self) -> None:
-        """From now on no history on the disk."""
+        """Write no history from now on."""
 
     def line(self, priority: int, text: str) -> None:
-        """A free line. ``priority`` is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug."""
+        """One line of text. ``priority`` is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug."""
 
     def line_once(self, topic: str, priority: int, *texts: str) -> None:
         """``texts``, a line each, unless they are the last ones about ``topic``."""
 
     def line_over(self, topic: str) -> None:
-        """The next texts about ``topic`` are news again, whatever they are."""
+        """Forget what was written about ``topic``, so that its next texts are written."""
 
     def close(self) -> None:
-        """Write what still waits."""
+        """Write what is not written yet."""
 
 
 class Kernel(Protocol):
@@ -119,7 +119,7 @@ class Kernel(Protocol):
     def apply(
         self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
     ) -> tuple[str, ...]:
-        """The answer says what could not be had and is not worth failing for."""
+        """Returns texts about what could not be configured and is no failure."""
 
     def foreign(self, address: IPv4Address) -> bool:
         """True when ``address`` is on the link without our mark."""
@@ -137,7 +137,7 @@ class Kernel(Protocol):
         """Remove the spec's address and routes. ``yielded``: not an address that was made permanent since."""
 
     def close(self) -> None:
-        """Let go; the interface stays as it is."""
+        """Close; the interface stays as it is."""
 
 
 class Resolver(Protocol):
@@ -145,10 +145,10 @@ class Resolver(Protocol):
     OSError."""
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
-        """Want the spec's name servers and search domains for this link."""
+        """Publish the spec's name servers and search domains for this link."""
 
     def withdraw(self, ifname: str, ifindex: int) -> None:
-        """Want none for this link."""
+        """Publish none for this link."""
 
 
 class Store(Protocol):
@@ -165,7 +165,7 @@ class Store(Protocol):
         ours."""
 
     def save(self, binding: Binding) -> None:
-        """Store ``binding`` in the place of what was stored."""
+        """Store ``binding``, replacing what was stored."""
 
     def forget(self) -> None:
         """Store nothing any more."""

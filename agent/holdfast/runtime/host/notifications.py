@@ -1,4 +1,4 @@
-"""Who is told of what happens: systemd, and the operator's hooks. Nothing is done before the first packet is out."""
+"""Notifies systemd and the operator's hooks of outcomes and states. Nothing is done before the first packet is sent."""
 
 from __future__ import annotations
 

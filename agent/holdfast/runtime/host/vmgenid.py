@@ -1,4 +1,4 @@
-"""The VM generation id: how a hypervisor tells a guest that it is a restored snapshot or a copy.
+"""The VM generation id: by which a hypervisor shows a guest that it is a restored snapshot or a copy.
 
 Where the kernel's vmgenid driver (drivers/virt/vmgenid.c; the device is ACPI's VMGENCTR or the device tree's
 "microsoft,vmgenid") tells programs of it, it sends a uevent "change" with NEW_VMGENID=1. Not every kernel does:
