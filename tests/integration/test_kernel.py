@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -18,6 +20,7 @@ from tests.support.monitor import Change, Monitor, boottime
 
 from holdfast.network import KernelError
 from holdfast.network.kernel import Kernel
+from holdfast.network.link import has_address
 from holdfast.network.plan import MARK, plan_adoption
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.wire import options as opt
@@ -451,3 +454,22 @@ def test_an_mtu_below_1280_costs_no_ipv6(machine: Machine) -> None:
     machine.client.run(lambda: Path("/proc/sys/net/ipv6/conf/eth0/disable_ipv6").write_text("1"))
     assert machine.apply(small) == ()
     assert machine.ip("link", "show", "dev", "eth0")[0]["mtu"] == 576
+
+
+def test_a_renewal_costs_no_more_for_what_others_have_on_the_link(machine: Machine) -> None:
+    # rule 91
+    machine.apply(machine.spec())
+    lines = [f"addr add 10.{100 + n // 250}.{n % 250}.1/24 dev eth0" for n in range(3000)]
+    lines += [f"route add 172.{16 + n // 65536}.{n // 256 % 256}.{n % 256}/32 dev eth0" for n in range(20000)]
+    machine.client.run(lambda: subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True))
+    costs = []
+    for left in (600.0, 601.0, 602.0):
+        began = time.process_time()
+        assert machine.apply(machine.spec(left=left)) == ()
+        costs.append(time.process_time() - began)
+    assert min(costs) < 0.05, costs
+    assert machine.apply(machine.spec(NEW), machine.spec()) == ()
+    held = machine.addresses()
+    assert len(held) == 3001
+    assert f"{NEW}/24" in held
+    assert machine.client.run(lambda: [has_address("eth0", IPv4Address(a)) for a in (NEW, OLD)]) == [True, False]

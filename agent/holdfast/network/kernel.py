@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from typing import Any
@@ -17,6 +18,8 @@ from holdfast.network import plan as plans
 from holdfast.network.link import IFF_UP
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
 from holdfast.network.plan import (
+    IFA_F_NOPREFIXROUTE,
+    IFA_F_SECONDARY,
     IFA_F_STATE,
     RTPROT_BOOT,
     Address,
@@ -41,6 +44,8 @@ RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
 IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
 IFLA_INET6_CONF, DEVCONF_DISABLE_IPV6 = 2, 26
+IFA_LOCAL, IFA_PROTO = 2, 11
+RTA_DST, RTA_PREFSRC = 1, 7
 FOREVER = 0xFFFFFFFF
 
 #: Route protocols that can concern us: ours, the kernel's prefix routes, what scripts and people add. The
@@ -67,7 +72,7 @@ class Kernel:
 
     def foreign(self, address: IPv4Address) -> bool:
         """True when ``address`` is on the link and nothing with our mark has it. Raises KernelError."""
-        marks = [held.mark for held in self._addresses() if held.interface.ip == address]
+        marks = [held.mark for held in self._addresses(IPv4Interface(address)) if held.interface.ip == address]
         return bool(marks) and plans.MARK not in marks
 
     def refresh(self, spec: NetworkSpec, now: float) -> bool:
@@ -95,17 +100,15 @@ class Kernel:
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def observe(self) -> Observed:
-        """The interface as the kernel has it now."""
+    def observe(self, *specs: NetworkSpec) -> Observed:
+        """The interface as the kernel has it now; with ``specs`` only what concerns them and us, so that its cost does
+        not grow with others' addresses and routes (rule 91)."""
         link = self._link()
-        routes = self._netlink.dump(
-            # Not asked for by table: the kernel says ENOENT while there is no table main yet.
-            _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET),
-            RTM_GETROUTE, "reading routes", _concerns_us,
-        )
+        addresses = self._addresses(*(spec.address for spec in specs if link.promotes))
+        routes = self._routes(specs, addresses) if specs else self._dump_routes(0, _concerns_us, ())
         read = [_read_route(answer, self.ifindex) for answer in routes]
         return Observed(
-            addresses=self._addresses(),
+            addresses=addresses,
             routes=tuple(route for route in read if route is not None),
             mtu=link.mtu,
             promotes=link.promotes,
@@ -113,10 +116,49 @@ class Kernel:
             ipv6=link.ipv6,
         )
 
-    def _addresses(self) -> tuple[Address, ...]:
+    def _routes(self, specs: tuple[NetworkSpec, ...], addresses: tuple[Address, ...]) -> list[bytes]:
+        """The routes that are ours or lead to the subnets of ``specs``. Those that others add by the thousand are asked
+        for only where an address has no prefix route of the kernel's, since anybody may have made it then."""
+        sources = {*(spec.address.ip for spec in specs), *(a.interface.ip for a in addresses if a.mark == plans.MARK)}
+        seek = (*(_attribute(RTA_PREFSRC, source.packed) for source in sources),
+                *(_attribute(RTA_DST, spec.address.network.network_address.packed) for spec in specs))
+        bare = any(held.flags & IFA_F_NOPREFIXROUTE for held in addresses)
+        found: list[bytes] = []
+        for protocol in sorted(PROTOCOLS) if bare else (RTPROT_KERNEL, RTPROT_DHCP):
+
+            def concerns(answer: bytes, protocol: int = protocol) -> bool:
+                return answer[21] == protocol and _concerns_us(answer) and any(part in answer for part in seek)
+
+            found += self._dump_routes(protocol, concerns, seek)
+        return found
+
+    def _dump_routes(self, protocol: int, keep: Callable[[bytes], bool], seek: tuple[bytes, ...]) -> list[bytes]:
+        """Those of ``protocol``, 0 for any, as far as the kernel filters (4.20)."""
+        # Not asked for by table: the kernel says ENOENT while there is no table main yet.
+        message = _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET, proto=protocol, type=RTN_UNICAST)
+        return self._netlink.dump(message, RTM_GETROUTE, "reading routes", keep, seek)
+
+    def _addresses(self, *about: IPv4Interface) -> tuple[Address, ...]:
+        """The addresses of the link; with ``about`` only those, what has our mark, and the first of their subnets."""
+        index = struct.pack("=I", self.ifindex)
+        exact: tuple[bytes, ...] = ()
+        subnets: tuple[bytes, ...] = ()
+        if about:
+            exact = (_attribute(IFA_PROTO, bytes((plans.MARK,))), *(_attribute(IFA_LOCAL, a.ip.packed) for a in about))
+            # The whole bytes of the prefix; whoever reads looks at the rest.
+            subnets = tuple(_attribute(IFA_LOCAL, a.ip.packed)[:4 + a.network.prefixlen // 8] for a in about)
+
+        def concerns(answer: bytes) -> bool:
+            if answer[20:24] != index:
+                return False
+            if not about or any(pattern in answer for pattern in exact):
+                return True
+            # struct ifaddrmsg from byte 16: family prefixlen flags scope index
+            return not answer[18] & IFA_F_SECONDARY and any(pattern in answer for pattern in subnets)
+
         answers = self._netlink.dump(
-            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses",
-            lambda answer: struct.unpack_from("=I", answer, 20)[0] == self.ifindex,
+            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses", concerns,
+            exact + subnets,
         )
         return tuple(_read_address(answer) for answer in answers)
 
@@ -270,6 +312,11 @@ def _route_message(route: Route, ifindex: int) -> Any:
         rtmsg, attributes, family=AF_INET, dst_len=route.destination.prefixlen, table=RT_TABLE_MAIN,
         proto=route.protocol, scope=scope, type=RTN_UNICAST,
     )
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    """struct rtattr as it stands in a message."""
+    return struct.pack("=HH", 4 + len(value), kind) + value
 
 
 def _concerns_us(answer: bytes) -> bool:

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Callable
 
@@ -69,11 +70,13 @@ class NetlinkSocket:
         """Ask for a change and wait for its acknowledgement. ``what`` names it in the error."""
         self._insist(message, kind, flags | NLM_F_ACK, what, lambda _: True)
 
-    def dump(self, message: Any, kind: int, what: str, keep: Callable[[bytes], bool]) -> list[bytes]:
+    def dump(
+        self, message: Any, kind: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...] = ()
+    ) -> list[bytes]:
         """All answers that ``keep`` wants. It sees raw messages, so that a full routing table costs
-        little. When the table changed during each attempt, the last attempt's answers are returned: reading back shows
-        the rest."""
-        return self._insist(message, kind, NLM_F_DUMP, what, keep)
+        little; a datagram with none of the bytes ``seek`` in it is not even taken apart (rule 91). When the table
+        changed during each attempt, the last attempt's answers are returned: reading back shows the rest."""
+        return self._insist(message, kind, NLM_F_DUMP, what, keep, seek)
 
     def get(self, message: Any, kind: int, what: str) -> bytes:
         """The one answer to a request for one object."""
@@ -81,7 +84,8 @@ class NetlinkSocket:
         return answers[0]
 
     def _insist(
-        self, message: Any, kind: int, flags: int, what: str, keep: Callable[[bytes], bool]
+        self, message: Any, kind: int, flags: int, what: str, keep: Callable[[bytes], bool],
+        seek: tuple[bytes, ...] = (),
     ) -> list[bytes]:
         message["header"] = {
             "length": 0, "type": kind, "flags": flags | NLM_F_REQUEST, "sequence_number": 0, "pid": 0,
@@ -92,7 +96,7 @@ class NetlinkSocket:
             self._sequence = self._sequence % 0xFFFFFFFF + 1
             struct.pack_into("=I", request, 8, self._sequence)
             try:
-                answers, interrupted = self._exchange(request, flags, what, keep)
+                answers, interrupted = self._exchange(request, flags, what, keep, seek)
             except KernelError as error:
                 if error.errno not in TRANSIENT or attempt == ATTEMPTS:
                     raise
@@ -102,7 +106,7 @@ class NetlinkSocket:
         raise AssertionError("the last attempt returns or raises")
 
     def _exchange(
-        self, request: bytes | bytearray, flags: int, what: str, keep: Callable[[bytes], bool]
+        self, request: bytes | bytearray, flags: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...]
     ) -> tuple[list[bytes], bool]:
         """One request and its answers; whether a dump was interrupted."""
         answers: list[bytes] = []
@@ -110,7 +114,9 @@ class NetlinkSocket:
         try:
             self._socket.send(request)
             while True:
-                for answer_kind, answer in split(self._socket.recv(1 << 16)):
+                data = self._socket.recv(1 << 16)
+                sought = not seek or any(pattern in data for pattern in seek)
+                for answer_kind, answer in split(data) if sought else _ends(data):
                     _, _, answer_flags, sequence, _ = struct.unpack_from("=IHHII", answer)
                     if sequence != self._sequence:
                         continue  # a late answer to an earlier request
@@ -126,6 +132,18 @@ class NetlinkSocket:
             raise KernelError(f"{what}: no answer from the kernel", errno.ETIMEDOUT) from None
         except OSError as error:
             raise KernelError(f"{what}: {_named(error.errno)}", error.errno) from None
+
+
+def _ends(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """As ``split``, but only the messages that end an answer."""
+    position = 0
+    while position + 16 <= len(data):
+        length, kind = struct.unpack_from("=IH", data, position)
+        if length < 16:
+            return
+        if kind in (NLMSG_ERROR, NLMSG_DONE):
+            yield kind, data[position:position + length]
+        position += (length + 3) & ~3
 
 
 def _raise_for(answer: bytes, what: str) -> None:

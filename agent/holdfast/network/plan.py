@@ -332,8 +332,8 @@ def _stand_in(address: Address) -> Address:
 class Port(Protocol):
     """The kernel as the operations need it. Every method raises KernelError."""
 
-    def observe(self) -> Observed:
-        """The interface as it is now."""
+    def observe(self, *specs: NetworkSpec) -> Observed:
+        """The interface as it is now; with ``specs`` at least what concerns them, and what has our mark."""
 
     def promote(self) -> None:
         """Switch promote_secondaries on for the interface."""
@@ -346,7 +346,7 @@ def apply(
     port: Port, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
 ) -> tuple[str, ...]:
     """Apply the plan; see ``Kernel.apply``."""
-    observed, notices = _observe_promoting(port)
+    observed, notices = _observe_promoting(port, *((desired, former) if former is not None else (desired,)))
     if _stops_ipv6(observed, desired):
         notices.append(
             f"the server's MTU of {desired.mtu} is refused: IPv6, which the link has, needs {MIN_IPV6_MTU}; "
@@ -382,7 +382,7 @@ def apply(
 
 def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
     """Set the address's lifetimes; see ``Kernel.refresh``. An address without an end is an administrator's."""
-    observed = port.observe()
+    observed = port.observe(spec)
     held = observed.find(spec.address)
     if held is not None and held.valid < inf:
         port.perform(PutAddress(wanted_address(observed, spec, now)))
@@ -391,12 +391,12 @@ def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:
 
 def remove(port: Port, spec: NetworkSpec, *, yielded: bool = False) -> None:
     """Remove the spec's address and routes; see ``Kernel.remove``. Goes on after an error, and raises the first."""
-    observed, _ = _observe_promoting(port)
+    observed, _ = _observe_promoting(port, spec)
     held = observed.find(spec.address)
     if yielded and held is not None and held.valid == inf and spec.valid_until < inf:
         return  # made permanent by the administrator: see refresh
     _perform_all(port, plan_removal(observed, spec))
-    if port.observe().find(spec.address) is not None:
+    if port.observe(spec).find(spec.address) is not None:
         raise KernelError(f"read back after removing, still there: address {spec.address}")
 
 
@@ -411,15 +411,15 @@ def _perform_all(port: Port, ops: list[Op]) -> None:
         raise failures[0]
 
 
-def _observe_promoting(port: Port) -> tuple[Observed, list[str]]:
+def _observe_promoting(port: Port, *specs: NetworkSpec) -> tuple[Observed, list[str]]:
     """Switch promote_secondaries on, and return what is there. From now on no removal of ours, and no expiry in the
     kernel, removes an address of another program (rule 58)."""
-    observed = port.observe()
+    observed = port.observe(*specs)
     if observed.promotes:
         return observed, []
     try:
         port.promote()
-        observed = port.observe()
+        observed = port.observe(*specs)
     except KernelError as error:
         return observed, [f"{error}: addresses are swapped by hand instead"]
     if observed.promotes:
@@ -428,6 +428,6 @@ def _observe_promoting(port: Port) -> tuple[Observed, list[str]]:
 
 
 def _absent(port: Port, desired: NetworkSpec, refused: list[Route], now: float) -> list[str]:
-    absent = missing(port.observe(), desired, now)
+    absent = missing(port.observe(desired), desired, now)
     excused = {f"route {route}" for route in refused}
     return [what for what in absent if what not in excused]

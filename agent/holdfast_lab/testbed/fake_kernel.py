@@ -99,7 +99,7 @@ class FakeKernel:
         """As ``Kernel.close``."""
         self.closed = True
 
-    def observe(self) -> Observed:
+    def observe(self, *_: NetworkSpec) -> Observed:
         """As ``Kernel.observe``."""
         return Observed(self.addresses, self.routes, self.mtu, self.promotes, ipv6=self.ipv6)
 
