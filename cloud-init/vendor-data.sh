@@ -1,6 +1,6 @@
 #!/bin/sh
 # For the operator of a cloud: vendor-data.yaml as a script. cloud-init runs it once in each guest, before the
-# user's own scripts and whatever the user-data says. Only the two lines marked "# edit" are yours.
+# user's own scripts and whatever the user-data says. Change only the two lines marked "# edit".
 url=https://packages.example.org/holdfast_0.1.0-1_all.deb  # edit: where the package is; ends in .deb or .rpm
 sha256=0000000000000000000000000000000000000000000000000000000000000000  # edit: what `sha256sum` prints for it
 
@@ -14,7 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 package=$folder/${url##*/}
 
 # Five tries, each of five minutes at most; python3 is there because cloud-init is. Only a read() of everything
-# tells that less came than the server had said.
+# detects a download that was cut short.
 fetch='import sys, urllib.request as web
 with web.urlopen(sys.argv[1], timeout=30) as answer, open(sys.argv[2], "wb") as file:
     file.write(answer.read())'

@@ -87,10 +87,10 @@ class Payload:
 
     def write(self, path: str, content: bytes | str, mode: int = 0o644) -> None:
         """One file."""
-        place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content.encode() if isinstance(content, str) else content)
-        place.chmod(mode)
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
 
     def copy(self, source: str, path: str, mode: int = 0o644) -> None:
         """One file of packaging/."""
@@ -102,9 +102,9 @@ class Payload:
 
     def link(self, path: str, target: str) -> None:
         """A symbolic link."""
-        place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(target)
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(target)
 
 
 def build(sources: Path, root: Path, flavour: Flavour) -> None:

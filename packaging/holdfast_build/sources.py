@@ -35,11 +35,11 @@ def epoch() -> int:
         return int(given)
     words = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     try:
-        told = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+        commit_time = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     except FileNotFoundError:
-        told = ""
-    if told and (ROOT / ".git").exists():
-        return int(told)
+        commit_time = ""
+    if commit_time and (ROOT / ".git").exists():
+        return int(commit_time)
     return int(max(path.stat().st_mtime for path in files()))
 
 
@@ -66,10 +66,10 @@ def digest() -> str:
 def stage(folder: Path, wheels: Path) -> None:
     """Copy the sources to ``folder``, and the wheels to ``folder``/wheels."""
     for path in files():
-        place = folder / path.relative_to(ROOT)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-        place.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        file = folder / path.relative_to(ROOT)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, file)
+        file.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
     shutil.copytree(wheels, folder / "wheels")
 
 

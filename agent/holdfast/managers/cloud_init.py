@@ -26,6 +26,6 @@ def renderer(tree: Tree) -> str:
             order = [word.strip(" '\"\n") for word in found[-1].split(",")]
     for name in order:
         program = _PROGRAMS.get(name)
-        if program is None or any(tree.is_file(f"{place}/{program}") for place in _FOLDERS):
+        if program is None or any(tree.is_file(f"{folder}/{program}") for folder in _FOLDERS):
             return name
     return ""

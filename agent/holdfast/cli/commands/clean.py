@@ -38,11 +38,11 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
     if state_dir is None:
         settings = folders_of(config)
         _silence(settings, force=force)
-        places = search_state_dirs(settings.state_dir)
+        state_dirs = search_state_dirs(settings.state_dir)
     else:
-        places = (state_dir,)
-    removed = [path for place in places for path in (*_clean(place, anyones=state_dir is not None),
-                                                     *_clean_journals(takeover_dir(place)))]
+        state_dirs = (state_dir,)
+    removed = [path for one in state_dirs for path in (*_clean(one, anyones=state_dir is not None),
+                                                       *_clean_journals(takeover_dir(one)))]
     for path in removed:
         echo(f"removed {path}")
     if not removed:
