@@ -34,9 +34,9 @@ def find_client(
     everyone = [(adapter, found) for adapter in adapters if (found := adapter.find(host, ifname)) is not None]
     clients = [(adapter, found) for adapter, found in everyone if not _covered(found, everyone)]
     if len(clients) > 1:
-        told = "; ".join(f"{found.name} ({found.evidence})" for _, found in clients)
+        names = "; ".join(f"{found.name} ({found.evidence})" for _, found in clients)
         raise TakeoverError(
-            f"{len(clients)} DHCP clients serve {ifname}: {told}. Nothing was changed: end all but the one whose lease "
+            f"{len(clients)} DHCP clients serve {ifname}: {names}. Nothing was changed: end all but the one whose lease "
             "counts, by kill -9 and for good, and try again"
         )
     if not clients:

@@ -39,18 +39,18 @@ def override_settings(
     """The interface's ``settings`` with those of the former client added. ``decided``: what the adapter has
     read (``model.SettingsSource``). ``before``: the interface with the former client."""
     ours = settings.interface(ifname)
-    told: dict[str, Any] = _names(host, ours, lease)
+    learned: dict[str, Any] = _names(host, ours, lease)
     metric = _metric(host, ifname, before)
     for key, value in {**({} if metric is None else {"metric": metric}), **decided}.items():
         if not _configured(settings, ifname, key) and getattr(ours, key) != value:
-            told[key] = value
-    if not told:
+            learned[key] = value
+    if not learned:
         return SettingsOverride(ours, None)
     path = os.path.join(CONFIG_DIR, CONFIG_PARTS, f"50-takeover-{ifname}.toml")
     head = f"# Written by `holdfast takeover {ifname}`: what the former client sent and did with answers.\n"
-    lines = "".join(f"{key} = {_toml(value)}\n" for key, value in told.items())
+    lines = "".join(f"{key} = {_toml(value)}\n" for key, value in learned.items())
     content = f'{head}[interfaces."{ifname}"]\n{lines}'.encode()
-    return SettingsOverride(ours._replace(**told), FileChange(path, content))
+    return SettingsOverride(ours._replace(**learned), FileChange(path, content))
 
 
 def check_default_route(ifname: str, before: Observed, spec: NetworkSpec) -> None:
@@ -67,16 +67,16 @@ def check_default_route(ifname: str, before: Observed, spec: NetworkSpec) -> Non
 
 def _names(host: Host, ours: InterfaceSettings, lease: ForeignLease) -> dict[str, Any]:
     """Options 12 and 60."""
-    told: dict[str, Any] = {}
+    learned: dict[str, Any] = {}
     if lease.hostname and ours.hostname is None:
         name = "@system" if lease.hostname == host.nodename() else lease.hostname
         with suppress(ValueError):  # not a valid name
-            told["hostname"] = name if name == "@system" else checked_hostname(name)
+            learned["hostname"] = name if name == "@system" else checked_hostname(name)
     if lease.vendor_class and ours.vendor_class is None:
         text = lease.vendor_class.decode("ascii", "replace")
         if text.isprintable() and not set(text) & set('"\\\ufffd'):
-            told["vendor_class"] = text
-    return told
+            learned["vendor_class"] = text
+    return learned
 
 
 def _metric(host: Host, ifname: str, before: Observed) -> int | None:

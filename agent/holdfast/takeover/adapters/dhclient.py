@@ -69,25 +69,25 @@ def arguments(argv: Sequence[str]) -> Arguments:
 
 
 def _serves(host: Host, process: Process, ifname: str) -> bool:
-    told = arguments(process.argv)
-    if told.flags & _SHORT or told.ephemeral:
+    parsed = arguments(process.argv)
+    if parsed.flags & _SHORT or parsed.ephemeral:
         return False
-    if told.words:
-        return ifname in told.words
+    if parsed.words:
+        return ifname in parsed.words
     path = lease_path(host, process.argv)  # without a name: every interface that can broadcast
     return not host.weakness(path, missing=True) and leases.last_lease(host.text(path), ifname, {}) is not None
 
 
 def lease_path(host: Host, argv: Sequence[str]) -> str:
     """The lease file of a dhclient started like that."""
-    told = arguments(argv).values.get("-lf")
-    return told or next((path for path in LEASE_FILES if host.exists(path)), LEASE_FILES[0])
+    given = arguments(argv).values.get("-lf")
+    return given or next((path for path in LEASE_FILES if host.exists(path)), LEASE_FILES[0])
 
 
 def configuration(host: Host, argv: Sequence[str]) -> str:
     """The text of its configuration with all that it includes, "" when there is none."""
-    told = arguments(argv).values.get("-cf")
-    path = told or next((path for path in CONFIGURATIONS if host.exists(path)), CONFIGURATIONS[0])
+    given = arguments(argv).values.get("-cf")
+    path = given or next((path for path in CONFIGURATIONS if host.exists(path)), CONFIGURATIONS[0])
 
     def read(included: str) -> str:
         if not included.startswith("/"):
@@ -102,12 +102,12 @@ def configuration(host: Host, argv: Sequence[str]) -> str:
 
 def check_alone(host: Host, process: Process, ifname: str) -> None:
     """TakeoverError when the process has a lease of another interface too."""
-    told = arguments(process.argv)
+    parsed = arguments(process.argv)
     known = set(host.interfaces()) - {"lo", ifname}
     text = host.text(lease_path(host, process.argv))
     others = sorted(
         name for name in known
-        if name in told.words or (not told.words and leases.last_lease(text, name, {}) is not None)
+        if name in parsed.words or (not parsed.words and leases.last_lease(text, name, {}) is not None)
     )
     if others:
         raise TakeoverError(

@@ -192,15 +192,15 @@ def _seconds(value: bytes | None, missing: float) -> float:
 
 def _client_id(host: Host, ifname: str) -> bytes | None:
     """Option 61 by the configuration; None when it must be captured on the wire."""
-    said = host.ask(options)
-    heads = said.names()
+    configuration = host.ask(options)
+    heads = configuration.names()
     # An interface's own lines, a class, a name: what it sends is then heard instead of worked out. Without
     # "vendorclassid" it sends a class of its own, and with the bare word none.
     if {"interface", "ssid", "profile", "iaid", "ia_na", "hostname", "fqdn", "anonymous"} & heads:
         return None
     if "vendorclassid" not in heads:
         return None
-    if any(line for line in said.lines if line[0] in ("clientid", "duid", "vendorclassid") and len(line) > 1):
+    if any(len(line) > 1 for line in configuration.lines if line[0] in ("clientid", "duid", "vendorclassid")):
         return None
     mac = host.mac(ifname)
     if "duid" in heads:

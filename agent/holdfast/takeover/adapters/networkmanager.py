@@ -73,27 +73,27 @@ class NetworkManager:
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """The lease from the output of ``nmcli``."""
-        told = _options(host, found.ifname)
+        reported = _options(host, found.ifname)
         try:
-            address = IPv4Interface(f"{told['ip_address']}/{told['subnet_mask']}")
+            address = IPv4Interface(f"{reported['ip_address']}/{reported['subnet_mask']}")
         except (KeyError, ValueError):
             raise TakeoverError(
                 f"{found.ifname}: `nmcli -f DHCP4 device show {found.ifname}` has no address and mask; try again later"
             ) from None
-        duration = dhcp_options.seconds(told.get("dhcp_lease_time"))
+        duration = dhcp_options.seconds(reported.get("dhcp_lease_time"))
         now = host.boottime()
         left = interface.lifetime(host, found.ifname, address)
-        if told.get("expiry", "").isdigit() and left != inf:
-            left = min(left, host.from_wall(float(told["expiry"])) - now)
+        if reported.get("expiry", "").isdigit() and left != inf:
+            left = min(left, host.from_wall(float(reported["expiry"])) - now)
         started = now if duration == inf else min(now, now + min(left, duration) - duration)
         sent = _connection(host, found.facts["uuid"], _SENT)
         wants_name = sent.get("ipv4.dhcp-send-hostname", "yes") == "yes"
-        client_id = told.get("dhcp_client_identifier")
+        client_id = reported.get("dhcp_client_identifier")
         return ForeignLease(
-            address=address, server_id=dhcp_options.address(told.get("dhcp_server_identifier")), started_at=started,
-            t1_at=started + dhcp_options.seconds(told.get("dhcp_renewal_time"), duration * 0.5),
-            t2_at=started + dhcp_options.seconds(told.get("dhcp_rebinding_time"), duration * 0.875),
-            expires_at=started + duration, options=_raw_options(told),
+            address=address, server_id=dhcp_options.address(reported.get("dhcp_server_identifier")), started_at=started,
+            t1_at=started + dhcp_options.seconds(reported.get("dhcp_renewal_time"), duration * 0.5),
+            t2_at=started + dhcp_options.seconds(reported.get("dhcp_rebinding_time"), duration * 0.875),
+            expires_at=started + duration, options=_raw_options(reported),
             client_id=None if client_id is None else dhcp_options.hexadecimal(client_id),
             vendor_class=sent.get("ipv4.dhcp-vendor-class-identifier", "").encode() or None,
             hostname=(sent.get("ipv4.dhcp-hostname") or interface.machine_name(host)) if wants_name else None,
@@ -184,17 +184,17 @@ def _options(host: Host, ifname: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in lines if " = " in line)
 
 
-def _raw_options(told: Mapping[str, str]) -> dict[int, bytes]:
+def _raw_options(reported: Mapping[str, str]) -> dict[int, bytes]:
     options: dict[int, bytes | None] = {
-        **{code: dhcp_options.addresses(told.get(name)) for code, name in _ADDRESSES.items()},
-        **{code: dhcp_options.text(told.get(name)) for code, name in _TEXTS.items()},
-        **{code: dhcp_options.duration(told.get(name)) for code, name in _DURATIONS.items()},
-        26: dhcp_options.number(told.get("interface_mtu"), 2),
-        119: dhcp_options.domains(told.get("domain_search")),
-        121: dhcp_options.classless_routes(told.get("rfc3442_classless_static_routes")),
-        249: dhcp_options.classless_routes(told.get("ms_classless_static_routes")),
+        **{code: dhcp_options.addresses(reported.get(name)) for code, name in _ADDRESSES.items()},
+        **{code: dhcp_options.text(reported.get(name)) for code, name in _TEXTS.items()},
+        **{code: dhcp_options.duration(reported.get(name)) for code, name in _DURATIONS.items()},
+        26: dhcp_options.number(reported.get("interface_mtu"), 2),
+        119: dhcp_options.domains(reported.get("domain_search")),
+        121: dhcp_options.classless_routes(reported.get("rfc3442_classless_static_routes")),
+        249: dhcp_options.classless_routes(reported.get("ms_classless_static_routes")),
     }
-    for name, value in told.items():
+    for name, value in reported.items():
         code = name.removeprefix("private_").removeprefix("unknown_")
         if code != name and code.isascii() and code.isdigit() and 0 < int(code) < 255:
             options[int(code)] = dhcp_options.hexadecimal(value)

@@ -76,8 +76,8 @@ def serving(host: Host, client: str, ifname: str, look: Callable[[], list[Proces
     processes = family(host, look)
     pids = {process.pid for process in processes}
     if len([process for process in processes if process.ppid not in pids]) > 1:
-        told = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in processes)
-        raise TakeoverError(f"two {client}s serve {ifname}: {told}; end one of them by "
+        names = ", ".join(f"pid {process.pid} ({' '.join(process.argv)})" for process in processes)
+        raise TakeoverError(f"two {client}s serve {ifname}: {names}; end one of them by "
                             "kill -9, never by its own options, which release the address or flush the interface")
     return processes
 
@@ -106,8 +106,8 @@ def main_pid(host: Host, unit: str) -> str:
     """The pid of a service's main process as root's systemd has it, "" for none."""
     if not host.systemd:
         return ""
-    told = host.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip()
-    return told if told.isascii() and told.isdigit() and told != "0" else ""
+    pid = host.run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip()
+    return pid if pid.isascii() and pid.isdigit() and pid != "0" else ""
 
 
 def unit_ownership(host: Host, client: Found) -> Ownership:
