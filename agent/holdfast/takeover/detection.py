@@ -36,8 +36,8 @@ def find_client(
     if len(clients) > 1:
         names = "; ".join(f"{found.name} ({found.evidence})" for _, found in clients)
         raise TakeoverError(
-            f"{len(clients)} DHCP clients serve {ifname}: {names}. Nothing was changed: end all but the one whose lease "
-            "counts, by kill -9 and for good, and try again"
+            f"{len(clients)} DHCP clients serve {ifname}: {names}. Nothing was changed. End all but the one whose "
+            "lease counts, by kill -9 and for good, and try again"
         )
     if not clients:
         known = ", ".join(adapter.name for adapter in adapters)
