@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support import strategies as some
 from tests.support.scene import OTHER, OURS, STRANGE_SERVER, Scene, cached
 
-from holdfast.core import configuration
+from holdfast.core import bound
 from holdfast.core.lease import Lease
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
@@ -147,7 +147,7 @@ def test_what_cannot_hold_beside_other_values_goes(
     known: dict[int, bytes], said: dict[int, bytes], gone: set[int]
 ) -> None:
     # rule 81
-    kept = configuration.kept_options(lease_with(known), lease_with(said))
+    kept = bound.kept_options(lease_with(known), lease_with(said))
     assert kept == {**{code: value for code, value in known.items() if code not in gone}, **said}
 
 
@@ -155,14 +155,14 @@ def test_no_server_makes_a_lease_grow() -> None:
     # rules 22, 81
     options: dict[int, bytes] = {}
     for code in range(160, 208):
-        options = dict(configuration.kept_options(lease_with(options), lease_with({code: Random(code).randbytes(300)})))
+        options = dict(bound.kept_options(lease_with(options), lease_with({code: Random(code).randbytes(300)})))
     assert sum(map(len, options.values())) <= msg.MAXIMUM_SIZE + 300
 
 
 @given(some.option_maps(), some.option_maps())
 def test_every_value_is_one_that_was_said_last_or_before(known: dict[int, bytes], said: dict[int, bytes]) -> None:
     # rule 81
-    kept = configuration.kept_options(lease_with(known), lease_with(said))
+    kept = bound.kept_options(lease_with(known), lease_with(said))
     for code, value in kept.items():
         assert value in (said.get(code), known.get(code))
     for code, value in said.items():
@@ -173,4 +173,4 @@ def test_every_value_is_one_that_was_said_last_or_before(known: dict[int, bytes]
 def test_no_subset_of_the_options_changes_anything(mentioned: set[int]) -> None:
     # rule 81
     said = {code: FULL[code] for code in mentioned}
-    assert configuration.kept_options(lease_with(FULL), lease_with(said)) == FULL
+    assert bound.kept_options(lease_with(FULL), lease_with(said)) == FULL
