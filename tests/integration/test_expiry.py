@@ -1,4 +1,4 @@
-"""A lease that has ended is not used, whether the daemon lives or not; and it comes back with the server."""
+"""A lease that has ended is not used, whether the daemon runs or not; the address comes back with the server."""
 
 from __future__ import annotations
 

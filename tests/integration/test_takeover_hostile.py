@@ -40,7 +40,7 @@ lease {{
 
 @pytest.fixture
 def guest(tmp_path: Path) -> Iterator[Machine]:
-    """A guest with dhclient bound on it, and the hostile user's folder with all that he needs."""
+    """A guest with dhclient bound on it, and the hostile user's folder with the files of the attack."""
     if shutil.which("dhclient", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
         pytest.skip("dhclient is not installed")
     with Machine(tmp_path / "guest") as machine:
@@ -112,7 +112,7 @@ def handed_back(machine: Machine, run: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("user", [AS_HOSTILE, ()], ids=["his process", "root's process, his program"])
 def test_false_client_alone(guest: Machine, user: tuple[str, ...]) -> None:
-    """rule 93: he is no client, and neither is what root runs out of his folder."""
+    """rule 93: another user's process is no client, nor is a root process of a program in that user's folder."""
     kill_real(guest)
     pid = false_client(guest, *user)
     if not user:  # root ran it before we came

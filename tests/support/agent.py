@@ -99,7 +99,7 @@ class Agent:
 
     @property
     def running(self) -> bool:
-        """True while the process lives."""
+        """True while the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def inside(self, path: Path) -> Path:

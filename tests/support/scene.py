@@ -274,7 +274,7 @@ def cached(
     known: Server | None = None, address: IPv4Address = OURS, lease_time: float = 3600.0,
     gateway: Gateway | None = None,
 ) -> ev.Cached:
-    """A lease remembered from an earlier life, with ``left`` seconds of ``lease_time`` to go."""
+    """A lease stored by an earlier process, with ``left`` seconds of ``lease_time`` to go."""
     began = now + left - lease_time
     lease = Lease(
         address=address, server_id=server, started_at=began, t1_at=began + lease_time * 0.5,

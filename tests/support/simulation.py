@@ -92,7 +92,7 @@ class Kernel:
             self.drop(address, "del")
 
     def drop(self, address: IPv4Address, how: str) -> None:
-        """The address goes, whoever wanted it."""
+        """Remove the address."""
         del self.ends[address], self.leases[address]
         self.operations.append(f"{how} {address}")
 

@@ -34,7 +34,7 @@ class Killed(BaseException):
 
 
 class Mortal(FakeHost):
-    """Dies at the ``dies_at``-th act; 0 lives for ever."""
+    """Raises at the ``dies_at``-th act; 0: never."""
 
     def __init__(self, root: Path, dies_at: int = 0) -> None:
         super().__init__(root)

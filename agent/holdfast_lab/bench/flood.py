@@ -62,14 +62,14 @@ def start_sender(
     machine: Namespace, bound: Seen, *, rate: int = RATE, seconds: float = SECONDS
 ) -> subprocess.Popen[str]:
     """Send malformed replies over ``srv0`` of ``machine`` to the client that ``bound``, an ACK, was for."""
-    lots = random.Random(7)
+    rng = random.Random(7)
     client_mac = bytes.fromhex(bound.mac.replace(":", ""))
     server_mac = bytes.fromhex(machine.run(lambda: hardware_address("srv0")).replace(":", ""))
     frames = []
     for _ in range(256):
-        asked = BOOTP(xid=lots.getrandbits(32), ciaddr=bound.yiaddr, chaddr=client_mac + bytes(10))
+        asked = BOOTP(xid=rng.getrandbits(32), ciaddr=bound.yiaddr, chaddr=client_mac + bytes(10))
         request = Request(bound, asked)
-        frames.append(malformed_reply(request, server_mac, "192.0.2.1", bound.yiaddr, lots).hex())
+        frames.append(malformed_reply(request, server_mac, "192.0.2.1", bound.yiaddr, rng).hex())
     command = [sys.executable, "-I", "-S", str(_SENDER), "srv0", str(rate), str(seconds)]
     sender: subprocess.Popen[str] = machine.popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

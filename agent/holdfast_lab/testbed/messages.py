@@ -128,7 +128,7 @@ def encode_reply(
 
 
 def malformed_reply(
-    request: Request, mac: bytes, server: str, destination: str, lots: random.Random
+    request: Request, mac: bytes, server: str, destination: str, rng: random.Random
 ) -> bytes:
     """A reply with the right addresses and xid whose inside is broken in one of many ways."""
     asked = request.bootp
@@ -137,13 +137,13 @@ def malformed_reply(
         / DHCP(options=[("message-type", "ack"), ("server_id", server), ("lease_time", 3600), "end"])
     )
     ways = [
-        lambda: good[: lots.randrange(1, 242)],  # cut short, before the message type
+        lambda: good[: rng.randrange(1, 242)],  # cut short, before the message type
         lambda: good[:236] + bytes(4) + good[240:],  # no cookie
         lambda: good[:240] + b"\x35\xff\x05",  # a length beyond the end
-        lambda: good[:240] + bytes(lots.randrange(256) for _ in range(200)),  # noise
+        lambda: good[:240] + bytes(rng.randrange(256) for _ in range(200)),  # noise
         lambda: good[:240] + b"\x35\x00\x33\x01\x05\xff",  # options of impossible lengths
         lambda: good[:2] + b"\xff" + good[3:],  # hlen 255
         lambda: good[:240] + b"\x35\x02\x05\x05\xff",  # a message type of two octets
         lambda: good[:240] + b"\x34\x01\x03" * 300,  # overload again and again
     ]
-    return bytes(_headers(mac, request, server, destination) / lots.choice(ways)())
+    return bytes(_headers(mac, request, server, destination) / rng.choice(ways)())

@@ -70,7 +70,7 @@ def test_what_pip_brings_is_made_again_at_each_boot() -> None:
 
 
 def test_pip_is_told_hashes_and_no_name() -> None:
-    """`holdfast` on PyPI is another project, and whoever runs an index can hand out what he likes."""
+    """`holdfast` on PyPI is another project, and an index can serve any file."""
     text = script("user-data-pip.yaml")
     (command,) = re.findall(r'"\$home/bin/python" -I -m pip install (.*?) \|\|', text, re.DOTALL)
     words = command.replace("\\\n", "").split()

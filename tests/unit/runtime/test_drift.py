@@ -141,7 +141,7 @@ def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
 
 
 def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(host: Host) -> None:
-    """It is the administrator's, and with it the routes that he has by way of it (rule 58)."""
+    """Such an address is the administrator's, and so are the routes through it (rule 58)."""
     host.interface.yield_interface(True)
     [held] = host.kernel.addresses
     routes = host.kernel.routes

@@ -63,14 +63,14 @@ def test_links_into_a_users_folder(root: Path, target: str) -> None:
 
 
 def test_links_of_a_user(root: Path) -> None:
-    """rule 93: he may turn it round at any moment."""
+    """rule 93: the owner of a link may change its target at any moment."""
     (root / "link").symlink_to("/usr/sbin/program")
     os.chown(root / "link", USER, USER, follow_symlinks=False)
     assert weakness("/link", str(root)) == f"/link belongs to uid {USER}"
 
 
 def test_through_a_users_folder_and_back(root: Path) -> None:
-    """rule 93: he may put a link in the place of his folder."""
+    """rule 93: the owner of a folder may replace it by a link."""
     assert weakness("/home/../usr/sbin/program", str(root)) == f"/home belongs to uid {USER}"
 
 

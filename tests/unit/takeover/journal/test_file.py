@@ -94,7 +94,7 @@ def test_a_copy_knows_how_to_go_back_and_nothing_of_the_original(file: JournalFi
     replace(JOURNAL.found, environment={"A": "x" * 100_000}), replace(JOURNAL.found, argv=("x",) * 2000),
 ])
 def test_what_could_not_be_read_again_is_not_written(file: JournalFile, found: Found) -> None:
-    """The dead-man, too, would find a journal that he cannot believe."""
+    """The dead-man would be given a journal that is not trusted."""
     with pytest.raises(TakeoverError, match="oldclient under manager on eth0 is nothing that a journal can hold"):
         file.save(replace(JOURNAL, found=found))
     assert file.load() is None
