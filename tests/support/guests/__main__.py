@@ -9,7 +9,7 @@ from tests.support.guests.tree import layer
 if __name__ == "__main__":
     reason = why_not()
     if reason is None:
-        for module in (repositories, workshop):  # and below them the tree
-            layer(*module.PACKAGES)
+        for packages in (repositories.PACKAGES, workshop.PACKAGES, ("resolvconf",)):  # and below them the tree
+            layer(*packages)
     else:
         print(f"guests: {reason}", file=sys.stderr)

@@ -95,7 +95,7 @@ def _keep(folder: Path) -> None:
 
 
 def _remove_former(folder: Path) -> None:
-    """Remove the trees of other recipes that no process uses."""
+    """Remove the trees and layers of other recipes that no process uses: those of another tree are of no use to this."""
     for other in IMAGES.glob("*.used"):
         tree = other.with_suffix("")
         with other.open("w") as file, suppress(BlockingIOError):
@@ -141,7 +141,6 @@ def _build_layer(folder: Path, base: Path, packages: tuple[str, ...]) -> None:
     finally:
         shutil.rmtree(work)
     (folder / "done").touch()
-    _remove_former(folder)
 
 
 @contextmanager
