@@ -95,7 +95,7 @@ def _keep(folder: Path) -> None:
 
 
 def _remove_former(folder: Path) -> None:
-    """Remove the trees and layers of other recipes that no process uses: those of another tree are of no use to this."""
+    """Remove the trees of other recipes that no process uses, and the layers upon them."""
     for other in IMAGES.glob("*.used"):
         tree = other.with_suffix("")
         with other.open("w") as file, suppress(BlockingIOError):
