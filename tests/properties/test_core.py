@@ -25,8 +25,7 @@ from tests.support.scene import (
     Scene,
     cached,
 )
-from tests.support.simulated_server import SimulatedServer
-from tests.support.simulation import GATEWAYS, NEW_GATEWAY, OTHER_SERVER, POOL, Direction, Host, World
+from tests.support.simulation import GATEWAYS, NEW_GATEWAY, OTHER_SERVER, POOL, Host, World
 from tests.support.simulation import SERVER as FIRST_SERVER
 
 from holdfast.core import actions as act
@@ -40,6 +39,8 @@ from holdfast.core.transitions import TRANSITIONS, Reason
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, Message
+from holdfast_lab.simulate.server import Pool, Server
+from holdfast_lab.simulate.world import Direction
 
 # -- random schedules of faults
 
@@ -98,7 +99,7 @@ def _heal(world: World, host: Host, amount: float = 0.0) -> None:
     for server in world.servers:
         server.silent = server.moves = server.refuses = server.jealous = server.ipv6_only = False
         server.authoritative = True
-        server.bad.clear()
+        server.leases.declined.clear()
 
 
 #: Each takes the world, the host and an amount in 0..1.
@@ -117,7 +118,7 @@ FAULTS: dict[str, Callable[[World, Host, float], object]] = {
     "gateway replaced": lambda world, host, amount: world.gateways.update(dict.fromkeys(GATEWAYS, NEW_GATEWAY)),
     "gateway back": lambda world, host, amount: world.gateways.update(GATEWAYS),
     "restored": lambda world, host, amount: host.restore(),
-    "server forgets": lambda world, host, amount: world.server.restart(),
+    "server forgets": lambda world, host, amount: world.server.leases.forget(),
     "carrier": lambda world, host, amount: host.set_carrier(not host.carrier),
     "sleep": _sleep,
     "clock jump": lambda world, host, amount: host.feed(ev.TimeJumped(3e7 * amount, "clock step")),
@@ -161,11 +162,11 @@ clients = st.fixed_dictionaries({
 def build(network: dict[str, Any], client: dict[str, Any]) -> tuple[World, Host]:
     """The world that the strategies above describe."""
     time = network["lease_time"]
-    servers = [SimulatedServer(FIRST_SERVER, list(POOL), time, rapid=True)]
+    servers = [Server(FIRST_SERVER, Pool(list(POOL)), time, rapid=True)]
     if network["second"] == "deaf":  # nova-network: another server of the same network, for other clients
-        servers.append(SimulatedServer(OTHER_SERVER, [], time, authoritative=False))
+        servers.append(Server(OTHER_SERVER, Pool([]), time, authoritative=False))
     elif network["second"] == "jealous":
-        servers.append(SimulatedServer(OTHER_SERVER, [a + 50 for a in POOL], time, jealous=True))
+        servers.append(Server(OTHER_SERVER, Pool([a + 50 for a in POOL]), time, jealous=True))
     world = World(network["seed"], servers=servers)
     world.lateness, world.icmp = network["lateness"], network["icmp"]
     host = world.add_host(**client)
@@ -210,6 +211,16 @@ def test_a_fleet_on_a_bad_network_keeps_its_addresses_apart(seed: int) -> None:
         assert len(used) == len(set(used))
     assert len(used) == len(hosts)
     assert all(outcome.seconds_left > 0 for host in hosts for outcome in host.outcomes if outcome.purpose == "t1")
+
+
+@pytest.mark.parametrize("acd", ["strict", "optimistic"])
+def test_addresses_that_others_use_are_declined_until_one_is_free(acd: str) -> None:
+    world = World()
+    world.squatters.update(POOL[:2])
+    host = world.add_host(acd=acd)
+    host.start()
+    world.run_until(lambda: is_well(world, host) and host.lease is not None and host.lease.address == POOL[2])
+    assert world.server.leases.declined == set(POOL[:2])
 
 
 # -- every event in every state

@@ -111,6 +111,7 @@ class Promises:
         message = sent.message
         assert message.op == msg.BOOTREQUEST
         assert message.chaddr == self.config.chaddr
+        assert len(msg.encode(message)) >= 300  # rule 13
         assert message.client_id == self.config.client_id  # rule 8
         if sent.destination == BROADCAST:
             assert sent.via is not Via.UNICAST

@@ -22,6 +22,7 @@ from holdfast.core.states import name_of
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
+from holdfast_lab.simulate.server import options_of, reply
 
 MAC = bytes.fromhex("020000000001")
 CLIENT_ID = b"\x01" + MAC
@@ -182,19 +183,9 @@ class Scene:
     ) -> Message:
         """What a server says to ``to`` (the last message sent), in good form unless told otherwise."""
         asked = (to or self.last).message
-        options = {opt.MESSAGE_TYPE: bytes((kind,))}
-        if server is not None:
-            options[opt.SERVER_ID] = server.packed
-        if kind != msg.NAK:
-            for code, value in ((opt.LEASE_TIME, lease), (opt.RENEWAL_TIME, t1), (opt.REBINDING_TIME, t2)):
-                if value is not None:
-                    options[code] = value.to_bytes(4, "big")
         wanted = asked.requested_address or (asked.ciaddr if asked.ciaddr != ANY else OURS)
-        message = Message(
-            op=msg.BOOTREPLY, xid=asked.xid, chaddr=asked.chaddr,
-            yiaddr=ANY if kind == msg.NAK else address or wanted, options={**options, **(more or {})},
-        )
-        return message._replace(**fields)  # type: ignore[arg-type]
+        options = {**options_of(kind, server, lease, t1, t2), **(more or {})}
+        return reply(asked, kind, address or wanted, options)._replace(**fields)  # type: ignore[arg-type]
 
     def hear(self, message: Message, source: IPv4Address = SERVER) -> list[act.Action]:
         """A message arrives."""

@@ -1,12 +1,11 @@
-"""A virtual network: real clients, simulated servers, one virtual clock, and every fault in between.
+"""Hosts in the simulator's world: a client, a kernel, a lease file and a network card each, and every fault of these.
 
-``World.step`` jumps to the next thing that is due (a packet, a timer, the end of a kernel lifetime) and then asks
-every host's ``Promises`` whether all is well. Nothing here sleeps; all chance comes from one seed.
+Every packet goes as octets, and after each step every host's ``Promises`` are asked whether all is well. Nothing here
+sleeps; all chance comes from one seed.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from random import Random
 from typing import ClassVar
 
 from tests.support.promises import Promises
-from tests.support.simulated_server import SimulatedServer
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -26,29 +24,17 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Binding, Lease
 from holdfast.core.outcome import Outcome, Via
 from holdfast.core.states import name_of
-from holdfast.wire import WireError
-from holdfast.wire.message import BROADCAST, decode, encode
+from holdfast.wire.message import BROADCAST, Message
+from holdfast_lab.simulate import world
+from holdfast_lab.simulate.server import Pool, Server
 
 SERVER = IPv4Address("192.0.2.1")
 OTHER_SERVER = IPv4Address("192.0.2.2")
 POOL = [IPv4Address("192.0.2.0") + n for n in range(100, 120)]
-#: Bytes that can be damaged so that an answer is not ours any more: op, htype, hlen, xid, chaddr, cookie. The
-#: rest is the business of UDP's checksum.
-_HEADER_BYTES = [0, 1, 2, 4, 5, 6, 7, 28, 29, 30, 31, 32, 33, 236, 237, 238, 239]
 STRANGER = bytes.fromhex("02000000dead")
 #: Who answers ARP for the servers' addresses, which are the gateways too; and who does after a replacement.
 GATEWAYS = {SERVER: bytes.fromhex("020000000ff1"), OTHER_SERVER: bytes.fromhex("020000000ff2")}
 NEW_GATEWAY = bytes.fromhex("020000000ff9")
-
-
-@dataclass
-class Direction:
-    """What happens to packets one way: chances in 0..1, delays in seconds."""
-
-    loss: float = 0.0
-    duplicate: float = 0.0
-    delay: tuple[float, float] = (0.001, 0.001)  # drawn anew for each packet, so a wide one reorders
-    damage: float = 0.0
 
 
 class KernelRefusedError(OSError):
@@ -122,6 +108,7 @@ class Host:
 
     def __init__(self, world: World, config: ClientConfig) -> None:
         self.world = world
+        self.wake_at = inf
         self.config = config
         self.client: Client | None = None
         self.kernel = Kernel()
@@ -183,17 +170,28 @@ class Host:
             if isinstance(event, ev.Received):
                 self._note(event)
             self._perform(self.client.handle(event, self.world.now))
+        self.world.wake_by_deadline(self)
 
     def _note(self, what: act.Action | ev.Received) -> None:
         now, lease = self.world.now, self.lease
         left = None if lease is None else lease.seconds_left(now)
         self.transcript.append(Entry(now, left, self.state, what))
 
-    def tick(self) -> None:
+    def deadline(self) -> float:
+        """When the client's next timer is due."""
+        at = None if self.client is None else self.client.next_deadline()
+        return inf if at is None else at
+
+    def on_timer(self, now: float) -> None:
         """Serve the client's timers."""
         if self.client is not None:
-            self._perform(self.client.handle_timer(self.world.now))
+            self._perform(self.client.handle_timer(now))
             self.feed()
+
+    def on_reply(self, message: Message, source: IPv4Address, now: float) -> None:
+        """A message arrives, unless the cable is out."""
+        if self.carrier:
+            self.feed(ev.Received(message, source, BROADCAST))
 
     def _perform(self, actions: list[act.Action]) -> None:
         for action in actions:
@@ -218,7 +216,7 @@ class Host:
             self.promises.disturbed(self.world.now)
             self.inbox.append(ev.SendFailed(action.via, "ENETUNREACH"))
         elif self.carrier:
-            self.world.send_up(self, action)
+            self.world.send(self, action.message, action.source, action.destination)
 
     def _configure(self, action: act.Configure) -> None:
         try:
@@ -227,6 +225,18 @@ class Host:
             self.inbox.append(ev.ApplyFailed(str(error)))
         else:
             self.inbox.append(ev.Applied())
+        self._expect_ends()
+
+    def _expect_ends(self) -> None:
+        """The kernel removes each address when its lifetime is over, unless that is longer by then."""
+        for address, end in self.kernel.ends.items():
+            if end != inf:
+                self.world.at(end, self._lifetime_over, address)
+
+    def _lifetime_over(self, address: IPv4Address) -> None:
+        if self.kernel.ends.get(address, inf) <= self.world.now:
+            self.kernel.drop(address, "end")
+            self.feed(ev.AddressLost(address))
 
     def _deconfigure(self, action: act.Deconfigure) -> None:
         self.kernel.remove(action.lease.address, action, self.world.now, self.promises)
@@ -244,10 +254,11 @@ class Host:
         assert action.gateway == self.gateway, "asked before listening"
         mac = self.world.gateways.get(action.gateway)
         if self.carrier and mac is not None and action.mac in (None, mac):
-            self.world.after(0.001, lambda: self.gateway_answers(action.gateway, mac))
+            self.world.at(self.world.now + 0.001, self._gateway_answers, (action.gateway, mac))
 
-    def gateway_answers(self, address: IPv4Address, mac: bytes) -> None:
-        """``mac`` says that it is the gateway at ``address``. Seen only when it is listened for."""
+    def _gateway_answers(self, gateway: tuple[IPv4Address, bytes]) -> None:
+        """Seen only when it is listened for."""
+        address, mac = gateway
         if address == self.gateway and self.carrier:
             self.promises.gateway_seen_at = self.world.now
             self.feed(ev.GatewaySeen(address, mac))
@@ -255,7 +266,7 @@ class Host:
     def _probe(self, action: act.Probe) -> None:
         assert action.address in self.watched, "asked before listening"
         if action.address in self.world.squatters:
-            self.world.after(0.001, lambda: self.claim(action.address, answer=True))
+            self.world.at(self.world.now + 0.001, self._answer_probe, action.address)
 
     def _transitioned(self, action: act.Transitioned) -> None:
         self.transitions.add((action.former, action.state, action.reason))
@@ -274,10 +285,24 @@ class Host:
 
     # -- what others do to it
 
+    def _answer_probe(self, address: IPv4Address) -> None:
+        self.claim(address, answer=True)
+
     def claim(self, address: IPv4Address, *, answer: bool = False) -> None:
         """Somebody says by ARP that ``address`` is theirs, perhaps to answer us. Seen only when it is watched for."""
         if address in self.watched:
             self.feed(ev.AddressConflict(address, STRANGER, answer))
+
+    def sleep(self, seconds: float, *, timers_first: bool) -> None:
+        """It was suspended and wakes up now: its kernel's lifetimes did not go on."""
+        now = self.world.now
+        self.crash_after = None  # who dies at the moment of waking leaves the kernel's wrong lifetimes behind
+        self.kernel.slept(seconds, now)
+        self._expect_ends()
+        self.promises.slept(seconds, now)
+        if timers_first:
+            self.on_timer(now)
+        self.feed(ev.TimeJumped(seconds, "suspend"))
 
     def restore(self) -> None:
         """The hypervisor put an earlier state back, or made a copy of it."""
@@ -299,26 +324,21 @@ class Host:
             self.feed(ev.AddressLost(lease.address))
 
 
-class World:
-    """Clock, cable, servers and hosts. ``now`` is CLOCK_BOOTTIME in seconds."""
+class World(world.World):
+    """Hosts and servers, with every promise checked after each step. What is due at one instant comes in any order."""
 
-    def __init__(self, seed: int = 0, *, servers: list[SimulatedServer] | None = None) -> None:
-        self.rng = Random(seed)
-        self.now = 1000.0
-        self.servers = [SimulatedServer(SERVER, list(POOL))] if servers is None else servers
-        self.up = Direction()
-        self.down = Direction()
-        self.lateness = 0.0  # of every timer, at most, in seconds
+    def __init__(self, seed: int = 0, *, servers: list[Server[Pool]] | None = None) -> None:
+        super().__init__(Random(seed), now=1000.0, octets=True)
+        self.servers: list[Server[Pool]] = [Server(SERVER, Pool(list(POOL)))] if servers is None else servers
         self.icmp = False  # an unheard unicast comes back as an ICMP error
         self.squatters: set[IPv4Address] = set()
         self.gateways = dict(GATEWAYS)
         self.hosts: list[Host] = []
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._numbers = (self.rng.randrange(3) << 60 | number for number in count())
         self._idle_steps = 0
 
     @property
-    def server(self) -> SimulatedServer:
+    def server(self) -> Server[Pool]:
         """The first server."""
         return self.servers[0]
 
@@ -329,45 +349,14 @@ class World:
         self.hosts.append(Host(self, config))
         return self.hosts[-1]
 
-    # -- time
-
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
-        """Do ``what`` in ``seconds``."""
-        heapq.heappush(self._queue, (self.now + seconds, next(self._order), what))
-
-    def _next(self) -> tuple[float, Callable[[], None]]:
-        """What is due next, and when."""
-        due: list[tuple[float, int, Callable[[], None]]] = []
-        if self._queue:
-            due.append((self._queue[0][0], self.rng.randrange(3), self._pop))
-        for host in self.hosts:
-            at = None if host.client is None else host.client.next_deadline()
-            if at is not None:
-                due.append((at + self.rng.uniform(0.0, self.lateness), self.rng.randrange(3), host.tick))
-            if host.kernel.ends:
-                end, address = min((end, address) for address, end in host.kernel.ends.items())
-                due.append((end, self.rng.randrange(3), lambda h=host, a=address: _lifetime_over(h, a)))  # type: ignore[misc]
-        if not due:
-            return inf, lambda: None
-        at, _, what = min(due, key=lambda entry: entry[:2])
-        return at, what
-
-    def _pop(self) -> None:
-        heapq.heappop(self._queue)[2]()
-
     def step(self, until: float = inf) -> bool:
-        """Jump to the next thing that is due and do it; False when nothing is due by ``until``."""
-        at, what = self._next()
-        if at > until or at == inf:
-            self.now = max(self.now, until) if until != inf else self.now
-            self.check()
-            return False
-        self._idle_steps = self._idle_steps + 1 if at <= self.now else 0
+        """As the world does; then see that every promise holds."""
+        before = self.now
+        stepped = super().step(until)
+        self._idle_steps = self._idle_steps + 1 if stepped and self.now == before else 0
         assert self._idle_steps < 500, "time stands still: somebody is spinning"
-        self.now = max(self.now, at)
-        what()
         self.check()
-        return True
+        return stepped
 
     def run(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
@@ -382,17 +371,10 @@ class World:
             assert self.step(until), f"still waiting after {limit} s"
 
     def sleep(self, seconds: float, *, timers_first: bool = False) -> None:
-        """Suspend every host: BOOTTIME goes on, the kernels' lifetimes do not, packets in flight are lost."""
-        self.now += seconds
-        self._queue = [(max(at, self.now), n, what) for at, n, what in self._queue]
-        heapq.heapify(self._queue)
+        """Suspend every host: BOOTTIME goes on, the kernels' lifetimes do not, what was due comes late."""
+        self.skip(seconds)
         for host in self.hosts:
-            host.crash_after = None  # who dies at the moment of waking leaves the kernel's wrong lifetimes behind
-            host.kernel.slept(seconds, self.now)
-            host.promises.slept(seconds, self.now)
-            if timers_first:
-                host.tick()
-            host.feed(ev.TimeJumped(seconds, "suspend"))
+            host.sleep(seconds, timers_first=timers_first)
         self.check()
 
     def check(self) -> None:
@@ -400,58 +382,22 @@ class World:
         for host in self.hosts:
             host.promises.check(self.now, host.lease, host.kernel.leases)
             for address in host.kernel.ends:
-                books = [s.promises[host.config.chaddr, address] for s in self.servers
-                         if (host.config.chaddr, address) in s.promises]
+                key = (host.config.client_id or host.config.chaddr, address)
+                books = [server.leases.latest[key] for server in self.servers if key in server.leases.latest]
                 assert books, f"{address} was never granted"
                 ends_at = max(books) + 1.0
                 if host.config.on_expiry == "hold":
                     ends_at = host.promises.may_hold_until(max(books))
                 assert self.now <= ends_at, f"promise 3: {address} is used after its lease"
 
-    # -- the cable
+    def send(
+        self, station: world.Station, message: Message, source: IPv4Address, destination: IPv4Address
+    ) -> None:
+        """As the world does; and who hears nothing at an address perhaps says so."""
+        super().send(station, message, source, destination)
+        hearing = [s for s in self.servers if s.address == destination and s.hears(source, unicast=True)]
+        if self.icmp and destination != BROADCAST and not hearing:
+            self.at(self.now + 0.001, self._unreachable, station)
 
-    def send_up(self, host: Host, action: act.Transmit) -> None:
-        """From a client to every server that can hear it."""
-        data = encode(action.message)
-        assert len(data) >= 300  # rule 13
-        unheard = action.via is Via.UNICAST
-        for server in self.servers:
-            if server.hears(action.source, action.destination):
-                unheard = False
-                for delay in self._copies(self.up):
-                    self.after(delay, lambda s=server: self._at_server(host, s, data))  # type: ignore[misc]
-        if unheard and self.icmp:
-            self.after(0.001, lambda: host.feed(ev.SendFailed(Via.UNICAST, "ECONNREFUSED")))
-
-    def _at_server(self, host: Host, server: SimulatedServer, data: bytes) -> None:
-        if server.silent:
-            return
-        for reply in server.receive(decode(data), self.now):
-            answer = encode(reply)
-            for delay in self._copies(self.down):
-                self.after(delay, lambda a=answer, s=server: self._at_host(host, s.address, a))  # type: ignore[misc]
-
-    def _at_host(self, host: Host, source: IPv4Address, data: bytes) -> None:
-        if not host.carrier:
-            return
-        if self.rng.random() < self.down.damage:
-            at = self.rng.choice(_HEADER_BYTES)
-            data = data[:at] + bytes((self.rng.randrange(256),)) + data[at + 1:]
-        try:
-            message = decode(data)
-        except WireError:
-            return
-        host.feed(ev.Received(message, source, BROADCAST))
-
-    def _copies(self, direction: Direction) -> list[float]:
-        """The delays of the copies that arrive: none when lost, two when duplicated."""
-        if self.rng.random() < direction.loss:
-            return []
-        copies = 2 if self.rng.random() < direction.duplicate else 1
-        return [self.rng.uniform(*direction.delay) for _ in range(copies)]
-
-
-def _lifetime_over(host: Host, address: IPv4Address) -> None:
-    """The kernel removes an address whose lifetime has ended, and says so to whoever listens."""
-    host.kernel.drop(address, "end")
-    host.feed(ev.AddressLost(address))
+    def _unreachable(self, host: Host) -> None:
+        host.feed(ev.SendFailed(Via.UNICAST, "ECONNREFUSED"))

@@ -20,6 +20,7 @@ from holdfast.wire.message import ANY, BOOTREQUEST, BROADCAST, Message
 from holdfast_lab.simulate.ledger import Ledger
 from holdfast_lab.simulate.models import How, Model, Wait
 from holdfast_lab.simulate.server import chaddr_of
+from holdfast_lab.simulate.world import Station
 
 #: REQUESTs after one OFFER before it starts again with DISCOVER (systemd and dhclient: about as many).
 _REQUEST_TRIES = 4
@@ -30,24 +31,17 @@ class Network(Protocol):
 
     ledger: Ledger
 
-    def send(self, index: int, message: Message, target: IPv4Address, now: float) -> None:
-        """Put ``message`` of client ``index`` on the cable, by unicast unless ``target`` is 255.255.255.255."""
+    def send(self, station: Station, message: Message, source: IPv4Address, destination: IPv4Address) -> None:
+        """Put ``message`` of a client on the cable, by unicast unless ``destination`` is 255.255.255.255."""
 
 
-class SimulatedClient(Protocol):
+class SimulatedClient(Station, Protocol):
     """One client, ours or a model of another."""
+
+    index: int
 
     def start(self, now: float) -> None:
         """Begin."""
-
-    def on_timer(self, now: float) -> None:
-        """Do what is due at ``now``."""
-
-    def on_reply(self, message: Message, now: float) -> None:
-        """Take in a server's answer."""
-
-    def deadline(self) -> float:
-        """When ``on_timer`` is next to be called."""
 
     def waiting(self) -> bool:
         """True while it asks and has no answer."""
@@ -57,10 +51,10 @@ class Agent:
     """Client ``index`` of the fleet. All agents share one random generator: a run is reproduced by its seed,
     and a generator for each would take more memory than the client."""
 
-    __slots__ = ("_client", "_index", "_network")
+    __slots__ = ("_client", "_network", "index", "wake_at")
 
     def __init__(self, index: int, network: Network, rng: Random, discover_ceiling: float = 64.0) -> None:
-        self._index = index
+        self.index, self.wake_at = index, inf
         self._network = network
         self._client = Client(ClientConfig(chaddr_of(index), discover_ceiling=discover_ceiling), rng=rng)
 
@@ -70,9 +64,7 @@ class Agent:
     def on_timer(self, now: float) -> None:
         self._perform(self._client.handle_timer(now), now)
 
-    def on_reply(self, message: Message, now: float) -> None:
-        # The core looks at neither address of the IP header (rule 17).
-        source = message.server_id or BROADCAST
+    def on_reply(self, message: Message, source: IPv4Address, now: float) -> None:
         self._perform(self._client.handle(Received(message, source, BROADCAST), now), now)
 
     def deadline(self) -> float:
@@ -88,11 +80,11 @@ class Agent:
             kind = type(action)
             if kind is Transmit:
                 assert isinstance(action, Transmit)
-                self._network.send(self._index, action.message, action.destination, now)
+                self._network.send(self, action.message, action.source, action.destination)
             elif kind is Persist:
-                self._network.ledger.answer(self._index, now)
+                self._network.ledger.answer(self.index, now)
             elif kind is Deconfigure:
-                self._network.ledger.lose(self._index, now)
+                self._network.ledger.lose(self.index, now)
 
 
 class Peer:
@@ -100,12 +92,12 @@ class Peer:
     one and by DISCOVER when it has not; an OFFER is taken at once."""
 
     __slots__ = (
-        "_address", "_asking", "_at", "_ends_at", "_how", "_index", "_last", "_model", "_network", "_offer", "_plan",
-        "_rng", "_server", "_tries", "_xid",
+        "_address", "_asking", "_at", "_ends_at", "_how", "_last", "_model", "_network", "_offer", "_plan", "_rng",
+        "_server", "_tries", "_xid", "index", "wake_at",
     )
 
     def __init__(self, index: int, network: Network, rng: Random, model: Model) -> None:
-        self._index, self._network, self._rng, self._model = index, network, rng, model
+        self.index, self.wake_at, self._network, self._rng, self._model = index, inf, network, rng, model
         self._address: IPv4Address = ANY  # remembered after the lease's end, to be asked for
         self._server: IPv4Address | None = None
         self._ends_at = inf  # of the lease; inf: there is none
@@ -130,16 +122,16 @@ class Peer:
 
     def on_timer(self, now: float) -> None:
         if now >= self._ends_at or (now >= self._at and self._how is How.QUIT):
-            self._network.ledger.lose(self._index, now)
+            self._network.ledger.lose(self.index, now)
             self.start(now)
         elif self._offer is not None:
             self._request_offer(now)
         elif self._ends_at == inf:
             self._discover(now)
         else:
-            self._renew(now)
+            self._renew()
 
-    def on_reply(self, message: Message, now: float) -> None:
+    def on_reply(self, message: Message, source: IPv4Address, now: float) -> None:
         if message.xid != self._xid or not self._asking:
             return
         kind = message.message_type
@@ -150,7 +142,7 @@ class Peer:
             self._bind(message, now)
         elif kind == msg.NAK:
             if self._ends_at != inf:
-                self._network.ledger.lose(self._index, now)
+                self._network.ledger.lose(self.index, now)
             self.start(now)
 
     def _begin(self) -> None:
@@ -158,7 +150,7 @@ class Peer:
         self._xid, self._tries, self._last = self._rng.getrandbits(32), 0, 0.0
 
     def _bind(self, ack: Message, now: float) -> None:
-        self._network.ledger.answer(self._index, now)
+        self._network.ledger.answer(self.index, now)
         model, lease_time = self._model, float(ack.lease_time or 0)
         self._asking, self._offer = False, None
         self._address, self._server = ack.yiaddr, ack.server_id
@@ -168,20 +160,20 @@ class Peer:
         self._plan = model.plan(now + t1, now + model.t2 * lease_time, self._ends_at, self._rng)
         self._at, self._how = next(self._plan, (inf, How.QUIT))
 
-    def _renew(self, now: float) -> None:
+    def _renew(self) -> None:
         """Send what the plan has for now, and look at what comes next."""
         if not self._asking:
             self._begin()
         if self._how is How.DISCOVER:
-            self._send(msg.DISCOVER, {opt.REQUESTED_ADDRESS: self._address.packed}, ANY, BROADCAST, now)
+            self._send(msg.DISCOVER, {opt.REQUESTED_ADDRESS: self._address.packed}, ANY, BROADCAST)
         else:
             target = self._server if self._how is How.UNICAST and self._server is not None else BROADCAST
-            self._send(msg.REQUEST, {}, self._address, target, now)
+            self._send(msg.REQUEST, {}, self._address, target)
         self._at, self._how = next(self._plan, (inf, How.QUIT))
 
     def _discover(self, now: float) -> None:
         wanted = {opt.REQUESTED_ADDRESS: self._address.packed} if self._address != ANY else {}
-        self._send(msg.DISCOVER, wanted, ANY, BROADCAST, now)
+        self._send(msg.DISCOVER, wanted, ANY, BROADCAST)
         self._set_gap(now)
         self._how = How.DISCOVER
 
@@ -200,7 +192,7 @@ class Peer:
             opt.REQUESTED_ADDRESS: offer.yiaddr.packed,
             opt.SERVER_ID: offer.options[opt.SERVER_ID],
         }
-        self._send(msg.REQUEST, chosen, ANY, BROADCAST, now)
+        self._send(msg.REQUEST, chosen, ANY, BROADCAST)
         self._set_gap(now)
 
     def _set_gap(self, now: float) -> None:
@@ -208,7 +200,7 @@ class Peer:
         self._last = self._model.discover(Wait(self._tries, self._last, inf, inf), self._rng)
         self._at = now + self._last
 
-    def _send(self, kind: int, extra: dict[int, bytes], ciaddr: IPv4Address, target: IPv4Address, now: float) -> None:
+    def _send(self, kind: int, extra: dict[int, bytes], ciaddr: IPv4Address, target: IPv4Address) -> None:
         options = {opt.MESSAGE_TYPE: bytes((kind,)), **extra}
-        message = Message(BOOTREQUEST, self._xid, ciaddr=ciaddr, chaddr=chaddr_of(self._index), options=options)
-        self._network.send(self._index, message, target, now)
+        message = Message(BOOTREQUEST, self._xid, ciaddr=ciaddr, chaddr=chaddr_of(self.index), options=options)
+        self._network.send(self, message, ciaddr, target)

@@ -30,10 +30,13 @@ from holdfast.state.markers import YieldMarker
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
+from holdfast_lab.simulate.server import Pool, Server
 from holdfast_lab.testbed.fake_kernel import FakeKernel
 
 MAC, OTHER_MAC = bytes.fromhex("020000000001"), bytes.fromhex("0200000000ff")
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
+#: What the server says about the network.
+NETWORK = {opt.SUBNET_MASK: b"\xff\xff\xff\x00", opt.ROUTER: SERVER.packed, opt.DOMAIN_NAME_SERVER: SERVER.packed}
 #: IFF_UP | IFF_RUNNING, and IFF_UP alone
 UP, NO_CARRIER, DOWN = 0x41, 0x01, 0x00
 
@@ -264,7 +267,7 @@ class MemoryResolver:
 
 
 class Host:
-    """Everything around one interface. A server answers what is sent, a moment later; ``silent`` stops it.
+    """Everything around one interface. ``server`` answers what is sent, a moment later.
 
     ``folder`` is the state folder, one of its own by default."""
 
@@ -279,7 +282,7 @@ class Host:
         self.kernels: list[FakeKernel] = []
         self.link: Link | None = Link("eth0", 2, MAC, 1, UP)
         self.config = config or ClientConfig(chaddr=MAC, client_id=b"\x01" + MAC, acd="off")
-        self.lease_time, self.silent, self.deaf_to_unicast = lease_time, False, False
+        self.server = Server(SERVER, Pool([OURS]), lease_time, adopts=True, network=NETWORK)
         self._held_answers: list[Message] | None = None
         self.find_error: LinkError | None = None
         self.configured_client_id: bytes | None = None  # what the settings say, whatever is stored with the lease
@@ -343,16 +346,14 @@ class Host:
 
     def on_sent(self, action: act.Transmit) -> None:
         unicast = action.destination != msg.BROADCAST
-        if self.silent or (unicast and self.deaf_to_unicast):
+        answer = self.server.receive(action.message, self.clock.now, source=action.source, unicast=unicast)
+        if answer is None:
             return
-        kind = {msg.DISCOVER: msg.OFFER, msg.REQUEST: msg.ACK}.get(action.message.message_type or 0)
-        if kind is not None:
-            answer = reply(action.message, kind, lease_time=self.lease_time)
-            if self._held_answers is not None:
-                self._held_answers.append(answer)
-                return
-            key = ("answer", len(self.sockets.sent))
-            self.loop.set_timer(key, self.clock.now + 0.002, lambda: self.receive(answer))
+        if self._held_answers is not None:
+            self._held_answers.append(answer[1])
+            return
+        key = ("answer", len(self.sockets.sent))
+        self.loop.set_timer(key, self.clock.now + 0.002, lambda: self.receive(answer[1]))
 
     def hold_answers(self) -> list[Message]:
         """From now on the server's answers go into this list and not on the wire."""
@@ -378,15 +379,6 @@ class Host:
     @property
     def addresses(self) -> list[IPv4Address]:
         return [address.interface.ip for address in self.kernel.addresses]
-
-
-def reply(request: Message, kind: int, *, lease_time: int = 120, address: IPv4Address = OURS) -> Message:
-    """What an ordinary server answers."""
-    options = {
-        opt.MESSAGE_TYPE: bytes([kind]), opt.SERVER_ID: SERVER.packed, opt.LEASE_TIME: lease_time.to_bytes(4, "big"),
-        opt.SUBNET_MASK: b"\xff\xff\xff\x00", opt.ROUTER: SERVER.packed, opt.DOMAIN_NAME_SERVER: SERVER.packed,
-    }
-    return Message(msg.BOOTREPLY, request.xid, yiaddr=address, chaddr=request.chaddr, options=options)
 
 
 def lease_of(clock: VirtualClock, *, lease_time: float = 120.0, age: float = 10.0) -> Lease:

@@ -135,7 +135,7 @@ def test_yielded_the_administrator_s_own_lifetime_is_left_alone(host: Host) -> N
 def test_yielded_an_ended_lease_is_not_used(host: Host) -> None:
     """promise 3 holds for an interface that is somebody else's, too."""
     host.interface.yield_interface(True)
-    host.silent = True
+    host.server.silent = True
     host.loop.run(90000)
     assert host.addresses == []
 
@@ -146,7 +146,7 @@ def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(
     [held] = host.kernel.addresses
     routes = host.kernel.routes
     host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
-    host.silent = True
+    host.server.silent = True
     host.loop.run(90000)
     assert host.interface.snapshot().lease is None
     assert (host.addresses, host.kernel.routes) == ([OURS], routes)

@@ -27,6 +27,7 @@ from holdfast.settings.model import Settings
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
 from holdfast.wire import message as msg
+from holdfast_lab.simulate.server import options_of, reply
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.virtual_host import (
@@ -39,7 +40,6 @@ from holdfast_lab.testbed.virtual_host import (
     UP,
     Host,
     lease_of,
-    reply,
 )
 
 
@@ -76,7 +76,7 @@ def test_a_renewal_changes_lifetimes_only() -> None:
 def test_unanswered_unicast_is_followed_by_broadcast() -> None:
     host = Host()
     host.bind()
-    host.deaf_to_unicast = True
+    host.server.deaf = True
     host.loop.run(100)
     assert host.notes.outcomes[1].via is Via.BROADCAST
     assert host.addresses == [OURS]
@@ -165,7 +165,7 @@ def test_an_address_whose_lease_file_is_lost_is_kept_while_nobody_answers() -> N
     # rule 89
     host = lost_file()
     routes, ends = host.kernel.routes, host.clock.now + host.kernel.addresses[0].valid
-    host.silent = True
+    host.server.silent = True
     host.interface.begin()
     host.loop.run(60)
     assert (host.addresses, host.kernel.routes) == ([OURS], routes)
@@ -286,10 +286,10 @@ def test_unicast_that_cannot_be_sent_goes_by_broadcast_at_once(code: int) -> Non
 def test_an_icmp_error_that_comes_back_counts_as_a_failed_send() -> None:
     host = Host()
     host.bind()
-    host.silent = True
+    host.server.silent = True
     while host.state == "BOUND":
         host.loop.run(1)
-    host.silent = False
+    host.server.silent = False
     host.sockets.listener.on_unicast_error("Connection refused (ICMP from 192.0.2.1)")
     assert host.sockets.sent[-1].via is Via.BROADCAST
 
@@ -331,7 +331,7 @@ def test_renewals_go_on_while_the_kernel_refuses() -> None:
 def test_an_ended_lease_is_removed_in_the_end() -> None:
     host = Host()
     host.bind()
-    host.silent = True
+    host.server.silent = True
     host.kernel.fail_all = errno.ENOMEM
     host.loop.run(121)
     assert host.notes.said("192.0.2.50 cannot be removed") == 1
@@ -444,7 +444,7 @@ def test_malformed_packets_are_counted() -> None:
 def test_dropped_messages_are_reported() -> None:
     host = Host()
     host.bind()
-    host.receive(reply(host.sockets.sent[0].message, msg.ACK))
+    host.receive(reply(host.sockets.sent[0].message, msg.ACK, OURS, options_of(msg.ACK, SERVER, 120)))
     assert len(host.notes.drops) == 1
 
 
@@ -502,7 +502,7 @@ def test_a_clock_set_far_forward_is_how_a_paused_guest_learns_of_its_pause() -> 
     host = Host(lease_time=86400)
     host.bind()
     host.loop.run(100)
-    host.silent = True
+    host.server.silent = True
     lease = host.interface.snapshot().lease
     host.interface.time_jumped(Jump(asleep=0.0, stepped=365 * 86400.0))
     host.loop.run(60)
@@ -552,7 +552,7 @@ def test_the_gateway_is_found_by_arp_and_kept_with_the_lease() -> None:
 def test_a_remembered_lease_is_kept_when_its_gateway_answers() -> None:
     # rules 48, 49
     host = Host()
-    host.silent, host.gateway_mac = True, OTHER_MAC
+    host.server.silent, host.gateway_mac = True, OTHER_MAC
     host.store.kept = Binding(lease_of(host.clock), None, Gateway(SERVER, OTHER_MAC), b"\x01" + MAC)
     host.interface.begin()
     host.loop.run(2)
@@ -684,7 +684,7 @@ def test_a_changed_hardware_address_on_the_same_interface() -> None:
 
 def test_a_changed_hardware_address_before_there_is_a_lease() -> None:
     host = Host()
-    host.silent = True
+    host.server.silent = True
     host.interface.begin()
     assert host.link is not None
     host.link = host.link._replace(mac=OTHER_MAC)

@@ -123,3 +123,10 @@ def test_progress_is_told() -> None:
     assert shares == sorted(shares)
     assert all(0.0 < share <= 1.0 for share in shares)
     assert len(shares) >= 2
+
+
+@pytest.mark.parametrize("name", ["holdfast", "dhclient"])
+def test_packets_as_octets_give_the_same_figures(name: str) -> None:
+    lossy = replace(FLEET, clients=20, loss=0.1, servers=2, outage=Outage(400.0, 300.0, forgets=True, naks=True))
+    octets = figures_of(name, simulate(lossy, BY_NAME.get(name), octets=True))
+    assert octets == run(lossy, name)
