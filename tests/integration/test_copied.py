@@ -62,7 +62,8 @@ def test_leases_of_interfaces_that_are_not_there_tell_it_too(make_bench: Callabl
 
 
 def test_clean_beside_a_running_agent(make_bench: Callable[..., Any]) -> None:
-    """The lease stays in use and is renewed, and nothing is written any more; the next start asks anew."""
+    """The lease stays in use and is renewed, and nothing is written any more. The next start remembers nothing, and
+    asks the server for the address that it finds with our mark (rule 89), or for any after a boot."""
     bench = make_bench("dhcpd", Service(lease_time=20, t1=2, t2=6))
     bench.acquire()
     done = bench.agent.command("clean")
@@ -75,5 +76,10 @@ def test_clean_beside_a_running_agent(make_bench: Callable[..., Any]) -> None:
     bench.assert_held()
     assert bench.agent.terminate() == 0
     assert [path.name for path in bench.agent.state.iterdir()] == []
+    bench.agent.start()
+    assert bench.agent.wait_result("renewed")["path"] == "broadcast"
+    assert bench.agent.command("clean").returncode == 0
+    assert bench.agent.terminate() == 0
+    bench.site.on_client("ip", "addr", "flush", "dev", "hf0")  # what a boot is like
     bench.agent.start()
     bench.agent.wait_result("acquired")
