@@ -23,8 +23,9 @@ def test_the_lease_s_own_server_says_nak_and_the_address_stays() -> None:  # rul
         wait_record(stage, "refused")
         wait_acks(stage, 2)
         naks = [seen.at for seen in stage.server.wire.all() if seen.kind == "NAK"]
-        asked = [seen.at for seen in stage.server.wire.all() if seen.kind == "DISCOVER" and seen.at > naks[0]]
-        assert all(later - sooner > 0.9 for sooner, later in pairwise(asked)), "at most one cycle a second"
+        asked = [seen for seen in stage.server.wire.all() if seen.kind == "DISCOVER" and seen.at > naks[0]]
+        cycles = {seen.xid: seen.at for seen in reversed(asked)}  # when each began; it may ask twice (rule 80)
+        assert all(later - sooner > 0.9 for sooner, later in pairwise(sorted(cycles.values()))), "one cycle a second"
         assert removals(stage) == []
         assert_kept(stage, 2, 3)
 
