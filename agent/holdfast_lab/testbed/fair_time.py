@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -91,13 +91,21 @@ def wait_on(changed: threading.Condition, find: Callable[[], T], timeout: float)
 def communicate(child: subprocess.Popen[Any], timeout: float, told: Any = None) -> tuple[Any, Any]:
     """As ``child.communicate(told, timeout)``, in fair seconds; TimeoutExpired leaves the child running."""
     timer = FairTimer(timeout)
+    if told and child.stdin is not None:
+        # Not by communicate(): before Python 3.12, a call that goes on after a timeout feeds no more of its input.
+        pipe, child.stdin = child.stdin, None
+        threading.Thread(target=_feed, args=(pipe, told), daemon=True).start()
     while True:
         try:
-            return child.communicate(told, _LOOK)
+            return child.communicate(None, _LOOK)
         except subprocess.TimeoutExpired:
-            told = None  # what was begun goes on
             if timer.over():
                 raise subprocess.TimeoutExpired(child.args, timeout) from None
+
+
+def _feed(pipe: IO[Any], told: Any) -> None:
+    with suppress(BrokenPipeError), pipe:
+        pipe.write(told)
 
 
 def wait(child: subprocess.Popen[Any], timeout: float) -> int:

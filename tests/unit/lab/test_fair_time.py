@@ -73,6 +73,12 @@ def test_a_condition_is_waited_for(clock: list[float]) -> None:
     assert timer.over()
 
 
+def test_a_slow_reader_gets_all_of_a_long_input() -> None:
+    """More than a pipe holds, and longer than one look takes."""
+    done = fair_time.run(["sh", "-c", "sleep 1.5; wc -c"], 60, told=b"x" * (4 << 20))
+    assert (done.returncode, done.stdout.strip()) == (0, b"4194304")
+
+
 def test_programs_are_waited_for() -> None:
     done = fair_time.run(["sh", "-c", "cat; echo err >&2; exit 3"], 20, told="in", text=True)
     assert (done.returncode, done.stdout, done.stderr) == (3, "in", "err\n")
