@@ -11,6 +11,7 @@ from tests.fuzz import fuzz_wire
 from holdfast_lab.testbed import fair_time
 
 
+@pytest.mark.long
 def test_a_short_fuzz_run_finds_nothing(tmp_path: Path) -> None:  # rule 22
     pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris")
     corpus = tmp_path / "corpus"

@@ -59,6 +59,7 @@ class Faults:
         time.sleep(self.rng.uniform(0.0, longest))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["dnsmasq", "udhcpd"])
 def test_faults_in_any_order(make_bench: Any, server: str) -> None:
     """Whatever comes in whatever order: the address and its routes stay, and it ends in renewals."""

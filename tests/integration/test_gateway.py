@@ -120,6 +120,7 @@ def hold(bench: Bench) -> float:
     return boottime()
 
 
+@pytest.mark.long
 def test_an_address_is_held_while_the_gateway_answers_and_no_longer(make_bench: Any) -> None:
     # rule 40
     bench = make_bench("dhcpd", SHORT)
@@ -146,6 +147,7 @@ def test_an_address_is_held_while_the_gateway_answers_and_no_longer(make_bench: 
     bench.assert_held(until=answered_until)
 
 
+@pytest.mark.long
 def test_a_claim_by_somebody_else_ends_the_holding(make_bench: Any) -> None:
     # rule 40
     bench = make_bench("dhcpd", SHORT)
@@ -172,6 +174,7 @@ def test_a_server_that_returns_finds_the_address_where_it_was(make_bench: Any) -
     bench.assert_held()
 
 
+@pytest.mark.long
 def test_a_dead_agent_holds_nothing_for_long(make_bench: Any) -> None:
     # rule 40: only the kernel is left, and it was told half a minute
     bench = make_bench("dhcpd", SHORT)

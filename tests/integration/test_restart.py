@@ -58,6 +58,7 @@ def test_sigterm_keeps_everything(make_bench: Any) -> None:
     bench.assert_held()
 
 
+@pytest.mark.long
 def test_killed_fifty_times(make_bench: Any) -> None:
     """SIGKILL at fifty random moments of start and renewal: the address is never lost (rule 52)."""
     rng = random.Random(52)

@@ -179,6 +179,7 @@ def is_well(world: World, host: Host) -> bool:
     return host.lease is not None and host.state != "STOPPED" and set(host.kernel.ends) == {host.lease.address}
 
 
+@pytest.mark.long
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(network=networks, client=clients, schedule=steps)
 def test_no_schedule_of_faults_breaks_a_promise(network: dict[str, Any], client: dict[str, Any], schedule: Any) -> None:

@@ -18,7 +18,7 @@ from holdfast.takeover.detection import ADAPTERS, adapter_called
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
-from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.file import HANDBACK_PATIENCE, JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter, ForeignLease
 from holdfast.takeover.plan import TakeoverTarget, require_own_folder
@@ -38,7 +38,7 @@ def hand_back(
     """`holdfast handback`. ``unconfirmed``: do nothing when the take-over is confirmed (for the dead-man)."""
     require_own_folder(host, target)
     file = JournalFile(host.path(target.takeover_dir), target.ifname)
-    with no_hangup(), file.locked(host.wait):
+    with no_hangup(), file.locked(host.wait, HANDBACK_PATIENCE):
         journal = file.load()
         if journal is None:
             if unconfirmed:

@@ -19,7 +19,7 @@ from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.handback import go_back
 from holdfast.takeover.host import Host
 from holdfast.takeover.journal import changes
-from holdfast.takeover.journal.file import JournalFile
+from holdfast.takeover.journal.file import COMMAND_PATIENCE, JournalFile
 from holdfast.takeover.journal.record import Journal, Phase
 from holdfast.takeover.model import Adapter
 from holdfast.takeover.plan import Plan, TakeoverTarget
@@ -196,7 +196,7 @@ class Takeover:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         planning.require_own_folder(self._host, self._target)
-        with self._file.locked():
+        with self._file.locked(self._host.wait, COMMAND_PATIENCE):
             yield
 
     @contextmanager

@@ -19,8 +19,10 @@ from holdfast.takeover.errors import TakeoverError, system_error
 from holdfast.takeover.journal import codec
 from holdfast.takeover.journal.record import Journal
 
-#: Seconds to wait for another `holdfast takeover` or `handback` of the same interface.
-LOCK_PATIENCE = 60.0
+#: Seconds that a hand-back waits for another command of the same interface: whatever that does, it must go back.
+HANDBACK_PATIENCE = 60.0
+#: Seconds that the others wait: one that has said its last words lets go of the lock a moment later.
+COMMAND_PATIENCE = 2.0
 #: Bytes of a client's name in the lock's file.
 CLIENT_LIMIT = 80
 
@@ -35,9 +37,9 @@ class JournalFile:
         self._lock = -1
 
     @contextmanager
-    def locked(self, wait: Callable[[Callable[[], bool], float], bool] | None = None) -> Iterator[None]:
+    def locked(self, wait: Callable[[Callable[[], bool], float], bool], patience: float) -> Iterator[None]:
         """A lock: no other take-over or hand-back changes the interface meanwhile. ``wait(condition, seconds)`` as
-        ``Host.wait``: without it another one is an error at once."""
+        ``Host.wait``. TakeoverError for another one that is still there after ``patience`` seconds."""
         lock = f"{self.ifname}.lock"
         with self._made_folder() as folder:
             try:
@@ -45,7 +47,7 @@ class JournalFile:
             except OSError as error:
                 raise system_error(f"{self.folder}/{lock} cannot be written", error) from None
         try:
-            if not (_lock(fd) or (wait is not None and wait(lambda: _lock(fd), LOCK_PATIENCE))):
+            if not wait(lambda: _lock(fd), patience):
                 raise TakeoverError(self._busy(_client_in(fd)))
             self._lock = fd
             yield

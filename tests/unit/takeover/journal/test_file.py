@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
@@ -69,6 +71,12 @@ def test_what_is_written_is_read(file: JournalFile, journal: Journal) -> None:
     file.remove()
     file.remove()
     assert file.load() is None
+
+
+def at_once(condition: Callable[[], bool], _seconds: float) -> bool:
+    """``Host.wait`` without patience."""
+    return condition()
+
 
 
 def test_a_copy_knows_how_to_go_back_and_nothing_of_the_original(file: JournalFile) -> None:
@@ -185,22 +193,36 @@ def test_a_fifo_is_no_journal(file: JournalFile) -> None:
 
 def test_one_at_a_time(file: JournalFile, tmp_path: Path) -> None:
     other = JournalFile(str(tmp_path / "takeover"), "eth0")
-    with file.locked():
-        with pytest.raises(TakeoverError, match="another holdfast takeover"), other.locked():
+    with file.locked(at_once, 0):
+        with pytest.raises(TakeoverError, match="another holdfast takeover"), other.locked(at_once, 0):
             pass
-        with pytest.raises(TakeoverError, match="another holdfast takeover"), other.locked(lambda lock, _: lock()):
+        with JournalFile(str(tmp_path / "takeover"), "eth1").locked(at_once, 0):
             pass
-        with JournalFile(str(tmp_path / "takeover"), "eth1").locked():
-            pass
-    with other.locked():
+    with other.locked(at_once, 0):
         pass
+
+
+def test_one_that_lets_go_in_time_is_waited_for(file: JournalFile, tmp_path: Path) -> None:
+    other = JournalFile(str(tmp_path / "takeover"), "eth0")
+    held = ExitStack()
+    held.enter_context(other.locked(at_once, 0))
+    asked: list[float] = []
+
+    def wait(condition: Callable[[], bool], seconds: float) -> bool:
+        asked.append(seconds)
+        assert not condition()
+        held.close()
+        return condition()
+
+    with file.locked(wait, 2.0):
+        assert asked == [2.0]
 
 
 def test_a_lock_that_cannot_be_made(file: JournalFile) -> None:
     """A full or read-only disk is a line, not a traceback."""
     file.save(JOURNAL)
     os.mkdir(os.path.join(file.folder, "eth0.lock"))
-    with pytest.raises(TakeoverError, match=r"eth0\.lock cannot be written: Is a directory"), file.locked():
+    with pytest.raises(TakeoverError, match=r"eth0\.lock cannot be written: Is a directory"), file.locked(at_once, 0):
         pass
 
 
@@ -221,6 +243,6 @@ def test_a_folder_that_is_replaced_meanwhile(
     monkeypatch.setattr(atomic, "write_at", swapped)
     file.save(JOURNAL.at(Phase.CONFIRMED))
     assert os.listdir(elsewhere) == []
-    with pytest.raises(TakeoverError), file.locked():
+    with pytest.raises(TakeoverError), file.locked(at_once, 0):
         pass
     assert os.listdir(elsewhere) == []
