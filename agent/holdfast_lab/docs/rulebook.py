@@ -12,6 +12,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tokenize
+from io import StringIO
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,9 +40,11 @@ def proofs(tests: Path) -> dict[int, list[str]]:
     for path in files:
         text = path.read_text(encoding="utf-8")
         spans = _tests(ast.parse(text))
-        for number, line in enumerate(text.splitlines(), start=1):
-            for match in _COMMENT.finditer(line):
-                test = _of_line(spans, number, alone=line.lstrip().startswith("#"))
+        for token in tokenize.generate_tokens(StringIO(text).readline):
+            if token.type != tokenize.COMMENT:  # the same words in a text prove nothing
+                continue
+            for match in _COMMENT.finditer(token.string):
+                test = _of_line(spans, token.start[0], alone=token.line.lstrip().startswith("#"))
                 name = f"{path.relative_to(tests)}{f'::{test}' if test else ''}"
                 for rule in numbers(match[1]):
                     if name not in named.setdefault(rule, []):

@@ -23,7 +23,7 @@ def test_a_comment_belongs_to_the_test_that_it_is_in_or_above(tmp_path: Path) ->
     (tmp_path / "unit").mkdir()
     (tmp_path / "unit/test_x.py").write_text(
         "# rule 1\nA = 1\n\n\n# rule 2\n@mark\ndef test_a(): # rule 3\n    pass  # rules 4, 5\n\n\n"
-        "class TestB:\n    def test_c(self):\n        # rule 4\n        pass\n"
+        "class TestB:\n    def test_c(self):\n        # rule 4\n        text = '# rule 9'\n"
     )
     assert rulebook.proofs(tmp_path) == {
         1: ["unit/test_x.py"], 2: ["unit/test_x.py::test_a"], 3: ["unit/test_x.py::test_a"],
