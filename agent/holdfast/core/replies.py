@@ -11,6 +11,7 @@ from holdfast.core import schedule
 from holdfast.core.actions import DropReason, NoticeCode
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
+from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
@@ -70,11 +71,11 @@ def usable_address(address: IPv4Address) -> bool:
 def is_host(address: IPv4Address, options: Mapping[int, bytes]) -> bool:
     """False for the network and the broadcast address of the subnet that option 1 makes: no neighbour sends to
     either as to a host. A /31 has none of both (RFC 3021)."""
-    mask = int.from_bytes(options.get(opt.SUBNET_MASK, b"")[:4], "big")
-    hosts = mask ^ 0xFFFFFFFF
-    if hosts & (hosts + 1) or not 3 <= hosts < 1 << 24:  # no mask, or none that ``network`` would use
+    try:
+        hosts = int(opt.subnet_mask(options.get(opt.SUBNET_MASK, b""))) ^ 0xFFFFFFFF
+    except WireError:  # none, or none that ``network`` would use
         return True
-    return 0 < int(address) & hosts < hosts
+    return hosts < 3 or 0 < int(address) & hosts < hosts
 
 
 def offer_refusal(message: Message) -> DropReason | None:

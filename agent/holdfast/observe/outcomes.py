@@ -22,6 +22,7 @@ from math import inf
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.state import HISTORY
 from holdfast.state import folder as folders
+from holdfast.state.identity import BOOT_ID
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ QUEUE_LIMIT = 64
 LINE_LIMIT = 16 << 10
 #: How often another file with the history's name is moved away for one line.
 _ATTEMPTS = 3
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Record(TypedDict):
