@@ -12,6 +12,7 @@ from tests.support.fake_host import FakeHost
 
 from holdfast.network.plan import Address, Observed
 from holdfast.takeover.host import Completed
+from holdfast.takeover.model import Adapter, FileChange, Found, Ownership
 from holdfast.wire import message as msg
 
 ADDRESS = IPv4Interface("10.77.0.80/24")
@@ -21,7 +22,7 @@ NMCLI = "nmcli --terse --escape no"
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 NETWORK = "/etc/systemd/network/20-wired.network"
 STATE, LEASE = "/run/systemd/netif/links/2", "/run/systemd/netif/leases/2"
-_BLOCK = """lease {
+DHCLIENT_LEASE = """lease {
   interface "eth0";
   fixed-address 10.77.0.80;
   option subnet-mask 255.255.255.0;
@@ -70,8 +71,26 @@ class Machine(NamedTuple):
         return host
 
 
+def find(host: FakeHost, adapter: Adapter) -> Found:
+    """The client of eth0, which is there."""
+    found = adapter.find(host, "eth0")
+    assert found is not None
+    return found
+
+
+def own(host: FakeHost, adapter: Adapter) -> Ownership:
+    """What keeps that client off eth0."""
+    found = find(host, adapter)
+    return adapter.own(host, found, adapter.read(host, found))
+
+
+def files(changes: tuple[object, ...]) -> dict[str, str]:
+    """Path -> content of the files that are changed."""
+    return {change.path: (change.content or b"").decode() for change in changes if isinstance(change, FileChange)}
+
+
 def _dhclient(host: FakeHost) -> None:
-    host.put(LEASES, _BLOCK)
+    host.put(LEASES, DHCLIENT_LEASE)
 
 
 def _start_dhclient(host: FakeHost, pid: int) -> None:

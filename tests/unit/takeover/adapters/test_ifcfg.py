@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.fake_host import FakeHost
+from tests.unit.takeover.adapters.machines import DHCLIENT_LEASE, files, find, own
 
 from holdfast.managers.ifcfg import FOLDER
 from holdfast.takeover.adapters.dhclient import Dhclient
 from holdfast.takeover.adapters.ifcfg import CLOUD_INIT, Ifcfg, without_dhcp
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found, Ownership
+from holdfast.takeover.model import FileChange
 
 LEASES = "/var/lib/dhclient/dhclient-eth0.leases"
 FILE = f"{FOLDER}/ifcfg-eth0"
@@ -26,17 +27,7 @@ PERSISTENT_DHCLIENT=yes
 PEERDNS=yes
 NM_CONTROLLED=no
 """
-LEASE = """lease {
-  interface "eth0";
-  fixed-address 10.77.0.80;
-  option subnet-mask 255.255.255.0;
-  option dhcp-lease-time 600;
-  option dhcp-server-identifier 10.77.0.1;
-  renew 5 2027/01/15 08:04:00;
-  rebind 5 2027/01/15 08:07:00;
-  expire 5 2027/01/15 08:08:20;
-}
-"""
+
 
 
 def argv(*oneshot: str) -> tuple[str, ...]:
@@ -49,7 +40,7 @@ def host(tmp_path: Path) -> FakeHost:
     host.boot_systemd()
     host.answers["systemctl is-enabled"] = Completed(1, "disabled\n", "")
     host.add_process(64, *argv())
-    host.put(LEASES, LEASE)
+    host.put(LEASES, DHCLIENT_LEASE)
     host.put(FILE, CONTENT, 0o640)
     host.put(f"{FOLDER}/ifcfg-lo", "DEVICE=lo\n")
     return host
@@ -58,21 +49,6 @@ def host(tmp_path: Path) -> FakeHost:
 @pytest.fixture
 def adapter() -> Ifcfg:
     return Ifcfg(Dhclient())
-
-
-def find(host: FakeHost, adapter: Ifcfg) -> Found:
-    found = adapter.find(host, "eth0")
-    assert found is not None
-    return found
-
-
-def own(host: FakeHost, adapter: Ifcfg) -> Ownership:
-    found = find(host, adapter)
-    return adapter.own(host, found, adapter.read(host, found))
-
-
-def files(changes: tuple[object, ...]) -> dict[str, str]:
-    return {change.path: (change.content or b"").decode() for change in changes if isinstance(change, FileChange)}
 
 
 @pytest.mark.parametrize(("oneshot", "said"), [((), True), (("-1",), False)])

@@ -6,27 +6,18 @@ from pathlib import Path
 
 import pytest
 from tests.support.fake_host import FakeHost
+from tests.unit.takeover.adapters.machines import DHCLIENT_LEASE, files, find, own
 
 from holdfast.takeover.adapters.dhclient import Dhclient
 from holdfast.takeover.adapters.ifupdown import Ifupdown
 from holdfast.takeover.errors import TakeoverError
-from holdfast.takeover.model import Command, FileChange, Found, Ownership
+from holdfast.takeover.model import Command, Ownership
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 ARGV = ("dhclient", "-4", "-v", "-i", "-pf", "/run/dhclient.eth0.pid", "-lf", LEASES, "-I", "-df",
         "/var/lib/dhcp/dhclient6.eth0.leases", "eth0")
 TEXT = r"""default-duid "\000\001\000\0012\226\000\257RT\000w\000\001";
-lease {
-  interface "eth0";
-  fixed-address 10.77.0.80;
-  option subnet-mask 255.255.255.0;
-  option dhcp-lease-time 600;
-  option dhcp-server-identifier 10.77.0.1;
-  renew 5 2027/01/15 08:04:00;
-  rebind 5 2027/01/15 08:07:00;
-  expire 5 2027/01/15 08:08:20;
-}
-"""
+""" + DHCLIENT_LEASE
 SOURCES = "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n"
 STANZA = "auto eth0\niface eth0 inet dhcp\n"
 
@@ -46,21 +37,6 @@ def host(tmp_path: Path) -> FakeHost:
 @pytest.fixture
 def adapter() -> Ifupdown:
     return Ifupdown((Dhclient(),))
-
-
-def find(host: FakeHost, adapter: Ifupdown) -> Found:
-    found = adapter.find(host, "eth0")
-    assert found is not None
-    return found
-
-
-def own(host: FakeHost, adapter: Ifupdown) -> Ownership:
-    found = find(host, adapter)
-    return adapter.own(host, found, adapter.read(host, found))
-
-
-def files(changes: tuple[object, ...]) -> dict[str, str]:
-    return {change.path: (change.content or b"").decode() for change in changes if isinstance(change, FileChange)}
 
 
 def test_it_is_found_with_the_client_that_it_runs(host: FakeHost, adapter: Ifupdown) -> None:
