@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from tests.support.guests.guest import Guest
 from tests.support.guests.place import IMAGES, ROOT
-from tests.support.guests.tree import tree
+from tests.support.guests.tree import keep, remove_unused, tree
 
 from holdfast_build.buildroot import locked
 
@@ -25,11 +24,11 @@ def payload() -> Path:
     """The package's root folder, made once for each state of the sources."""
     sources = _ask("import holdfast_build.sources as s; print(s.digest())")
     folder = IMAGES / f"payload-{sources}"
+    keep(folder)
     if not folder.exists():
         with locked(IMAGES / "payload.lock"):
             if not folder.exists():
-                for other in IMAGES.glob("payload-*"):
-                    shutil.rmtree(other, ignore_errors=True)
+                remove_unused("payload-*")
                 _build(folder)
     return folder
 

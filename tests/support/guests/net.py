@@ -8,12 +8,13 @@ the client's identifier: a client that changes its identifier gets another one, 
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tests.support.guests.variants import LINK
 from tests.support.probe import Probe
@@ -30,16 +31,42 @@ SERVER = "10.77.0.1"
 PINNED = "10.77.0.50"
 
 
+IPv6 = Literal["slaac", "stateless", "stateful"]
+#: The server's own address, and what it says of names by DHCPv6 and in its advertisements.
+SERVER6 = "2001:db8:77::1"
+_NAMES6 = ("dhcp-option=option6:dns-server,[2001:db8:77::53]", "dhcp-option=option6:domain-search,six.example")
+_IPV6: dict[IPv6 | None, tuple[str, ...]] = {
+    None: (),
+    "slaac": ("enable-ra", "dhcp-range=2001:db8:77::,ra-only,64,1h"),
+    "stateless": ("enable-ra", "dhcp-range=2001:db8:77::,ra-stateless,64,1h", *_NAMES6),
+    "stateful": ("enable-ra", "dhcp-range=2001:db8:77::100,2001:db8:77::1ff,64,1h", *_NAMES6),
+}
+
+
 class Terms(NamedTuple):
     """What the server hands out. Times are seconds; dnsmasq gives no lease under 120. ``t1``, ``t2``: forced
     options 58 and 59, None leaves them to the client. ``pinned``: MAC -> address as clouds do it, whatever the
-    client-id. ``extra``: more lines for dnsmasq's configuration."""
+    client-id. ``ipv6``: what there is besides, by router advertisements with a prefix (slaac), these and DHCPv6 without
+    addresses (stateless), or addresses by DHCPv6 alone (stateful). ``extra``: lines for dnsmasq's configuration."""
 
     lease_time: int = 120
     t1: int | None = None
     t2: int | None = None
     pinned: bool = False
+    ipv6: IPv6 | None = None
     extra: tuple[str, ...] = ()
+
+
+#: What a guest may set for links to come, and what lasts as long as its network namespace.
+_SWITCHES = ("net/ipv4/ip_forward", *(
+    f"net/ipv6/conf/{scope}/{name}" for scope in ("all", "default")
+    for name in ("forwarding", "accept_ra", "use_tempaddr", "disable_ipv6")
+))
+
+
+def _set_switch(path: Path, value: str) -> None:
+    if path.read_text().strip() != value:  # a write of "all" reaches every link
+        path.write_text(value)
 
 
 class _PoolDnsmasq(Dnsmasq):
@@ -64,7 +91,7 @@ class _PoolDnsmasq(Dnsmasq):
             lines.append(f"dhcp-option-force=59,{terms.t2}")
         if terms.pinned:
             lines.append(f"dhcp-host={self.mac},{PINNED}")
-        return {"dnsmasq.conf": "\n".join([*lines, *terms.extra]) + "\n"}
+        return {"dnsmasq.conf": "\n".join([*lines, *_IPV6[terms.ipv6], *terms.extra]) + "\n"}
 
 
 class _Tap(Witness):
@@ -133,6 +160,8 @@ class Net(Site):
         try:
             # A bridge takes the lowest address of its ports, if not told: a new plug would be another gateway.
             self.on_server("ip", "link", "set", BRIDGE, "address", "02:00:00:00:77:01")
+            if terms is not None and terms.ipv6 is not None:
+                self.on_server("ip", "address", "add", f"{SERVER6}/64", "dev", BRIDGE, "nodad")
             self.dhcp = _PoolDnsmasq(self.server, BRIDGE, folder, Service())
             self.dhcp.terms, self.dhcp.mac = terms or Terms(), mac
             self._stack.callback(self.dhcp.kill)
@@ -155,6 +184,21 @@ class Net(Site):
             self.server.run(lambda: no_offload(PORT))
         self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
         self.packets.listen(self)
+
+    def forget_boot(self) -> None:
+        """Put a container's network back to what a kernel has at its start: no links but ``lo``, no rules, no nftables,
+        and the switches of a namespace that nobody has touched."""
+        for link in json.loads(self.on_client("ip", "-json", "link")):
+            if link["ifname"] != "lo" and link["ifname"] in self.on_client("ip", "-brief", "link"):  # not with another
+                self.on_client("ip", "link", "delete", link["ifname"])
+        self.on_client("nft", "flush", "ruleset")
+        for family, tables in (("-4", ("main", "default")), ("-6", ("main",))):
+            self.on_client("ip", family, "rule", "flush")
+            for number, table in enumerate(tables, start=32766):
+                self.on_client("ip", family, "rule", "add", "lookup", table, "priority", str(number))
+        for key in _SWITCHES:
+            untouched = self.server.run(Path("/proc/sys", key).read_text).strip()
+            self.client.run(partial(_set_switch, Path("/proc/sys", key), untouched))
 
     def client_mac(self) -> str:
         """The hardware address of the guest's interface."""
@@ -238,4 +282,4 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-__all__ = ["PINNED", "SERVER", "GuestProbe", "Net", "PacketLog", "Terms", "client_id"]
+__all__ = ["PINNED", "SERVER", "GuestProbe", "IPv6", "Net", "PacketLog", "Terms", "client_id"]

@@ -45,6 +45,8 @@ class Nspawn(Guest):
     """See Guest. Not like a machine: no udev, the host's clock, ``reboot`` only from outside by ``reboot()``."""
 
     virtual_machine = False
+    #: The guest may set the kernel's network switches, and its systemd does what sysctl.d says of them.
+    sysctls = False
 
     def _start(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,6 +79,8 @@ class Nspawn(Guest):
         ]
         space = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--", "sh", "-c", _WRAPPER, "sh"]
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "TERM": "dumb"}
+        if self.sysctls:
+            environment["SYSTEMD_NSPAWN_API_VFS_WRITABLE"] = "network"
         with self._console.open("ab") as console:
             self._process = self.net.client.popen(
                 [*space, self._cgroup, *container],
@@ -148,6 +152,7 @@ class Nspawn(Guest):
         """Plug the cable anew, and boot."""
         assert not self.running
         self.net.unplug()
+        self.net.forget_boot()
         self.net.plug(self.mac)
         self._boot()
 

@@ -69,14 +69,25 @@ class Slot:
             file.close()
 
 
+#: The working folders of this process, and the descriptors by whose locks other processes know that they are in use.
+_held: dict[Path, int] = {}
+
+
 def new_folder(name: str) -> Path:
     """A working folder that is known to be ours; its owner's death is noticed by ``remove_leftovers``."""
-    running, pid = _running(), os.getpid()
-    for number in range(1 << 30):
-        folder = running / f"{pid}.{_started(pid)}.{name}{number}"
-        with suppress(FileExistsError):
-            folder.mkdir()
-            return folder
+    for folder, descriptor in list(_held.items()):
+        if not folder.exists():
+            os.close(descriptor)
+            del _held[folder]
+    running = _running()
+    with locked(IMAGES / "leftovers.lock"):
+        for number in range(1 << 30):
+            folder = running / f"{os.getpid()}.{name}{number}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                _held[folder] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                fcntl.flock(_held[folder], fcntl.LOCK_EX)
+                return folder
     raise AssertionError("unreachable")
 
 
@@ -85,7 +96,7 @@ def remove_leftovers() -> None:
     dnsmasq, which gives the signal up together with its privileges."""
     with locked(IMAGES / "leftovers.lock"):
         for folder in _running().iterdir():
-            if not _alive(folder.name):
+            if not _alive(folder):
                 _end_processes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         with Namespace("janitor") as room:
@@ -115,19 +126,22 @@ def remove_cgroup(name: str) -> None:
 
 def _remove_dead_cgroups() -> None:
     for path in Path("/sys/fs/cgroup").glob(f"{CGROUP}*"):
-        if not _alive(path.name.removeprefix(CGROUP)):
+        if not _alive(_running() / path.name.removeprefix(CGROUP)):
             remove_cgroup(path.name)
 
 
-def _alive(name: str) -> bool:
-    """True while the process lives that made the folder of this name."""
-    pid, started, *_ = name.split(".")
-    return _started(int(pid)) == started
-
-
-def _started(pid: int) -> str | None:
-    """The start time of a process in clock ticks (proc(5), field 22): tells it from a later one with its pid."""
+def _alive(folder: Path) -> bool:
+    """True while a process lives that made this folder. Not by its pid: other runs are in other namespaces of pids."""
+    if folder in _held:
+        return True
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
-        return None
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

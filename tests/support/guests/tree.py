@@ -52,7 +52,7 @@ def tree() -> Tree:
     """The cached tree; built now if it is not there, while other processes that want it wait."""
     name = hashlib.sha256(_RECIPE.read_bytes() + _CHANNEL.read_bytes()).hexdigest()[:16]
     folder = IMAGES / name
-    _keep(folder)
+    keep(folder)
     if not (folder / "done").exists():
         with locked(IMAGES / "build.lock"):
             if not (folder / "done").exists():
@@ -70,7 +70,7 @@ def layer(*packages: str) -> Path:
     base = tree().root
     recipe = " ".join([base.parent.name, *packages]).encode() + _LAYER_RECIPE.read_bytes()
     folder = IMAGES / ("layer-" + hashlib.sha256(recipe).hexdigest()[:16])
-    _keep(folder)
+    keep(folder)
     if not (folder / "done").exists():
         with locked(IMAGES / "build.lock"):
             if not (folder / "done").exists():
@@ -86,22 +86,22 @@ def _version(release: str) -> tuple[int, ...]:
 _kept: dict[Path, TextIO] = {}
 
 
-def _keep(folder: Path) -> None:
-    """Nobody may remove this tree while our process lives."""
+def keep(folder: Path) -> None:
+    """Nobody may remove this folder of the cache while our process lives."""
     if folder not in _kept:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _kept[folder] = folder.with_suffix(".used").open("w")
         fcntl.flock(_kept[folder], fcntl.LOCK_SH)
 
 
-def _remove_former(folder: Path) -> None:
-    """Remove the trees of other recipes that no process uses, and the layers upon them."""
-    for other in IMAGES.glob("*.used"):
-        tree = other.with_suffix("")
-        with other.open("w") as file, suppress(BlockingIOError):
-            if tree != folder:
+def remove_unused(pattern: str) -> None:
+    """Remove the cached folders of that name that no process keeps: in other working trees they may share the cache."""
+    for other in IMAGES.glob(f"{pattern}.used"):
+        folder = other.with_suffix("")
+        if folder not in _kept:
+            with other.open("w") as file, suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(tree, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 other.unlink()
 
 
@@ -124,7 +124,7 @@ def _build(folder: Path) -> None:
     make = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-E", "lazy_itable_init=1,nodiscard"]
     _run([*make, "-L", "root", "-d", str(folder / "root"), str(disk)], log)
     (folder / "done").touch()
-    _remove_former(folder)
+    remove_unused("*")
 
 
 def _build_layer(folder: Path, base: Path, packages: tuple[str, ...]) -> None:

@@ -1,0 +1,155 @@
+"""One case: boot, look, take over, look, reboot, look."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import NamedTuple
+
+from tests.support.guests.cases.case import Case
+from tests.support.guests.cases.looks import Look, differences, look
+from tests.support.guests.files import File
+from tests.support.guests.guest import Guest, GuestError
+from tests.support.guests.install import install
+from tests.support.guests.net import Terms
+from tests.support.guests.nspawn import Nspawn
+from tests.support.guests.place import ROOT
+from tests.support.guests.qemu import Qemu
+
+from holdfast_lab.witness.wirelog import Seen, boottime
+
+#: The same in every case, so that addresses made of it are.
+MAC = "fa:16:3e:d4:57:ad"
+IMAGE = ROOT / "cloud-init" / "image"
+#: Seconds in which a guest's network comes to rest, and how long nothing may change until it counts as that.
+PATIENCE, REST = 40.0, 3.0
+
+
+class Outcome(NamedTuple):
+    """``verdict``: accepted, refused, or failed; ``reason``: of the latter two. ``seconds``: of the take-over.
+    ``missed``, ``asked``: probes from before the take-over until the guest was at rest. The rest as
+    ``looks.differences`` tells it; ``whole``: seconds of everything."""
+
+    case: str
+    verdict: str
+    reason: str = ""
+    seconds: float = 0.0
+    missed: int = 0
+    asked: int = 0
+    at_once: tuple[str, ...] = ()
+    after_reboot: tuple[str, ...] = ()
+    whole: float = 0.0
+
+    @property
+    def same(self) -> bool:
+        """Accepted, and nothing differs."""
+        return self.verdict == "accepted" and not self.at_once and not self.after_reboot and not self.missed
+
+    def as_wanted(self, case: Case) -> bool:
+        """The same, or refused as the case says."""
+        if case.refused is not None:
+            return self.verdict == "refused" and case.refused in self.reason and not self.at_once
+        return self.same
+
+
+def run(case: Case) -> Outcome:
+    """Run it; a guest that does not do what it should is a failure with its reason, never an exception."""
+    began = time.monotonic()
+    try:
+        outcome = _run(case)
+    except (AssertionError, OSError, RuntimeError) as error:
+        text = str(error).strip() or type(error).__name__
+        outcome = Outcome(case.name, "failed", text.splitlines()[0])
+    return outcome._replace(whole=time.monotonic() - began)
+
+
+def _run(case: Case) -> Outcome:
+    terms = Terms(lease_time=1200, ipv6=case.ipv6, extra=case.dnsmasq)
+    kind = Qemu if case.virtual_machine else Nspawn
+    guest = kind(case.manager, terms=terms, configured=False, files=case.files(), mac=MAC)
+    if isinstance(guest, Nspawn):
+        guest.sysctls = True
+    with guest:
+        before = _booted(guest, case)
+        install(guest)
+        return _baked(guest, case, before) if case.baked else _taken_over(guest, case, before)
+
+
+def _booted(guest: Guest, case: Case) -> Look:
+    """The boot is over, the case's own command has run, and the network is at rest."""
+    guest.wait_booted()
+    if case.prepare:
+        guest.shell(f"({case.prepare}) </dev/null", timeout=60)
+    guest.wait_address(60, case.interface)
+    return _at_rest(guest, case)
+
+
+def _at_rest(guest: Guest, case: Case) -> Look:
+    """What the guest looks like when it has looked so for ``REST`` seconds; after ``PATIENCE``, at last."""
+    deadline = time.monotonic() + PATIENCE
+    now, since = look(guest.shell, case.also_compare), time.monotonic()
+    while time.monotonic() < min(deadline, since + REST) or not now.settled:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(1)
+        after = look(guest.shell, case.also_compare)
+        if after != now:
+            now, since = after, time.monotonic()
+    return now
+
+
+def _taken_over(guest: Guest, case: Case, before: Look) -> Outcome:
+    address = guest.addresses(case.interface)[0]
+    probe = guest.net.probe(address)
+    guest.wait(lambda: probe.answering(address), 10, f"{address} answers")
+    began = boottime()
+    done = guest.run(["holdfast", "takeover", case.interface], timeout=180)
+    seconds = boottime() - began
+    after = _at_rest(guest, case)
+    at_once = differences(before, after)
+    probe.finish()
+    missed, asked = len(probe.missed(address, began)), len(probe.asked(address, began))
+    if done.returncode != 0:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("holdfast:")]
+        reason = (said or (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"])[-1]
+        return Outcome(case.name, "refused", reason, seconds, missed, asked, tuple(at_once))
+    at_once += _lease(guest, case, guest.net.packets.sent(since=began))
+    return Outcome(
+        case.name, "accepted", "", seconds, missed, asked, tuple(at_once), tuple(_after_reboot(guest, case, before)),
+    )
+
+
+def _baked(guest: Guest, case: Case, before: Look) -> Outcome:
+    """What packaging/image/bake.sh does when the package is there, then a boot of that image."""
+    files = {f"/{path.relative_to(IMAGE)}": File(path.read_bytes()) for path in IMAGE.rglob("*") if path.is_file()}
+    for name, file in files.items():
+        guest.push(name, file.data)
+    guest.run(["systemctl", "enable", "holdfast.service", "holdfast-wait-online.service"], check=True)
+    return Outcome(case.name, "accepted", after_reboot=tuple(_after_reboot(guest, case, before)))
+
+
+def _after_reboot(guest: Guest, case: Case, before: Look) -> list[str]:
+    began = boottime()
+    guest.reboot()
+    try:
+        after = _booted(guest, case)
+    except GuestError as error:
+        return [f"boot: {str(error).splitlines()[0]}"]
+    return differences(before, after) + _lease(guest, case, guest.net.packets.sent(since=began))
+
+
+def _lease(guest: Guest, case: Case, sent: list[Seen]) -> list[str]:
+    """Nothing when the lease of the case's interface is Holdfast's, and nobody else has asked for one."""
+    found = []
+    status = guest.run(["holdfast", "status", case.interface, "--json"])
+    try:
+        states = [client["state"] for client in json.loads(status.stdout)] if status.returncode == 0 else []
+    except (ValueError, KeyError, TypeError):
+        states = []
+    served = "BOUND" in states
+    if not served and not (case.baked and not case.interface.startswith(("en", "eth"))):
+        found.append(f"lease: not Holdfast's ({(status.stderr or status.stdout).strip().splitlines()[-1:]}, {states})")
+    clients = {(seen.options.get("client_id"), seen.options.get("vendor_class")) for seen in sent}
+    if len(clients) > 1:
+        found.append(f"lease: {len(clients)} clients asked for one: {sorted(map(str, clients))}")
+    return found
