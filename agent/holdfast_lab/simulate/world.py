@@ -153,13 +153,13 @@ class World:
         station, reply, source = packet
         if self.now >= station.wake_at:
             station.wake_at = inf
-        message = self._damaged(reply) if self.octets else reply
+        message = self.as_received(station, reply) if self.octets else reply
         if message is not None:
             station.on_reply(message, source, self.now)
         self.wake_by_deadline(station)
 
-    def _damaged(self, message: Message) -> Message | None:
-        """``message`` as it can be read out of its octets, some of them damaged perhaps; None when it cannot."""
+    def as_received(self, station: Station, message: Message) -> Message | None:  # noqa: ARG002 - for those who care
+        """``message`` as ``station`` reads it out of its octets, some of them damaged perhaps; None when it cannot."""
         data = encode(message)
         if self.down.damage > 0 and self.rng.random() < self.down.damage:
             at = self.rng.choice(_HEADER_BYTES)
