@@ -116,7 +116,7 @@ class Scene:
             answered = probes()
             actions += self.feed(claim)
             if self.client.lease is not None:
-                actions += self.until(lambda: probes() > answered)  # noqa: B023 - called before the next turn
+                actions += self.until(lambda: self.client.lease is None or probes() > answered)  # noqa: B023 - called now
         return actions
 
     def _saw(self, actions: list[act.Action]) -> list[act.Action]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import arp, bound, replies, requests, schedule
+from holdfast.core import arp, bound, proxy_arp, replies, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
@@ -165,6 +165,8 @@ def send_request(m: Machine, now: float) -> None:
     m.emit(Transmit(message, Via.BROADCAST, ANY, BROADCAST))
     m.update(state._replace(exchange=exchange._replace(attempts=exchange.attempts + 1, tries=exchange.tries + 1)))
     m.timers.set(Timer.RETRANSMIT, now + wait)
+    if exchange.tries == 0:
+        proxy_arp.ask(m, state.offer, now)
     if m.config.acd == "optimistic":
         arp.start_probing(m, state.offer.yiaddr, now)
 
@@ -178,6 +180,9 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     if not same_server and ack.yiaddr != offer.yiaddr:
         m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen, for another address")
         return
+    if state.conflict is not None and ack.yiaddr == offer.yiaddr and proxy_arp.asking(m):
+        m.update(state._replace(granted=ack))  # until it is known whether the claimant is a router
+        return
     fallback = replies.duration(offer.lease_time)
     lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)
     if lease is None:
@@ -190,6 +195,33 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         arp.decline(m, lease, state.conflict.hex(":"), now)
         return
     bound.acquired(m, lease, exchange, Via.DISCOVER, Reason.ACK, now)
+
+
+def on_routers(m: Machine, now: float) -> None:
+    """A router of the OFFER has answered, or can no longer: go on with a claim that was held back, if there is one."""
+    state = m.state
+    if not isinstance(state, (Requesting, Probing)) or state.conflict is None:
+        return
+    router = proxy_arp.is_router(m, state.conflict)
+    if router:
+        detail = f"{state.conflict.hex(':')} claims the address to be taken, and is a router that answers for every one"
+        m.notice(NoticeCode.CONFLICT_IGNORED, detail)
+        state = state._replace(conflict=None)
+        m.update(state)
+    elif proxy_arp.asking(m):
+        return
+    if isinstance(state, Probing):
+        if state.conflict is not None:
+            arp.decline(m, state.lease, state.conflict.hex(":"), now)
+    elif state.granted is not None:
+        m.update(state._replace(granted=None))
+        on_ack(m, state.granted, now)
+
+
+def on_routers_timer(m: Machine, now: float) -> None:
+    """Timer ROUTERS: ask the silent ones again; when that is over, a claim that was held back counts."""
+    proxy_arp.on_timer(m, now)
+    on_routers(m, now)
 
 
 def on_rapid_ack(m: Machine, ack: Message, now: float) -> None:

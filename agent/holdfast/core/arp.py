@@ -2,7 +2,8 @@
 
 **Conflict.** "optimistic" asks while the REQUEST is under way and for a few seconds after the address is
 configured, so that a boot is not delayed; "strict" asks first, in PROBING. A conflict that shows
-up in that time, before the address is in use, is declined (RFC 2131 section 4.4.1).
+up in that time, before the address is in use, is declined (RFC 2131 section 4.4.1). A router that answers for every
+address is none (``proxy_arp``).
 
 **Contest.** Once an address is in use, one frame proves nothing: anyone on the link could end a lease by a forged ARP
 packet. While conflict detection goes on, and while a lease is held against its server's NAK, whoever claims the address
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import requests, schedule
+from holdfast.core import proxy_arp, requests, schedule
 from holdfast.core.actions import Announce, AskGateway, DeconfigureReason, Forget, NoticeCode, Persist, Probe, Transmit
 from holdfast.core.events import AddressConflict, GatewaySeen
 from holdfast.core.lease import Gateway, Lease
@@ -159,15 +160,17 @@ def heard_claim(m: Machine, event: AddressConflict, now: float) -> Lease | None:
     """
     state, lease = m.state, m.lease
     who = event.by.hex(":")
-    if m.gateway is not None and event.by == m.gateway.mac:
-        # Rule 71: it answers for every address (proxy ARP).
+    if proxy_arp.is_router(m, event.by):  # rules 71, 83: it answers for every address
         m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, and is the gateway")
     elif lease is not None and event.address == lease.address:
         return lease
     elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.arp.acd is not None:
         m.update(state._replace(conflict=event.by))  # declined when the ACK makes it ours to decline
     elif isinstance(state, Probing) and event.address == state.lease.address:
-        decline(m, state.lease, who, now)
+        if proxy_arp.asking(m):
+            m.update(state._replace(conflict=event.by))
+        else:
+            decline(m, state.lease, who, now)
     else:
         m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, which is not ours")
     return None
@@ -182,7 +185,8 @@ def doubted(m: Machine, lease: Lease) -> bool:
 
 def contested(m: Machine, lease: Lease, event: AddressConflict, now: float) -> bool:
     """Ask who claims the address of ``lease``, which is in use. True when they have answered two probes of ours: then
-    it is theirs too. While one is asked, other claimants are passed over."""
+    it is theirs too, unless they may be a router that has not been heard yet. While one is asked, other claimants are
+    passed over."""
     contest, acd = m.contest, m.arp.acd
     if contest is None:
         probed = acd is not None and acd.address == lease.address and acd.probes > 0
@@ -191,7 +195,14 @@ def contested(m: Machine, lease: Lease, event: AddressConflict, now: float) -> b
     if event.by == contest.by and event.answer and contest.open:
         contest = contest._replace(answers=contest.answers + 1, open=False)
         m.arp = m.arp._replace(contest=contest)
-    return contest.proven
+    return contest.proven and not _routers_awaited(m)
+
+
+def _routers_awaited(m: Machine) -> bool:
+    """True while the gateway of the lease, whose hardware address is not known yet, may still answer (rule 83)."""
+    query = m.arp.query
+    learning = query is not None and query.purpose is QueryPurpose.LEARN and query.known is None
+    return learning or proxy_arp.asking(m)
 
 
 def _ask_claimant(m: Machine, contest: Contest, now: float) -> None:
@@ -202,12 +213,22 @@ def _ask_claimant(m: Machine, contest: Contest, now: float) -> None:
 
 
 def on_contest_timer(m: Machine, now: float) -> None:
-    """Timer CONTEST: ask the claimant again, or let the claim be none."""
-    contest = m.contest
-    if contest is not None and contest.probes < schedule.CONTEST_PROBES:
+    """Timer CONTEST: ask the claimant again, or let the claim be none, or true."""
+    contest, lease = m.contest, m.lease
+    router = contest is not None and proxy_arp.is_router(m, contest.by)
+    if contest is not None and lease is not None and contest.proven and not router:
+        if _routers_awaited(m):
+            m.timers.set(Timer.CONTEST, now + schedule.CONTEST_GAP)
+        else:
+            give_up(m, lease, contest.by, now)
+        return
+    if contest is not None and contest.probes < schedule.CONTEST_PROBES and not router:
         _ask_claimant(m, contest, now)
         return
     m.arp = m.arp._replace(contest=None)
+    if contest is not None and router:
+        m.notice(NoticeCode.CONFLICT_IGNORED, f"{contest.by.hex(':')} claims {contest.address}, and is the gateway")
+        return
     if contest is not None:
         detail = f"{contest.by.hex(':')} claimed {contest.address}, and did not answer twice when asked; it is kept"
         m.notice(NoticeCode.CONFLICT_IGNORED, detail)

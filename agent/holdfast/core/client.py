@@ -196,6 +196,7 @@ _TIMERS: dict[Timer, Callable[[Machine, float], None]] = {
     Timer.HOLD: expiry_hold.on_timer,
     Timer.CONTEST: arp.on_contest_timer,
     Timer.CHECK: renewal.on_check_timer,
+    Timer.ROUTERS: acquisition.on_routers_timer,
 }
 
 #: What happens on each event that is no reply, whatever the state but STOPPED, which has its own function.

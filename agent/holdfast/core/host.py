@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.core import acquisition, arp, expiry_hold, init_reboot, renewal, schedule
+from holdfast.core import acquisition, arp, expiry_hold, init_reboot, proxy_arp, renewal, schedule
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
 from holdfast.core.machine import Machine, Timer
@@ -109,6 +109,9 @@ def on_apply_failed(m: Machine, event: ev.ApplyFailed, now: float) -> None:
 
 def on_conflict(m: Machine, event: ev.AddressConflict, now: float) -> None:
     """Somebody else claims an address."""
+    if proxy_arp.heard(m, event):
+        acquisition.on_routers(m, now)
+        return
     lease = arp.heard_claim(m, event, now)
     if lease is None:
         return

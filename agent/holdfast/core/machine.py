@@ -45,6 +45,7 @@ from holdfast.core.states import (
     Rebooting,
     Renewing,
     Requesting,
+    Routers,
     Selecting,
     State,
     Stopped,
@@ -75,6 +76,7 @@ class Timer(IntEnum):
     HOLD = 9  # ask whether an address may be held beyond its lease
     CONTEST = 10  # ask again who claims the address in use
     CHECK = 11  # T1 is far away: does the server still know the lease
+    ROUTERS = 12  # ask the routers of an OFFER again
 
 
 class TimerTable:
@@ -146,6 +148,7 @@ class Machine:
         self.round_at = float("-inf")  # renewal: when the last message of a round was sent (rule 36)
         self.arp = Arp()  # arp
         self.gateway: Gateway | None = None  # arp
+        self.routers = Routers()  # proxy_arp
         self.hold_region: Hold | None = None  # expiry_hold
         self.address_losses: tuple[float, ...] = ()  # host: when others removed our address
         self.route_losses: tuple[float, ...] = ()  # host: when others removed our routes
@@ -304,6 +307,8 @@ class Machine:
             self.timers.stop(Timer.RENEW, Timer.REBIND)
         if isinstance(state, (Init, InitReboot, Probing, Stopped)):
             self.timers.stop(Timer.OFFERS, Timer.RETRANSMIT)
+        if isinstance(state, (Init, InitReboot, Rebooting, Selecting, Stopped)):
+            self.timers.stop(Timer.ROUTERS)
 
     def watch(self) -> None:
         """Keep the runtime's ARP watch equal to what the state and the regions call for."""
@@ -316,6 +321,8 @@ class Machine:
             wanted.add(self.state.held.address)
         if self.hold is not None and self.lease is not None:
             wanted.add(self.lease.address)
+        if self.timers.at(Timer.ROUTERS) is not None:
+            wanted.update(self.routers.silent)
         watch = Watch(tuple(sorted(wanted)), query.address if query is not None else None)
         if watch != self._watch:
             self._watch = watch

@@ -115,6 +115,9 @@ LEARN_GAPS = (1.0, 1.0, 1.0)
 VERIFY_GAPS = (0.2, 0.2, 0.4, 0.8, 1.6)
 ASKED_ALONE = 2
 
+#: Rule 83: the routers of an OFFER are asked for so often, so many seconds apart. Over before the REQUEST is repeated.
+ROUTER_GAPS = (0.2, 0.3, 0.3)
+
 #: ``on_expiry = "hold"``. So many seconds before the lease ends the gateway is asked whether it is there; when it
 #: has not answered by the end (we slept, it was busy), it has this long to do so, and the address is gone within
 #: the second that rule 40 gives. While it is held, the gateway is asked every 8 to 12 s, three times a second apart

@@ -3,8 +3,9 @@
 Each state holds only what is true in it. ``held`` is a lease that is still valid and stays on
 the interface while another is asked for: our deviation from figure 5, which halts the network.
 
-Beside the state there are two regions, whose questions go on while the state changes: ``Arp`` (written by ``arp``
-alone) and ``Hold`` (written by ``expiry_hold`` alone). Instants are seconds of CLOCK_BOOTTIME.
+Beside the state there are three regions, whose questions go on while the state changes: ``Arp`` (written by ``arp``
+alone), ``Routers`` (by ``proxy_arp`` alone) and ``Hold`` (by ``expiry_hold`` alone). Instants are seconds of
+CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -151,18 +152,21 @@ class Selecting(NamedTuple):
 
 @record
 class Requesting(NamedTuple):
-    """An OFFER was chosen and its address requested. ``conflict``: who claims that address by ARP."""
+    """An OFFER was chosen and its address requested. ``conflict``: who claims that address by ARP. ``granted``: the
+    ACK, while it is not known whether that is a router (``proxy_arp``)."""
 
     exchange: Exchange
     offer: Message
     held: Lease | None = None
     conflict: bytes | None = None
+    granted: Message | None = None
 
 
 @record
 class Probing(NamedTuple):
     """Strict conflict detection: the lease is won, its address not yet used (RFC 5227). ``cached``: the remembered
-    lease that INIT-REBOOT asked about. ``unanswered``: nobody answered that, and it is ``lease``."""
+    lease that INIT-REBOOT asked about. ``unanswered``: nobody answered that, and it is ``lease``. ``conflict``: who
+    claims its address by ARP, while it is not known whether that is a router (``proxy_arp``)."""
 
     lease: Lease
     exchange: Exchange
@@ -170,6 +174,7 @@ class Probing(NamedTuple):
     held: Lease | None = None
     cached: Lease | None = None
     unanswered: bool = False
+    conflict: bytes | None = None
 
     @property
     def in_hand(self) -> Lease | None:
@@ -261,6 +266,16 @@ class Contest(NamedTuple):
     def proven(self) -> bool:
         """They have answered often enough for it to be theirs (rule 84)."""
         return self.answers >= CONTEST_ANSWERS
+
+
+@record
+class Routers(NamedTuple):
+    """The routers that an OFFER names: the addresses of those that have not answered ARP, asked for ``asked`` times,
+    and the hardware addresses of those that have."""
+
+    silent: tuple[IPv4Address, ...] = ()
+    macs: tuple[bytes, ...] = ()
+    asked: int = 0
 
 
 @record
