@@ -18,7 +18,8 @@ address from us that may be another's by now.
 
 Three answers. The known gateway: the lease still fits. Another machine, and not the known one: another
 network, or a gateway that was replaced, so we ask anew, and whatever a server says counts more than
-ARP. Nobody: nothing was learned. ARP is not authenticated: no answer to it ever takes an address away
+ARP. Nobody: nothing was learned, but a server that is plainly of another network may be believed
+(``parallel_discover``). ARP is not authenticated: no answer to it ever takes an address away
 or overrules a server.
 
 What is under way is in ``Machine.arp``, a region beside the state, and ``Machine.gateway``; only this file writes
@@ -361,7 +362,8 @@ def on_gateway_timer(m: Machine, now: float) -> QueryPurpose | None:
     query = m.arp.query
     assert query is not None  # whoever ends it stops the timer
     if query.asked == len(query.gaps):
-        stop_asking(m)
+        unheard = query.purpose is QueryPurpose.VERIFY and m.arp.network is Network.UNKNOWN
+        _end_query(m, Network.SILENT if unheard else m.arp.network)
         return query.purpose
     _send_query(m, query, now)
     return None

@@ -147,8 +147,16 @@ def _on_timer(m: Machine, timer: Timer, now: float) -> None:
             (init_reboot if state.unanswered else acquisition).on_probed(m, state, now)
     elif timer is Timer.REAPPLY and m.lease is not None:
         m.configure(m.lease)
-    elif timer is Timer.GATEWAY and arp.on_gateway_timer(m, now) is QueryPurpose.HOLD:
+    elif timer is Timer.GATEWAY:
+        _on_gateway_silent(m, arp.on_gateway_timer(m, now), now)
+
+
+def _on_gateway_silent(m: Machine, asked_for: QueryPurpose | None, now: float) -> None:
+    """The gateway was asked to the end for ``asked_for`` in vain; None: it is still being asked."""
+    if asked_for is QueryPurpose.HOLD:
         expiry_hold.on_silence(m, now)
+    elif asked_for is QueryPurpose.VERIFY and isinstance(m.state, (Renewing, Rebinding)):
+        parallel_discover.use_reserve(m, now)
 
 
 def _retransmit(m: Machine, now: float) -> None:

@@ -3,18 +3,22 @@
 A server that forgot the lease, or that took over from the one that gave it, does not answer a
 renewal. From T2 on, or when another server has refused us, every second round therefore also asks by
 DISCOVER for the same address. An OFFER of it is taken at once; an OFFER of another address is kept
-in reserve and used when the lease is nearly over, new before old; or, where another gateway answers than
-the one that the lease remembers, when three rounds have brought no other answer.
+in reserve and used when the lease is nearly over, new before old.
+
+It is used sooner where this is another network (rules 49, 82). Where another machine answers for the gateway that
+the lease remembers: when three rounds have brought no other answer. Where it does, or nobody answers for the gateway,
+and the OFFER is plainly of another network: when one round has. A server that may be of the same network, and answers
+before gateway and server are back from a power cut, takes no address from us.
 """
 
 from __future__ import annotations
 
-from holdfast.core import bound, replies, requests, schedule
+from holdfast.core import bound, proxy_arp, replies, requests, schedule
 from holdfast.core.actions import DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine
 from holdfast.core.outcome import Via
-from holdfast.core.states import Network, ParallelDiscover, ParallelRequest, Renewal
+from holdfast.core.states import Network, ParallelDiscover, ParallelRequest
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
 
@@ -125,17 +129,40 @@ def _asked(parallel: ParallelDiscover | None, answer: Message) -> ParallelReques
     return asked if named == offered or answer.yiaddr == asked.offer.yiaddr else None
 
 
-def elsewhere(m: Machine, renewal: Renewal) -> bool:
-    """True when another address is on offer where another gateway answers than the lease's (rule 49)."""
-    return m.arp.network is Network.OTHER and renewal.parallel is not None and renewal.parallel.reserve is not None
+def elsewhere(m: Machine) -> bool:
+    """True when another address is on offer and this is another network."""
+    return _rounds_here(m) is not None
+
+
+def _rounds_here(m: Machine) -> int | None:
+    """Where another address is on offer and this is another network: how many rounds must have asked everybody here
+    for the lease in vain. None where it is not."""
+    state, network = bound.renewing_state(m), m.arp.network
+    parallel = state.renewal.parallel
+    if parallel is None or parallel.reserve is None or network not in (Network.OTHER, Network.SILENT):
+        return None
+    if _foreign(m, state.lease, parallel.reserve[0]):
+        return 1
+    return schedule.VERIFY_ROUNDS if network is Network.OTHER else None
+
+
+def _foreign(m: Machine, lease: Lease, offer: Message) -> bool:
+    """True when ``offer`` is plainly of another network than ``lease``: of another server, by way of another gateway,
+    and neither subnet holds the other's address."""
+    gateway = m.gateway.address if m.gateway is not None else None
+    return (
+        offer.server_id not in (None, lease.server_id)
+        and gateway not in proxy_arp.hops(offer.options)
+        and not any(
+            replies.same_subnet(lease.address, offer.yiaddr, options) for options in (lease.options, offer.options)
+        )
+    )
 
 
 def _wanted(m: Machine, now: float) -> bool:
-    """Time to take another address: the lease is nearly over, or this is another network, and everybody here has
-    been asked for the lease in vain."""
-    state = bound.renewing_state(m)
-    asked_enough = state.renewal.number > schedule.VERIFY_ROUNDS
-    return _nearly_over(state.lease, now) or (asked_enough and elsewhere(m, state.renewal))
+    """Time to take another address: the lease is nearly over, or this is another network."""
+    state, rounds = bound.renewing_state(m), _rounds_here(m)
+    return _nearly_over(state.lease, now) or (rounds is not None and state.renewal.number > rounds)
 
 
 def _nearly_over(lease: Lease, now: float) -> bool:

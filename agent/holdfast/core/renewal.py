@@ -22,7 +22,10 @@ from holdfast.wire.message import ANY, BROADCAST, Message
 #: What the record of a check that nobody answered says of the gateway.
 _GATEWAY_SAYS = {
     Network.UNKNOWN: "", Network.KNOWN: "verified by the gateway", Network.OTHER: "another gateway answers",
+    Network.SILENT: "the gateway is silent",
 }
+#: Checks that may find us in another network.
+_PLACE_IN_DOUBT = frozenset({Purpose.REBOOT, Purpose.LINK_UP, Purpose.RESUME, Purpose.RESTORED})
 #: Rounds whose answers still count. A reply that is later than three rounds has been overtaken.
 ROUNDS_KEPT = 4
 
@@ -82,10 +85,18 @@ def start_round(m: Machine, now: float) -> None:
     )
     m.update(state._replace(renewal=renewal))
     send_rung(m, now)
-    late = now >= lease.t2_at or renewal.ask_anew or m.arp.network is Network.OTHER
+    late = now >= lease.t2_at or renewal.ask_anew or _place_in_doubt(m, renewal)
     if late and (renewal.parallel is None or renewal.number - renewal.parallel.number >= 2):
         parallel_discover.discover(m, now)
     parallel_discover.use_reserve(m, now)
+
+
+def _place_in_doubt(m: Machine, renewal: Renewal) -> bool:
+    """True where this may be another network: another gateway answers, or the known one has not answered, and neither
+    has a server (rule 82)."""
+    asked_in_vain = renewal.number > 1 or renewal.purpose is Purpose.REBOOT
+    silent = m.gateway is not None and m.arp.network is not Network.KNOWN
+    return m.arp.network is Network.OTHER or (asked_in_vain and silent and renewal.purpose in _PLACE_IN_DOUBT)
 
 
 def send_rung(m: Machine, now: float) -> None:
@@ -138,7 +149,7 @@ def on_retransmit(m: Machine, now: float) -> None:
         send_rung(m, now)
         return
     rounds = 1 if renewal.purpose is Purpose.CHECK else schedule.VERIFY_ROUNDS
-    enough = rounds + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m, renewal) else 0)
+    enough = rounds + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m) else 0)
     if _verifying(lease, renewal, now) and renewal.number >= enough:
         cause = "; ".join(part for part in (bound.cause_of(renewal), _GATEWAY_SAYS[m.arp.network]) if part)
         m.conclude(unanswered(lease, renewal, Result.KEPT, now, cause))

@@ -78,6 +78,16 @@ def is_host(address: IPv4Address, options: Mapping[int, bytes]) -> bool:
     return hosts < 3 or 0 < int(address) & hosts < hosts
 
 
+def same_subnet(one: IPv4Address, other: IPv4Address, options: Mapping[int, bytes]) -> bool:
+    """True when a subnet with the mask of option 1 holds both. Where that is missing or none, the mask is unknown: the
+    widest that there may be counts."""
+    try:
+        mask = int(opt.subnet_mask(options.get(opt.SUBNET_MASK, b"")))
+    except WireError:
+        mask = 0xFF000000
+    return int(one) & mask == int(other) & mask
+
+
 def offer_refusal(message: Message) -> DropReason | None:
     """Why an OFFER cannot be taken, or None."""
     if not usable_address(message.yiaddr):

@@ -215,9 +215,10 @@ class Stopped(NamedTuple):
 class Network(Enum):
     """What ARP says of the network we are on, compared with the gateway that the lease remembers (RFC 4436)."""
 
-    UNKNOWN = "unknown"  # not asked, or nobody answered
+    UNKNOWN = "unknown"  # not asked, or not yet answered
     KNOWN = "known"  # that gateway answered
     OTHER = "other"  # another machine answered for its address, and it did not
+    SILENT = "silent"  # asked to the end, and nobody answered for its address
 
 
 class QueryPurpose(Enum):

@@ -21,6 +21,7 @@ from tests.support.scene import (
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
+from holdfast.core import schedule
 from holdfast.core.actions import NoticeCode
 from holdfast.core.arp import default_gateway
 from holdfast.core.lease import Binding, Gateway
@@ -149,7 +150,8 @@ def test_carrier_and_sleep_ask_the_gateway(what: str) -> None:
 
 
 @pytest.mark.parametrize(("mac", "said"), [(GATEWAY.mac, "verified by the gateway"),
-                                           (CLAIMANT, "another gateway answers"), (None, "")])
+                                           (CLAIMANT, "another gateway answers"),
+                                           (None, "the gateway is silent")])
 def test_silent_servers_and_the_gateways_answer_make_the_record(mac: bytes | None, said: str) -> None:
     # rules 49, 61
     scene = known()
@@ -159,7 +161,7 @@ def test_silent_servers_and_the_gateways_answer_make_the_record(mac: bytes | Non
     scene.wait(40.0)
     outcome = scene.outcomes[-1]
     assert (outcome.result, outcome.purpose, scene.state) == (Result.KEPT, "link-up", "BOUND")
-    assert outcome.cause == "carrier up; unicast unanswered" + (f"; {said}" if said else "")
+    assert outcome.cause == "carrier up; unicast unanswered" + f"; {said}"
     assert of(act.Deconfigure, scene.actions) == []
 
 
@@ -238,3 +240,103 @@ def test_the_sender_of_a_broadcast_question_is_nobody_while_the_network_is_in_do
     scene.feed(ev.LinkDown(), ev.LinkUp())
     scene.wait(10.0)
     assert {ask.source for ask in scene.asked[1:] if ask.mac is None} == {ANY}
+
+
+# -- another network whose gateway nobody is
+
+FOREIGN, FOREIGN_SERVER = IPv4Address("198.51.100.50"), IPv4Address("198.51.100.1")
+MASK = {opt.SUBNET_MASK: bytes([255, 255, 255, 0])}
+ELSEWHERE = {**MASK, opt.ROUTER: FOREIGN_SERVER.packed}
+
+
+def silent_place(way: str, seed: int = 1) -> Scene:
+    """The known gateway answers no more: after the carrier came back, after sleep, after a boot."""
+    if way == "boot":
+        return Scene(seed=seed).start(cached(gateway=GATEWAY, left=3000.0))
+    scene = Scene(seed=seed).bound(more={**ROUTER, **MASK})
+    scene.gateway()
+    scene.wait(100.0)
+    scene.feed(*([ev.LinkDown(), ev.LinkUp()] if way == "carrier" else [ev.TimeJumped(9.0, "suspend")]))
+    return scene
+
+
+def answer_discover(scene: Scene, limit: float, **how: object) -> bool:
+    """Offer that to the next DISCOVER, and grant it when it is asked for; True when it was within ``limit`` s."""
+    end, seen = scene.now + limit, len(scene.sent)
+
+    def asked() -> list[act.Transmit]:
+        return [sent for sent in scene.sent[seen:] if sent.message.message_type == msg.DISCOVER]
+
+    scene.until(lambda: bool(asked()), end - scene.now)
+    if not asked():
+        return False
+    scene.offer(to=asked()[0], **how)
+
+    def taken() -> list[act.Transmit]:
+        return [sent for sent in scene.sent[seen:] if sent.message.server_id is not None]
+
+    scene.until(lambda: bool(taken()), end - scene.now)
+    if not taken():
+        return False
+    scene.ack(to=taken()[0], **how)
+    return True
+
+
+@pytest.mark.parametrize("way", ["carrier", "sleep", "boot"])
+@pytest.mark.parametrize("seed", range(10))
+def test_another_network_with_a_server_that_ignores_the_lease_is_moved_to_in_time(way: str, seed: int) -> None:
+    # rules 57, 82
+    scene = silent_place(way, seed)
+    began = scene.now
+    assert answer_discover(scene, 12.0, address=FOREIGN, server=FOREIGN_SERVER, more=ELSEWHERE)
+    assert scene.lease.address == FOREIGN
+    assert scene.now - began < 12.0  # of 15 s; a server may look by ping first
+    configure = of(act.Configure, scene.actions)[-1]
+    assert configure.former is not None
+    assert (configure.lease.address, configure.former.address) == (FOREIGN, OURS)  # promise 5
+    assert of(act.Deconfigure, scene.actions) == []
+
+
+@pytest.mark.parametrize("way", ["carrier", "sleep", "boot"])
+@pytest.mark.parametrize("how", [
+    {"address": OTHER, "server": STRANGE_SERVER, "more": MASK},
+    {"address": OTHER, "server": STRANGE_SERVER},
+    {"address": OTHER, "server": SERVER, "more": MASK},
+    {"address": FOREIGN, "server": SERVER, "more": ELSEWHERE},
+    {"address": IPv4Address("192.0.3.7"), "server": STRANGE_SERVER, "more": {opt.SUBNET_MASK: bytes([255, 255, 0, 0])}},
+    {"address": FOREIGN, "server": FOREIGN_SERVER, "more": {**ELSEWHERE, **ROUTER}},
+    {"address": FOREIGN, "server": None, "more": {opt.SUBNET_MASK: b"\x01"}},
+], ids=["our subnet", "our subnet, no mask", "our server", "our server, elsewhere", "a wider subnet", "our gateway",
+        "a mask that is none"])
+def test_silence_and_an_offer_that_may_be_of_the_same_network_move_nothing(way: str, how: dict[str, object]) -> None:
+    # rule 82, promise 2
+    scene = silent_place(way)
+    assert not answer_discover(scene, 600.0, **how)
+    assert scene.lease.address == OURS
+    assert of(act.Deconfigure, scene.actions) == []
+
+
+@pytest.mark.parametrize("way", ["carrier", "sleep", "boot"])
+def test_the_known_gateways_answer_outweighs_an_offer_of_elsewhere(way: str) -> None:
+    # rule 82, promise 2
+    scene = silent_place(way)
+    scene.gateway()
+    assert not answer_discover(scene, 600.0, address=FOREIGN, server=FOREIGN_SERVER, more=ELSEWHERE)
+    assert scene.lease.address == OURS
+
+
+def test_a_lease_whose_gateway_is_not_known_is_kept() -> None:
+    # rule 82, promise 2
+    scene = Scene().bound()
+    scene.wait(100.0)
+    scene.feed(ev.LinkDown(), ev.LinkUp())
+    assert not answer_discover(scene, 600.0, address=FOREIGN, server=FOREIGN_SERVER, more=ELSEWHERE)
+    assert scene.lease.address == OURS
+
+
+def test_an_offer_of_elsewhere_waits_until_the_gateway_has_had_its_time() -> None:
+    # rule 82
+    scene = silent_place("carrier")
+    began = scene.now
+    assert answer_discover(scene, 15.0, address=FOREIGN, server=FOREIGN_SERVER, more=ELSEWHERE)
+    assert scene.now - began >= sum(schedule.VERIFY_GAPS)
