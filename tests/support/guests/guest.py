@@ -47,7 +47,7 @@ class Guest(ABC):
     ``configured``: the variant's manager is told to use DHCP on ``ens3``; by default when there is no seed.
     ``files``: more files, brought in before the first boot. ``disk``: start from another guest's disk, as a copied
     image does. ``machine_id``: 32 hexadecimal digits, a new one by default; with ``disk`` the disk's is kept unless
-    one is given. ``mac``: a new one by default.
+    one is given. ``mac``: a new one by default. ``release``: Debian's, see ``tree.RELEASES``.
     """
 
     virtual_machine: bool
@@ -63,11 +63,12 @@ class Guest(ABC):
         disk: Disk | None = None,
         mac: str | None = None,
         machine_id: str | None = None,
+        release: str = "bookworm",
     ) -> None:
         self.variant = variant
         self.mac = mac or "52:54:00:" + secrets.token_bytes(3).hex(":")
         self.machine_id = machine_id or secrets.token_hex(16)
-        self.tree = tree()
+        self.tree = tree(release)
         self.folder = new_folder(type(self).__name__.lower())
         self._disk = disk
         self._files: dict[str, File | Link] = {}

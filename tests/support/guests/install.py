@@ -28,7 +28,7 @@ def payload() -> Path:
     if not folder.exists():
         with locked(IMAGES / "payload.lock"):
             if not folder.exists():
-                remove_unused("payload-*")
+                remove_unused(path.name for path in IMAGES.glob("payload-*") if path.is_dir())
                 _build(folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""The Debian 12 root folder that every guest starts from, and the disk image made of it. Built once, then cached.
+"""The Debian root folder that every guest starts from, and the disk image made of it. Built once, then cached.
 
 The name of the cache is a hash of the recipe: who changes it gets another tree. ``python -m tests.support.guests``
 builds it ahead of the tests and says how far it is.
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -27,13 +27,15 @@ _HERE = Path(__file__).parent
 _CHANNEL = _HERE / "channel.py"
 _RECIPE = _HERE / "recipe.sh"
 _LAYER_RECIPE = _HERE / "layer.sh"
+#: Debian's releases that there are trees of. The recipe is written for the first one, which guests run if not told.
+RELEASES = ("bookworm", "trixie")
 _SIZE = "3G"  # of a guest's disk; sparse
 
 
 class Tree(NamedTuple):
     """Read-only: ``root`` is the lower layer of a container, ``disk`` the backing file of a virtual machine's.
 
-    ``kernels``: Debian 12's own, and a newer one where the mirror has it.
+    ``kernels``: the release's own, and a newer one where the mirror has it.
     """
 
     root: Path
@@ -48,20 +50,25 @@ class Kernel(NamedTuple):
     initrd: Path
 
 
-def tree() -> Tree:
+def tree(release: str = "bookworm") -> Tree:
     """The cached tree; built now if it is not there, while other processes that want it wait."""
-    name = hashlib.sha256(_RECIPE.read_bytes() + _CHANNEL.read_bytes()).hexdigest()[:16]
-    folder = IMAGES / name
+    recipe = _recipe(release)
+    folder = IMAGES / hashlib.sha256(recipe.encode() + _CHANNEL.read_bytes()).hexdigest()[:16]
     keep(folder)
     if not (folder / "done").exists():
         with locked(IMAGES / "build.lock"):
             if not (folder / "done").exists():
-                _build(folder)
+                _build(folder, release, recipe)
     root = folder / "root"
     releases = sorted((path.name for path in (root / "lib/modules").iterdir()), key=_version)
     boot = root / "boot"
     kernels = tuple(Kernel(boot / f"vmlinuz-{name}", boot / f"initrd.img-{name}") for name in releases)
     return Tree(root, folder / "disk.raw", kernels)
+
+
+def _recipe(release: str) -> str:
+    """Another release has the same packages, but for a newer kernel, which only the first one needs."""
+    return _RECIPE.read_text().replace(RELEASES[0], release)
 
 
 def layer(*packages: str) -> Path:
@@ -94,27 +101,39 @@ def keep(folder: Path) -> None:
         fcntl.flock(_kept[folder], fcntl.LOCK_SH)
 
 
-def remove_unused(pattern: str) -> None:
-    """Remove the cached folders of that name that no process keeps: in other working trees they may share the cache."""
-    for other in IMAGES.glob(f"{pattern}.used"):
-        folder = other.with_suffix("")
+def remove_unused(names: Iterable[str]) -> None:
+    """Remove these folders of the cache that no process keeps: in other working trees they may share the cache."""
+    for name in names:
+        folder = IMAGES / name
         if folder not in _kept:
-            with other.open("w") as file, suppress(BlockingIOError):
+            with folder.with_suffix(".used").open("w") as file, suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
-                other.unlink()
+                folder.with_suffix(".used").unlink()
 
 
-def _build(folder: Path) -> None:
+def _of_release(release: str) -> list[str]:
+    """The trees and layers of all recipes for a release."""
+    done = [path.parent for path in IMAGES.glob("*/done")]
+    marks = {folder: folder / "release" for folder in done}  # those of the first release may have none
+    return [folder.name for folder, mark in marks.items()
+            if (mark.read_text() if mark.exists() else RELEASES[0]) == release]
+
+
+def _build(folder: Path, release: str, recipe: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     archives = IMAGES / "archives"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
-    _say(f"building a Debian 12 tree for guests (about 2 minutes, 350 MB to fetch the first time); log: {log}")
-    with _apt() as (sources, settings):
+    size = "about 2 minutes, 350 MB to fetch the first time"
+    _say(f"building a tree of Debian's {release} for guests ({size}); log: {log}")
+    (folder / "release").write_text(release)
+    script = folder / "recipe.sh"
+    script.write_text(recipe)
+    with _apt(release) as (sources, settings):
         keys = mirrors.keyring(IMAGES.parent / "peers")
-        words = ["sh", str(_RECIPE), str(folder / "root"), str(archives), str(keys), str(sources), str(settings)]
+        words = ["sh", str(script), str(folder / "root"), str(archives), str(keys), str(sources), str(settings)]
         _run(["unshare", "--mount", "--", *words], log)
     _install_channel(folder / "root")
     _say("making a disk image of it")
@@ -124,7 +143,7 @@ def _build(folder: Path) -> None:
     make = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-E", "lazy_itable_init=1,nodiscard"]
     _run([*make, "-L", "root", "-d", str(folder / "root"), str(disk)], log)
     (folder / "done").touch()
-    remove_unused("*")
+    remove_unused(_of_release(release))
 
 
 def _build_layer(folder: Path, base: Path, packages: tuple[str, ...]) -> None:
@@ -144,14 +163,14 @@ def _build_layer(folder: Path, base: Path, packages: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _apt() -> Iterator[tuple[Path, Path]]:
-    """This machine's way to Debian's packages, as a sources.list and an apt.conf."""
+def _apt(release: str = "bookworm") -> Iterator[tuple[Path, Path]]:
+    """This machine's way to Debian's packages of a release, as a sources.list and an apt.conf."""
     with tempfile.TemporaryDirectory() as temporary:
         sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
         main, *_ = lines = mirrors.sources()
         # Nothing comes from the backports unless it is named.
         lines.append(main.replace(" bookworm ", " bookworm-backports "))
-        sources.write_text("\n".join(lines) + "\n")
+        sources.write_text("\n".join(lines).replace("bookworm", release) + "\n")
         settings.write_text(mirrors.apt_settings())
         yield sources, settings
 

@@ -21,7 +21,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def count(outcomes: Sequence[Outcome]) -> str:
     """How many there are of each kind."""
     verdicts = [outcome.verdict for outcome in outcomes]
-    differ = sum(outcome.verdict == "accepted" and not outcome.same for outcome in outcomes)
+    differ = sum(outcome.verdict in {"accepted", "baked"} and not outcome.same for outcome in outcomes)
     return (
         f"{len(outcomes)} cases: {sum(outcome.same for outcome in outcomes)} the same, {differ} differ, "
         f"{verdicts.count('refused')} refused, {verdicts.count('failed')} failed; "
@@ -32,9 +32,9 @@ def count(outcomes: Sequence[Outcome]) -> str:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     if outcome.verdict == "failed":
         return (outcome.case, "failed", "-", "-", "-", "-")
-    baked = outcome.asked == 0
+    baked = outcome.verdict == "baked"
     return (
-        outcome.case, "baked" if baked else outcome.verdict, "-" if baked else f"{outcome.seconds:.1f}",
+        outcome.case, outcome.verdict, "-" if baked else f"{outcome.seconds:.1f}",
         "-" if baked else f"{outcome.missed}/{outcome.asked}", "-" if baked else _kinds(outcome.at_once),
         "-" if outcome.verdict == "refused" else _kinds(outcome.after_reboot),
     )
