@@ -196,7 +196,8 @@ def configuration(payload: Payload) -> None:
 
 def documentation(payload: Payload) -> None:
     """Manual pages and completions, from the program itself."""
-    from holdfast_build import completions, manual  # noqa: PLC0415 - as above
+    from holdfast import __version__  # noqa: PLC0415 - as above
+    from holdfast_build import bill, completions, manual  # noqa: PLC0415
 
     for name, text in manual.pages():
         payload.write(f"usr/share/man/man{name[-1]}/{name}.gz", gzip.compress(text.encode(), 9, mtime=0))
@@ -206,6 +207,7 @@ def documentation(payload: Payload) -> None:
                         ("zsh", f"{payload.flavour.zsh}/_holdfast"),
                         ("fish", "usr/share/fish/vendor_completions.d/holdfast.fish")):
         payload.write(path, completions.script(shell))
+    payload.write(f"usr/share/doc/holdfast/{bill.NAME}", bill.render(payload.sources, __version__))
     payload.copy("monitoring/holdfast.rules.yml", "usr/share/doc/holdfast/examples/holdfast.rules.yml")
     if payload.flavour.licences:  # Debian has them in its copyright file
         payload.write("usr/share/licenses/holdfast/LICENSE", (payload.sources / "LICENSE").read_bytes())

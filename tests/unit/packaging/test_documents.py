@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from holdfast.observe import ids, metrics
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast_build import bill as bills
 from holdfast_build import completions, configuration_file, manual
 
 PAGES = dict(manual.pages())
@@ -105,3 +107,15 @@ def test_alerts_speak_of_metrics_that_there_are() -> None:
     (ended,) = re.findall(r"alert: HoldfastLeaseEnded\n +expr: (.+)", rules)
     assert ended == "holdfast_lease_expiry_timestamp_seconds < time() or holdfast_lease_valid == 0"
     assert {rules.count(word) for word in ("- alert:", "expr:", "summary:", "severity:")} == {len(expressions)}
+
+
+def test_the_bill_of_materials_names_what_is_packaged() -> None:
+    root = Path(__file__).parents[3]
+    bill = json.loads(bills.render(root, "1.2.3"))
+    assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == ("CycloneDX", "1.2.3")
+    locked = re.findall(r"^([\w.-]+)==([\w.]+)", (root / "requirements" / "package.txt").read_text(), re.MULTILINE)
+    assert [(each["name"], each["version"]) for each in bill["components"]] == locked
+    hashes = re.findall(r"sha256:([0-9a-f]{64})", (root / "requirements" / "package.txt").read_text())
+    named = [known["content"] for each in bill["components"] for one in each["externalReferences"]
+             for known in one.get("hashes", [])]
+    assert sorted(named) == sorted(hashes), "run ./dev lock"
