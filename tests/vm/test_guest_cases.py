@@ -1,0 +1,23 @@
+"""A few of the cases of tests/guests: taken over, and nothing differs, at once or after a reboot.
+
+All of them: ./dev guests.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.guests.cases.case import read
+from tests.support.guests.cases.run import run
+from tests.support.guests.cases.table import table
+from tests.support.guests.place import ROOT
+
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
+
+CASES = ("unknown-client",)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_else_changes(name: str) -> None:
+    case = read(ROOT / "tests" / "guests" / name)
+    outcome = run(case)
+    assert outcome.as_wanted(case), table([outcome])
