@@ -255,15 +255,20 @@ class Interface:
     # -- after the first packet, and the end -----------------------------------------------------
 
     def hold_port(self) -> None:
-        """Take UDP port 68; when another has it, say which program, once for each (rule 54). The first packet does
-        without, so this is called after it; a link that comes back gets the port at once."""
+        """Take UDP port 68; when another has it, say which program, and what is missing when we may not (rules 54, 96),
+        once for each. The first packet does without, so this is called after it; a link that comes back gets the port
+        at once."""
         self._wants_port = True
         try:
             self._driver.sockets.hold_port()
         except OSError as error:
-            holder = self._deps.port_holder() if error.errno == errno.EADDRINUSE else describe(error)
-            text = f"UDP port 68 is held by {holder}; unicast goes by a raw socket instead"
-            self._reporter.line_once("port 68", 4, text)
+            if error.errno == errno.EADDRINUSE:
+                why = f"is held by {self._deps.port_holder()}"
+            elif error.errno == errno.EACCES:  # of bind(2), for a port below net.ipv4.ip_unprivileged_port_start
+                why = "is not permitted: give the agent CAP_NET_BIND_SERVICE, as its unit does"
+            else:
+                why = f"cannot be used: {describe(error)}"
+            self._reporter.line_once("port 68", 4, f"UDP port 68 {why}; unicast goes by a raw socket instead")
 
     def end(self) -> None:
         """Stop, keeping the address and the lease (rule 51)."""

@@ -40,6 +40,10 @@ class ArpSocket:
             self._socket.close()
             raise
 
+    def rename(self, ifname: str) -> None:
+        """Send on ``ifname``, the new name of the same link."""
+        self._ifname = ifname
+
     def fileno(self) -> int:
         """For a selector."""
         return self._socket.fileno()

@@ -92,6 +92,8 @@ class LinkSockets:
     def rename(self, ifname: str) -> None:
         """Use ``ifname``, the new name of the same link."""
         self._ifname = ifname
+        if self._arp is not None:
+            self._arp.rename(ifname)
 
     @property
     def holds_port(self) -> bool:

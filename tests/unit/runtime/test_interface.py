@@ -407,6 +407,16 @@ def test_port_68_taken_by_another_is_told_once() -> None:
     assert host.notes.said("EPERM") == 1
 
 
+def test_port_68_without_the_capability_is_told_as_that() -> None:
+    # rule 96
+    host = Host()
+    host.bind()
+    host.sockets.port_error = errno.EACCES
+    host.interface.hold_port()
+    assert host.notes.said("UDP port 68 is not permitted: give the agent CAP_NET_BIND_SERVICE") == 1
+    assert host.notes.said("held by") == 0
+
+
 def test_a_link_that_comes_back_gets_the_port_again() -> None:
     host = Host(lease_time=86400)
     host.bind()
@@ -455,7 +465,8 @@ def test_a_claim_to_a_new_address_is_a_conflict() -> None:
     for _ in range(2):  # rule 84
         assert host.addresses != []
         host.sockets.listener.on_claim(Claim(OURS, OTHER_MAC, probe=False, answer=True))
-    assert host.sockets.kinds()[-1] == "DECLINE"
+    host.loop.run(5)  # the gateway is silent; it could have been its claim (rule 83)
+    assert "DECLINE" in host.sockets.kinds()
     assert host.addresses == []
 
 
@@ -477,6 +488,7 @@ def test_a_probe_of_somebody_else_counts_before_the_address_is_used() -> None:
     host.loop.run(0.1)
     assert host.state == "PROBING"
     host.sockets.listener.on_claim(Claim(OURS, OTHER_MAC, probe=True))
+    host.loop.run(1)  # the gateway is silent; it could have been its claim (rule 83)
     assert host.sockets.kinds()[-1] == "DECLINE"
 
 

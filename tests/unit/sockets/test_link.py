@@ -295,12 +295,19 @@ def test_opening_on_no_link_leaves_nothing_open(bench: Bench) -> None:
 
 @pytest.mark.root
 def test_a_renamed_link(bench: Bench) -> None:
+    # rule 96
+    bench.inside(bench.sockets.hold_port)
+    bench.inside(lambda: bench.sockets.watch((OURS,)))
     bench.inside(lambda: bench.ours.rtnl.set_link("eth0", up=False))
     bench.ours.output(["ip", "link", "set", "eth0", "name", "ens3"])
     bench.inside(lambda: bench.ours.rtnl.set_link("ens3", up=True))
     bench.sockets.rename("ens3")
     bench.transmit(BROADCAST)
     assert next(bench.frames(0x0800))[0] == BROADCAST_MAC
+    bench.inside(lambda: bench.sockets.probe(OURS))
+    assert arp.parse(next(bench.frames(0x0806))[1]).tpa == OURS
+    bench.transmit(SERVER)
+    assert next(bench.frames(0x0806))[0] == BROADCAST_MAC  # the kernel asks there for the server
 
 
 # -- ARP -----------------------------------------------------------------------------------------
