@@ -14,7 +14,7 @@ LEASE = 12
 
 @pytest.mark.root
 @pytest.mark.parametrize("name", scenario.names())
-def test_no_promise_is_broken(name: str) -> None:  # rules 35, 39, 40, 47, 51, 52, 56-61, 64-66, 71, 74
+def test_no_promise_is_broken(name: str) -> None:  # rules 35, 39, 40, 47, 51, 52, 56-61, 64-66, 71, 74, 76, 78-83
     one = scenario.find(name).scaled(LEASE)
     result = play(one, "holdfast")
     assert result.broken == [], told(result)

@@ -30,6 +30,7 @@ DEEDS = {
     "cable": 'the client\'s cable: "out" or "in"',
     "client": '"kill" (SIGKILL), "terminate" (SIGTERM) or "start" (once more)',
     "server": '"forget": it loses every lease',
+    "gateway": '"silent": the gateway, which is the server\'s machine, answers ARP no more',
     "delete": '"address": another program deletes the client\'s address',
     "add_address": "another program adds this address to the client's interface",
     "add_route": 'another program adds a route there: "198.51.100.0/24 via 192.0.2.1"',

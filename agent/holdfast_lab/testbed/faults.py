@@ -43,6 +43,8 @@ class Faults:
     ``delay`` seconds before an answer; ``duplicates`` extra copies of each; ``reorder`` the probability
     that an answer is held back for half a second more; ``malformed`` bad replies before each good one.
     ``options`` are added to each OFFER and ACK by number (replacing ours), ``omit`` are left out.
+    ``repeats``: options that are sent twice, each whole. ``ack_as``: another server's identifier in every ACK to a
+    REQUEST after an OFFER (rule 79).
     ``ignores``: kinds of message that are never answered. ``only_from_any``: what comes from an address other
     than 0.0.0.0 is not answered. ``relayed``: answers come from the relay's IP address, not from the identifier's.
     """
@@ -65,6 +67,8 @@ class Faults:
     malformed: int = 0
     options: Mapping[int, bytes] = field(default_factory=dict)
     omit: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()
+    ack_as: str | None = None
     ignores: tuple[str, ...] = ()
     only_from_any: bool = False
     relayed: bool = False

@@ -22,6 +22,7 @@ OPTION_NAMES = {
     3: "router",
     28: "broadcast_address",
     51: "lease_time",
+    53: "message-type",
     54: "server_id",
     58: "renewal_time",
     59: "rebinding_time",

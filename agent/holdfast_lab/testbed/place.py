@@ -84,6 +84,7 @@ class Place(Stage):
             "cable": self._cable,
             "client": self._client,
             "server": lambda _what: self.server.forget(),
+            "gateway": lambda _what: self._gateway_silent(),
             "delete": lambda _what: self._delete(),
             "add_address": self._add_address,
             "add_route": self._add_route,
@@ -124,9 +125,11 @@ class Place(Stage):
     # --- the others -----------------------------------------------------------------------------------------------
 
     def neighbour(self, answers: str, present: bool) -> None:
-        """Another machine that has an address, or the client's; or a gateway that answers ARP for everything."""
+        """Another machine that has an address, or the client's; or a gateway that answers ARP for everything: the
+        server, or ("everything, as 192.0.2.254") a router that is not the server."""
+        what, _as, router = answers.partition(", as ")
         if answers == "everything":
-            self._proxy_arp()
+            self._proxy_arp(self.server_machine, "srv0")
             return
         if not present:
             self._neighbours.pop(answers).close()
@@ -135,21 +138,28 @@ class Place(Stage):
         self.on_close(machine.close)
         self._neighbours[answers] = machine
         self.switch.plug(machine, LINK)
+        if what == "everything":
+            machine.run(lambda: machine.rtnl.add_address(LINK, f"{router}/24"))
+            self._proxy_arp(machine, LINK)
+            return
         address = (self.address() or answers) if answers == "the client's address" else answers
         self.contested.add(address)
         machine.run(lambda: machine.rtnl.add_address(LINK, f"{address}/24"))
 
-    def _proxy_arp(self) -> None:
+    def _proxy_arp(self, machine: Namespace, link: str) -> None:
         """The kernel answers ARP for what it would send out of another link: here, for all of the subnet."""
-        machine = self.server_machine
-        machine.run(lambda: self.rtnl.add_veth("far", "farther", machine.fd))
+        machine.run(lambda: machine.rtnl.add_veth("far", "farther", machine.fd))
         for end in ("far", "farther"):
-            machine.run(lambda end=end: self.rtnl.set_link(end, up=True))  # type: ignore[misc]
+            machine.run(lambda end=end: machine.rtnl.set_link(end, up=True))  # type: ignore[misc]
         for half in ("192.0.2.0/25", "192.0.2.128/25"):  # more specific than the subnet itself
-            machine.run(lambda half=half: self.rtnl.add_route("far", half))  # type: ignore[misc]
+            machine.run(lambda half=half: machine.rtnl.add_route("far", half))  # type: ignore[misc]
         for key in ("forwarding", "proxy_arp"):
-            machine.sysctl(f"net/ipv4/conf/srv0/{key}", 1)
-        machine.sysctl("net/ipv4/neigh/srv0/proxy_delay", 0)
+            machine.sysctl(f"net/ipv4/conf/{link}/{key}", 1)
+        machine.sysctl(f"net/ipv4/neigh/{link}/proxy_delay", 0)
+
+    def _gateway_silent(self) -> None:
+        """ARP for the server's machine stays without an answer (ip-sysctl: arp_ignore). DHCP goes on."""
+        self.server_machine.sysctl("net/ipv4/conf/srv0/arp_ignore", 8)
 
     def flood(self, flood: Flood) -> None:
         """Send malformed packets to the client from the server's side, for a while."""

@@ -31,6 +31,8 @@ from holdfast_lab.testbed.messages import (
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.witness.wirelog import ETH_P_IP, Seen, WireLog, boottime, packet_socket, receive
 
+#: The host number of the first address that a server gives, unless told otherwise.
+FIRST_HOST = 50
 #: The identity of the server that is not ours, in faults that need one.
 FOREIGN_SERVER = "192.0.2.200"
 
@@ -48,7 +50,7 @@ class LabServer:
         *,
         address: str = "192.0.2.1/24",
         identity: str | None = None,
-        first: str = "192.0.2.50",
+        first: str | None = None,
         lease: Lease | None = None,
         faults: Faults = NO_FAULTS,
         seed: int = 1,
@@ -62,7 +64,7 @@ class LabServer:
         self.first_ack_at: float | None = None
         #: Every address that an ACK has given so far.
         self.given: tuple[str, ...] = ()
-        self._first = IPv4Address(first)
+        self._first = IPv4Address(first) if first is not None else self.interface.network[FIRST_HOST]
         self._leases: dict[str, str] = {}
         self._forgotten: set[str] = set()
         self._declined: set[str] = set()
@@ -218,7 +220,7 @@ class LabServer:
         renewal = seen.ciaddr != ANY
         if faults.nak_before_ack and renewal:
             self._reply(request, "nak", identity=FOREIGN_SERVER)
-        identity = faults.answer_as if faults.answer_as and seen.broadcast_renewal else None
+        identity = faults.answer_as if seen.broadcast_renewal else faults.ack_as if selecting else None
         self._reply(request, "ack", address=address, identity=identity)
         return "answered"
 
@@ -229,6 +231,8 @@ class LabServer:
         if kind != "nak":
             options += self._lease_options()
         options = [option for option in options if option[0] not in {OPTION_NAMES.get(code) for code in faults.omit}]
+        twice = {code for number in faults.repeats for code in (number, OPTION_NAMES.get(number))}
+        options += [option for option in options if option[0] in twice]
         destination = self._destination(seen, kind, address)
         delay = faults.delay + (0.5 if self._random.random() < faults.reorder else 0.0)
         source = str(self.interface.ip) if faults.relayed else server
