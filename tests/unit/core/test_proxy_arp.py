@@ -133,3 +133,12 @@ def test_carrier_lost_ends_the_question() -> None:
     before = probed(scene, HOP)
     scene.wait(5.0)
     assert probed(scene, HOP) == before
+
+
+def test_of_two_routers_the_silent_one_is_asked_again() -> None:
+    # rule 83
+    other = IPv4Address(int(HOP) + 1)
+    scene = Scene().requesting(more={opt.ROUTER: HOP.packed + other.packed})
+    scene.feed(ITSELF)
+    scene.wait(1.0)
+    assert (probed(scene, HOP), probed(scene, other)) == (1, 3)
