@@ -207,7 +207,7 @@ def documentation(payload: Payload) -> None:
                         ("zsh", f"{payload.flavour.zsh}/_holdfast"),
                         ("fish", "usr/share/fish/vendor_completions.d/holdfast.fish")):
         payload.write(path, completions.script(shell))
-    payload.write(f"usr/share/doc/holdfast/{bill.NAME}", bill.render(payload.sources, __version__))
+    payload.write(f"usr/share/holdfast/{bill.NAME}", bill.render(payload.sources, __version__))
     payload.copy("monitoring/holdfast.rules.yml", "usr/share/doc/holdfast/examples/holdfast.rules.yml")
     if payload.flavour.licences:  # Debian has them in its copyright file
         payload.write("usr/share/licenses/holdfast/LICENSE", (payload.sources / "LICENSE").read_bytes())
