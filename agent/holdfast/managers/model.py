@@ -61,11 +61,11 @@ Entry = Union[File, Symlink, Bind]
 class Takeout(NamedTuple):
     """How one manager is kept from DHCPv4, and from nothing else, on one link.
 
-    ``manager``: its name for messages. ``source``: the file that has it do DHCPv4 there. ``entries``: the overlay, in the
-    order in which they are made. ``settings``: Holdfast's for the link, by the keys of ``[interfaces.NAME]``, as far as
-    they differ from its defaults. ``lost``: what the manager ran for DHCPv4 events and does not run any more (hooks),
-    a line each, said before anything changes. ``refusals``: what cannot be kept, a line each with the file and the key; when
-    there are any, no entry is made and the former client keeps the link.
+    ``manager``: its name for messages. ``source``: the file that has it do DHCPv4 there. ``entries``: the overlay, in
+    the order in which they are made. ``settings``: Holdfast's for the link, by the keys of ``[interfaces.NAME]``, as
+    far as they differ from its defaults. ``lost``: what the manager ran for DHCPv4 events and does not run any more
+    (hooks), a line each, said before anything changes. ``refusals``: what cannot be kept, a line each with the file
+    and the key; when there are any, no entry is made and the former client keeps the link.
     """
 
     manager: str
