@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.managers.formats import systemd_units
 from holdfast.managers.formats.tree import Tree
-from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME, CONFIG_PARTS
-from holdfast.settings.load import SIZE_LIMIT, load
-from holdfast.settings.model import Settings, SettingsError
+from holdfast.managers.served_links import read_settings
+from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME
+from holdfast.settings.model import SettingsError
 
 AGENT = "/usr/lib/holdfast/agent"
 DPKG_SUMS = "/var/lib/dpkg/info/holdfast.md5sums"
@@ -64,14 +64,6 @@ def check_user(tree: Tree) -> Iterator[Finding]:
         yield Finding("user", OK, "systemd-sysusers creates the user holdfast at boot")
     else:
         yield Finding("user", BAD, "the agent's user holdfast does not exist", "install the package again")
-
-
-def read_settings(tree: Tree) -> Settings:
-    """The configuration in the tree. Raises SettingsError."""
-    folder = f"{CONFIG_DIR}/{CONFIG_PARTS}"
-    names = [f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".toml") and name[0] != "."]
-    main = f"{CONFIG_DIR}/{CONFIG_NAME}"
-    return load(([main] if tree.is_file(main) else []) + names, lambda path: tree.read(path, SIZE_LIMIT + 1) or b"")
 
 
 def check_configuration(tree: Tree) -> Iterator[Finding]:

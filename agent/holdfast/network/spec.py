@@ -103,10 +103,14 @@ def spec_from_lease(
     use_mtu: bool = True,
     use_dns: bool = True,
     use_routes: bool = True,
+    use_domains: bool = True,
+    use_ntp: bool = True,
+    use_gateway: bool = True,
 ) -> NetworkSpec:
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
-    ``use_routes`` False keeps the address alone (the kernel still makes its prefix route).
+    ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
+    out the default route alone, from whichever option.
     """
     reader = _Reader(lease)
     address = IPv4Interface((lease.address, _prefix_length(reader)))
@@ -115,13 +119,13 @@ def spec_from_lease(
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
-        routes=_routes(reader, address, metric) if use_routes else (),
+        routes=_routes(reader, address, metric, use_gateway=use_gateway) if use_routes else (),
         mtu=_mtu(reader) if use_mtu else None,
         dns=_servers(reader, opt.DOMAIN_NAME_SERVER) if use_dns else (),
-        search=tuple(dict.fromkeys(search))[:MAX_DOMAINS] if use_dns else (),
-        domain=domains[0] if domains else None,
+        search=tuple(dict.fromkeys(search))[:MAX_DOMAINS] if use_dns and use_domains else (),
+        domain=domains[0] if domains and use_domains else None,
         hostname=reader.read(opt.HOST_NAME, opt.hostname),
-        ntp=_servers(reader, opt.NTP_SERVERS),
+        ntp=_servers(reader, opt.NTP_SERVERS) if use_ntp else (),
         captive_portal=_captive_portal(reader),
         valid_until=lease.expires_at,
         metric=metric,
@@ -188,12 +192,14 @@ def _broadcast(reader: _Reader, address: IPv4Interface) -> IPv4Address | None:
     return usual
 
 
-def _routes(reader: _Reader, address: IPv4Interface, metric: int) -> tuple[Route, ...]:
+def _routes(reader: _Reader, address: IPv4Interface, metric: int, *, use_gateway: bool) -> tuple[Route, ...]:
     """Options 121, else 249, else 33 and 3 (RFC 3442; rule 64), in an order that the kernel accepts."""
     direct: dict[IPv4Network, Route] = {}
     routed: dict[IPv4Network, Route] = {}
     code, pairs = _offered_routes(reader)
     for destination, gateway in pairs:
+        if destination.prefixlen == 0 and not use_gateway:
+            continue
         if destination.subnet_of(MULTICAST_AND_ABOVE) or destination.subnet_of(LOOPBACK):
             reader.ignore(code, f"{destination} is not a destination that can be routed")
         elif destination in direct or destination in routed:

@@ -19,6 +19,8 @@ from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from holdfast.settings import Settings
+
 USAGE = "usage: python -m holdfast.runtime [--config FILE] [--state-dir DIR] [--runtime-dir DIR] [IFACE...]"
 FAILED, WRONG_USAGE, NO_INTERFACE, NOT_PERMITTED, WRONG_CONFIGURATION, ALREADY_SERVED = 1, 2, 4, 5, 6, 7
 
@@ -75,8 +77,9 @@ def main(argv: list[str] | None = None) -> int:
         settings = configuration.read(arguments.config)
     except configuration.SettingsError as error:
         end(WRONG_CONFIGURATION, str(error))
-    names = arguments.interfaces or list(settings.interfaces)
-    patterns = () if arguments.interfaces else settings.serve
+    names, patterns, others = (
+        (arguments.interfaces, (), frozenset()) if arguments.interfaces else _configured(settings)
+    )
     if not names and not patterns:
         end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
 
@@ -84,13 +87,17 @@ def main(argv: list[str] | None = None) -> int:
     from holdfast.runtime.factory import AlreadyServedError  # noqa: PLC0415
     from holdfast.runtime.supervisor import Supervisor  # noqa: PLC0415
 
+    log = Log(settings.log, level=7 if settings.log_level == "debug" else 6)
+    for warning in settings.warnings:
+        log.write(4, f"{warning}; going on without the file")
     supervisor = Supervisor(
         names,
         settings,
         state_dir(arguments.state_dir or settings.state_dir),
         runtime_dir(arguments.runtime_dir or settings.runtime_dir),
-        Log(settings.log, level=7 if settings.log_level == "debug" else 6),
+        log,
         patterns=patterns,
+        others=others,
     )
     try:
         supervisor.start()
@@ -108,6 +115,20 @@ def main(argv: list[str] | None = None) -> int:
     supervisor.run()
     supervisor.close()
     return 0
+
+
+def _configured(settings: Settings) -> tuple[list[str], tuple[str, ...], frozenset[str]]:
+    """For an agent without arguments: the names and patterns to serve, and the names of links that fit and are left to
+    others. Ends the process for a wrong list of links."""
+    from holdfast.settings import SettingsError, links  # noqa: PLC0415
+
+    try:
+        listed = links.served()
+    except SettingsError as error:
+        end(WRONG_CONFIGURATION, str(error))
+    names = [name for name in settings.interfaces if name not in listed.others]
+    patterns = tuple(dict.fromkeys((*settings.serve, *listed.patterns)))
+    return names, tuple(pattern for pattern in patterns if pattern not in listed.others), listed.others
 
 
 def explain(error: OSError) -> tuple[int, str]:

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """All interfaces of one agent: those called ``names``, and those that fit ``patterns``."""
+    """All interfaces of one agent: those called ``names``, and those that fit ``patterns`` and are not called
+    ``others``, which are served by other agents or by other clients."""
 
     def __init__(
         self, names: list[str], settings: Settings, state_dir: str, runtime_dir: str, log: Log,
-        clock: Clock | None = None, *, patterns: tuple[str, ...] = (),
+        clock: Clock | None = None, *, patterns: tuple[str, ...] = (), others: frozenset[str] = frozenset(),
     ) -> None:
-        self._names, self._patterns, self._settings = names, patterns, settings
+        self._names, self._patterns, self._others, self._settings = names, patterns, others, settings
         self._state_dir, self._runtime_dir = state_dir, runtime_dir
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
@@ -151,7 +152,8 @@ class Supervisor:
     def _on_newcomer(self, name: str, ifindex: int) -> bool:
         from holdfast.runtime.host.hotplug import MAX_SERVED  # noqa: PLC0415
 
-        if name in self._links or any(served.ifindex == ifindex for served in self._links.values()):
+        known = any(served.ifindex == ifindex for served in self._links.values())
+        if known or name in self._links or name in self._others:
             return True
         if sum(served.matched for served in self._links.values()) >= MAX_SERVED:
             return False

@@ -138,17 +138,22 @@ def client_id(value: object) -> str:
     return digits
 
 
+def link_pattern(value: object) -> str:
+    """The name of a link, or a pattern of names with shell wildcards."""
+    pattern = str(_of(str, value, 'patterns such as "en*"'))
+    if not 1 <= len(pattern.encode()) <= PATTERN_LENGTH or any(c in "/:" or c.isspace() for c in pattern):
+        raise ValueError(f"{show(pattern)} cannot fit an interface's name; use a pattern such as \"en*\"")
+    if not set("*?[").intersection(pattern) and ifname_problem(pattern):
+        raise ValueError(f"{show(pattern)} is no pattern, and {ifname_problem(pattern)}")
+    return pattern
+
+
 def link_patterns(value: object) -> tuple[str, ...]:
     """Names of links with shell wildcards (``*``, ``?``, ``[...]``), as fnmatch knows them."""
     items = _of(list, value, 'a list of patterns such as ["en*", "eth*"]')
     if len(items) > PATTERN_LIMIT:
         raise ValueError(f"{len(items)} patterns are too many; use {PATTERN_LIMIT} or fewer")
-    patterns = tuple(str(_of(str, item, 'patterns such as "en*"')) for item in items)
-    for pattern in patterns:
-        if not 1 <= len(pattern.encode()) <= PATTERN_LENGTH or any(c in "/:" or c.isspace() for c in pattern):
-            raise ValueError(f"{show(pattern)} cannot fit an interface's name; use a pattern such as \"en*\"")
-        if not set("*?[").intersection(pattern) and ifname_problem(pattern):
-            raise ValueError(f"{show(pattern)} is no pattern, and {ifname_problem(pattern)}")
+    patterns = tuple(link_pattern(item) for item in items)
     return tuple(dict.fromkeys(patterns))
 
 

@@ -22,6 +22,10 @@ RUNTIME_DIR = "/run/holdfast"
 DNS_STATE_DIR = "/var/lib/holdfast-dns"
 TAKEOVER_DIR = "/var/lib/holdfast-takeover"
 
+#: Root's, and gone after a reboot: what the overlay's program writes of its own, and its settings in there.
+OVERLAY_DIR = "/run/holdfast-overlay"
+OVERLAY_SETTINGS_DIR = f"{OVERLAY_DIR}/settings"
+
 #: The main file and the folder of additions beside it.
 CONFIG_NAME = "holdfast.toml"
 CONFIG_PARTS = "holdfast.d"
@@ -62,6 +66,11 @@ def config_files(explicit: str | None = None, *, config_dir: str | None = None) 
         if found:
             return tuple(found)
     return ()
+
+
+def overlay_files() -> tuple[str, ...]:
+    """The files of settings that the overlay's program has written, in name order."""
+    return tuple(_parts(OVERLAY_SETTINGS_DIR))
 
 
 def search_config_dirs() -> tuple[str, ...]:

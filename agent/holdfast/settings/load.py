@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, Sequence
 
-from holdfast.settings.checks import ifname_problem, nearest, show
+from holdfast.settings.checks import ifname_problem, link_pattern, nearest, show
+from holdfast.settings.links import is_pattern
 from holdfast.settings.model import InterfaceSettings, Settings, SettingsError
 from holdfast.settings.schema import AGENT, INTERFACE, Key
 
@@ -25,25 +26,63 @@ def _read(path: str) -> bytes:
         return file.read(SIZE_LIMIT + 1)
 
 
-def load(paths: Sequence[str], read: Callable[[str], bytes] = _read) -> Settings:
+def load(
+    paths: Sequence[str], read: Callable[[str], bytes] = _read, *, overlay: Sequence[str] = (),
+) -> Settings:
     """Read, check and merge ``paths`` in order. Raises SettingsError.
 
     ``read`` gives a file's bytes, up to one more than SIZE_LIMIT, or raises OSError; those of an image are
-    read in a way of their own.
+    read in a way of their own. ``overlay`` are files of links that ``paths`` go before; one that is wrong is left out
+    as a whole, and named in ``warnings``.
     """
+    weak, warnings = _overlay_tables(overlay, read)
     reader = _Reader(read)
     for path in paths:
         reader.add(path)
     if reader.problems:
         raise SettingsError(tuple(reader.problems))
-    defaults = InterfaceSettings(**reader.defaults)
-    return Settings(
+    settings = Settings(
         **reader.agent,
-        defaults=defaults,
-        interfaces={name: defaults._replace(**keys) for name, keys in reader.interfaces.items()},
-        files=tuple(paths),
-        origins=reader.origins,
+        defaults=InterfaceSettings(**reader.defaults),
+        tables=(*_by_strength(weak.interfaces), *((("*", reader.defaults),) if reader.defaults else ()),
+                *_by_strength(reader.interfaces)),
+        files=(*weak.files, *paths),
+        origins={**weak.origins, **reader.origins},
+        warnings=warnings,
     )
+    return settings._replace(
+        interfaces={name: settings.interface(name) for name in reader.interfaces if not is_pattern(name)}
+    )
+
+
+def _overlay_tables(paths: Sequence[str], read: Callable[[str], bytes]) -> tuple[_Reader, tuple[str, ...]]:
+    """What is right in ``paths``, and what is wrong."""
+    right, warnings = _Reader(read), []
+    for path in paths:
+        one = _Reader(read)
+        one.add(path)
+        if one.agent or one.defaults:
+            one.problems.append(f"{path}: has more than [interfaces.NAME]")
+        if one.problems:
+            warnings += one.problems
+        else:
+            right.interfaces.update(one.interfaces)
+            right.origins.update(one.origins)
+            right.files.append(path)
+    return right, tuple(warnings)
+
+
+def _by_strength(tables: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Patterns, then exact names, which win."""
+    return sorted(tables.items(), key=lambda item: not is_pattern(item[0]))
+
+
+def _pattern_problem(pattern: str) -> str | None:
+    try:
+        link_pattern(pattern)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 class _Reader:
@@ -56,6 +95,7 @@ class _Reader:
         self.defaults: dict[str, Any] = {}
         self.interfaces: dict[str, dict[str, Any]] = {}
         self.origins: dict[str, str] = {}
+        self.files: list[str] = []
         self._path = ""
 
     def add(self, path: str) -> None:
@@ -92,7 +132,7 @@ class _Reader:
             self._problem("interfaces", f"{show(value)} is not a table; use [interfaces.NAME]")
             return
         for name, table in value.items():
-            why = ifname_problem(name)
+            why = _pattern_problem(name) if is_pattern(name) else ifname_problem(name)
             if why:
                 self._problem(f"interfaces.{name}", why)
             else:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.core.config import ClientConfig
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: The protocol's own defaults, with a placeholder as hardware address.
 _PROTOCOL = ClientConfig(chaddr=b"")
@@ -41,6 +44,10 @@ class InterfaceSettings(NamedTuple):
     use_routes: bool = True
     use_dns: bool = True
     use_mtu: bool = True
+    use_domains: bool = True
+    use_ntp: bool = True
+    use_gateway: bool = True
+    route_table: int = 0
     acd: str = _PROTOCOL.acd
     nak: str = _PROTOCOL.nak
     on_expiry: str = _PROTOCOL.on_expiry
@@ -56,8 +63,10 @@ class InterfaceSettings(NamedTuple):
 class Settings(NamedTuple):
     """Everything that was configured; ``Settings()`` is an agent without a configuration file.
 
-    The first fields are ``[agent]``. ``files`` were read, in order; ``origins`` maps a dotted key
-    to the file that set it.
+    The first fields are ``[agent]``. ``interfaces`` are the tables of exact names in the administrator's own files;
+    such a link is served. ``tables`` are all tables that apply to links, from the weakest to the strongest: a name
+    or pattern, and its keys. ``files`` were read, in order; ``origins`` maps a dotted key to the file that set it.
+    ``warnings``: files of the overlay that cannot be used, a line each.
     """
 
     state_dir: str | None = None
@@ -70,9 +79,22 @@ class Settings(NamedTuple):
     log_level: str = "info"
     defaults: InterfaceSettings = InterfaceSettings()
     interfaces: Mapping[str, InterfaceSettings] = {}
+    tables: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     files: tuple[str, ...] = ()
     origins: Mapping[str, str] = {}
+    warnings: tuple[str, ...] = ()
 
     def interface(self, name: str) -> InterfaceSettings:
-        """The settings of one interface, configured by name or not."""
-        return self.interfaces.get(name, self.defaults)
+        """The settings of one interface, configured by its name, by a pattern, or not at all."""
+        if name in self.interfaces or not self.tables:
+            return self.interfaces.get(name, self.defaults)
+        return self._resolved(name)
+
+    def _resolved(self, name: str) -> InterfaceSettings:
+        from fnmatch import fnmatchcase  # noqa: PLC0415 - only with tables
+
+        keys: dict[str, Any] = {}
+        for fits, table in self.tables:
+            if fits == name or fnmatchcase(name, fits):
+                keys.update(table)
+        return InterfaceSettings(**keys)

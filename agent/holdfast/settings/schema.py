@@ -49,6 +49,11 @@ INTERFACE: dict[str, Key] = {
     "use_routes": Key(checks.boolean, "install the server's routes (options 121, 249, 33, 3)"),
     "use_dns": Key(checks.boolean, "use the server's name servers and search domains"),
     "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
+    "use_domains": Key(checks.boolean, "use the server's search domains (options 119, 15), where use_dns is true"),
+    "use_ntp": Key(checks.boolean, "use the server's time servers (option 42)"),
+    "use_gateway": Key(checks.boolean, "install the server's default route (options 3, 121), where use_routes is true"),
+    "route_table": Key(checks.integer(0, 0xFFFFFFFF),
+                       "the table of the routes; 0: main, or the table of the link's VRF"),
     "acd": Key(checks.choice("optimistic", "strict", "off"),
                'address conflicts: "optimistic" uses the address while it is probed, "strict" probes '
                'first (RFC 5227), "off" never probes'),

@@ -207,3 +207,36 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 ])
 def test_interface_names(name: str, fine: bool) -> None:
     assert (ifname_problem(name) is None) is fine
+
+
+def test_a_pattern_configures_the_links_that_fit_and_an_exact_name_wins(tmp_path: Path) -> None:
+    main = tmp_path / "holdfast.toml"
+    main.write_text('[interfaces.ens3]\nmetric = 1\n[interfaces."en*"]\nmetric = 2\nuse_mtu = false\n'
+                    "[defaults]\nmetric = 3\nuse_dns = false\n")
+    settings = load([str(main)])
+    assert list(settings.interfaces) == ["ens3"]
+    for name, wanted in {"ens3": (1, False, False), "ens4": (2, False, False), "eth0": (3, True, False)}.items():
+        one = settings.interface(name)
+        assert (one.metric, one.use_mtu, one.use_dns) == wanted
+
+
+def test_the_overlays_settings_are_weaker_than_the_administrators(tmp_path: Path) -> None:
+    main, overlay = tmp_path / "holdfast.toml", tmp_path / "50-ens3.toml"
+    main.write_text("[defaults]\nmetric = 3\n")
+    overlay.write_text("[interfaces.ens3]\nmetric = 1024\nuse_domains = false\nroute_table = 7\n")
+    settings = load([str(main)], overlay=[str(overlay)])
+    one = settings.interface("ens3")
+    assert (one.metric, one.use_domains, one.route_table) == (3, False, 7)
+    assert settings.interfaces == {}
+    assert settings.files == (str(overlay), str(main))
+
+
+@pytest.mark.parametrize("text", ["metric = ", "[interfaces.ens3]\nmetrik = 1\n", "[agent]\nlog = 'stderr'\n", "\xff"])
+def test_a_bad_file_of_the_overlay_is_named_and_left_out(tmp_path: Path, text: str) -> None:
+    bad, good = tmp_path / "bad.toml", tmp_path / "good.toml"
+    bad.write_bytes(text.encode("latin-1"))
+    good.write_text("[interfaces.ens4]\nmetric = 5\n")
+    settings = load([], overlay=[str(bad), str(tmp_path / "none.toml"), str(good)])
+    assert [line.split(":")[0] for line in settings.warnings] == [str(bad), str(tmp_path / "none.toml")]
+    assert settings.interface("ens4").metric == 5
+    assert settings.files == (str(good),)

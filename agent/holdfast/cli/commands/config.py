@@ -42,9 +42,10 @@ def _show(settings: Settings) -> Iterator[str]:
     yield from (f"# read: {path}" for path in settings.files or ("nothing; these are the defaults",))
     yield from _table("agent", AGENT, settings, settings, meanings=True)
     yield from _table("defaults", INTERFACE, settings.defaults, settings, meanings=True)
-    for name, one in settings.interfaces.items():
+    for name in dict.fromkeys(name for name, _ in settings.tables):
         own = {key: known for key, known in INTERFACE.items() if f"interfaces.{name}.{key}" in settings.origins}
-        yield from _table(f"interfaces.{name}", own, one, settings, meanings=False)
+        if own or name in settings.interfaces:
+            yield from _table(f"interfaces.{name}", own, settings.interface(name), settings, meanings=False)
 
 
 def _table(
@@ -84,6 +85,7 @@ def _quoted(name: str) -> str:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
+    yield from settings.warnings
     for key in ("hooks_dir", "metrics_dir"):
         folder = getattr(settings, key)
         if folder is not None and not os.path.isdir(folder):

@@ -1,0 +1,49 @@
+"""``python -I -m holdfast.managers``: make the overlay of this machine, before the managers start.
+
+The unit holdfast-overlay.service runs it at each boot, and again when a manager's files change; so do drop-ins of
+managers that need it before each start. It imports little, because a boot waits for it.
+
+Exit statuses: 0 done, also when links are refused; 1 a system error, and the overlay is as it was; 2 arguments; 6 a
+wrong list or configuration, and the overlay is as it was.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from holdfast.escape import printable
+from holdfast.managers import overlay, served_links
+from holdfast.managers.formats.errors import FormatError
+from holdfast.managers.formats.tree import Tree
+from holdfast.settings import SettingsError
+
+FAILED, WRONG_USAGE, WRONG_CONFIGURATION = 1, 2, 6
+
+
+def main(argv: list[str], root: str = "/") -> int:
+    """Make the overlay; returns the exit status."""
+    if argv:
+        return _end(WRONG_USAGE, "usage: python -m holdfast.managers")
+    try:
+        tree = Tree(root)
+        computed = overlay.compute(tree, served_links.read(tree))
+        overlay.write(computed, root)
+    except SettingsError as error:
+        return _end(WRONG_CONFIGURATION, *error.problems)
+    except (overlay.OverlayError, FormatError, OSError) as error:
+        return _end(FAILED, str(error))
+    for one in computed.links:
+        for line in one.refusals:
+            _end(0, f"{one.link.name} stays with its former client: {line}")
+    return 0
+
+
+def _end(status: int, *lines: str) -> int:
+    """Write ``lines`` to stderr; returns ``status``."""
+    for line in lines:
+        sys.stderr.write(f"holdfast: {printable(line)}\n")
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,326 @@
+"""The overlay: takes DHCPv4, and nothing else, out of the managers' hands for the links that Holdfast serves.
+
+Theory of operation
+-------------------
+``compute`` asks each manager's file how DHCPv4 is taken out of what it does on each link, and makes no change.
+``write`` makes what is missing or different below /run, removes what an earlier run left that is wanted no more, and
+records each entry in ``/run/holdfast-overlay/entries`` before it is made: KIND, LINK and PATH, tab-separated, a line
+each, so that the fallback, a shell script, can remove all of it. A link that a manager's file cannot be read for, or
+where something cannot be kept, has no entry and no settings, but a file in ``refused/`` with the reason; its former
+client keeps it. A second run with the same files writes nothing, so that it does not wake the unit that watches them.
+
+Only entries below /run are made, whatever a manager's file says; folders are opened component by component and nothing
+is followed (``state.folder``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from holdfast.managers import dhcpcd, ifcfg, ifupdown, networkd, networkmanager
+from holdfast.managers.formats.errors import FormatError
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Bind, Entry, File, Link, Symlink, Takeout, Value
+from holdfast.settings.dirs import OVERLAY_DIR, OVERLAY_SETTINGS_DIR
+from holdfast.settings.links import REFUSED_DIR
+from holdfast.state import atomic
+from holdfast.state import folder as folders
+
+#: In the order in which their settings count, should two managers do DHCPv4 on one link.
+MANAGERS: Mapping[str, Callable[[Tree, Link], Takeout | None]] = {
+    module.__name__.rpartition(".")[2]: module.takeout
+    for module in (networkd, networkmanager, ifupdown, ifcfg, dhcpcd) if hasattr(module, "takeout")
+}
+ENTRIES = f"{OVERLAY_DIR}/entries"
+#: Bytes of one file that is compared; what is larger is not ours.
+SIZE_LIMIT = 1 << 20
+
+
+class OverlayError(Exception):
+    """The overlay cannot be made or removed: one line that says what and where."""
+
+
+class LinkOverlay(NamedTuple):
+    """What is made for one link: ``takeouts`` of its managers; ``refusals``, a line each, of what cannot be kept.
+    Without takeouts no manager does DHCPv4 there, and there is nothing to do."""
+
+    link: Link
+    takeouts: tuple[Takeout, ...]
+    refusals: tuple[str, ...]
+
+    @property
+    def settings(self) -> Mapping[str, Value]:
+        """Holdfast's settings for the link; an earlier manager's go before a later one's."""
+        return {key: value for takeout in reversed(self.takeouts) for key, value in takeout.settings.items()}
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What is no longer run for DHCPv4 events, a line each."""
+        return tuple(line for takeout in self.takeouts for line in takeout.lost)
+
+
+class Overlay(NamedTuple):
+    """The overlay of all links, in the order of the list."""
+
+    links: tuple[LinkOverlay, ...]
+
+    def of(self, name: str) -> LinkOverlay | None:
+        """That of the link or pattern ``name``."""
+        return next((one for one in self.links if one.link.name == name), None)
+
+    def entries(self) -> dict[str, tuple[str, Entry]]:
+        """Path -> (link, entry), in the order in which they are made. OverlayError for one that is not below /run,
+        and for two that differ."""
+        made: dict[str, tuple[str, Entry]] = {}
+        for one in self.links:
+            for entry in _link_entries(one):
+                _check(entry)
+                if made.setdefault(entry.path, (one.link.name, entry))[1] != entry:
+                    raise OverlayError(f"{entry.path} would be made in two ways, for {made[entry.path][0]} and for "
+                                       f"{one.link.name}; name one of them in the list")
+        return made
+
+
+def compute(tree: Tree, links: Sequence[Link]) -> Overlay:
+    """What takes DHCPv4 out of the managers' hands on ``links``. Changes nothing, raises nothing."""
+    return Overlay(tuple(_of_link(tree, link) for link in links))
+
+
+def _of_link(tree: Tree, link: Link) -> LinkOverlay:
+    takeouts: list[Takeout] = []
+    refusals: list[str] = []
+    for manager, takeout_of in MANAGERS.items():
+        try:
+            takeout = takeout_of(tree, link)
+        except FormatError as error:
+            refusals.append(str(error))
+        except OSError as error:
+            refusals.append(f"what {manager} does on {link.name} cannot be read: "
+                            f"{error.strerror or error}")
+        else:
+            if takeout is not None:
+                takeouts.append(takeout)
+                refusals += takeout.refusals
+    return LinkOverlay(link, tuple(takeouts), tuple(refusals))
+
+
+def _link_entries(one: LinkOverlay) -> Iterator[Entry]:
+    name = one.link.name
+    if one.refusals:
+        yield File(f"{REFUSED_DIR}/{name}", "".join(f"{line}\n" for line in one.refusals).encode())
+        return
+    if one.settings:
+        yield File(f"{OVERLAY_SETTINGS_DIR}/50-{name}.toml", settings_text(name, one.settings).encode())
+    for takeout in one.takeouts:
+        yield from takeout.entries
+
+
+def _check(entry: Entry) -> None:
+    """OverlayError for an entry outside of /run, or in a place where a line of the record could be misread."""
+    if isinstance(entry, Bind):
+        _check_below_run(entry.source)
+        if entry.path != os.path.normpath(entry.path) or not entry.path.startswith("/") or not entry.path.isprintable():
+            raise OverlayError(f"{entry.path!r} is no path to mount a file over")
+    else:
+        _check_below_run(entry.path)
+
+
+def _check_below_run(path: str) -> None:
+    if path != os.path.normpath(path) or not path.startswith("/run/") or not path.isprintable():
+        raise OverlayError(f"{path!r} is not below /run, and the overlay makes nothing elsewhere")
+
+
+def settings_text(name: str, settings: Mapping[str, Value]) -> str:
+    """The settings of a link as TOML, which the agent reads before /etc/holdfast."""
+    lines = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+    return ("# Made anew at each boot from what the link's manager is told to do; /etc/holdfast goes before.\n"
+            f"[interfaces.{_toml(name)}]\n{lines}")
+
+
+def _toml(value: Value) -> str:
+    """A value as TOML writes it (TOML 1.0: a basic string escapes the quote, the backslash and control characters)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return '"' + "".join(f"\\u{ord(each):04x}" if ord(each) < 32 or each in '"\\\x7f' else each for each in value) + '"'
+
+
+# -- writing -----------------------------------------------------------------------------------------
+
+
+def write(overlay: Overlay, root: str = "/") -> bool:
+    """Make the overlay in the file system ``root``, and remove what an earlier one left; True if anything differed.
+    OverlayError, also for a full disk: then nothing is there that was not there before."""
+    files = _Files(root)
+    wanted = overlay.entries()
+    try:
+        former = files.recorded()
+    except OSError as error:
+        raise OverlayError(_told(error)) from None
+    try:
+        return _write(files, former, wanted)
+    except OSError as error:
+        _forget(files, former)
+        raise OverlayError(_told(error)) from None
+
+
+def _write(files: _Files, former: list[tuple[str, str, str]], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
+    leftover = [line for line in former if line[2] not in wanted]
+    missing = [path for path, (_, entry) in wanted.items() if not files.has(entry)]
+    record = [(_KINDS[type(entry)], link, path) for path, (link, entry) in wanted.items()]
+    if former == record and not missing:
+        return False
+    # What is there and what is about to be there: a run that is killed in between leaves nothing that is not recorded.
+    files.record([*leftover, *record])
+    for path in missing:
+        files.make(wanted[path][1])
+    for kind, _, path in leftover:
+        files.unmake(kind, path)
+    files.record(record)
+    return True
+
+
+def remove(name: str | None = None, root: str = "/") -> bool:
+    """Remove the overlay of the link or pattern ``name``, or of all; True if there was any. OverlayError."""
+    files = _Files(root)
+    try:
+        recorded = files.recorded()
+        gone = [line for line in recorded if name in (None, line[1])]
+        for kind, _, path in reversed(gone):
+            files.unmake(kind, path)
+        if gone:
+            files.record([line for line in recorded if line not in gone])
+        return bool(gone)
+    except OSError as error:
+        raise OverlayError(_told(error)) from None
+
+
+def _forget(files: _Files, former: list[tuple[str, str, str]]) -> None:
+    """Remove what is recorded beyond ``former``."""
+    with suppress(OSError):
+        for line in reversed(files.recorded()):
+            if line not in former:
+                with suppress(OSError):
+                    files.unmake(line[0], line[2])
+        files.record(former)
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename or OVERLAY_DIR}: {error.strerror or error}"
+
+
+_KINDS: Mapping[type, str] = {File: "file", Symlink: "link", Bind: "bind"}
+
+
+class _Files:
+    """The files of an overlay below ``root``."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/")
+
+    def has(self, entry: Entry) -> bool:
+        """True if the entry is there, exactly as wanted. OSError."""
+        with self._holding(entry.path) as (folder, name):
+            if folder < 0:
+                return False
+            try:
+                now = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            if isinstance(entry, Symlink):
+                return stat.S_ISLNK(now.st_mode) and os.readlink(name, dir_fd=folder) == entry.target
+            if isinstance(entry, Bind):
+                with suppress(FileNotFoundError):
+                    return os.path.samestat(now, os.stat(self._root + entry.source, follow_symlinks=False))
+                return False
+            return (stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == entry.mode and now.st_uid == os.geteuid()
+                    and now.st_nlink == 1 and folders.read_at(folder, name, SIZE_LIMIT) == entry.content)
+
+    def make(self, entry: Entry) -> None:
+        """Make the entry, atomically, in place of what has its name. OSError."""
+        if isinstance(entry, Bind):
+            _mount(self._root + entry.source, self._root + entry.path)
+            return
+        with self._holding(entry.path, make=True) as (folder, name):
+            if isinstance(entry, File):
+                atomic.write_at(folder, name, entry.content, entry.mode, durable=False)
+                return
+            draft = f".{name}.tmp"
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            os.symlink(entry.target, draft, dir_fd=folder)
+            os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def unmake(self, kind: str, path: str) -> None:
+        """Remove an entry, and the folder that it was in when that is a drop-in folder and empty. OSError."""
+        if kind == "bind":
+            _unmount(self._root + path)
+            return
+        with self._holding(path) as (folder, name):
+            if folder >= 0:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
+        above = os.path.dirname(path)
+        if above.endswith(".d"):
+            with self._holding(above) as (folder, name), suppress(OSError):
+                os.rmdir(name, dir_fd=folder)
+
+    def recorded(self) -> list[tuple[str, str, str]]:
+        """(kind, link, path) of what an earlier run has made. OSError."""
+        with self._holding(ENTRIES) as (folder, name):
+            try:
+                data = folders.read_at(folder, name, SIZE_LIMIT) if folder >= 0 else b""
+            except FileNotFoundError:
+                return []
+        lines = [line.split("\t") for line in data.decode("utf-8", "replace").splitlines()]
+        return [(words[0], words[1], words[2]) for words in lines
+                if len(words) == 3 and (words[0] == "bind" or words[2].startswith("/run/"))]
+
+    def record(self, lines: Sequence[tuple[str, str, str]]) -> None:
+        """Replace the record. OSError."""
+        text = "".join("\t".join(line) + "\n" for line in lines).encode()
+        with self._holding(ENTRIES, make=True) as (folder, name):
+            atomic.write_at(folder, name, text, 0o644, durable=False)
+
+    @contextmanager
+    def _holding(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """The open folder that ``path`` is in, -1 when there is none, and the name in it; an OSError names ``path``."""
+        above, name = os.path.split(path)
+        try:
+            fd = folders.open_folder(self._root + above, make=make)
+        except FileNotFoundError:
+            yield -1, name
+            return
+        try:
+            yield fd, name
+        except OSError as error:
+            error.filename, error.filename2 = path, None
+            raise
+        finally:
+            os.close(fd)
+
+
+def _mount(source: str, path: str) -> None:
+    _unmount(path)  # a former copy that has been replaced since
+    _run(("/bin/mount", "--bind", "-o", "ro", source, path))
+
+
+def _unmount(path: str) -> None:
+    while os.path.ismount(path):
+        _run(("/bin/umount", path))
+
+
+def _run(argv: tuple[str, ...]) -> None:
+    """OSError when the program cannot be started, or says that it failed."""
+    pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    if os.waitpid(pid, 0)[1]:
+        raise OSError(0, f"{' '.join(argv)} failed", argv[-1])
+
+
