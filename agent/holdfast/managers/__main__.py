@@ -20,9 +20,9 @@ from holdfast.settings import SettingsError
 FAILED, WRONG_USAGE, WRONG_CONFIGURATION = 1, 2, 6
 
 
-def main(argv: list[str], root: str = "/") -> int:
+def main(argv: list[str] | None = None, root: str = "/") -> int:
     """Make the overlay; returns the exit status."""
-    if argv:
+    if sys.argv[1:] if argv is None else argv:
         return _end(WRONG_USAGE, "usage: python -m holdfast.managers")
     try:
         tree = Tree(root)
@@ -46,4 +46,4 @@ def _end(status: int, *lines: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

@@ -90,6 +90,15 @@ class Settings(NamedTuple):
             return self.interfaces.get(name, self.defaults)
         return self._resolved(name)
 
+    def with_weaker(self, name: str, keys: Mapping[str, Any]) -> Settings:
+        """The same, with ``keys`` for the link ``name`` where nothing else sets them."""
+        if not keys:
+            return self
+        weaker = self._replace(tables=((name, keys), *self.tables))
+        if name not in self.interfaces:
+            return weaker
+        return weaker._replace(interfaces={**self.interfaces, name: weaker._replace(interfaces={}).interface(name)})
+
     def _resolved(self, name: str) -> InterfaceSettings:
         from fnmatch import fnmatchcase  # noqa: PLC0415 - only with tables
 

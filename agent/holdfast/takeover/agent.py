@@ -87,13 +87,14 @@ def _is_agent(process: Process) -> bool:
     return any("holdfast.runtime" in word for word in process.argv)
 
 
-def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool) -> str:
+def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool, listed: bool = False) -> str:
     """The unit that shall serve ``ifname``: the one for all when it is enabled and the configuration means the
-    interface, else the interface's own. "" without systemd. ``named``: the configuration will name it; TakeoverError
+    interface, else the interface's own; always that when the list of links starts it (``listed``). "" without systemd.
+    ``named``: the configuration will name it; TakeoverError
     when the one for all would then serve it at the next boot, confirmed or not."""
     if not host.systemd:
         return ""
-    if host.unit_enabled(ALL) == "enabled":
+    if not listed and host.unit_enabled(ALL) == "enabled":
         if ifname in settings.interfaces or meant(settings, ifname):
             return ALL
         if named:

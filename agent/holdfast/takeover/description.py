@@ -8,7 +8,7 @@ from math import inf
 from holdfast.core.lease import Lease
 from holdfast.escape import printable
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found
+from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, ListEntry
 from holdfast.takeover.plan import Plan
 from holdfast.wire import options as opt
 
@@ -35,9 +35,15 @@ def describe(host: Host, plan: Plan) -> list[str]:
         *_changes(host, plan.ownership.persistent),
         "disarm the dead-man",
     ]
+    lines += ["", *lost(plan)] if plan.ownership.lost else []
     lines += ["", "Nothing was changed. A take-over would:"]
     lines += [f"{number:>4}. {step}" for number, step in enumerate(steps, 1)]
     return [printable(line) for text in lines for line in text.split("\n")]
+
+
+def lost(plan: Plan) -> list[str]:
+    """What the manager will not do any more, a line each."""
+    return [f"{line}; Holdfast runs programs of its own in /etc/holdfast/hooks.d" for line in plan.ownership.lost]
 
 
 def _stop(found: Found) -> str:
@@ -73,7 +79,15 @@ def _left(seconds: float) -> str:
 
 
 def _changes(host: Host, changes: tuple[Change, ...]) -> list[str]:
-    return [_file(host, each) if isinstance(each, FileChange) else f"run {' '.join(each.argv)}" for each in changes]
+    return [_change(host, each) for each in changes]
+
+
+def _change(host: Host, change: Change) -> str:
+    if isinstance(change, FileChange):
+        return _file(host, change)
+    if isinstance(change, ListEntry):
+        return f"write {change.entry} into {change.path}"
+    return f"run {' '.join(change.argv)}"
 
 
 def _file(host: Host, change: FileChange) -> str:

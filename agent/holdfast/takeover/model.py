@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Protocol, Union, runtime_checkable
 
+from holdfast.managers.model import Value
 from holdfast.takeover.host import Host
 
 
@@ -83,17 +84,33 @@ class Command:
     undo: tuple[str, ...] | None = None
 
 
-Change = Union[FileChange, Command]
+@dataclass(frozen=True)
+class ListEntry:
+    """The list ``path`` shall have the line ``entry``. Undone by taking out that line alone, whatever else has been
+    written into the list since."""
+
+    path: str
+    entry: str
+
+
+Change = Union[FileChange, Command, ListEntry]
 
 
 @dataclass(frozen=True)
 class Ownership:
     """What makes the interface ours, in order. ``volatile`` is there while the old client is stopped, and an adapter's
     part of it is under /run only, so that it is gone after a reboot; ``persistent`` is written when the take-over is
-    confirmed."""
+    confirmed.
+
+    ``overlaid``: the manager keeps the link, and the list of links starts the agent at boot. Then ``settings`` are
+    Holdfast's for the link by the keys of ``[interfaces.NAME]``, and ``lost`` what is no longer run for DHCPv4
+    events, a line each. None of the three is kept in the journal."""
 
     volatile: tuple[Change, ...] = ()
     persistent: tuple[Change, ...] = ()
+    overlaid: bool = False
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
 
 class Adapter(Protocol):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from holdfast.core.lease import Lease
+from holdfast.managers.model import Value
 from holdfast.network.plan import Observed
 from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config
 from holdfast.settings.model import InterfaceSettings, Settings
+from holdfast.settings.schema import INTERFACE
 from holdfast.takeover import adoption, capture, link_state
 from holdfast.takeover.adapters import process
 from holdfast.takeover.agent import Agent, unit_for
@@ -18,7 +21,7 @@ from holdfast.takeover.detection import ADAPTERS, CLIENTS, find_client
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Adapter, Command, ForeignLease, Found, Ownership, RenewalTrigger, SettingsSource
-from holdfast.takeover.settings_override import check_default_route, override_settings
+from holdfast.takeover.settings_override import SettingsOverride, check_default_route, override_settings
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,18 @@ def require_own_folder(host: Host, target: TakeoverTarget) -> None:
 def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
     return spec_from_lease(
         lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
-        use_routes=settings.use_routes,
+        use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
+        use_gateway=settings.use_gateway,
     )
+
+
+def _checked(settings: Mapping[str, Value]) -> dict[str, Any]:
+    """The overlay's settings as the agent will read them."""
+    try:
+        return {key: INTERFACE[key].check(list(value) if isinstance(value, tuple) else value)
+                for key, value in settings.items()}
+    except ValueError as error:
+        raise TakeoverError(f"a setting of the former client's cannot be one of the agent's: {error}") from None
 
 
 def make(
@@ -100,24 +113,29 @@ def make(
         )
     lease = replace(lease, address=held.interface)
     ours = None if dry and lease.client_id is None else adoption.to_lease(lease, held, host.boottime())
+    theirs = adapter.own(host, found, lease)
+    target = replace(target, settings=target.settings.with_weaker(ifname, _checked(theirs.settings)))
     _check_settings(host, target, lease)
-    decided = adapter.decided(host, found) if isinstance(adapter, SettingsSource) else {}
-    override = override_settings(host, ifname, target.settings, lease, decided, before)
+    if theirs.overlaid:
+        override = SettingsOverride(target.settings.interface(ifname), None)
+    else:
+        decided = adapter.decided(host, found) if isinstance(adapter, SettingsSource) else {}
+        override = override_settings(host, ifname, target.settings, lease, decided, before)
     if ours is not None:
         check_default_route(ifname, before, _spec(ours, override.settings))
-    unit = "" if foreground else unit_for(host, target.settings, ifname, named=override.file is not None)
+    unit = "" if foreground else unit_for(
+        host, target.settings, ifname, named=override.file is not None, listed=theirs.overlaid)
     if not foreground:
         _check_unit(host, unit, ifname)
     enabled = bool(unit) and host.unit_enabled(unit) == "enabled"
-    theirs = adapter.own(host, found, lease)
     volatile, persistent = theirs.volatile, theirs.persistent
     if override.file is not None:
         volatile = (override.file, *volatile)
-    if unit and not enabled:
+    if unit and not enabled and not theirs.overlaid:
         # First, and undone last: after a power loss in between, two clients boot, and not none.
         persistent = (Command(("systemctl", "enable", unit), ("systemctl", "disable", unit)), *persistent)
-    return Plan(target, adapter, found, lease, ours, Ownership(volatile, persistent), before, unit, enabled,
-                override.settings)
+    ownership = replace(theirs, volatile=volatile, persistent=persistent)
+    return Plan(target, adapter, found, lease, ours, ownership, before, unit, enabled, override.settings)
 
 
 def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:

@@ -16,7 +16,7 @@ from holdfast.network.plan import Address, Observed
 from holdfast.network.spec import Route
 from holdfast.settings.checks import ifname_problem
 from holdfast.takeover.journal.record import FileDone, Journal, Phase
-from holdfast.takeover.model import Change, Command, FileChange, ForeignLease, Found, Ownership
+from holdfast.takeover.model import Change, Command, FileChange, ForeignLease, Found, ListEntry, Ownership
 
 VERSION = 1
 #: A few drop-ins and their former contents. What is larger is not ours.
@@ -87,6 +87,8 @@ def lease_to_json(lease: ForeignLease) -> dict[str, Any]:
 def _change_to_json(change: Change) -> dict[str, Any]:
     if isinstance(change, FileChange):
         return {"path": change.path, "content": _encoded(change.content), "mode": change.mode}
+    if isinstance(change, ListEntry):
+        return {"list": change.path, "entry": change.entry}
     return {"argv": list(change.argv), "undo": None if change.undo is None else list(change.undo)}
 
 
@@ -160,6 +162,8 @@ def _change(value: Any) -> Change:
     table = _table(value)
     if "path" in table:
         return FileChange(_path(table["path"]), _decoded(table["content"]), _number(table["mode"], 0o10000))
+    if "list" in table:
+        return ListEntry(_path(table["list"]), _line(table["entry"]))
     argv, undo = _words(table["argv"]), table["undo"]
     if not argv:
         raise ValueError("an empty command")
@@ -208,6 +212,14 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _TEXT_LIMIT or "\0" in value:
         raise ValueError("not a text")
     return value
+
+
+def _line(value: Any) -> str:
+    """One line of a list: a name or a pattern."""
+    line = _text(value)
+    if not line.isascii() or not line.isprintable() or not line or " " in line or "#" in line:
+        raise ValueError("not a line of a list")
+    return line
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ from tests.unit.takeover.journal.test_file import JOURNAL
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
 from holdfast.takeover.journal import changes
-from holdfast.takeover.model import Change, Command, FileChange
+from holdfast.takeover.model import Change, Command, FileChange, ListEntry
 
 ALL: tuple[Change, ...] = (
     Command(("up",), ("down",)), FileChange("/run/new", b"new", 0o600), FileChange("/etc/old", b"after"),
@@ -76,3 +76,30 @@ def test_what_fails_does_not_keep_the_rest(host: FakeHost) -> None:
     changes.undo(host, replace(journal, files=journal.files[1:]), ALL, told.append)
     assert host.text("/etc/old") == "before"
     assert told == ["not undone: '/run/new'", "not undone: `down` failed: broken"]
+
+
+ENTRY = ListEntry("/etc/holdfast/links", "ens3")
+
+
+def test_a_list_that_is_made_for_one_entry_goes_with_it(host: FakeHost) -> None:
+    before = host.tree()
+    for _ in range(2):
+        changes.apply(host, JOURNAL, [ENTRY])
+        assert host.text(ENTRY.path).splitlines()[1:] == ["ens3"]
+        assert mode(host, ENTRY.path) == 0o644
+    told: list[str] = []
+    for _ in range(2):
+        changes.undo(host, JOURNAL, [ENTRY], told.append)
+        assert host.tree() == before
+    assert told == []
+
+
+@pytest.mark.parametrize("text", ["# ours\nens4\n", "en*\nens3x", "ens33\n"])
+def test_an_entry_alone_is_taken_out_of_a_list_that_others_write(host: FakeHost, text: str) -> None:
+    host.put(ENTRY.path, text, 0o600)
+    changes.apply(host, JOURNAL, [ENTRY])
+    assert host.text(ENTRY.path) == text + ("" if text.endswith("\n") else "\n") + "ens3\n"
+    host.put(ENTRY.path, host.text(ENTRY.path) + "eth9\n", 0o600)
+    changes.undo(host, JOURNAL, [ENTRY], pytest.fail)
+    assert host.text(ENTRY.path) == text + ("" if text.endswith("\n") else "\n") + "eth9\n"
+    assert mode(host, ENTRY.path) == 0o600

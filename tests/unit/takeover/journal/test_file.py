@@ -26,7 +26,7 @@ from holdfast.takeover.journal.codec import JournalError
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import FileDone, Journal, Phase, anonymous, checksum
 from holdfast.takeover.link_state import plan_return
-from holdfast.takeover.model import Command, FileChange, Found, Ownership
+from holdfast.takeover.model import Command, FileChange, Found, ListEntry, Ownership
 
 JOURNAL = Journal(
     "eth0", "oldclient", Phase.OWNING,
@@ -35,7 +35,7 @@ JOURNAL = Journal(
     replace(foreign_lease(10_000.0), vendor_class=b"\xff\0", hostname="guest"),
     Ownership(
         (FileChange("/run/x", b"\0\xff", 0o600), Command(("a", "b"), ("c",))),
-        (FileChange("/etc/y", None), Command(("d",))),
+        (FileChange("/etc/y", None), Command(("d",)), ListEntry("/etc/holdfast/links", "eth0")),
     ),
     (FileDone("/run/x", None, 0o644, checksum(b"\0\xff")), FileDone("/etc/y", b"before", 0o640, None)),
     Observed(
@@ -116,6 +116,8 @@ def test_what_could_not_be_read_again_is_not_written(file: JournalFile, found: F
     ("volatile", [{"path": "/proc/sysrq-trigger", "content": "", "mode": 420}]),
     ("volatile", [{"path": "/run/x", "content": "not base64!", "mode": 420}]),
     ("volatile", [{"path": "/run/x", "content": "", "mode": 1 << 20}]),
+    ("persistent", [{"list": "/proc/x", "entry": "eth0"}]), ("persistent", [{"list": "/etc/x", "entry": "a\nb"}]),
+    ("persistent", [{"list": "/etc/x", "entry": ""}]), ("persistent", [{"list": "/etc/x"}]),
     ("files", [{"path": "/run/x", "before": None, "before_mode": -1, "after": None}]),
     ("files", [{"path": "/run/x", "before": None, "before_mode": 0, "after": "abc"}]),
     ("agent_unit", "../x.service"), ("agent_unit", "x"), ("agent_enabled", 1), ("deadman", ["x"]),
