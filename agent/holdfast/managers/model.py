@@ -34,11 +34,13 @@ class Link(NamedTuple):
 
 
 class File(NamedTuple):
-    """``path`` (below /run) shall be a regular file with ``content`` and permission bits ``mode``, root's."""
+    """``path`` (below /run) shall be a regular file with ``content`` and permission bits ``mode``, root's. ``mtime``:
+    its date, in seconds since 1970, where that counts."""
 
     path: str
     content: bytes
     mode: int = 0o644
+    mtime: int | None = None
 
 
 class Symlink(NamedTuple):

@@ -241,7 +241,8 @@ class _Files:
                     return os.path.samestat(now, os.stat(self._root + entry.source, follow_symlinks=False))
                 return False
             return (stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == entry.mode and now.st_uid == os.geteuid()
-                    and now.st_nlink == 1 and folders.read_at(folder, name, SIZE_LIMIT) == entry.content)
+                    and now.st_nlink == 1 and entry.mtime in (None, int(now.st_mtime))
+                    and folders.read_at(folder, name, SIZE_LIMIT) == entry.content)
 
     def make(self, entry: Entry) -> None:
         """Make the entry, atomically, in place of what has its name. OSError."""
@@ -251,6 +252,8 @@ class _Files:
         with self._holding(entry.path, make=True) as (folder, name):
             if isinstance(entry, File):
                 atomic.write_at(folder, name, entry.content, entry.mode, durable=False)
+                if entry.mtime is not None:
+                    os.utime(name, (entry.mtime, entry.mtime), dir_fd=folder, follow_symlinks=False)
                 return
             draft = f".{name}.tmp"
             with suppress(FileNotFoundError):

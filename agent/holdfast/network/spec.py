@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Callable, TypeVar
+from typing import Callable, Sequence, TypeVar
 
 from holdfast.core.lease import Lease
 from holdfast.wire import WireError
@@ -102,6 +102,8 @@ def spec_from_lease(
     metric: int = DEFAULT_METRIC,
     use_mtu: bool = True,
     use_dns: bool = True,
+    dns: Sequence[str] = (),
+    own_search: Sequence[str] = (),
     use_routes: bool = True,
     use_domains: bool = True,
     use_ntp: bool = True,
@@ -110,19 +112,22 @@ def spec_from_lease(
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
-    out the default route alone, from whichever option.
+    out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
+    domains: they come first, and with such domains option 15 is none to be searched.
     """
     reader = _Reader(lease)
     address = IPv4Interface((lease.address, _prefix_length(reader)))
     domains = reader.read(opt.DOMAIN_NAME, opt.domain_names) or ()
-    search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or domains
+    search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)
+    search = search if use_dns and use_domains else ()
+    servers = _servers(reader, opt.DOMAIN_NAME_SERVER) if use_dns else ()
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
         routes=_routes(reader, address, metric, use_gateway=use_gateway) if use_routes else (),
         mtu=_mtu(reader) if use_mtu else None,
-        dns=_servers(reader, opt.DOMAIN_NAME_SERVER) if use_dns else (),
-        search=tuple(dict.fromkeys(search))[:MAX_DOMAINS] if use_dns and use_domains else (),
+        dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
+        search=tuple(dict.fromkeys((*own_search, *search)))[:MAX_DOMAINS],
         domain=domains[0] if domains and use_domains else None,
         hostname=reader.read(opt.HOST_NAME, opt.hostname),
         ntp=_servers(reader, opt.NTP_SERVERS) if use_ntp else (),

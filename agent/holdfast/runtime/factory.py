@@ -72,7 +72,8 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         store=store,
         client=client,
         backends=NetworkBackends(
-            lambda lease: _spec(lease, settings), _kernel, context.resolver if settings.use_dns else _no_resolver,
+            lambda lease: _spec(lease, settings), _kernel,
+            context.resolver if settings.use_dns or settings.dns or settings.search else _no_resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
             ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
         ),
@@ -115,7 +116,7 @@ def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
     return spec_from_lease(
         lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
         use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
-        use_gateway=settings.use_gateway,
+        use_gateway=settings.use_gateway, dns=settings.dns, own_search=settings.search,
     )
 
 

@@ -126,6 +126,34 @@ def hostname(value: object) -> str:
     return name
 
 
+def name_servers(value: object) -> tuple[str, ...]:
+    """IPv4 addresses as texts: one or a list of up to eight."""
+    texts = _texts(value, 8, "an IPv4 address or a list of up to eight")
+    for text in texts:
+        octets = text.split(".")
+        if len(octets) != 4 or not all(octet.isascii() and octet.isdecimal() and int(octet) < 256 for octet in octets):
+            raise ValueError(f"{show(text)} is not an IPv4 address")
+    return texts
+
+
+def search_domains(value: object) -> tuple[str, ...]:
+    """Domains: one or a list of up to sixteen."""
+    texts = _texts(value, 16, "a domain or a list of up to sixteen")
+    for text in texts:
+        if text == "@system":
+            raise ValueError(f"{show(text)} is not a domain")
+        hostname(text)
+    return texts
+
+
+def _texts(value: object, most: int, wanted: str) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    texts = tuple(str(_of(str, one, wanted)) for one in values)
+    if len(texts) > most:
+        raise ValueError(f"{len(texts)} are too many; use {wanted}")
+    return texts
+
+
 def client_id(value: object) -> str:
     """"mac", "duid", "none" or the bytes of option 61 in hex, which are returned as plain hex."""
     allowed = '"mac", "duid", "none", or option 61 in hex with its type byte, such as "01:52:54:00:12:34:56"'

@@ -43,6 +43,8 @@ class InterfaceSettings(NamedTuple):
     metric: int = 100
     use_routes: bool = True
     use_dns: bool = True
+    dns: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
     use_mtu: bool = True
     use_domains: bool = True
     use_ntp: bool = True

@@ -1,13 +1,12 @@
 """NetworkManager, with its own DHCP client or with dhclient.
 
 Facts, each tried with NetworkManager 1.42:
-- ``nmcli device set IF managed no`` leaves addresses, routes and link as they are. Configuration that says
-  ``unmanaged-devices`` and is loaded while the device is active takes everything away and the link down; so it is
-  written afterwards and never loaded. It counts from the next start on.
-- ``nmcli device set IF managed yes`` takes every address away, those of others included. But at its own start
-  NetworkManager takes over without a change what its state file (/run/NetworkManager/devices/INDEX) names as its
-  own, and asks for the address in /var/lib/NetworkManager/internal-UUID-IF.lease by INIT-REBOOT.
-- ``systemctl stop NetworkManager`` leaves all devices as they are.
+- ``systemctl stop NetworkManager`` leaves all devices as they are. At its start NetworkManager takes over without a
+  change what its state file (/run/NetworkManager/devices/INDEX) names as its own, by the UUID of its connection: with a
+  profile of that UUID that says ``method=disabled`` the address, its routes and everything else stay, and it sends no
+  DHCP message.
+- ``nmcli device modify``, ``managed yes`` and ``managed no`` by a file that is loaded take every address away.
+- With DHCPv4 it asks for the address in /var/lib/NetworkManager/internal-UUID-IF.lease by INIT-REBOOT.
 """
 
 from __future__ import annotations
@@ -16,26 +15,17 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from math import inf
 
+from holdfast.managers import served_links
 from holdfast.managers.formats import dhcp_options
-from holdfast.managers.networkmanager import UNIT
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.networkmanager import OURS, PROFILES, UNIT, takeout
 from holdfast.takeover.adapters import interface
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
+from holdfast.takeover.model import ForeignLease, Found, Ownership
+from holdfast.takeover.overlay_ownership import own_by_overlay
 from holdfast.takeover.processes import Process
 
-#: Kinds of device that stay when no manager manages them. Others (bridges, bonds, VLANs) NetworkManager makes itself.
-KINDS = ("ethernet", "infiniband")
-#: Settings of a connection that would be gone with NetworkManager, with the values that do no harm.
-_SETTINGS: dict[str, tuple[str, ...]] = {
-    "connection.master": ("",), "connection.zone": ("",), "802-1x.eap": ("",), "ipv4.dns-search": ("",),
-    "ipv4.method": ("auto",), "ipv4.addresses": ("",), "ipv4.gateway": ("",),
-    "ipv4.routes": ("",), "ipv4.routing-rules": ("",), "ipv4.never-default": ("no", ""), "ipv4.dns": ("",),
-    "ipv4.route-table": ("0", ""),
-    "ipv6.method": ("auto", "ignore", "disabled", "link-local", ""), "ipv6.addresses": ("",), "ipv6.routes": ("",),
-    "802-3-ethernet.mtu": ("auto", "0", ""), "802-3-ethernet.cloned-mac-address": ("", "permanent", "preserve"),
-}
-_DECIDED = ("ipv4.ignore-auto-routes", "ipv4.ignore-auto-dns", "ipv4.route-metric")
 _SENT = ("ipv4.dhcp-send-hostname", "ipv4.dhcp-hostname", "ipv4.dhcp-vendor-class-identifier")
 #: Options by their names in nmcli's output: code and parser.
 _ADDRESSES = {1: "subnet_mask", 3: "routers", 6: "domain_name_servers", 28: "broadcast_address", 33: "static_routes",
@@ -68,7 +58,7 @@ class NetworkManager:
             argv=manager.argv,
             evidence=f"{UNIT}: connection {device.get('GENERAL.CONNECTION', uuid)!r} ({uuid}) is active on {ifname}",
             facts={"uuid": uuid, "kind": device.get("GENERAL.TYPE", ""),
-                   "lets_go_by": f"nmcli device set {ifname} managed no"},
+                   "lets_go_by": f"systemctl restart {UNIT}, with its profile without DHCPv4"},
         )
 
     def read(self, host: Host, found: Found) -> ForeignLease:
@@ -100,30 +90,25 @@ class NetworkManager:
             source=f"nmcli -f DHCP4 device show {found.ifname}",
         )
 
-    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.SettingsSource``."""
-        values = _connection(host, found.facts["uuid"], _DECIDED)
-        return {
-            "use_routes": values.get("ipv4.ignore-auto-routes") != "yes",
-            "use_dns": values.get("ipv4.ignore-auto-dns") != "yes",
-            **interface.metric(values.get("ipv4.route-metric", "")),
-        }
-
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
-        """Configuration that counts when NetworkManager starts the next time."""
-        self._refuse(host, found)
-        name = f"90-holdfast-{found.ifname}.conf"
-        content = unmanaged(found.ifname)
-        volatile: list[Change] = [FileChange(f"/run/NetworkManager/conf.d/{name}", content)]
-        volatile += interface.kernel_router_advertisements(host, found.ifname)
-        return Ownership(tuple(volatile), (FileChange(f"/etc/NetworkManager/conf.d/{name}", content),))
+        """The profile without DHCPv4, below /run."""
+        owned = own_by_overlay(host, found)
+        uuid = found.facts["uuid"]
+        if not host.ask(_shadowed, found.ifname, uuid):
+            raise TakeoverError(f"{found.ifname}: its connection {uuid} is not the one that comes up at boot; activate "
+                                "that one, or let this one connect automatically")
+        return owned
 
     def stop(self, host: Host, found: Found) -> None:
-        """Make NetworkManager release the device as it is."""
-        host.must(["nmcli", "device", "set", found.ifname, "managed", "no"])
-        if not host.wait(lambda: _device(host, found.ifname).get("GENERAL.STATE", "").startswith("10 "), 10.0):
-            raise TakeoverError(f"{found.ifname}: NetworkManager still manages it")
+        """Start NetworkManager anew: it takes the device over as it is, with the profile that has no DHCPv4."""
+        if _without_dhcp(host, found):
+            return
+        host.run(["systemctl", "reset-failed", UNIT])  # also how often it was started lately, which has a limit
+        host.must(["systemctl", "restart", UNIT], 60.0)
         host.kill(found.pids, still=lambda each: each.program == "dhclient")  # its own one, when it is left over
+        if not host.wait(lambda: _without_dhcp(host, found), 20.0):
+            raise TakeoverError(f"{found.ifname}: NetworkManager does not use its profile below "
+                                f"{PROFILES[0]}; see `nmcli --fields NAME,FILENAME connection show`")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Stop it, write into its state file that it manages the device, and start it."""
@@ -135,24 +120,23 @@ class NetworkManager:
         host.write(f"/var/lib/NetworkManager/internal-{uuid}-{found.ifname}.lease", (
             f"# This is private data. Do not parse.\nADDRESS={lease_now.address.ip}\n"
         ).encode())
-        host.run(["systemctl", "reset-failed", UNIT])  # also how often it was started lately, which has a limit
+        host.run(["systemctl", "reset-failed", UNIT])
         host.must(["systemctl", "start", UNIT], 60.0)
         interface.await_lease(host, found, lease_now.address,
                               lambda: _options(host, found.ifname).get("ip_address"), LEASE_TIMEOUT)
 
-    def _refuse(self, host: Host, found: Found) -> None:
-        """TakeoverError when NetworkManager does more for the device than DHCPv4 and IPv6 by router advertisements."""
-        kind = found.facts.get("kind", "")
-        if kind not in KINDS:
-            raise TakeoverError(f"{found.ifname}: it is a {kind or 'device'} that NetworkManager makes; leave it to it")
-        values = _connection(host, found.facts["uuid"], tuple(_SETTINGS))
-        others = [f"{key}={value}" for key, value in values.items() if value not in _SETTINGS[key]]
-        if others:
-            raise TakeoverError(
-                f"{found.ifname}: its connection also sets {', '.join(others)}, which would be gone with it; "
-                "move that elsewhere first"
-            )
-        interface.refuse_dhcpv6(host, found.ifname, "NetworkManager")
+
+def _shadowed(tree: Tree, ifname: str, uuid: str) -> bool:
+    """True if the overlay takes DHCPv4 out of the profile with that UUID."""
+    taken = takeout(tree, served_links.describe(tree, ifname))
+    return taken is not None and any(f"{OURS}{uuid}-" in entry.path for entry in taken.entries)
+
+
+def _without_dhcp(host: Host, found: Found) -> bool:
+    """True if the device is NetworkManager's with the connection of old, and that has no DHCPv4."""
+    uuid = found.facts["uuid"]
+    method = _nmcli(host, "connection", "show", "uuid", uuid).get("ipv4.method", "")
+    return method in ("disabled", "manual") and _device(host, found.ifname).get("GENERAL.CON-UUID") == uuid
 
 
 def unmanaged(ifname: str) -> bytes:

@@ -18,6 +18,7 @@ from holdfast.wire import message as msg
 ADDRESS = IPv4Interface("10.77.0.80/24")
 SERVER = IPv4Address("10.77.0.1")
 UUID = "6a1b3ab6-1d5c-4d8f-9a5b-2f2f0c7d9e11"
+NM_UNIT, PROFILE = "NetworkManager.service", "/etc/NetworkManager/system-connections/wired.nmconnection"
 NMCLI = "nmcli --terse --escape no"
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 NETWORK = "/etc/systemd/network/20-wired.network"
@@ -149,23 +150,26 @@ def _start_networkd(host: FakeHost, pid: int) -> None:
 
 
 def _networkmanager(host: FakeHost) -> None:
-    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(0, "ipv4.method:auto\nipv6.method:auto\n", "")
-    host.answers["nmcli device set eth0 managed no"] = lambda _: _manage(host, "10 (unmanaged)")
-    host.answers["systemctl start NetworkManager.service"] = lambda _: _manage(host, "100 (connected)")
+    host.put(f"/etc/systemd/system/multi-user.target.wants/{NM_UNIT}", "")
+    host.put(f"/lib/systemd/system/{NM_UNIT}", "[Install]\nWantedBy=multi-user.target\n")
+    host.put(PROFILE, f"[connection]\nuuid={UUID}\ntype=ethernet\ninterface-name=eth0\n")
+    host.answers[f"systemctl restart {NM_UNIT}"] = lambda _: _manage(host, "disabled")
+    host.answers[f"systemctl start {NM_UNIT}"] = lambda _: _manage(host, "auto")
 
 
-def _manage(host: FakeHost, state: str) -> Completed:
-    shown = f"GENERAL.TYPE:ethernet\nGENERAL.STATE:{state}\nGENERAL.CON-UUID:{UUID}\n"
+def _manage(host: FakeHost, method: str) -> Completed:
+    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(0, f"ipv4.method:{method}\n", "")
+    shown = f"GENERAL.TYPE:ethernet\nGENERAL.STATE:100 (connected)\nGENERAL.CON-UUID:{UUID}\n"
     options = "".join(f"DHCP4.OPTION[{at}]:{name} = {value}\n" for at, (name, value) in enumerate(_OPTIONS.items()))
     host.answers[f"{NMCLI} --fields GENERAL device show eth0"] = Completed(0, shown, "")
     host.answers[f"{NMCLI} --fields DHCP4 device show eth0"] = Completed(
-        0, options if state.startswith("100") else "", "")
+        0, options if method == "auto" else "", "")
     return Completed(0, "", "")
 
 
 def _start_networkmanager(host: FakeHost, pid: int) -> None:
     host.add_process(pid, "/usr/sbin/NetworkManager", "--no-daemon", unit="NetworkManager.service")
-    _manage(host, "100 (connected)")
+    _manage(host, "auto")
 
 
 MACHINES = {machine.adapter: machine for machine in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 from pathlib import Path
@@ -129,52 +130,61 @@ def test_what_it_sends_is_in_the_connection(host: FakeHost) -> None:
     assert NetworkManager().read(host, find(host)).hostname is None
 
 
-def test_ownership_counts_at_its_next_start(host: FakeHost) -> None:
+def configured(host: FakeHost, profile: str) -> None:
+    """The profile that is in use, as a file."""
+    host.write("/etc/systemd/system/multi-user.target.wants/NetworkManager.service", b"")
+    host.write("/lib/systemd/system/NetworkManager.service", b"[Install]\nWantedBy=multi-user.target\n")
+    host.write("/etc/NetworkManager/system-connections/a.nmconnection", profile.encode())
+
+
+PROFILE = f"[connection]\nid=my: own\nuuid={UUID}\ntype=ethernet\ninterface-name=eth0\nzone=trusted\n"
+
+
+def test_it_keeps_the_device_and_loses_dhcpv4(host: FakeHost) -> None:
+    configured(host, f"{PROFILE}[ipv4]\nignore-auto-dns=true\nroute-metric=50\n[ipv6]\nmethod=dhcp\n")
     found = find(host)
     owned = NetworkManager().own(host, found, NetworkManager().read(host, found))
-    (volatile,), (persistent,) = owned.volatile, owned.persistent
-    assert isinstance(volatile, FileChange)
-    assert isinstance(persistent, FileChange)
-    assert volatile.path == "/run/NetworkManager/conf.d/90-holdfast-eth0.conf"
-    assert persistent.path == "/etc/NetworkManager/conf.d/90-holdfast-eth0.conf"
-    assert persistent.content is not None
-    assert b"[keyfile]\nunmanaged-devices+=interface-name:=eth0\n" in persistent.content
-    assert not any("reload" in word for command in host.ran for word in command)
+    assert owned.overlaid
+    assert (owned.settings["use_dns"], owned.settings["metric"]) == (False, 50)
+    assert not any(b"unmanaged" in (change.content or b"") for change in (*owned.volatile, *owned.persistent)
+                   if isinstance(change, FileChange))
 
 
-@pytest.mark.parametrize(("old", "new", "named"), [
-    ("ipv4.method:auto", "ipv4.method:manual", "ipv4.method=manual"),
-    ("ipv4.routes:", "ipv4.routes:192.0.2.0/24 10.77.0.9", "ipv4.routes="),
-    ("ipv4.never-default:no", "ipv4.never-default:yes", "never-default"),
-    ("ipv6.method:auto", "ipv6.method:dhcp", "ipv6.method=dhcp"),
-    ("connection.master:", "connection.master:bond0", "connection.master=bond0"),
-])
-def test_more_than_dhcp_is_refused(host: FakeHost, old: str, new: str, named: str) -> None:
-    connection(host, old, new)
+def test_what_cannot_be_kept_is_refused(host: FakeHost) -> None:
+    configured(host, f"{PROFILE}[ipv4]\ndhcp-reject-servers=10.0.0.9;\n")
     found = find(host)
-    with pytest.raises(TakeoverError, match=named):
+    with pytest.raises(TakeoverError, match=r"a\.nmconnection: ipv4\.dhcp-reject-servers="):
         NetworkManager().own(host, found, NetworkManager().read(host, found))
 
 
-def test_a_device_that_it_makes_is_refused(host: FakeHost) -> None:
-    host.answers[f"{NMCLI} --fields GENERAL device show eth0"] = Completed(0, DEVICE.replace("ethernet", "bridge"), "")
+def test_a_connection_that_does_not_come_up_at_boot_is_refused(host: FakeHost) -> None:
+    configured(host, PROFILE.replace(UUID, "0" * 8))
     found = find(host)
-    with pytest.raises(TakeoverError, match="bridge"):
+    with pytest.raises(TakeoverError, match="is not the one that comes up at boot"):
         NetworkManager().own(host, found, NetworkManager().read(host, found))
 
 
-def test_it_lets_go_by_its_own_command(host: FakeHost) -> None:
+def test_it_is_started_anew_with_the_profile(host: FakeHost) -> None:
     host.add_process(90, "/sbin/dhclient", "-d", "eth0", ppid=37)
     found = find(host)
     host.ran.clear()
-    host.answers[f"{NMCLI} --fields GENERAL device show eth0"] = Completed(0, "GENERAL.STATE:10 (unmanaged)\n", "")
+
+    def start(_command: Sequence[str]) -> Completed:
+        connection(host, "ipv4.method:auto", "ipv4.method:disabled")
+        return Completed(0, "", "")
+
+    host.answers["systemctl restart NetworkManager.service"] = start
     NetworkManager().stop(host, found)
-    assert host.ran[0] == ("nmcli", "device", "set", "eth0", "managed", "no")
+    verbs = [command[1] for command in host.ran if command[0] == "systemctl"]
+    assert verbs == ["reset-failed", "restart"]
     assert host.killed == [(90, 9)]  # and never NetworkManager itself
+    host.ran.clear()
+    NetworkManager().stop(host, found)
+    assert not any(command[0] == "systemctl" for command in host.ran)
 
 
-def test_a_device_that_stays_managed_is_told(host: FakeHost) -> None:
-    with pytest.raises(TakeoverError, match="still manages"):
+def test_a_profile_that_is_not_used_is_told(host: FakeHost) -> None:
+    with pytest.raises(TakeoverError, match="does not use its profile"):
         NetworkManager().stop(host, find(host))
 
 
@@ -196,22 +206,3 @@ def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
     host.answers[f"{NMCLI} --fields DHCP4 device show eth0"] = Completed(0, "", "")
     with pytest.raises(TakeoverError, match=r"no lease for 10\.77\.0\.80"):
         NetworkManager().give_back(host, found, lease)
-
-
-def test_what_it_does_with_an_answer(host: FakeHost) -> None:
-    assert NetworkManager().decided(host, find(host)) == {"use_dns": True, "use_routes": True}
-    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(
-        0, f"{CONNECTION}ipv4.ignore-auto-dns:yes\nipv4.ignore-auto-routes:yes\nipv4.route-metric:50\n", ""
-    )
-    found = find(host)
-    assert NetworkManager().decided(host, found) == {"use_dns": False, "use_routes": False, "metric": 50}
-    NetworkManager().own(host, found, NetworkManager().read(host, found))  # no reason to refuse
-
-
-@pytest.mark.parametrize("line", ["connection.zone:trusted", "802-1x.eap:tls", "ipv4.dns-search:own.test"])
-def test_what_only_it_can_keep_is_refused(host: FakeHost, line: str) -> None:
-    """A firewall's zone, the port's authentication: with the device unmanaged they are gone."""
-    host.answers[f"{NMCLI} connection show uuid {UUID}"] = Completed(0, f"{CONNECTION}{line}\n", "")
-    found = find(host)
-    with pytest.raises(TakeoverError, match=f"its connection also sets {line.replace(':', '=')}, which"):
-        NetworkManager().own(host, found, NetworkManager().read(host, found))
