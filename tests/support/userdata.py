@@ -7,11 +7,13 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from tests.support.guests import ROOT, Net
+from tests.support.guests import ROOT, File, Net
+from tests.support.guests.net import IPv6
 from tests.support.site import BRIDGE
 
 FOLDER = ROOT / "cloud-init"
@@ -49,13 +51,48 @@ def blocks(document: Path, title: str) -> list[str]:
     return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
+#: nova's names of subnets, by what a guest's network offers.
+_SUBNETS = {"slaac": "ipv6_slaac", "stateless": "ipv6_dhcpv6-stateless", "stateful": "ipv6_dhcpv6-stateful"}
+
+
+def network_data(
+    *macs: str, mtu: int | None = None, dns: Sequence[str] = (), ipv6: IPv6 | None = None
+) -> dict[str, Any]:
+    """nova's network_data.json for one link of each MAC: an IPv4 subnet with DHCP, with ``ipv6`` a subnet of that kind.
+
+    Format: nova's doc/source/user/metadata.rst and nova/virt/netutils.py.
+    """
+    links, networks = [], []
+    for number, mac in enumerate(macs):
+        link = f"tap{number}"
+        links.append({"id": link, "type": "phy", "ethernet_mac_address": mac, "mtu": mtu})
+        for kind in ("ipv4_dhcp", *([_SUBNETS[ipv6]] if ipv6 else [])):
+            name = f"network{len(networks)}"
+            networks.append({"id": name, "type": kind, "link": link, "network_id": name})
+    return {"links": links, "networks": networks, "services": [{"type": "dns", "address": one} for one in dns]}
+
+
+def config_drive(user_data: str, network: Mapping[str, Any]) -> dict[str, File]:
+    """The same without a metadata service: files of a guest whose cloud-init finds OpenStack's config drive."""
+    folder = "/var/lib/cloud/seed/config_drive/openstack/latest"
+    meta = {"uuid": "6d0c8a4e-8b0f-4b2e-9f0e-2d7f6c1b5a10", "name": "guest", "hostname": "guest"}
+    return {
+        "/etc/cloud/cloud.cfg.d/81-config-drive.cfg": File("datasource_list: [ConfigDrive]\n"),
+        f"{folder}/meta_data.json": File(json.dumps(meta)),
+        f"{folder}/network_data.json": File(json.dumps(network)),
+        f"{folder}/user_data": File(user_data),
+    }
+
+
 class OpenStack:
     """A metadata service on the server's side of a guest's network: a context manager."""
 
-    def __init__(self, net: Net, user_data: str, *, product_uuid: uuid.UUID, name: str = "guest") -> None:
+    def __init__(
+        self, net: Net, user_data: str, *, product_uuid: uuid.UUID, name: str = "guest",
+        network: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``network``: of ``network_data``; one link with IPv4 alone and nothing else by default."""
         self._net = net
-        link = {"id": "tap0", "type": "phy", "ethernet_mac_address": net.mac, "mtu": None}
-        network = {"id": "net0", "type": "ipv4_dhcp", "link": "tap0", "network_id": "net0"}
         self.files: Mapping[str, bytes] = {
             "/openstack": b"2018-08-27\nlatest\n",
             "/latest/meta-data": b"instance-id",  # the EC2 flavour, which cloud-init asks too
@@ -65,9 +102,7 @@ class OpenStack:
             ).encode(),
             "/openstack/2018-08-27/user_data": user_data.encode(),
             "/openstack/2018-08-27/vendor_data.json": b"{}",
-            "/openstack/2018-08-27/network_data.json": json.dumps(
-                {"links": [link], "networks": [network], "services": []}
-            ).encode(),
+            "/openstack/2018-08-27/network_data.json": json.dumps(network or network_data(net.mac)).encode(),
         }
         self.asked: list[tuple[str, str]] = []
 
