@@ -69,11 +69,11 @@ def test_the_installed_configuration_is_the_defaults_and_shows_them(tmp_path: Pa
     file = tmp_path / "holdfast.toml"
     file.write_text(text)
     read = load([str(file)])
-    assert read._replace(files=(), origins={}) == Settings()
+    assert read._replace(files=(), origins={}, tables=()) == Settings()
     # With every comment that is a key taken away, it is still right, and still the defaults.
     file.write_text(re.sub(r"^#(\w+ = )", r"\1", text, flags=re.MULTILINE))
     read = load([str(file)])
-    assert read._replace(files=(), origins={}) == Settings()
+    assert read._replace(files=(), origins={}, tables=()) == Settings()
     assert all(re.search(rf"^#{key} =", text, re.MULTILINE) for key in (*AGENT, *INTERFACE))
 
 
