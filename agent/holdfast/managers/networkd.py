@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from holdfast.managers import cloud_init, networkd_settings
 from holdfast.managers.formats import ini, systemd_units
 from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Entry, File, Link, Symlink, Takeout
 
 UNIT, SOCKET = "systemd-networkd.service", "systemd-networkd.socket"
 WAIT_ONLINE = "systemd-networkd-wait-online.service"
 #: Where .network files and their drop-ins are, the strongest folder first.
 FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
            "/lib/systemd/network")
+#: The program's own configuration: the strongest folder first, and drop-ins below it (networkd.conf(5)).
+CONFIGURATION_FOLDERS = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
+#: Where the overlay's files are. The first of the prefixes that puts them before the file in use is taken.
+OVERLAY_FOLDER = "/run/systemd/network"
+PREFIXES = ("05-", "00-", "0-")
+_OURS = re.compile(rf"{OVERLAY_FOLDER}/0[05]?-holdfast-")
 #: Sections that have networkd do something with a link.
 _MANAGING = frozenset(("Network", "Address", "DHCPv4"))
 
@@ -53,6 +62,40 @@ class NetworkFile(NamedTuple):
     def manages(self) -> bool:
         """True if it has networkd configure the links that it matches."""
         return not self.unmanaged and any(section in _MANAGING for section, _, _ in self.settings)
+
+    @property
+    def dhcp4(self) -> bool:
+        """True if it has networkd do DHCPv4."""
+        dhcp = (self.last("Network", "DHCP") or "").lower()
+        return self.manages and (dhcp in ("ipv4", "v4", "both") or ini.is_on(dhcp))
+
+    @property
+    def dhcp6(self) -> bool:
+        """True if it has networkd do DHCPv6, whether or not a router advertises it."""
+        dhcp = (self.last("Network", "DHCP") or "").lower()
+        return dhcp in ("ipv6", "v6", "both") or ini.is_on(dhcp)
+
+    def matches(self, link: Link) -> bool | None:
+        """Whether networkd takes it for ``link``, by all that [Match] says (systemd.network(5)); None where that is not
+        known of the link, or only some of a pattern's links are meant."""
+        answers = [self._names_fit(link.name)]
+        for key in {key for section, key, _ in self.settings if section == "Match"} - {"Name"}:
+            words = self.every("Match", key)
+            if words:
+                answers.append(_fits(words, _fact(link, key), addresses=key.endswith("MACAddress")))
+        return False if False in answers else None if None in answers else True
+
+    def _names_fit(self, link: str) -> bool | None:
+        names = self.every("Match", "Name")
+        if not names:
+            return True
+        negated = names[0].startswith("!")
+        names = [names[0].removeprefix("!"), *names[1:]]
+        if any(covers(name, link) for name in names):
+            return not negated
+        if any(overlaps(name, link) for name in names):
+            return None
+        return negated
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -113,3 +156,115 @@ def claim(files: Sequence[NetworkFile], link: str) -> NetworkFile | None:
         elif file.manages and any(overlaps(name, link) for name in file.links):
             return file
     return None
+
+
+# -- the overlay -----------------------------------------------------------------------------------
+
+
+def takeout(tree: Tree, link: Link) -> Takeout | None:
+    """How DHCPv4, and only DHCPv4, is taken out of networkd's hands on ``link``; None when it does none there.
+
+    networkd reads drop-ins by a file's own name, and the first file by name counts. So a symbolic link to the file in
+    use comes first, under a name of ours, with links to that file's drop-ins and one more. Whatever is rendered anew
+    is in force at once. Where several files may match, each gets such a link, in their order. [Match] stays, but for
+    its names: what else it wants is networkd's to decide, as before.
+    """
+    image = not tree.names("/run/systemd")
+    rendered = netplan_renders(tree) or (image and cloud_init.renderer(tree) in ("netplan", "networkd"))
+    if not starts(tree, rendered=rendered):
+        return None
+    if image and rendered:
+        return Takeout("systemd-networkd", "what netplan or cloud-init render at boot")
+    files = _candidates([file for file in network_files(tree, rendered=False) if not _OURS.match(file.path)], link)
+    dhcp = [file for file in files if file.dhcp4]
+    if not dhcp:
+        return None
+    if len(dhcp) > 1:
+        settings = [networkd_settings.of(tree, file.settings, CONFIGURATION_FOLDERS) for file in dhcp]
+        if any(each != settings[0] for each in settings):
+            return _refused(dhcp[0], f"{link.name} is configured by {' or '.join(file.path for file in dhcp)}, which "
+                                     "differ in [DHCPv4]: name the links instead of a pattern")
+    prefix = next((prefix for prefix in PREFIXES if f"{prefix}holdfast-" < min(file.name for file in files)), None)
+    if prefix is None:
+        return _refused(files[0], f"{files[0].path} comes before any name of ours; rename it to 10-{files[0].name}")
+    read = networkd_settings.of(tree, dhcp[0].settings, CONFIGURATION_FOLDERS)
+    entries: list[Entry] = []
+    refusals = [f"{dhcp[0].path}: {line}" for line in read.refusals]
+    for number, file in enumerate(files):
+        names = _narrowed(file, link.name)
+        if names is None:
+            refusals.append(f"{file.path} matches only some of {link.name}, not by a pattern of names alone: name the "
+                            "links instead")
+            continue
+        path = f"{OVERLAY_FOLDER}/{prefix}holdfast-{link.name}{f'+{number}' if len(files) > 1 else ''}.network"
+        entries += _overlaid(tree, file, path, names)
+    return Takeout("systemd-networkd", dhcp[0].path, tuple(entries), read.settings, read.lost, tuple(refusals))
+
+
+def _refused(file: NetworkFile, reason: str) -> Takeout:
+    return Takeout("systemd-networkd", file.path, refusals=(reason,))
+
+
+def _candidates(files: Sequence[NetworkFile], link: Link) -> list[NetworkFile]:
+    """The files by which networkd may configure the link, in their order: up to the first that does for certain."""
+    found = []
+    for file in files:
+        answer = file.matches(link)
+        if answer is not False and any(section == "Match" for section, _, _ in file.settings):
+            found.append(file)
+            if answer:
+                break
+    return found
+
+
+def _narrowed(file: NetworkFile, link: str) -> tuple[str, ...] | None:
+    """The names that a copy of ``file`` for ``link`` (a name or a pattern) is to match: those that both do. None when
+    no pattern says that."""
+    names = file.every("Match", "Name")
+    if not names or (any(covers(name, link) for name in names) and not names[0].startswith("!")):
+        return (link,)
+    if names[0].startswith("!"):
+        return (link,) if not any(overlaps(name.removeprefix("!"), link) for name in names) else None
+    common = [name for name in names if overlaps(name, link)]
+    return tuple(common) if all(covers(link, name) for name in common) else None
+
+
+def _overlaid(tree: Tree, file: NetworkFile, path: str, names: Sequence[str]) -> Iterator[Entry]:
+    """The entries that put ``path`` in the place of ``file``."""
+    drop_ins = tree.merged([f"{folder}/{file.name}.d" for folder in FOLDERS], ".conf")
+    yield from (Symlink(f"{path}.d/{name}", target) for name, target in drop_ins.items())
+    last = "zz-holdfast.conf"
+    if drop_ins and max(drop_ins) >= last:
+        last = max(drop_ins).removesuffix(".conf") + "~holdfast.conf"
+    lines = ["# Holdfast does DHCPv4 here, and networkd all else. Made anew at each boot.", "[Match]", "Name=",
+             f"Name={' '.join(names)}"]
+    if file.dhcp4:
+        lines += ["[Network]", f"DHCP={'ipv6' if file.dhcp6 else 'no'}", f"KeepConfiguration={_kept(file)}"]
+    yield File(f"{path}.d/{last}", "".join(f"{line}\n" for line in lines).encode())
+    yield Symlink(path, file.path)
+
+
+def _kept(file: NetworkFile) -> str:
+    """The narrowest KeepConfiguration= with which networkd lets addresses with a lifetime and routes from DHCP be, and
+    all that the file itself keeps."""
+    kept = (file.last("Network", "KeepConfiguration") or "").lower()
+    if not kept:  # netplan's `critical`, before systemd 243
+        kept = "yes" if ini.is_on(file.last("DHCPv4", "CriticalConnection")) else ""
+    return "yes" if kept == "static" or ini.is_on(kept) else "dhcp"
+
+
+def _fact(link: Link, key: str) -> str | None:
+    """What is known of the link for a key of [Match]."""
+    return {"MACAddress": link.mac, "PermanentMACAddress": link.permanent_mac, "Driver": link.driver,
+            "Path": link.path, "Type": link.kind}.get(key)
+
+
+def _fits(words: Sequence[str], fact: str | None, *, addresses: bool) -> bool | None:
+    """Whether one of ``words`` (shell patterns, after a "!" none of them) fits ``fact``; None when that is unknown."""
+    if fact is None:
+        return None
+    if addresses:
+        plain = [re.sub("[^0-9a-f]", "", word.lower()) for word in words]
+        return re.sub("[^0-9a-f]", "", fact.lower()) in plain
+    negated = words[0].startswith("!")
+    return any(fnmatchcase(fact, word.removeprefix("!")) for word in words) != negated

@@ -58,7 +58,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         return LeaseStore(context.state_dir, name, read_identity(link.mac), clock, reporter.line)
 
     def client(link: Link, stored: bytes | None) -> tuple[Client, bytes]:
-        config = client_config(settings, link.mac, link.htype, stored)
+        config = client_config(settings, link.mac, link.htype, stored, ifname=name)
         rng = Random()  # noqa: S311 - for xids and jitter; seeded by the kernel
         return Client(config, rng=rng), config.client_id or b""
 

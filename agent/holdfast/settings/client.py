@@ -26,19 +26,20 @@ def client_config(
     htype: int = 1,
     stored_client_id: bytes | None = None,
     *,
+    ifname: str = "",
     machine_id: str = MACHINE_ID,
 ) -> ClientConfig:
-    """The protocol's settings for an interface with hardware address ``mac`` of type ``htype``.
+    """The protocol's settings for the interface ``ifname`` with hardware address ``mac`` of type ``htype``.
 
     ``stored_client_id`` is what the stored binding used (rule 8): the whole option 61, ``b""`` when
-    it used none, or None when nothing is stored. Raises SettingsError when ``client_id = "duid"``
-    and this machine has no machine-id.
+    it used none, or None when nothing is stored. Raises SettingsError when ``client_id`` is "duid" or
+    "networkd" and this machine has no machine-id.
     """
     anonymize = settings.anonymize
     return ClientConfig(
         chaddr=mac,
         htype=htype,
-        client_id=_client_id(settings, mac, htype, stored_client_id, machine_id),
+        client_id=_client_id(settings, mac, htype, stored_client_id, machine_id, ifname),
         request_list=tuple(dict.fromkeys((
             *DEFAULT_REQUEST_LIST, *((IPV6_ONLY,) if settings.ipv6_only else ()), *settings.request
         ))),
@@ -57,7 +58,7 @@ def client_config(
 
 
 def _client_id(
-    settings: InterfaceSettings, mac: bytes, htype: int, stored: bytes | None, machine_id: str
+    settings: InterfaceSettings, mac: bytes, htype: int, stored: bytes | None, machine_id: str, ifname: str
 ) -> bytes | None:
     from_mac = bytes([htype]) + mac
     wanted = settings.client_id
@@ -71,6 +72,10 @@ def _client_id(
         return from_mac
     if wanted == "duid":
         return _IAID_AND_DUID + mac[-4:].rjust(4, b"\0") + _DUID_UUID + _machine_uuid(machine_id)
+    if wanted == "networkd":
+        from holdfast.settings import networkd_client_id  # noqa: PLC0415 - seldom wanted
+
+        return networkd_client_id.client_id(mac, ifname, machine_id)
     return bytes.fromhex(wanted)
 
 

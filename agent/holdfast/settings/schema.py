@@ -38,8 +38,9 @@ AGENT: dict[str, Key] = {
 #: ``[defaults]`` and ``[interfaces.NAME]``.
 INTERFACE: dict[str, Key] = {
     "client_id": Key(checks.client_id,
-                     'option 61: "mac", "duid" (RFC 4361, from the machine-id), "none", or hex with its '
-                     "type byte; unset: the one stored with the lease, else mac"),
+                     'option 61: "mac", "duid" (RFC 4361, from the machine-id), "networkd" (as systemd-networkd '
+                     'makes it by default), "none", or hex with its type byte; unset: the one stored with the '
+                     "lease, else mac"),
     "hostname": Key(checks.hostname,
                     'option 12, sent to the server; "@system" is this machine\'s name, when it has one'),
     "vendor_class": Key(checks.class_text, "option 60"),

@@ -159,7 +159,7 @@ def _check_settings(host: Host, target: TakeoverTarget, lease: ForeignLease) -> 
         return
     settings, link = target.settings.interface(target.ifname), host.link(target.ifname)
     try:
-        config = client_config(settings, link.mac, link.htype, lease.client_id)
+        config = client_config(settings, link.mac, link.htype, lease.client_id, ifname=target.ifname)
     except SettingsError as error:
         raise TakeoverError(str(error)) from None
     if (config.client_id or b"") != lease.client_id:

@@ -1,0 +1,190 @@
+"""[DHCPv4] of systemd.network(5) as settings of Holdfast: what is done otherwise than Holdfast would by itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from holdfast.managers.formats import ini, systemd_units
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Value
+
+Settings = Sequence[tuple[str, str, str]]
+
+#: systemd.network(5): networkd's own metric of routes from DHCPv4.
+ROUTE_METRIC = 1024
+#: rtnetlink(7).
+_TABLES = {"default": 253, "main": 254, "local": 255}
+#: Keys whose absence changes nothing: what they say is Holdfast's rule anyway, or only for networkd's lease file.
+_WITHOUT_EFFECT = frozenset((
+    "UseSIP", "UseCaptivePortal", "UseDNR", "RapidCommit", "SendRelease", "SendDecline", "RequestAddress",
+    "MaxAttempts", "IPServiceType", "SocketPriority", "UseHostname", "CriticalConnection", "RoutesToDNS", "RoutesToNTP",
+))
+#: Keys that are harmless when they say no, which is the default.
+_ONLY_OFF = ("UseTimezone", "QuickAck", "BOOTP", "Use6RD")
+#: Keys that ``of`` reads.
+_READ = frozenset((
+    "UseDNS", "UseDomains", "UseNTP", "UseMTU", "UseRoutes", "UseGateway", "RouteMetric", "RouteTable",
+    "ClientIdentifier", "DUIDType", "DUIDRawData", "IAID", "SendHostname", "Hostname", "VendorClassIdentifier",
+    "UserClass", "RequestOptions", "RequestBroadcast", "Anonymize", "IPv6OnlyMode", *_ONLY_OFF,
+))
+
+
+class Read(NamedTuple):
+    """``settings`` by the keys of [interfaces.NAME]; ``lost`` and ``refusals`` as in ``model.Takeout``."""
+
+    settings: Mapping[str, Value]
+    lost: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def of(tree: Tree, settings: Settings, folders: Sequence[str]) -> Read:
+    """What a .network file's ``settings`` mean; ``folders`` have networkd.conf."""
+    own = list(_configuration(tree, folders))
+    # networkd.conf(5): [DHCPv4] has the defaults of DUIDType= and DUIDRawData=.
+    said: dict[str, list[str]] = {}
+    for section, key, value in (*(each for each in own if each[0] in ("DHCP", "DHCPv4")), *settings):
+        if section in ("DHCP", "DHCPv4"):
+            said[key] = [*said.get(key, []), value] if value else []
+    last = {key: values[-1] for key, values in said.items() if values}
+    result: dict[str, Value] = {}
+    refusals = [f"[DHCPv4] {key}={value} cannot be honoured" for key, value in last.items()
+                if key not in _READ | _WITHOUT_EFFECT or (key in _ONLY_OFF and not ini.is_off(value))]
+    for one in (_uses, _routes, _sent, _client_id):
+        made, refused = one(last, said, own)
+        result.update(made)
+        refusals += refused
+    refusals += [f"[{section}] {key}={value} needs networkd's own lease" for section, key, value in settings
+                 if section in ("Route", "Network") and key == "Gateway" and value in ("_dhcp4", "_dhcp")]
+    lost: tuple[str, ...] = ()
+    if not ini.is_off(last.get("UseHostname")) and not (tree.text("/etc/hostname") or "").strip():
+        lost = ("the host name that the server gives (option 12) is not set",)
+    return Read(result, lost, tuple(refusals))
+
+
+def _configuration(tree: Tree, folders: Sequence[str]) -> list[tuple[str, str, str]]:
+    """networkd.conf and its drop-ins."""
+    main = next((path for folder in folders if tree.is_file(path := f"{folder}/networkd.conf")), None)
+    drop_ins = tree.merged([f"{folder}/networkd.conf.d" for folder in folders], ".conf").values()
+    return [each for path in (*([main] if main else []), *drop_ins) if not systemd_units.is_void(tree, path)
+            for each in ini.settings(tree.text(path) or "")]
+
+
+Made = tuple[dict[str, Value], list[str]]
+
+
+def _uses(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings) -> Made:
+    """What of a reply is used. systemd.network(5): name and time servers by default, domains and MTU not."""
+    domains = last.get("UseDomains") or next(
+        (value for section, key, value in reversed(own) if (section, key) == ("Network", "UseDomains")), "no")
+    made: dict[str, Value] = {}
+    if ini.is_off(last.get("UseDNS")):
+        made["use_dns"] = False
+    if not ini.is_on(domains):
+        made["use_domains"] = False
+    if ini.is_off(last.get("UseNTP")):
+        made["use_ntp"] = False
+    if not ini.is_on(last.get("UseMTU")) or ini.is_on(last.get("Anonymize")):
+        made["use_mtu"] = False
+    refused = [f"[DHCPv4] UseDomains={domains} cannot be honoured"] if domains.lower() == "route" else []
+    return made, refused
+
+
+def _routes(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings) -> Made:
+    made: dict[str, Value] = {}
+    refused: list[str] = []
+    metric = _number(last.get("RouteMetric", str(ROUTE_METRIC)))
+    if metric is None:
+        refused.append(f"[DHCPv4] RouteMetric={last['RouteMetric']} is no number")
+    else:
+        made["metric"] = metric
+    if ini.is_off(last.get("UseRoutes")):
+        made["use_routes"] = False
+        if ini.is_on(last.get("UseGateway")):
+            refused.append("[DHCPv4] UseGateway=yes beside UseRoutes=no cannot be honoured")
+    elif ini.is_off(last.get("UseGateway")):
+        made["use_gateway"] = False
+    if "RouteTable" in last:
+        names = {**_TABLES, **_table_names(own)}
+        table = names.get(last["RouteTable"], _number(last["RouteTable"]))
+        if table is None:
+            refused.append(f"[DHCPv4] RouteTable={last['RouteTable']} is the name of no table")
+        else:
+            made["route_table"] = table
+    return made, refused
+
+
+def _table_names(own: Settings) -> dict[str, int]:
+    """Names of tables (networkd.conf(5), RouteTable=)."""
+    pairs = [word.rpartition(":") for section, key, value in own if (section, key) == ("Network", "RouteTable")
+             for word in value.split()]
+    return {name: number for name, _, text in pairs if (number := _number(text)) is not None}
+
+
+def _sent(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings) -> Made:
+    """What is sent besides the client-id."""
+    made: dict[str, Value] = {}
+    refused: list[str] = []
+    if not ini.is_off(last.get("SendHostname")):
+        made["hostname"] = last.get("Hostname", "@system")
+    if "VendorClassIdentifier" in last:
+        made["vendor_class"] = _unescaped(last["VendorClassIdentifier"])
+    try:
+        classes = tuple(word for value in said.get("UserClass", ()) for word in shlex.split(value))
+        if classes:
+            made["user_class"] = classes
+    except ValueError:
+        refused.append(f"[DHCPv4] UserClass={last['UserClass']} cannot be read")
+    codes = [(word, _number(word)) for value in said.get("RequestOptions", ()) for word in value.split()]
+    refused += [f"[DHCPv4] RequestOptions={word} is no option" for word, code in codes
+                if code is None or not 1 <= code <= 254]
+    if codes:
+        made["request"] = tuple(code for _, code in codes if code is not None)
+    for key, name in (
+        ("RequestBroadcast", "broadcast_flag"), ("Anonymize", "anonymize"), ("IPv6OnlyMode", "ipv6_only"),
+    ):
+        if ini.is_on(last.get(key)):
+            made[name] = True
+    return made, refused
+
+
+def _unescaped(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _client_id(last: Mapping[str, str], _said: Mapping[str, list[str]], _own: Settings) -> Made:
+    """Option 61. With neither IAID= nor another DUID the agent computes it, of the link and the machine that it runs
+    on: an image has neither."""
+    kind = last.get("ClientIdentifier", "duid")
+    if kind == "mac":
+        return {"client_id": "mac"}, []
+    changed = [f"{key}={last[key]}" for key in ("IAID", "DUIDType", "DUIDRawData") if key in last]
+    if kind == "duid" and (not changed or changed == ["DUIDType=vendor"]):
+        return {"client_id": "networkd"}, []
+    raw = _raw_duid(last)
+    iaid = _number(last.get("IAID", ""))
+    if kind == "duid" and raw is not None and iaid is not None:
+        return {"client_id": (b"\xff" + iaid.to_bytes(4, "big") + raw).hex()}, []
+    words = ", ".join([*([f"ClientIdentifier={kind}"] if kind != "duid" else []), *changed])
+    return {}, [f"[DHCPv4] {words} cannot be honoured; set client_id in /etc/holdfast, or leave the link to networkd"]
+
+
+def _raw_duid(last: Mapping[str, str]) -> bytes | None:
+    """A DUID that DUIDType= and DUIDRawData= give in full (networkd.conf(5)), else None."""
+    types: Mapping[str, int] = {"link-layer-time": 1, "vendor": 2, "link-layer": 3, "uuid": 4}
+    number = types.get(last.get("DUIDType", "vendor"), _number(last.get("DUIDType", "")))
+    try:
+        body = bytes(int(part, 16) for part in last.get("DUIDRawData", "").split(":"))
+    except ValueError:
+        return None
+    return None if number is None or not 0 < number < 1 << 16 or not body else number.to_bytes(2, "big") + body
+
+
+def _number(text: str) -> int | None:
+    """A whole number below 2**32, None for anything else."""
+    try:
+        number = int(text, 0)
+    except ValueError:
+        return None
+    return number if 0 <= number < 1 << 32 else None
