@@ -159,8 +159,8 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
      'key defaults.request: "ntp-server" is not the name of an option; did you mean "ntp-servers"?; '
      "numbers from 1 to 254 are allowed too"),
     ("[defaults]\nclient_id = 'maq'",
-     'key defaults.client_id: "maq" is not allowed; use "mac", "duid", "none", or option 61 in hex with its '
-     'type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
+     'key defaults.client_id: "maq" is not allowed; use "mac", "duid", "networkd", "none", or option 61 in hex with '
+     'its type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
     ("[defaults]\nhostname = '-x'",
      'key defaults.hostname: "-x" is not a host name (RFC 1123: letters, digits and hyphens); '
      'use one, or "@system" for this machine\'s name'),

@@ -18,6 +18,14 @@ def test_siphash_by_its_paper() -> None:
     assert siphash24(bytes(range(15)), bytes(range(16))) == 0xA129CA6149BE45E5
 
 
+def test_it_is_what_networkd_252_sent(tmp_path: Path) -> None:
+    """Read in a container, which has no udev: machine-id, MAC, and CLIENTID of /run/systemd/netif/leases."""
+    machine = tmp_path / "machine-id"
+    machine.write_text("0a15836d4141306f96aeabf2a0b5bf17\n")
+    made = client_id(bytes.fromhex("525400b50a51"), "ens3", str(machine), str(tmp_path))
+    assert made.hex() == "ffa890bcee00020000ab1144603fa8add84c34"
+
+
 def test_the_name_of_udev_s_database_goes_before_the_mac(tmp_path: Path) -> None:
     machine = tmp_path / "machine-id"
     machine.write_text("0123456789abcdef0123456789abcdef\n")
