@@ -13,7 +13,7 @@ from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 from holdfast.cli.output import complain, echo
 
 COMMANDS = (
-    "run", "status", "history", "renew", "rebind", "release", "takeover", "confirm", "handback", "wait-online",
+    "run", "status", "history", "renew", "rebind", "release", "guard", "takeover", "confirm", "handback", "wait-online",
     "yield", "clean", "config", "doctor",
 )
 

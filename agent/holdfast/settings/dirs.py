@@ -46,6 +46,11 @@ def takeover_dir(state: str) -> str:
     return state.rstrip("/") + "-takeover"
 
 
+def guard_dir(state: str) -> str:
+    """/var/lib/holdfast-guard, or what stands for it when the state folder is another."""
+    return state.rstrip("/") + "-guard"
+
+
 def runtime_dir(configured: str | None = None) -> str:
     """The folder for control sockets; not created here."""
     return configured or _from_systemd("RUNTIME_DIRECTORY") or _default("runtime")

@@ -23,7 +23,7 @@ from holdfast.cli.times import local_time, since
 from holdfast.escape import printable
 from holdfast.observe.outcomes import history_path, interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
-from holdfast.settings.dirs import search_state_dirs
+from holdfast.settings.dirs import guard_dir, search_state_dirs
 
 Record = Mapping[str, Any]
 
@@ -46,17 +46,18 @@ def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 def command(interface: str | None, as_json: bool, start: float | None, config: str | None) -> None:
     """Show the outcome of every acquisition and renewal of IFACE, or of all interfaces, oldest first."""
     folders = search_state_dirs(folders_of(config).state_dir)
-    known = {name: folder for folder in reversed(folders) for name in interfaces_with_history(folder)}
+    both = (*folders, *map(guard_dir, folders))
+    known = [(name, folder) for folder in both for name in interfaces_with_history(folder)]
     if interface is not None:
-        if interface not in known and interface not in interface_names():
+        known = [(name, folder) for name, folder in known if name == interface]
+        if not known and interface not in interface_names():
             raise CliError(NO_INTERFACE, no_such_interface(interface))
-        known = {interface: known[interface]} if interface in known else {}
-    records = [record for name, folder in known.items() for record in _read(folder, name, start)]
+    records = [record for name, folder in known for record in _read(folder, name, start)]
     records.sort(key=lambda record: str(record["time"]))
     if as_json:
         echo_json(records)
     elif records:
-        _print_table(records, several=len(known) > 1)
+        _print_table(records, several=len({name for name, _ in known}) > 1)
     else:
         where = " or ".join(folders)
         complain(f"no outcome {'since then ' if start else ''}is recorded in {where}")

@@ -1,0 +1,67 @@
+"""Which DHCP client serves an interface, by the processes of this network namespace.
+
+Any user may read a process's name and arguments (proc(5): comm, cmdline); who owns a socket only root may see. So a
+client is known by its name first, and by UDP port 68 where its name is none that is known.
+"""
+
+from __future__ import annotations
+
+import os
+
+from holdfast.network.port_owner import holder_of, named
+
+#: comm (at most 15 bytes) -> what guard calls it.
+CLIENTS = {
+    "dhclient": "dhclient", "systemd-network": "networkd", "NetworkManager": "NetworkManager", "dhcpcd": "dhcpcd",
+    "udhcpc": "udhcpc",
+}
+#: These serve all interfaces; the others may be told theirs as an argument.
+_FOR_ALL = ("networkd", "NetworkManager")
+UNKNOWN = "unknown"
+_MAX_PROCESSES = 4096
+
+
+def client_of(ifname: str, proc: str = "/proc") -> tuple[str, str]:
+    """The name of the client of ``ifname`` (CLIENTS or UNKNOWN), and its program as ``name (pid 123)``.
+
+    One that has ``ifname`` among its arguments goes before one that has no interface there, and one that serves all
+    interfaces comes last: a dhclient of NetworkManager's is a dhclient.
+    """
+    best: tuple[int, str, str] = (0, UNKNOWN, "")
+    for pid in [name for name in os.listdir(proc) if name.isdigit()][:_MAX_PROCESSES]:
+        client = _client(pid, proc)
+        if client is None or not _same_network(pid, proc):
+            continue
+        words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
+        rank = 3 if os.fsencode(ifname) in words else 1 if client in _FOR_ALL else 2
+        if rank > best[0]:
+            best = (rank, client, pid)
+    if best[0]:
+        return best[1], named(best[2], proc)
+    return UNKNOWN, holder_of(68, proc)
+
+
+def _client(pid: str, proc: str) -> str | None:
+    comm = _read(f"{proc}/{pid}/comm").strip().decode("ascii", "replace")
+    if comm == "busybox":
+        words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
+        comm = os.fsdecode(os.path.basename(words[1] if os.path.basename(words[0]) == b"busybox" else words[0]))
+    return CLIENTS.get(comm)
+
+
+def _same_network(pid: str, proc: str) -> bool:
+    """False when it certainly is in another network namespace; another user's process does not tell."""
+    try:
+        return os.readlink(f"{proc}/{pid}/ns/net") == os.readlink(f"{proc}/self/ns/net")
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096)
+    except OSError:
+        return b""

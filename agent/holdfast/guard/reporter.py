@@ -1,0 +1,111 @@
+"""Records and notices of one guarded interface: history, journal or stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from holdfast.guard.actions import NoticeCode, Noticed, Recorded, Verdict
+from holdfast.observe import ids
+from holdfast.observe.limit import Limiter
+from holdfast.observe.log import Log
+from holdfast.observe.outcomes import OutcomeJournal, as_record, boot_id, read_history
+from holdfast.observe.words import counted, duration, latency
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Lines of one kind that are written at once, before the rest are counted.
+BURST = 30
+
+_LEADS = {
+    Verdict.ACQUIRED: "acquired {address}",
+    Verdict.RENEWED: "renewed {address}",
+    Verdict.ANSWERED: "was answered about {address}",
+    Verdict.IGNORED: "was answered about {address} and ignored it",
+    Verdict.REFUSED: "was refused {address} by NAK",
+    Verdict.KEPT: "got no answer about {address}",
+    Verdict.EXPIRED: "lost {address}: its lease ended",
+    Verdict.RELEASED: "released {address}",
+}
+_PRIORITIES = {Verdict.IGNORED: 4, Verdict.REFUSED: 4, Verdict.KEPT: 4, Verdict.EXPIRED: 3}
+
+
+class Reporter:
+    """Writes what the guard of ``ifname`` reports. Nothing here raises. ``wall`` and ``boottime`` are two clocks."""
+
+    def __init__(self, ifname: str, log: Log, state_dir: str, boottime: Callable[[], float],
+                 wall: Callable[[], float] = time.time) -> None:
+        self.ifname = ifname
+        self._log, self._boottime, self._wall = log, boottime, wall
+        self._history = OutcomeJournal(state_dir, ifname)
+        self._state_dir = state_dir
+        self._limiter = Limiter()
+
+    def others_before(self) -> tuple[IPv4Address, ...]:
+        """The other servers that were recorded in this boot."""
+        found: list[IPv4Address] = []
+        try:
+            for record in read_history(self._state_dir, self.ifname):
+                if record.get("boot_id") == boot_id() and isinstance(record.get("others"), list):
+                    found += [IPv4Address(text) for text in record["others"]]
+        except (OSError, ValueError):
+            pass
+        return tuple(dict.fromkeys(found))
+
+    def recorded(self, action: Recorded) -> None:
+        """One line of the history, and one of the log."""
+        record = as_record(action.outcome, self.ifname, boottime=self._boottime(), wall=self._wall())
+        whole = extended(dict(record), action)
+        try:
+            self._history.append(whole)
+        except OSError as error:
+            self._tell("not-recorded", 4, f"the history cannot be written: {self._history.path}: {error.strerror}")
+        self._tell(action.verdict.value, _PRIORITIES.get(action.verdict, 6), text_of(action),
+                   {"HOLDFAST_RESULT": action.verdict.value, "HOLDFAST_CLIENT": action.client,
+                    "HOLDFAST_REBROADCASTS": str(action.rebroadcasts)})
+
+    def noticed(self, action: Noticed) -> None:
+        """One line of the log; repeated ones are counted."""
+        priority = 5 if action.code is NoticeCode.OTHER_SERVER else 4
+        self._tell(action.code.value, priority, action.detail, {"HOLDFAST_NOTICE": action.code.value})
+
+    def line(self, priority: int, text: str) -> None:
+        """Write one line with a syslog priority."""
+        self._log.write(priority, f"{self.ifname}: {text}")
+
+    def _tell(self, kind: str, priority: int, text: str, fields: dict[str, str] | None = None) -> None:
+        more = self._limiter.allow(kind, self._boottime(), burst=BURST)
+        if more is None:
+            return
+        text += f" ({more} more like this since the last line)" if more else ""
+        entry = {"MESSAGE_ID": ids.LINE.message_id, "INTERFACE": self.ifname}
+        self._log.write(priority, f"{self.ifname}: {text}", {**entry, **(fields or {})})
+
+
+def extended(record: dict[str, Any], action: Recorded) -> dict[str, Any]:
+    """The agent's record of ``action.outcome``, with what guard knows beyond it."""
+    return {
+        **record, "result": action.verdict.value, "client": action.client, "program": action.program,
+        "taken": action.taken, "former_taken": action.former_taken, "on_wire": action.on_wire,
+        "rebroadcasts": action.rebroadcasts, "others": [str(server) for server in action.others],
+    }
+
+
+def text_of(action: Recorded) -> str:
+    """``action`` in one line."""
+    outcome = action.outcome
+    text = f"{action.program} {_LEADS[action.verdict].format(address=outcome.address or 'an address')}"
+    if outcome.latency is not None:
+        text += f" from {outcome.server} in {latency(outcome.latency)}"
+    if outcome.attempts:
+        text += f", {counted(outcome.attempts, 'message')}"
+    if action.rebroadcasts:
+        text += f" and {counted(action.rebroadcasts, 'rebroadcast')}"
+    if action.on_wire is False:
+        text += ", none of which reached the wire: ARP for the server was not answered"
+    if outcome.former_address is not None:
+        text += f", {duration(outcome.seconds_left)} of the lease left"
+    return text + (f" ({outcome.cause})" if outcome.cause != "T1" else "")

@@ -1,0 +1,246 @@
+"""``holdfast guard`` in the foreground: all interfaces of a network namespace, one loop.
+
+The only thing that is ever written to the network is what ``Rebroadcast`` asks for; of the kernel only the table of
+``nflog.py`` is changed, which goes with this process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address
+from math import inf
+
+from holdfast.clock import Clock, SystemClock
+from holdfast.control.interface import socket_path
+from holdfast.eventloop.loop import Loop
+from holdfast.eventloop.signals import Signals
+from holdfast.guard import events as ev
+from holdfast.guard.actions import Action, Noticed, Rebroadcast, Recorded
+from holdfast.guard.addresses import AddressWatch, Held
+from holdfast.guard.machine import Guard
+from holdfast.guard.nflog import Nflog, NflogError
+from holdfast.guard.programs import client_of
+from holdfast.guard.reporter import Reporter
+from holdfast.guard.tap import Packet, Tap, read_message
+from holdfast.network import KernelError
+from holdfast.network.census import Census, Found, all_links
+from holdfast.observe.log import Log
+from holdfast.state import folder as folders
+from holdfast.wire import WireError
+from holdfast.wire import message as m
+
+#: Interfaces guarded at a time; a virtual machine has a few dozen at most.
+MAX_GUARDED = 64
+#: Seconds without reading after a full batch: a flood is read at most this often, and costs 64 packets each time.
+PAUSE = 0.02
+#: Seconds for which it is not looked up again which client an interface has.
+CLIENT_KNOWN = 30.0
+#: Changes of a lifetime below this, in seconds, are the rounding of the kernel's whole seconds.
+ROUNDING = 1.1
+
+
+class GuardedError(OSError):
+    """Another guard runs here. ``strerror`` says so in one line."""
+
+
+class Guarded:
+    """One interface: its machine, and what is known around it."""
+
+    def __init__(self, name: str, guard: Guard, reporter: Reporter) -> None:
+        self.name, self.guard, self.reporter = name, guard, reporter
+        self.client_known_until = -inf
+
+
+class Service:
+    """Guards the interfaces that fit ``patterns``, or every one. ``runtime_dir``: where an agent's sockets would be."""
+
+    def __init__(self, patterns: tuple[str, ...], state_dir: str, runtime_dir: str, log: Log, *,
+                 rebroadcast: bool = False, group: int, clock: Clock | None = None) -> None:
+        self._patterns, self._state_dir, self._runtime_dir = patterns, state_dir, runtime_dir
+        self._log, self._rebroadcast, self._group = log, rebroadcast, group
+        self.loop = Loop(clock or SystemClock())
+        self._links: dict[int, Found] = {}
+        self._guarded: dict[int, Guarded] = {}
+        self._held: dict[IPv4Address, Held] = {}
+        self._ends: dict[IPv4Address, float] = {}
+        self._nflog: Nflog | None = None
+        self._lock = -1
+
+    def start(self) -> None:
+        """Open everything. Raises GuardedError, OSError (EPERM: no CAP_NET_RAW), LinkError or KernelError."""
+        folders.make(self._state_dir)
+        with folders.opened(self._state_dir) as here:
+            self._lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise GuardedError(error.errno, f"another guard uses {self._state_dir}") from None
+        self._tap = Tap()
+        try:
+            self._nflog = Nflog(self._group)
+            self.loop.register(self._nflog.fileno(), lambda _mask: self._read_nflog())
+        except NflogError as error:
+            self._log.write(4, f"guard: {error.strerror}; using the packet socket alone, so a renewal is not seen "
+                               "where ARP for the server is not answered")
+        self._watch, self._census = AddressWatch(), Census()
+        self._signals = Signals(self.loop, stop=self.loop.stop, child_ended=_nothing, hangup=_nothing)
+        self.loop.use_timerfd()
+        self.loop.register(self._tap.fileno(), lambda _mask: self._read_tap())
+        self.loop.register(self._watch.fileno(), lambda _mask: self._read_addresses())
+        self.loop.register(self._census.fileno(), lambda _mask: self._read_links())
+        self._see_links(all_links())
+        self._read_addresses()
+        mode = "unanswered renewals are repeated by broadcast" if self._rebroadcast else "nothing is sent"
+        names = ", ".join(one.name for one in self._guarded.values())
+        self._log.write(6, f"guard: watching {names or 'for interfaces'}; {mode}")
+
+    def run(self) -> None:
+        """Guard until a signal stops it."""
+        self.loop.run()
+
+    def close(self) -> None:
+        """Record what is open, and close everything."""
+        for one in self._guarded.values():
+            self._perform(one, one.guard.stop(self.loop.now()))
+        for resource in (self._tap, self._watch, self._census, self._nflog):
+            if resource is not None:
+                self.loop.unregister(resource.fileno())
+                resource.close()
+        self._signals.close()
+        os.close(self._lock)
+        self.loop.close()
+        self._log.close()
+
+    # -- links and addresses ---------------------------------------------------------------------
+
+    def _read_links(self) -> None:
+        self._see_links(self._census.read())
+
+    def _see_links(self, links: list[Found]) -> None:
+        for link in links:
+            self._links[link.ifindex] = link
+            known = self._guarded.get(link.ifindex)
+            if known is not None and known.name == link.name and self._fits(link):
+                continue
+            if known is not None:
+                self._let_go(link.ifindex)
+            if self._fits(link) and len(self._guarded) < MAX_GUARDED:
+                self._guard(link)
+
+    def _fits(self, link: Found) -> bool:
+        if not link.ethernet or link.enslaved:
+            return False
+        if os.path.exists(socket_path(self._runtime_dir, link.name)):
+            if link.name in self._patterns:
+                self._log.write(4, f"{link.name}: Holdfast itself serves this interface; there is nothing to guard")
+            return False
+        return not self._patterns or any(fnmatchcase(link.name, pattern) for pattern in self._patterns)
+
+    def _guard(self, link: Found) -> None:
+        reporter = Reporter(link.name, self._log, self._state_dir, self.loop.now)
+        guard = Guard(rebroadcast=self._rebroadcast, others=reporter.others_before())
+        self._guarded[link.ifindex] = Guarded(link.name, guard, reporter)
+        for address, held in self._held.items():
+            if held.ifindex == link.ifindex:
+                self._feed(link.ifindex, ev.Lifetime(address, self._ends[address]))
+
+    def _let_go(self, ifindex: int) -> None:
+        one = self._guarded.pop(ifindex)
+        self._perform(one, one.guard.stop(self.loop.now()))
+        self.loop.set_timer((self, ifindex), None, _nothing)
+
+    def _read_addresses(self) -> None:
+        self._watch.drain()
+        try:
+            held = self._watch.read()
+        except KernelError as error:
+            self._log.write(4, f"guard: {error}")
+            return
+        now = self.loop.now()
+        former, self._held = self._held, held
+        for address, one in former.items():
+            if address not in held or held[address].ifindex != one.ifindex:
+                del self._ends[address]
+                self._feed(one.ifindex, ev.AddressGone(address))
+        for address, one in held.items():
+            ends, before = now + one.valid, self._ends.get(address)
+            if before is None or (ends != before and abs(ends - before) > ROUNDING):
+                self._ends[address] = ends
+                self._feed(one.ifindex, ev.Lifetime(address, ends))
+
+    # -- packets ---------------------------------------------------------------------------------
+
+    def _read_nflog(self) -> None:
+        for logged in self._nflog.read() if self._nflog is not None else []:
+            try:
+                packet = read_message(logged.packet, logged.ifindex, outgoing=True, checksum_ready=False)
+            except WireError:
+                continue
+            # A broadcast is counted where it leaves; most clients send it on a packet socket, past this hook.
+            if packet.destination != m.BROADCAST:
+                self._sent(packet, ev.Seen.OUTPUT)
+
+    def _read_tap(self) -> None:
+        packets, full = self._tap.read()
+        self._read_nflog()  # what is on the wire was in the output hook before; the machine is told in that order
+        for packet in packets:
+            if packet.outgoing:
+                self._sent(packet, ev.Seen.WIRE)
+            else:
+                self._feed(packet.ifindex, ev.Replied(packet.message, packet.source))
+        if full:
+            self.loop.unregister(self._tap.fileno())
+            self.loop.set_timer((self, "tap"), self.loop.now() + PAUSE, self._read_again)
+
+    def _read_again(self) -> None:
+        self.loop.register(self._tap.fileno(), lambda _mask: self._read_tap())
+
+    def _sent(self, packet: Packet, seen: ev.Seen) -> None:
+        ifindex = packet.ifindex
+        if packet.message.ciaddr != m.ANY:
+            # A bridge's port shows the bridge's message, and what another machine's client sends through it.
+            owner = self._held.get(packet.message.ciaddr)
+            if owner is None or (owner.ifindex != ifindex and seen is ev.Seen.WIRE):
+                return
+            ifindex = owner.ifindex
+        one = self._guarded.get(ifindex)
+        if one is None:
+            return
+        if self.loop.now() >= one.client_known_until:
+            one.client_known_until = self.loop.now() + CLIENT_KNOWN
+            self._feed(ifindex, ev.ClientFound(*client_of(one.name)))
+        self._feed(ifindex, ev.Sent(packet.message, packet.payload, packet.source, packet.destination, seen))
+
+    # -- the machine -----------------------------------------------------------------------------
+
+    def _feed(self, ifindex: int, event: ev.Event) -> None:
+        one = self._guarded.get(ifindex)
+        if one is not None:
+            self._perform(one, one.guard.handle(event, self.loop.now()))
+            self._arm(ifindex, one)
+
+    def _arm(self, ifindex: int, one: Guarded) -> None:
+        self.loop.set_timer((self, ifindex), one.guard.next_deadline(), lambda: self._on_timer(ifindex, one))
+
+    def _on_timer(self, ifindex: int, one: Guarded) -> None:
+        self._perform(one, one.guard.handle_timer(self.loop.now()))
+        self._arm(ifindex, one)
+
+    def _perform(self, one: Guarded, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Rebroadcast):
+                try:
+                    self._tap.send(one.name, action.payload, action.source)
+                except OSError as error:
+                    one.reporter.line(4, f"the renewal cannot be repeated by broadcast: {error.strerror}")
+            elif isinstance(action, Recorded):
+                one.reporter.recorded(action)
+            elif isinstance(action, Noticed):
+                one.reporter.noticed(action)
+
+
+def _nothing() -> None:
+    """A signal that means nothing here, and a timer that is cancelled."""

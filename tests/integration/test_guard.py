@@ -1,0 +1,146 @@
+"""A guard beside real clients whose server does not hear unicast."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.guard.nflog import TABLE
+from holdfast_lab.peers import ALL
+from holdfast_lab.peers.running import Running
+from holdfast_lab.testbed.fair_time import wait_until
+from holdfast_lab.testbed.faults import Faults, Lease, Unicast
+from holdfast_lab.testbed.netns import Namespace, connect
+from holdfast_lab.testbed.server import LabServer
+from holdfast_lab.testbed.stage import LINK, holdfast_command
+from holdfast_lab.witness.exchanges import renewals
+from holdfast_lab.witness.watch import NetlinkWatch
+
+pytestmark = pytest.mark.root
+LEASE = Lease(time=20, t1=6, t2=17)
+#: dhcpcd probes the address first; udhcpc asks at half of the lease, whatever T1 is.
+PATIENCE = 20.0
+
+
+class Guest:
+    """One machine with a client, a server that is deaf to unicast, and a guard between them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self._stack = folder, stack
+        self.machine = stack.enter_context(Namespace("guarded", private_files=False))  # the cage brings its own
+        far = stack.enter_context(Namespace("server"))
+        connect(self.machine, LINK, far, "srv0")
+        far.run(lambda: far.rtnl.add_address("srv0", "192.0.2.1/24"))
+        self.server = stack.enter_context(LabServer(far, lease=LEASE, faults=Faults(unicast=Unicast.SILENT)))
+        self.watch = NetlinkWatch(self.machine)
+        stack.callback(self.watch.close)
+        self.log = folder / "guard.log"
+
+    def guard(self, *options: str) -> subprocess.Popen[Any]:
+        """Start a guard, and wait until it watches."""
+        config = self.folder / "holdfast.toml"
+        config.write_text(f'[agent]\nstate_dir = "{self.folder}/state"\nruntime_dir = "{self.folder}/run"\n')
+        with self.log.open("ab") as log:
+            child = self.machine.popen(
+                [*holdfast_command(), "guard", LINK, "--config", str(config), *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )
+        wait_until(lambda: f"watching {LINK}" in self.log.read_text(), PATIENCE, "the guard watches")
+        return child
+
+    def client(self, name: str) -> Running:
+        running = Running(ALL[name], self.machine, LINK, self.folder / "client.log")
+        self._stack.callback(running.kill)
+        return running
+
+    def records(self) -> list[dict[str, Any]]:
+        path = self.folder / "state-guard" / f"{LINK}.outcomes.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def renewal(self) -> dict[str, Any]:
+        """The record of the first renewal."""
+        def first() -> dict[str, Any] | None:
+            return next((record for record in self.records() if record["purpose"] == "t1"), None)
+
+        record = wait_until(first, PATIENCE, "a renewal is recorded")
+        assert record is not None
+        return record
+
+    def tables(self) -> str:
+        """The nftables tables of the machine, as the kernel tells them."""
+        return self.machine.run(_tables)
+
+
+def _tables() -> str:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as asking:  # NETLINK_NETFILTER, NFT_MSG_GETTABLE
+        asking.send(struct.pack("=IHHIIBBH", 20, 10 << 8 | 1, 0x301, 1, 0, 0, 0, 0))
+        return asking.recv(1 << 16).decode("latin-1")
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Guest]:
+    with ExitStack() as stack:
+        made = Guest(tmp_path, stack)
+        yield made
+        print(made.log.read_text() if made.log.exists() else "no guard was started")
+
+
+@pytest.mark.parametrize(("client", "result", "taken"), [
+    ("dhclient", "renewed", True), ("dhcpcd", "renewed", True), ("udhcpc", "answered", None),
+])
+def test_a_renewal_that_nobody_hears_is_answered_after_a_second(
+    guest: Guest, client: str, result: str, taken: bool | None
+) -> None:
+    guest.guard("--rebroadcast")
+    guest.client(client)
+    record = guest.renewal()
+    assert (record["result"], record["taken"], record["rebroadcasts"]) == (result, taken, 1)
+    assert (record["client"], record["server"], record["path"]) == (client, "192.0.2.1", "broadcast")
+    assert record["on_wire"] is True
+    assert 0.99 <= record["latency"] < 2.5
+    first = renewals(guest.server.wire.all())[0]
+    assert first.latency is not None
+    assert 0.9 < first.latency < 2.5
+    assert guest.watch.events("address-") == []
+    if client != "udhcpc":  # it has no lifetime there
+        assert guest.records()[0]["result"] == "acquired"
+
+
+def test_without_leave_it_sends_nothing_and_tells(guest: Guest) -> None:
+    child = guest.guard()
+    guest.client("dhclient")
+    sent = guest.server.wire.wait_for(lambda seen: seen.unicast_renewal, PATIENCE)
+    assert sent.ciaddr == "192.0.2.50"
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0
+    record = guest.renewal()
+    assert (record["result"], record["rebroadcasts"], record["path"]) == ("kept", 0, "unicast")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_its_end_leaves_nothing_behind(guest: Guest, number: signal.Signals) -> None:
+    child = guest.guard("--rebroadcast")
+    assert TABLE in guest.tables()
+    child.send_signal(number)
+    child.wait(10)
+    wait_until(lambda: TABLE not in guest.tables(), 5, "the table is gone")
+
+
+def test_a_second_guard_is_told_of_the_first(guest: Guest) -> None:
+    guest.guard()
+    second = guest.machine.popen(
+        [*holdfast_command(), "guard", LINK, "--config", str(guest.folder / "holdfast.toml")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    _, said = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert said == f"holdfast: another guard uses {guest.folder}/state-guard\n"
