@@ -1,4 +1,4 @@
-"""Publishing name servers: systemd-resolved, else resolvconf, else /etc/resolv.conf.
+"""Publishing name servers: systemd-resolved, else resolvconf, else with NetworkManager's, else /etc/resolv.conf.
 
 That is the order that systemd's own guide for network managers gives. The first that is there is used; one
 that is there and refuses is an error, not a reason to go behind its back.
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
-from holdfast.publish.resolvconf import Names, ResolvConf, Resolvconf, Target, Write
+from holdfast.publish.resolvconf import Names, NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
 
 
@@ -33,7 +33,7 @@ def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> 
     """The machine's own. ``write(path, data, mode)`` replaces a file atomically; the former content of
     /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a backend that is there is not used."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
-    return Resolved(), Resolvconf(say), ResolvConf(saved, write)
+    return Resolved(), Resolvconf(say), NetworkManagerFile(write), ResolvConf(saved, write)
 
 
 class Resolver:
