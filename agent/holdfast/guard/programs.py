@@ -45,7 +45,7 @@ def _client(pid: str, proc: str) -> str | None:
     comm = _read(f"{proc}/{pid}/comm").strip().decode("ascii", "replace")
     if comm == "busybox":
         words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
-        comm = os.fsdecode(os.path.basename(words[1] if os.path.basename(words[0]) == b"busybox" else words[0]))
+        comm = os.fsdecode(os.path.basename(words[len(words) > 1 and words[0].endswith(b"busybox")]))
     return CLIENTS.get(comm)
 
 
