@@ -20,7 +20,8 @@ from holdfast.settings.schema import AGENT, INTERFACE
 #: Other names of holdfast.service(8).
 UNITS = (
     "holdfast@.service", "holdfast-wait-online.service", "holdfast-takeover@.service", "holdfast-dns.service",
-    "holdfast-dns.path",
+    "holdfast-dns.path", "holdfast-overlay.service", "holdfast-overlay-refresh.service", "holdfast-overlay.path",
+    "holdfast-fallback@.service",
 )
 
 FILES = (

@@ -159,18 +159,22 @@ def programs(payload: Payload) -> None:
     payload.write("usr/bin/holdfast", launcher("holdfast.cli"), 0o755)
     payload.write(f"{flavour.programs}/agent", launcher("holdfast.runtime.__main__"), 0o755)
     payload.write(f"{flavour.programs}/dns", launcher("holdfast.publish.publisher"), 0o755)
+    payload.write(f"{flavour.programs}/overlay", launcher("holdfast.managers.__main__"), 0o755)
+    for name in ("overlay-binds", "fallback"):
+        payload.copy(f"systemd/{name}", f"{flavour.programs}/{name}", 0o755)
     if flavour.programs != "usr/lib/holdfast":
         payload.write(f"{flavour.programs}/python", CHOOSE_PYTHON, 0o755)
         payload.write(f"{flavour.programs}/byte-compile", BYTE_COMPILE, 0o755)
-        for name in ("agent", "dns"):
+        for name in ("agent", "dns", "overlay", "overlay-binds", "fallback"):
             payload.link(f"usr/lib/holdfast/{name}", f"../../libexec/holdfast/{name}")
 
 
 def systemd(payload: Payload) -> None:
     """Units and what goes with them."""
     folder = payload.sources / "packaging" / "systemd"
-    for unit in sorted((*folder.glob("*.service"), *folder.glob("*.path"))):
+    for unit in sorted((*folder.glob("*.service"), *folder.glob("*.path"), *folder.glob("*.timer"))):
         payload.copy(f"systemd/{unit.name}", f"{SYSTEM}/{unit.name}")
+    payload.copy("systemd/holdfast-generator", "usr/lib/systemd/system-generators/holdfast-generator", 0o755)
     payload.copy("systemd/90-holdfast.preset", "usr/lib/systemd/system-preset/90-holdfast.preset")
     payload.copy("systemd/holdfast.sysusers", "usr/lib/sysusers.d/holdfast.conf")
     payload.copy("systemd/holdfast.tmpfiles", "usr/lib/tmpfiles.d/holdfast.conf")

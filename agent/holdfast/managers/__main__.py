@@ -1,7 +1,8 @@
-"""``python -I -m holdfast.managers``: make the overlay of this machine, before the managers start.
+"""``python -I -m holdfast.managers [--without-binds]``: make the overlay of this machine, before the managers start.
 
 The unit holdfast-overlay.service runs it at each boot, and again when a manager's files change; so do drop-ins of
-managers that need it before each start. It imports little, because a boot waits for it.
+managers that need it before each start. It imports little, because a boot waits for it. In a sandbox
+mounts would be the program's own; then they are only recorded, and another program makes them.
 
 Exit statuses: 0 done, also when links are refused; 1 a system error, and the overlay is as it was; 2 arguments; 6 a
 wrong list or configuration, and the overlay is as it was.
@@ -17,17 +18,19 @@ from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
 from holdfast.settings import SettingsError
 
+WITHOUT_BINDS = "--without-binds"
 FAILED, WRONG_USAGE, WRONG_CONFIGURATION = 1, 2, 6
 
 
 def main(argv: list[str] | None = None, root: str = "/") -> int:
     """Make the overlay; returns the exit status."""
-    if sys.argv[1:] if argv is None else argv:
-        return _end(WRONG_USAGE, "usage: python -m holdfast.managers")
+    argv = sys.argv[1:] if argv is None else argv
+    if argv not in ([], [WITHOUT_BINDS]):
+        return _end(WRONG_USAGE, f"usage: python -m holdfast.managers [{WITHOUT_BINDS}]")
     try:
         tree = Tree(root)
         computed = overlay.compute(tree, served_links.read(tree))
-        overlay.write(computed, root)
+        overlay.write(computed, root, binds=not argv)
     except SettingsError as error:
         return _end(WRONG_CONFIGURATION, *error.problems)
     except (overlay.OverlayError, FormatError, OSError) as error:

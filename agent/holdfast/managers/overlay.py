@@ -4,10 +4,11 @@ Theory of operation
 -------------------
 ``compute`` asks each manager's file how DHCPv4 is taken out of what it does on each link, and makes no change.
 ``write`` makes what is missing or different below /run, removes what an earlier run left that is wanted no more, and
-records each entry in ``/run/holdfast-overlay/entries`` before it is made: KIND, LINK and PATH, tab-separated, a line
-each, so that the fallback, a shell script, can remove all of it. A link that a manager's file cannot be read for, or
-where something cannot be kept, has no entry and no settings, but a file in ``refused/`` with the reason; its former
-client keeps it. A second run with the same files writes nothing, so that it does not wake the unit that watches them.
+records each entry in ``/run/holdfast-overlay/entries`` before it is made: KIND, LINK, PATH and for a mount the SOURCE,
+tab-separated, a line each, so that the fallback, a shell script, can remove all of it. A link that a manager's file
+cannot be read for, or where something cannot be kept, has no entry and no settings, but a file in ``refused/`` with the
+reason; its former client keeps it. A second run with the same files writes nothing, so that it does not wake the unit
+that watches them.
 
 Only entries below /run are made, whatever a manager's file says; folders are opened component by component and nothing
 is followed (``state.folder``).
@@ -36,6 +37,8 @@ MANAGERS: Mapping[str, Callable[[Tree, Link], Takeout | None]] = {
     for module in (networkd, networkmanager, ifupdown, ifcfg, dhcpcd) if hasattr(module, "takeout")
 }
 ENTRIES = f"{OVERLAY_DIR}/entries"
+#: What a manager's file may say of the use of a lease, and the agent cannot do.
+_NOT_HONOURED = {"route_table": "the lease's routes go into a table of their own, and Holdfast's go into main"}
 #: Bytes of one file that is compared; what is larger is not ours.
 SIZE_LIMIT = 1 << 20
 
@@ -105,6 +108,8 @@ def _of_link(tree: Tree, link: Link) -> LinkOverlay:
             if takeout is not None:
                 takeouts.append(takeout)
                 refusals += takeout.refusals
+                refusals += (f"{takeout.source}: {text}" for key, text in _NOT_HONOURED.items()
+                             if key in takeout.settings)
     return LinkOverlay(link, tuple(takeouts), tuple(refusals))
 
 
@@ -155,10 +160,11 @@ def _toml(value: Value) -> str:
 # -- writing -----------------------------------------------------------------------------------------
 
 
-def write(overlay: Overlay, root: str = "/") -> bool:
+def write(overlay: Overlay, root: str = "/", *, binds: bool = True) -> bool:
     """Make the overlay in the file system ``root``, and remove what an earlier one left; True if anything differed.
-    OverlayError, also for a full disk: then nothing is there that was not there before."""
-    files = _Files(root)
+    OverlayError, also for a full disk: then nothing is there that was not there before. Not ``binds``: mounts are only
+    recorded, for a process that is not in a sandbox."""
+    files = _Files(root, binds=binds)
     wanted = overlay.entries()
     try:
         former = files.recorded()
@@ -171,18 +177,18 @@ def write(overlay: Overlay, root: str = "/") -> bool:
         raise OverlayError(_told(error)) from None
 
 
-def _write(files: _Files, former: list[tuple[str, str, str]], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
+def _write(files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
     leftover = [line for line in former if line[2] not in wanted]
     missing = [path for path, (_, entry) in wanted.items() if not files.has(entry)]
-    record = [(_KINDS[type(entry)], link, path) for path, (link, entry) in wanted.items()]
+    record = [_line(link, entry) for link, entry in wanted.values()]
     if former == record and not missing:
         return False
     # What is there and what is about to be there: a run that is killed in between leaves nothing that is not recorded.
     files.record([*leftover, *record])
     for path in missing:
         files.make(wanted[path][1])
-    for kind, _, path in leftover:
-        files.unmake(kind, path)
+    for line in leftover:
+        files.unmake(line)
     files.record(record)
     return True
 
@@ -193,8 +199,8 @@ def remove(name: str | None = None, root: str = "/") -> bool:
     try:
         recorded = files.recorded()
         gone = [line for line in recorded if name in (None, line[1])]
-        for kind, _, path in reversed(gone):
-            files.unmake(kind, path)
+        for line in reversed(gone):
+            files.unmake(line)
         if gone:
             files.record([line for line in recorded if line not in gone])
         return bool(gone)
@@ -202,13 +208,13 @@ def remove(name: str | None = None, root: str = "/") -> bool:
         raise OverlayError(_told(error)) from None
 
 
-def _forget(files: _Files, former: list[tuple[str, str, str]]) -> None:
+def _forget(files: _Files, former: list[_Line]) -> None:
     """Remove what is recorded beyond ``former``."""
     with suppress(OSError):
         for line in reversed(files.recorded()):
             if line not in former:
                 with suppress(OSError):
-                    files.unmake(line[0], line[2])
+                    files.unmake(line)
         files.record(former)
 
 
@@ -217,16 +223,25 @@ def _told(error: OSError) -> str:
 
 
 _KINDS: Mapping[type, str] = {File: "file", Symlink: "link", Bind: "bind"}
+#: A line of the record, with as many words as its kind has.
+_Line = tuple[str, ...]
+_WORDS = {"file": 3, "link": 3, "bind": 4}
+
+
+def _line(link: str, entry: Entry) -> _Line:
+    return (_KINDS[type(entry)], link, entry.path, *((entry.source,) if isinstance(entry, Bind) else ()))
 
 
 class _Files:
     """The files of an overlay below ``root``."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root.rstrip("/")
+    def __init__(self, root: str, *, binds: bool = True) -> None:
+        self._root, self._binds = root.rstrip("/"), binds
 
     def has(self, entry: Entry) -> bool:
-        """True if the entry is there, exactly as wanted. OSError."""
+        """True if the entry is there, exactly as wanted, or is not for us to make. OSError."""
+        if isinstance(entry, Bind) and not self._binds:
+            return True
         with self._holding(entry.path) as (folder, name):
             if folder < 0:
                 return False
@@ -261,8 +276,9 @@ class _Files:
             os.symlink(entry.target, draft, dir_fd=folder)
             os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
-    def unmake(self, kind: str, path: str) -> None:
+    def unmake(self, line: _Line) -> None:
         """Remove an entry, and the folder that it was in when that is a drop-in folder and empty. OSError."""
+        kind, _, path, *_ = line
         if kind == "bind":
             _unmount(self._root + path)
             return
@@ -275,18 +291,18 @@ class _Files:
             with self._holding(above) as (folder, name), suppress(OSError):
                 os.rmdir(name, dir_fd=folder)
 
-    def recorded(self) -> list[tuple[str, str, str]]:
-        """(kind, link, path) of what an earlier run has made. OSError."""
+    def recorded(self) -> list[_Line]:
+        """What an earlier run has made. OSError."""
         with self._holding(ENTRIES) as (folder, name):
             try:
                 data = folders.read_at(folder, name, SIZE_LIMIT) if folder >= 0 else b""
             except FileNotFoundError:
                 return []
-        lines = [line.split("\t") for line in data.decode("utf-8", "replace").splitlines()]
-        return [(words[0], words[1], words[2]) for words in lines
-                if len(words) == 3 and (words[0] == "bind" or words[2].startswith("/run/"))]
+        lines = [tuple(line.split("\t")) for line in data.decode("utf-8", "replace").splitlines()]
+        return [line for line in lines
+                if len(line) == _WORDS.get(line[0]) and (line[0] == "bind" or line[2].startswith("/run/"))]
 
-    def record(self, lines: Sequence[tuple[str, str, str]]) -> None:
+    def record(self, lines: Sequence[_Line]) -> None:
         """Replace the record. OSError."""
         text = "".join("\t".join(line) + "\n" for line in lines).encode()
         with self._holding(ENTRIES, make=True) as (folder, name):

@@ -30,13 +30,15 @@ def read_settings(tree: Tree) -> Settings:
 
 
 def read(tree: Tree) -> tuple[Link, ...]:
-    """The links of the lists, and those that the configuration names where the agent for all of them starts at boot.
-    SettingsError for a wrong list or configuration: then nothing may be overlaid."""
+    """The links of the lists, and those that the configuration names where the agent for all of them starts at boot;
+    without those whose agent did not come up in this boot. SettingsError for a wrong list or configuration: then
+    nothing may be overlaid."""
     links = lists.read(lambda path: tree.read(path, lists.SIZE_LIMIT + 1), tree.names)
     if any(map(lists.is_pattern, links)) or SERVICE in systemd_units.enabled(tree):
         settings = read_settings(tree)
         links = tuple(dict.fromkeys((*links, *settings.interfaces, *settings.serve)))
-    return tuple(describe(tree, name) for name in links)
+    fallen = tree.names(lists.FALLEN_DIR)
+    return tuple(describe(tree, name) for name in links if name not in fallen)
 
 
 def describe(tree: Tree, name: str) -> Link:

@@ -18,6 +18,8 @@ LIST = "/etc/holdfast/links"
 VOLATILE_DIR = f"{OVERLAY_DIR}/links.d"
 #: A file for each link that has no overlay, with the reason.
 REFUSED_DIR = f"{OVERLAY_DIR}/refused"
+#: A file for each link that was given back to its former client because its agent did not come up.
+FALLEN_DIR = f"{OVERLAY_DIR}/fallen"
 #: Bytes of one list, and links of all of them together.
 SIZE_LIMIT, LINK_LIMIT = 64 << 10, 256
 
@@ -82,7 +84,7 @@ def served() -> Served:
     """What the lists of this machine, and what became of their links, mean for an agent without arguments.
     SettingsError as ``read``."""
     links = read_here()
-    refused = frozenset(_names(REFUSED_DIR))
+    refused = frozenset((*_names(REFUSED_DIR), *_names(FALLEN_DIR)))
     names = frozenset(link for link in links if not is_pattern(link))
     return Served(tuple(link for link in links if is_pattern(link) and link not in refused), names | refused)
 

@@ -49,7 +49,6 @@ class InterfaceSettings(NamedTuple):
     use_domains: bool = True
     use_ntp: bool = True
     use_gateway: bool = True
-    route_table: int = 0
     acd: str = _PROTOCOL.acd
     nak: str = _PROTOCOL.nak
     on_expiry: str = _PROTOCOL.on_expiry

@@ -57,8 +57,6 @@ INTERFACE: dict[str, Key] = {
     "use_domains": Key(checks.boolean, "use the server's search domains (options 119, 15), where use_dns is true"),
     "use_ntp": Key(checks.boolean, "use the server's time servers (option 42)"),
     "use_gateway": Key(checks.boolean, "install the server's default route (options 3, 121), where use_routes is true"),
-    "route_table": Key(checks.integer(0, 0xFFFFFFFF),
-                       "the table of the routes; 0: main, or the table of the link's VRF"),
     "acd": Key(checks.choice("optimistic", "strict", "off"),
                'address conflicts: "optimistic" uses the address while it is probed, "strict" probes '
                'first (RFC 5227), "off" never probes'),

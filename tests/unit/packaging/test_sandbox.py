@@ -66,6 +66,14 @@ AGENT = {
     "RestrictAddressFamilies": ("AF_UNIX AF_NETLINK AF_INET AF_PACKET", "control socket, kernel, port 68, broadcasts"),
 }
 INHERITED = "a client that is started again, and its scripts, would have it too: by fork, for as long as they run"
+OVERLAY = {
+    "NoExecPaths": ("/run", "its interpreter is wherever the package or an image has one"),
+    "PrivateNetwork": (None, "links are described by the machine's own /sys/class/net"),
+    "PrivateUsers": (None, "it is root, because what the managers read is root's, and /run too"),
+    "ProcSubset": (None, "Python asks /proc for the memory it has"),
+    "UMask": ("0022", "managers and the agent, which are other users, read what it writes"),
+    "User": (None, "what the managers read is root's, and so is /run"),
+}
 #: Unit -> directive -> (its value, None: not set; why).
 EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
     "holdfast.service": AGENT,
@@ -86,6 +94,12 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
         "UMask": ("0022", "what resolvconf writes is for every program to read"),
         "User": (None, "/etc/resolv.conf is root's, and systemd-resolved listens to root"),
     },
+    "holdfast-overlay.service": OVERLAY,
+    "holdfast-overlay-refresh.service": OVERLAY,
+    "holdfast-fallback@.service": {
+        **dict.fromkeys(STRICTEST, (None, INHERITED)),
+        "DevicePolicy": ("closed", "belongs to the control group, which the client leaves"),
+    },
     "holdfast-takeover@.service": {
         **dict.fromkeys(STRICTEST, (None, INHERITED)),
         "DevicePolicy": ("closed", "belongs to the control group, which the client leaves"),
@@ -94,7 +108,8 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
 #: What `systemd-analyze security` may say at the most. It does not count ProtectSystem= and its like in these units.
 EXPOSURE = {
     "holdfast.service": 1.9, "holdfast@.service": 1.9, "holdfast-dns.service": 1.7, "holdfast-wait-online.service": 0.8,
-    "holdfast-takeover@.service": 9.4,
+    "holdfast-takeover@.service": 9.4, "holdfast-fallback@.service": 9.4, "holdfast-overlay.service": 1.5,
+    "holdfast-overlay-refresh.service": 1.5,
 }
 
 

@@ -223,10 +223,10 @@ def test_a_pattern_configures_the_links_that_fit_and_an_exact_name_wins(tmp_path
 def test_the_overlays_settings_are_weaker_than_the_administrators(tmp_path: Path) -> None:
     main, overlay = tmp_path / "holdfast.toml", tmp_path / "50-ens3.toml"
     main.write_text("[defaults]\nmetric = 3\n")
-    overlay.write_text("[interfaces.ens3]\nmetric = 1024\nuse_domains = false\nroute_table = 7\n")
+    overlay.write_text("[interfaces.ens3]\nmetric = 1024\nuse_domains = false\nuse_ntp = false\n")
     settings = load([str(main)], overlay=[str(overlay)])
     one = settings.interface("ens3")
-    assert (one.metric, one.use_domains, one.route_table) == (3, False, 7)
+    assert (one.metric, one.use_domains, one.use_ntp) == (3, False, False)
     assert settings.interfaces == {}
     assert settings.files == (str(overlay), str(main))
 

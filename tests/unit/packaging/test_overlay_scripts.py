@@ -1,0 +1,171 @@
+"""The generator and the fallback: shell scripts that work without Python, run here with another root and PATH."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
+#: Programs of the system that the scripts use; no Python among them.
+COREUTILS = ("cat", "cut", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sort")
+LINES = {
+    "link\tens3\t/run/systemd/network/05-x.network": "run/systemd/network/05-x.network",
+    "file\tens3\t/run/systemd/network/05-x.network.d/99.conf": "run/systemd/network/05-x.network.d/99.conf",
+    "file\ten*\t/run/NetworkManager/system-connections/x": "run/NetworkManager/system-connections/x",
+}
+
+
+class Scripts:
+    """A root, and programs that write down how they were called."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.bin, self.calls = root / "root", root / "bin", root / "calls"
+        self.root.mkdir()
+        self.bin.mkdir()
+        self.calls.touch()
+        for name in COREUTILS:
+            (self.bin / name).symlink_to(f"/bin/{name}")
+        for name in ("systemctl", "networkctl", "nmcli", "ip", "ifup"):
+            self.program(name, "")
+
+    def program(self, name: str, body: str) -> None:
+        """One that is found in PATH."""
+        file = self.bin / name
+        file.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.calls}"\n{body}\n')
+        file.chmod(0o755)
+
+    def put(self, path: str, text: str = "", mode: int = 0o644) -> None:
+        """One file of the root."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+
+    def run(self, script: str, *words: str, **environment: str) -> None:
+        """Run it as it is, but for its PATH; it must succeed."""
+        text = (SYSTEMD / script).read_text().replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin\n", f"PATH={self.bin}\n", 1)
+        assert f"PATH={self.bin}\n" in text
+        done = subprocess.run(["/bin/sh", "-s", "--", *words], input=text, text=True, capture_output=True, timeout=60,
+                              env={"HOLDFAST_ROOT": str(self.root), **environment}, check=False)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Scripts:
+    return Scripts(tmp_path)
+
+
+@pytest.fixture
+def units(scripts: Scripts, tmp_path: Path) -> Path:
+    """Holdfast is installed; the folder of generated units."""
+    scripts.put("usr/lib/holdfast/overlay", mode=0o755)
+    scripts.put("usr/lib/systemd/system/holdfast-overlay.service")
+    folder = tmp_path / "generated"
+    folder.mkdir()
+    return folder
+
+
+def wanted(units: Path) -> list[str]:
+    return sorted(os.listdir(units / "multi-user.target.wants")) if (units / "multi-user.target.wants").exists() else []
+
+
+def test_names_have_an_agent_each_and_patterns_one_for_all(scripts: Scripts, units: Path) -> None:
+    scripts.put("etc/holdfast/links", "# cards\nens3\n\n  br-lan  # a bridge\nen*\neth[0-3]\nwl?")
+    scripts.run("holdfast-generator", str(units))
+    assert wanted(units) == ["holdfast-overlay.path", "holdfast-overlay.service", "holdfast.service",
+                             "holdfast@br-lan.service", "holdfast@ens3.service"]
+    assert (units / "multi-user.target.wants/holdfast@ens3.service").readlink() == Path(
+        "/usr/lib/systemd/system/holdfast@.service")
+    drop_in = (units / "holdfast@ens3.service.d/50-overlay.conf").read_text().splitlines()
+    assert drop_in == ["[Unit]", "Requires=holdfast-overlay.service", "After=holdfast-overlay.service",
+                       "Wants=holdfast-fallback@ens3.timer"]
+    assert "Wants=holdfast-fallback@:all.timer" in (units / "holdfast.service.d/50-overlay.conf").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "\n \n", "a b\n", "../x\n", "$(touch x)\n", "a;b\n", ".\n..\n"])
+def test_a_list_that_names_nothing_generates_nothing(scripts: Scripts, units: Path, text: str) -> None:
+    scripts.put("etc/holdfast/links", text)
+    scripts.run("holdfast-generator", str(units))
+    assert [name for name in wanted(units) if "@" in name or name == "holdfast.service"] == []
+    assert list(units.rglob("x")) == []
+
+
+@pytest.mark.parametrize("gone", ["etc/holdfast/links", "usr/lib/holdfast/overlay",
+                                  "usr/lib/systemd/system/holdfast-overlay.service"])
+def test_without_a_list_or_a_whole_package_nothing_is_generated(scripts: Scripts, units: Path, gone: str) -> None:
+    scripts.put("etc/holdfast/links", "ens3\n")
+    (scripts.root / gone).unlink()
+    scripts.run("holdfast-generator", str(units))
+    assert list(units.iterdir()) == []
+
+
+@pytest.fixture
+def overlay(scripts: Scripts) -> Scripts:
+    scripts.put("run/holdfast-overlay/entries", "".join(f"{line}\n" for line in LINES))
+    for path in LINES.values():
+        scripts.put(path)
+    for link in ("ens3", "ens4", "lo"):
+        scripts.put(f"sys/class/net/{link}")
+    scripts.program("systemctl", 'case $1 in is-active) echo failed; exit 3 ;; esac')
+    return scripts
+
+
+def there(scripts: Scripts) -> list[str]:
+    return [path for path in LINES.values() if (scripts.root / path).exists()]
+
+
+def calls(scripts: Scripts) -> list[str]:
+    """What was changed, in order."""
+    return [line for line in scripts.calls.read_text().splitlines() if not line.startswith(("ip ", "systemctl is-"))]
+
+
+def test_an_agent_that_did_not_come_up_loses_its_link_to_the_manager(overlay: Scripts) -> None:
+    overlay.run("fallback", "ens3")
+    assert there(overlay) == [LINES["file\ten*\t/run/NetworkManager/system-connections/x"]]
+    assert not (overlay.root / "run/systemd/network/05-x.network.d").exists()
+    assert calls(overlay) == [
+        "systemctl stop holdfast@ens3.service", "networkctl reload", "networkctl reconfigure ens3"]
+    entries = (overlay.root / "run/holdfast-overlay/entries").read_text()
+    assert entries == "file\ten*\t/run/NetworkManager/system-connections/x\n"
+    assert (overlay.root / "run/holdfast-overlay/fallen/ens3").exists()
+
+
+def test_a_pattern_is_given_back_for_all_links_that_fit(overlay: Scripts) -> None:
+    overlay.put("run/systemd/generator/multi-user.target.wants/x")
+    (overlay.root / "run/systemd/generator/multi-user.target.wants/holdfast@ens3.service").symlink_to("/dev/null")
+    overlay.run("fallback", ":all")
+    assert there(overlay) == list(LINES.values())[:2], "a link with an agent of its own has a fallback of its own"
+    assert calls(overlay) == [
+        "systemctl stop holdfast.service", "systemctl reload NetworkManager.service", "nmcli connection reload",
+        "nmcli device connect ens3", "nmcli device connect ens4"]
+
+
+def test_a_link_that_is_served_is_left_alone(overlay: Scripts) -> None:
+    overlay.program("systemctl", "echo active")
+    overlay.run("fallback", "ens3")
+    overlay.run("fallback", ":all")
+    overlay.program("systemctl", "echo activating; exit 3")
+    overlay.program("ip", 'echo "2: ens3 inet 192.0.2.9/24 scope global dynamic ens3"')
+    overlay.run("fallback", "ens3")
+    overlay.run("fallback", ":all")
+    assert there(overlay) == list(LINES.values())
+    assert calls(overlay) == []
+
+
+def test_of_a_failed_overlay_nothing_stays(overlay: Scripts) -> None:
+    overlay.run("fallback", ":failed", SERVICE_RESULT="success")
+    assert there(overlay) == list(LINES.values())
+    overlay.run("fallback", ":failed", SERVICE_RESULT="timeout")
+    assert there(overlay) == []
+    assert (overlay.root / "run/holdfast-overlay/entries").read_text() == ""
+    assert calls(overlay) == [], "the managers start afterwards"
+
+
+def test_a_record_of_others_removes_nothing_elsewhere(overlay: Scripts) -> None:
+    overlay.put("etc/passwd", "root")
+    overlay.put("run/holdfast-overlay/entries", "file\tens3\t/etc/passwd\nlink\tens3\t/run/../etc/passwd\n")
+    overlay.run("fallback", "ens3")
+    assert (overlay.root / "etc/passwd").read_text() == "root"
