@@ -1,4 +1,15 @@
-"""Debian's ifupdown: which links get a DHCPv4 client from ifup, at boot (networking.service) or from udev (ifup@)."""
+"""Debian's ifupdown: which links get a DHCPv4 client from ifup, at boot (networking.service) or from udev (ifup@), and
+how they get none.
+
+ifupdown has no drop-ins. ``takeout`` makes a copy of each file with an ``iface NAME inet dhcp`` of the link, and has it
+mounted over the file, so that whoever runs ifup and ifdown (the units, udev, cloud-init, a person) reads it; the mounts
+are gone after a boot, and made again before networking.service. In the copy:
+- the method is ``manual``, which sets the link up as a client does, and applies ``hwaddress``. It also applies ``mtu``,
+  which ``dhcp`` does not, so that option is written ``MTU``: hooks get the same IF_MTU, and ifup passes over it. All of
+  this is tried with 0.8.41.
+- an ``up`` line waits for the address, at most as long as dhclient does, because what follows may need it.
+Everything else is as it was, byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +17,29 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from holdfast.managers.formats import interfaces5, systemd_units
-from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces
+from holdfast.managers import dhclient
+from holdfast.managers.formats import interfaces5, substitutions, systemd_units
+from holdfast.managers.formats.errors import FormatError
+from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces, Stanza
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.shell_assignments import assignments
+from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Bind, Entry, File, Link, Takeout, Value
 
 UNIT = "networking.service"
 #: What networking.service reads on Debian; a drop-in may name others.
 DEFAULTS = "/etc/default/networking"
 #: Which interfaces are up, and as what: "eth0=office".
 STATE = "/run/network/ifstate"
+#: Where the copies are, each with the path of its file below.
+COPIES = "/run/holdfast-overlay/ifupdown"
+#: What ifup runs for ``inet dhcp``, the first that is there.
+CLIENTS = ("dhclient", "udhcpc", "dhcpcd")
+#: dhclient waits for an address for a minute, and ifup for dhclient. Without the copy nobody serves the link any more.
+_WAIT = ("\tup n=0; while [ $n -lt 300 ] && [ -e {copy} ] && "
+         "! ip -4 -o addr show dev \"$IFACE\" scope global | grep -q .; do sleep 0.2; n=$((n+1)); done")
+_BLANK = r"(?:[ \t\r\v\f]|\\\n)"
 _EXCLUDED = "EXCLUDE_INTERFACES"
 _HOTPLUG = "allow-hotplug"
 
@@ -48,9 +71,13 @@ def served(interfaces: Interfaces) -> Iterator[Served]:
     """The links that ``iface NAME inet dhcp`` means: by its name, by what ``auto`` and ``allow-hotplug`` call it, such
     as ``allow-hotplug /en*=x``, or by a ``mapping``."""
     for logical in dict.fromkeys(one.name for one in interfaces.stanzas if one.dhcp):
-        stanza = f"`iface {logical} inet dhcp`"
-        found = [*_selected(interfaces, logical, stanza), *_mapped(interfaces, logical, stanza)]
-        yield from found or [Served(logical, stanza, hotplug=False)]  # a person or a script may bring it up
+        yield from _served_as(interfaces, logical)
+
+
+def _served_as(interfaces: Interfaces, logical: str) -> list[Served]:
+    stanza = f"`iface {logical} inet dhcp`"
+    found = [*_selected(interfaces, logical, stanza), *_mapped(interfaces, logical, stanza)]
+    return found or [Served(logical, stanza, hotplug=False)]  # a person or a script may bring it up
 
 
 def _selected(interfaces: Interfaces, logical: str, stanza: str) -> Iterator[Served]:
@@ -119,3 +146,102 @@ def excluded(tree: Tree) -> list[str]:
 def read(tree: Tree) -> Interfaces:
     """Its configuration."""
     return interfaces5.read(tree, INTERFACES)
+
+
+def takeout(tree: Tree, link: Link) -> Takeout | None:
+    """How ifup starts no DHCPv4 client on ``link`` any more; None when it starts none. FormatError, OSError."""
+    if not starts(tree):
+        return None
+    interfaces = read(tree)
+    reached = {one.name: _served_as(interfaces, one.name) for one in interfaces.stanzas if one.dhcp}
+    logical = {name for name, every in reached.items() if any(overlaps(one.links, link.name) for one in every)}
+    taken = [one for one in interfaces.stanzas if one.dhcp and one.name in logical]
+    if not taken:
+        return None
+    refusals = [
+        f"{INTERFACES}: {one.why} also serves other links than {link.name}; serve {one.links}, or give {link.name} a "
+        "stanza of its own" for name in sorted(logical) for one in reached[name] if not covers(link.name, one.links)
+    ]
+    settings, unknown, lost = _settings(tree, link, taken)
+    return Takeout("ifupdown", taken[0].path, tuple(_entries(tree, interfaces, taken)), settings, lost,
+                   (*dict.fromkeys(refusals), *unknown))
+
+
+def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Value], tuple[str, ...], tuple[str, ...]]:
+    """Ours for the link, what cannot be honoured, and the hooks that are not run any more, by the client that ifup
+    would start: dhclient's options are ``client`` and ``metric``, udhcpc's ``hostname``, dhcpcd's all."""
+    options = {word: value for stanza in taken for word, value in stanza.options}
+    client = next((one for one in CLIENTS for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
+                   if tree.is_file(f"{folder}/{one}")), CLIENTS[0])
+    metric = options.get("metric", "")
+    settings: dict[str, Value] = {}
+    if metric.isascii() and metric.isdigit() and client != "udhcpc":
+        settings["metric"] = int(metric)
+    if client == "dhclient":
+        told = dhclient.read(tree, link.name)
+        own = None if options.get("client") == "no" else \
+            dhclient.client_id(tree, link.mac, f"/var/lib/dhcp/dhclient.{link.name}.leases")
+        return {**({"client_id": own} if own else {}), **settings, **told.settings}, told.refusals, \
+            tuple(dhclient.lost_hooks(tree))
+    if "hostname" in options:
+        settings["hostname"] = options["hostname"]
+    if client == "dhcpcd" and "vendor" in options:
+        settings["vendor_class"] = options["vendor"]
+    unknown = [f"{taken[0].path}: `{word} {options[word]}` of `iface {taken[0].name} inet dhcp` cannot be honoured; "
+               "take it out, or leave this link to dhcpcd"
+               for word in ("client", "leasetime") if word in options and client == "dhcpcd"]
+    return settings, tuple(unknown), ()
+
+
+def _entries(tree: Tree, interfaces: Interfaces, taken: list[Stanza]) -> Iterator[Entry]:
+    """A copy of each file with a stanza that changes, and its mount."""
+    for path in interfaces.files:
+        # Bytes that are no UTF-8 are kept; the reader, which replaces them, sees the same lines.
+        text = substitutions.original((tree.read(path) or b"").decode("utf-8", "surrogateescape"))
+        copy = f"{COPIES}{path}"
+        found = _substitutions(interfaces, path, text, taken, copy)
+        if found:
+            yield File(copy, substitutions.copy(text, found).encode("utf-8", "surrogateescape"))
+            yield Bind(path, copy)
+
+
+def _substitutions(
+    interfaces: Interfaces, path: str, text: str, taken: list[Stanza], copy: str
+) -> dict[int, Substitution]:
+    stanzas = {one.line: one for one in interfaces.stanzas if one.path == path}
+    physical, inside = text.split("\n"), False
+    found: dict[int, Substitution] = {}
+    for first, end, whole in interfaces5.spans(physical):
+        word, now = whole.split(None, 1)[0], physical[first:end]
+        if word == "iface" and first + 1 in stanzas:
+            stanza = stanzas[first + 1]
+            inside = stanza in taken
+            new = _header(interfaces, stanza, now, taken)
+            new += [_WAIT.format(copy=copy)] if inside else []
+        elif interfaces5.ends_stanza(word):
+            inside = False
+            continue
+        elif inside and word == "mtu":
+            new = [re.sub(r"\bmtu\b", "MTU", now[0], count=1), *now[1:]]
+        else:
+            continue
+        if new != now:
+            found[first] = Substitution(len(now), tuple(new))
+    return found
+
+
+def _header(interfaces: Interfaces, stanza: Stanza, now: list[str], taken: list[Stanza]) -> list[str]:
+    """The lines of an ``iface`` line, with the method that it shall have. FormatError when that cannot be written."""
+    if not stanza.dhcp or (stanza not in taken and not any(one.name == stanza.inherits for one in taken)):
+        return now
+    text, method = "\n".join(now), "manual" if stanza in taken else "dhcp"
+    begin = rf"^({_BLANK}*iface{_BLANK}+{re.escape(stanza.name)}{_BLANK}+inet{_BLANK}+)"
+    text, count = re.subn(rf"{begin}dhcp(?={_BLANK}|$)", rf"\g<1>{method}", text)
+    if not count:  # the method is another stanza's
+        begin = rf"^({_BLANK}*iface{_BLANK}+{re.escape(stanza.name)})(?:{_BLANK}+inet)?"
+        text, count = re.subn(rf"{begin}(?={_BLANK}+inherits{_BLANK})", rf"\g<1> inet {method}", text)
+    others = [one for one in interfaces.stanzas if stanza.inherits and one.name == stanza.inherits and one not in taken]
+    if not count or (stanza in taken and any(option == "mtu" for one in others for option, _ in one.options)):
+        raise FormatError(f"{stanza.path}:{stanza.line}: `{now[0].strip()}` cannot be read without `inherits`; write "
+                          f"`iface {stanza.name} inet dhcp` with its own options")
+    return text.split("\n")

@@ -16,10 +16,11 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from holdfast.managers.formats import substitutions
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.link_patterns import is_pattern
 from holdfast.managers.formats.tree import Tree
@@ -121,7 +122,11 @@ def read(tree: Tree, path: str = INTERFACES) -> Interfaces:
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
     """The logical lines, without comments and empty ones, and the number (from 1) of the line that each begins in."""
-    physical = text.split("\n")
+    return ((first + 1, whole) for first, _, whole in spans(text.split("\n")))
+
+
+def spans(physical: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """The logical lines as ``lines`` has them, each with the range of the physical ones (from 0) that it is made of."""
     at = 0
     while at < len(physical):
         first, whole = at, physical[at].lstrip(_BLANKS)
@@ -133,7 +138,16 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
             at += 1
         whole = whole.rstrip(_BLANKS)
         if whole:
-            yield first + 1, whole
+            yield first, at, whole
+
+
+def ends_stanza(word: str) -> bool:
+    """True if a line that begins with ``word`` belongs to no stanza, or begins another."""
+    return word in ("iface", "mapping", "auto", *_LISTS) or word.startswith("allow-") or _is_source(word)
+
+
+def _is_source(word: str) -> bool:
+    return word == "source" or word.startswith("source-dir")
 
 
 class _Reader:
@@ -156,6 +170,7 @@ class _Reader:
         text = self._tree.text(path)
         if text is None:
             return
+        text = substitutions.original(text)
         self.files.append(path)
         self._size += len(text)
         if len(self.files) > MAX_FILES or depth > MAX_DEPTH or self._size > MAX_SIZE:
@@ -175,7 +190,7 @@ class _Reader:
         if word == "mapping":
             self.mappings.append((tuple(words[1:]), []))
             return word
-        if word == "source" or word.startswith("source-dir"):
+        if _is_source(word):
             keyword = "source" if word == "source" else "source-directory"
             for pattern in self._patterns(path, rest):
                 self._source(Source(path, keyword, pattern), depth)

@@ -1,0 +1,122 @@
+"""dhclient's configuration (dhclient.conf(5)) as settings of ours, and the hooks of its script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from holdfast.managers.formats import dhclient_leases, dhclient_text
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Value
+
+CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
+#: What its script runs at each event (dhclient-script(8)).
+HOOKS = ("/etc/dhcp/dhclient-enter-hooks.d", "/etc/dhcp/dhclient-exit-hooks.d", "/etc/dhcp/dhclient.d")
+#: Hooks of distributions for what Holdfast does itself: routes of option 121, name servers, NTP servers.
+_OURS = ("debug", "rfc3442-classless-routes", "resolved", "timesyncd", "chrony", "chrony.sh", "ntp", "ntp.sh")
+#: What a reply is used for, and the options by which dhclient learns it. What is not requested is not used.
+_USES = {
+    "use_dns": ("domain-name-servers",), "use_domains": ("domain-name", "domain-search"), "use_gateway": ("routers",),
+    "use_mtu": ("interface-mtu",), "use_ntp": ("ntp-servers",),
+}
+#: How messages are timed and servers chosen, which Holdfast does in its own way; and what belongs to DHCPv6 or to DNS.
+_TIMING = frozenset((
+    "timeout", "retry", "reboot", "select-timeout", "initial-interval", "backoff-cutoff", "initial-delay",
+    "do-forward-updates", "dhcp-cache-threshold", "key", "zone", "option", "db-time-format", "lease-id-format",
+))
+_SEND = re.compile(r"send (?:option )?([\w.-]+) ?=? ?(.+)", re.DOTALL)
+
+
+class Reading(NamedTuple):
+    """``settings`` for a link, and a line for each statement that cannot be honoured."""
+
+    settings: dict[str, Value]
+    refusals: tuple[str, ...]
+
+
+def read(tree: Tree, link: str) -> Reading:
+    """What its configuration says for ``link``, a name or a pattern. FormatError, OSError."""
+    path = next((path for path in CONFIGURATIONS if tree.is_file(path)), CONFIGURATIONS[0])
+    text = dhclient_text.with_included(tree.text(path) or "", lambda included: tree.text(included) or "")
+    settings: dict[str, Value] = {}
+    refusals: list[str] = []
+    for statement in _statements(text, link):
+        keyword = statement.partition(" ")[0]
+        sent = _SEND.fullmatch(statement)
+        if sent is not None and _send(sent[1], sent[2].strip(), settings):
+            continue
+        if keyword in ("request", "also"):
+            _request(statement, settings)
+        elif keyword == "ignore":
+            settings.update({use: False for use, options in _USES.items() if set(options) & set(_words(statement))})
+        elif keyword not in _TIMING and statement:
+            refusals.append(f"{path}: `{statement}` cannot be honoured; take it out, or leave this link to dhclient")
+    return Reading(settings, tuple(refusals))
+
+
+def lost_hooks(tree: Tree) -> Iterator[str]:
+    """A line for each hook that is not run for DHCPv4 any more."""
+    for folder in HOOKS:
+        for name in tree.names(folder):
+            if name not in _OURS and tree.is_file(f"{folder}/{name}"):
+                yield f"{folder}/{name} is not run for DHCPv4 any more; a program in /etc/holdfast/hooks.d can do it"
+
+
+def client_id(tree: Tree, mac: str | None, leases: str) -> str | None:
+    """Option 61 in hex, as ``dhclient -i`` makes it (RFC 4361) of the DUID in the file ``leases`` and of the end of the
+    hardware address; None when one of them is not known."""
+    duid = dhclient_leases.default_duid(tree.text(leases) or "")
+    return None if duid is None or mac is None else "ff" + mac.replace(":", "")[-8:] + duid.hex()
+
+
+def _statements(text: str, link: str) -> Iterator[str]:
+    """Those outside of braces, then those of the link; a block of something else is a statement by its head."""
+    yield from dhclient_text.statements(text)
+    for words, end in dhclient_text.pieces(text):
+        if end == "{" and not words.startswith("interface "):
+            yield words.rpartition(";")[2].strip()
+    for name in dict.fromkeys(re.findall(r'\binterface\s+"([^"]+)"\s*\{', text)):
+        if fnmatchcase(name, link):
+            yield from dhclient_text.sections(text, f'interface "{name}"')
+
+
+def _send(option: str, value: str, settings: dict[str, Value]) -> bool:
+    """Add what is sent to ``settings``; False when that cannot be."""
+    octets = dhclient_leases.octets(value)
+    if option in ("host-name", "fqdn.fqdn"):
+        if value.replace(" ", "") == "gethostname()":
+            settings.setdefault("hostname", "@system")
+            return True
+        if octets:
+            settings["hostname"] = octets.decode("ascii", "replace").rstrip(".")
+        return bool(octets)
+    if option.startswith("fqdn."):
+        return True  # flags of the option above
+    if option == "dhcp-client-identifier":
+        if value == "hardware":
+            settings["client_id"] = "mac"
+        elif octets and len(octets) > 1:
+            settings["client_id"] = octets.hex()
+        return value == "hardware" or bool(octets and len(octets) > 1)
+    key = {"vendor-class-identifier": "vendor_class", "user-class": "user_class"}.get(option)
+    if key is None or not octets:
+        return False
+    text = octets.decode("ascii", "replace")
+    settings[key] = (text,) if key == "user_class" else text
+    return text.isprintable() and "\ufffd" not in text
+
+
+def _request(statement: str, settings: dict[str, Value]) -> None:
+    names = set(_words(statement))
+    also = statement.startswith("also ")
+    for use, options in _USES.items():
+        if names & set(options):
+            settings.pop(use, None)
+        elif not also:
+            settings[use] = False
+
+
+def _words(statement: str) -> list[str]:
+    return re.split(r"[ ,]+", statement)[1:]

@@ -1,0 +1,125 @@
+"""How DHCPv4 is taken out of ifupdown's files."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.managers.conftest import Put
+
+from holdfast.managers import ifupdown
+from holdfast.managers.formats import substitutions
+from holdfast.managers.formats.errors import FormatError
+from holdfast.managers.formats.interfaces5 import INTERFACES
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Bind, File, Link, Takeout
+
+CLOUD = "/etc/network/interfaces.d/50-cloud-init"
+STANZAS = ("# rendered\nauto lo\niface lo inet loopback\n    dns-nameservers 10.77.0.1\n\nauto eth0\n"
+           "iface eth0 inet dhcp\n    accept-ra 1\n    mtu 1450\n    post-up ip route add 10.9.0.0/16 via 10.77.0.1\n\n"
+           "# control-alias eth0\niface eth0 inet6 dhcp\n    mtu 1400\n\niface eth0 inet static\n    address 10.7.0.2/24\n"
+           "iface eth1 inet dhcp\n")
+
+
+@pytest.fixture(autouse=True)
+def _installed(put: Put) -> None:
+    put("/sbin/ifup", "")
+    put("/etc/systemd/system/multi-user.target.wants/networking.service", "[Unit]\n")
+    put(INTERFACES, "source interfaces.d/*\nsource-directory /run/network/interfaces.d\n")
+
+
+def take(tree: Tree, name: str = "eth0", mac: str | None = None) -> Takeout:
+    found = ifupdown.takeout(tree, Link(name, mac))
+    assert found is not None
+    return found
+
+
+def copies(takeout: Takeout) -> dict[str, str]:
+    """Path of the file -> text of the copy that is mounted over it."""
+    files = {entry.path: entry.content.decode() for entry in takeout.entries if isinstance(entry, File)}
+    return {entry.path: files[entry.source] for entry in takeout.entries if isinstance(entry, Bind)}
+
+
+def without_comments(text: str) -> list[str]:
+    return [line for line in text.split("\n") if not line.startswith("#holdfast")]
+
+
+def test_only_the_method_of_the_link_changes(tree: Tree, put: Put) -> None:
+    put(CLOUD, STANZAS)
+    ((path, text),) = copies(take(tree)).items()
+    assert (path, substitutions.original(text)) == (CLOUD, STANZAS)
+    lines = without_comments(text)
+    (wait,) = [line for line in lines if line.startswith("\tup n=0")]
+    assert lines[lines.index(wait) - 1] == "iface eth0 inet manual"
+    lines.remove(wait)
+    expected = STANZAS.replace("iface eth0 inet dhcp", "iface eth0 inet manual").replace("mtu 1450", "MTU 1450")
+    assert "\n".join(lines) == expected
+
+
+def test_the_copy_in_place_of_the_file_is_read_as_the_file(tree: Tree, put: Put) -> None:
+    put(CLOUD, STANZAS)
+    first = take(tree)
+    put(CLOUD, copies(first)[CLOUD])
+    assert take(tree) == first
+    both = substitutions.merged(copies(first)[CLOUD], copies(take(tree, "eth1"))[CLOUD])
+    assert both is not None
+    assert "inet dhcp" not in "\n".join(without_comments(both))
+
+
+def test_files_that_udev_writes_below_run(tree: Tree, put: Put) -> None:
+    path = "/run/network/interfaces.d/eth0"
+    put(path, "auto eth0\nallow-hotplug eth0\n\niface eth0 inet dhcp\n\niface eth0 inet6 manual\n  try_dhcp 1\n")
+    text = copies(take(tree))[path]
+    assert "iface eth0 inet6 manual\n  try_dhcp 1\n" in text
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("iface eth0 \\\n  inet\tdhcp  \n", "iface eth0 \\\n  inet\tmanual  \n"),
+    ("iface x inet dhcp\niface eth0 inherits x\n", "iface x inet dhcp\niface eth0 inet manual inherits x\n"),
+    ("iface eth0 inet dhcp\niface x inet inherits eth0\n", "iface eth0 inet manual\niface x inet dhcp inherits eth0\n"),
+    ("auto /e*=dhcp\niface dhcp inet dhcp\n", "auto /e*=dhcp\niface dhcp inet manual\n"),
+])
+def test_how_a_stanza_may_be_written(tree: Tree, put: Put, text: str, expected: str) -> None:
+    put(INTERFACES, text)
+    lines = without_comments(copies(take(tree, "e*" if "/e*" in text else "eth0"))[INTERFACES])
+    assert "\n".join(line for line in lines if not line.startswith("\tup n=0")) == expected
+
+
+def test_what_cannot_be_taken_out_is_refused(tree: Tree, put: Put) -> None:
+    put(INTERFACES, "auto /e*=lan\niface lan inet dhcp\n")
+    assert take(tree).refusals == (
+        f"{INTERFACES}: `auto e*=lan` and `iface lan inet dhcp` also serves other links than eth0; serve e*, or give "
+        "eth0 a stanza of its own",)
+    put(INTERFACES, "iface x inet dhcp\n mtu 1400\niface eth0 inet inherits x\n")
+    with pytest.raises(FormatError, match=r"interfaces:3: `iface eth0 inet inherits x` cannot be read"):
+        ifupdown.takeout(tree, Link("eth0"))
+
+
+def test_a_link_without_dhcp_is_left_alone(tree: Tree, put: Put) -> None:
+    put(INTERFACES, "iface eth0 inet manual\niface eth1 inet dhcp\n")
+    assert ifupdown.takeout(tree, Link("eth0")) is None
+
+
+def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n metric 7\n hostname ignored\n")
+    put("/var/lib/dhcp/dhclient.eth0.leases", r'default-duid "\000\001\000\001";' + "\n")
+    put("/etc/dhcp/dhclient.conf", 'send host-name = gethostname();\nrequest subnet-mask, routers,\n domain-name;\n'
+        'interface "eth0" { send vendor-class-identifier "box"; }\ninterface "eth1" { send user-class "x"; }\n'
+        "timeout 60;\nprepend domain-name-servers 127.0.0.1;\n")
+    put("/etc/dhcp/dhclient-exit-hooks.d/mine", "")
+    found = take(tree, mac="02:00:00:00:00:09")
+    assert found.settings == {
+        "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system", "vendor_class": "box",
+        "use_dns": False, "use_mtu": False, "use_ntp": False}
+    assert found.refusals == ("/etc/dhcp/dhclient.conf: `prepend domain-name-servers 127.0.0.1` cannot be honoured; "
+                              "take it out, or leave this link to dhclient",)
+    assert found.lost == ("/etc/dhcp/dhclient-exit-hooks.d/mine is not run for DHCPv4 any more; a program in "
+                          "/etc/holdfast/hooks.d can do it",)
+
+
+def test_settings_of_other_clients(tree: Tree, put: Put) -> None:
+    put(INTERFACES, "iface eth0 inet dhcp\n metric 7\n hostname box\n vendor v\n leasetime 60\n")
+    put("/usr/sbin/dhcpcd", "")
+    found = take(tree)
+    assert (found.settings, len(found.refusals)) == ({"metric": 7, "hostname": "box", "vendor_class": "v"}, 1)
+    put("/sbin/udhcpc", "")
+    assert (take(tree).settings, take(tree).refusals) == ({"hostname": "box"}, ())
