@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from holdfast.managers import dhcpcd, ifcfg, ifupdown, networkd, networkmanager
+from holdfast.managers.formats import substitutions
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, Entry, File, Link, Symlink, Takeout, Value
@@ -82,10 +83,23 @@ class Overlay(NamedTuple):
         for one in self.links:
             for entry in _link_entries(one):
                 _check(entry)
-                if made.setdefault(entry.path, (one.link.name, entry))[1] != entry:
-                    raise OverlayError(f"{entry.path} would be made in two ways, for {made[entry.path][0]} and for "
+                known = made.setdefault(entry.path, (one.link.name, entry))
+                both = _merged(known[1], entry)
+                if both is None:
+                    raise OverlayError(f"{entry.path} would be made in two ways, for {known[0]} and for "
                                        f"{one.link.name}; name one of them in the list")
+                made[entry.path] = (known[0], both)
         return made
+
+
+def _merged(one: Entry, other: Entry) -> Entry | None:
+    """What is both, or the copy of a file with the substitutions of both; None for what cannot be one."""
+    if one == other:
+        return one
+    if not isinstance(one, File) or not isinstance(other, File) or one.mode != other.mode:
+        return None
+    text = substitutions.merged(*(each.content.decode("utf-8", "surrogateescape") for each in (one, other)))
+    return None if text is None else one._replace(content=text.encode("utf-8", "surrogateescape"))
 
 
 def compute(tree: Tree, links: Sequence[Link]) -> Overlay:
@@ -180,6 +194,9 @@ def write(overlay: Overlay, root: str = "/", *, binds: bool = True) -> bool:
 def _write(files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
     leftover = [line for line in former if line[2] not in wanted]
     missing = [path for path, (_, entry) in wanted.items() if not files.has(entry)]
+    # A file that is replaced is another one than what is mounted.
+    missing += [path for path, (_, entry) in wanted.items()
+                if isinstance(entry, Bind) and entry.source in missing and path not in missing]
     record = [_line(link, entry) for link, entry in wanted.values()]
     if former == record and not missing:
         return False

@@ -7,6 +7,7 @@ be lost for ever if we waited for it to go. Such a file is replaced, kept, and p
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -248,7 +249,7 @@ class ResolvConf:
         there = self._interfaces()
         records = {name: record for name, record in records.items() if name in there}
         records[link.ifname] = _Record(tuple(map(str, names.dns)), names.search)
-        self._replace(target, text, _rendered(records))
+        self._replace(target, text, _rendered(records, _domain(_read(self._saved) or "")))
 
     def withdraw(self, link: Target) -> bool:
         """Remove our servers, and restore the former content with the last of them. Does nothing and returns False when
@@ -260,7 +261,8 @@ class ResolvConf:
                 return False
             records = _records(text)
             records.pop(link.ifname, None)
-            self._replace(target, text, _rendered(records) if records else _read(self._saved) or "")
+            former = _read(self._saved) or ""
+            self._replace(target, text, _rendered(records, _domain(former)) if records else former)
             if not records:
                 with suppress(FileNotFoundError):
                     os.unlink(self._saved)
@@ -280,8 +282,18 @@ class ResolvConf:
         return None
 
     def _replace(self, target: str, before: str | None, after: str) -> None:
-        if before != after:
-            self._write(target, after.encode("utf-8", "surrogateescape"), 0o644)
+        if before == after:
+            return
+        data = after.encode("utf-8", "surrogateescape")
+        if target.startswith("/run/"):  # a link into a folder that nobody has made since the boot
+            os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+        try:
+            self._write(target, data, 0o644)
+        except OSError as error:
+            if error.errno != errno.EBUSY:  # of a mount point: containers have one there
+                raise
+            with open(target, "wb", opener=_existing) as file:
+                file.write(data)
 
     def _error(self, error: OSError) -> ResolverError:
         return ResolverError(f"{error.filename or self._path} cannot be replaced: {error.strerror}")
@@ -294,6 +306,17 @@ def _read(path: str) -> str | None:
             return file.read(MAX_FILE)
     except FileNotFoundError:
         return None
+
+
+def _existing(path: str, _: int) -> int:
+    return os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _domain(former: str) -> str:
+    """The name of the ``domain`` line of a former file, "" for none: clients such as dhclient write one beside
+    ``search``, and programs that read it shall find it."""
+    found = re.search(r"^domain[ \t]+(\S+)", former, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _records(text: str) -> dict[str, _Record]:
@@ -336,10 +359,13 @@ def _merged(records: dict[str, _Record], theirs: str) -> str:
     return f"{head}\n{_body(tuple(dict.fromkeys(search)), tuple(dict.fromkeys(servers)))}{''.join(others)}"
 
 
-def _rendered(records: dict[str, _Record]) -> str:
+def _rendered(records: dict[str, _Record], domain: str) -> str:
+    """The file. ``domain`` has a line of its own, which the ``search`` line after it overrides (resolv.conf(5)), as
+    long as a lease says it."""
     lines = [HEADER, *_kept(records)]
     search = dict.fromkeys(domain for record in records.values() for domain in record.search)
     servers = dict.fromkeys(server for record in records.values() for server in record.servers)
+    lines += [f"domain {domain}"] if domain in search else []
     return "\n".join(lines) + "\n" + _body(tuple(search), tuple(servers))
 
 

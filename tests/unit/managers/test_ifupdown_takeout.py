@@ -15,7 +15,8 @@ from holdfast.managers.model import Bind, File, Link, Takeout
 CLOUD = "/etc/network/interfaces.d/50-cloud-init"
 STANZAS = ("# rendered\nauto lo\niface lo inet loopback\n    dns-nameservers 10.77.0.1\n\nauto eth0\n"
            "iface eth0 inet dhcp\n    accept-ra 1\n    mtu 1450\n    post-up ip route add 10.9.0.0/16 via 10.77.0.1\n\n"
-           "# control-alias eth0\niface eth0 inet6 dhcp\n    mtu 1400\n\niface eth0 inet static\n    address 10.7.0.2/24\n"
+           "# control-alias eth0\niface eth0 inet6 dhcp\n    mtu 1400\n\n"
+           "iface eth0 inet static\n    address 10.7.0.2/24\n"
            "iface eth1 inet dhcp\n")
 
 

@@ -452,3 +452,22 @@ def test_a_link_that_networkmanager_has_not_is_the_next_rung_s(beside: BesideNet
     assert not beside.backend.publish(ETH0, names("10.0.0.2"))
     assert not beside.backend.publish(ETH1, names("10.0.0.2"))
     assert beside.etc.read_text() == THEIRS
+
+
+def test_a_file_that_is_a_mount_point_is_written_in_place(tmp_path: Path) -> None:
+    # rule 94
+    path = tmp_path / "resolv.conf"
+    path.write_text("domain example.org\nsearch example.org\nnameserver 10.0.0.9\n")
+    inode = path.stat().st_ino
+
+    def busy(target: str, data: bytes, mode: int) -> None:
+        if target == str(path):
+            raise OSError(errno.EBUSY, "Device or resource busy", target)
+        atomic.write(target, data, mode)
+
+    backend = ResolvConf(str(tmp_path / "saved"), busy, path=str(path), interfaces=lambda: ["eth0"])
+    former = path.read_text()
+    assert backend.publish(ETH0, Names((IPv4Address("10.0.0.2"),), ("example.org",), True))
+    assert path.read_text().endswith("\ndomain example.org\nsearch example.org\nnameserver 10.0.0.2\n")
+    assert backend.withdraw(ETH0)
+    assert (path.read_text(), path.stat().st_ino) == (former, inode)

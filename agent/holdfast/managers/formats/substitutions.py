@@ -14,10 +14,10 @@ _BEGIN, _FORMER, _END = "#holdfast{", "#holdfast: ", "#holdfast}"
 
 
 class Substitution(NamedTuple):
-    """``count`` lines of the original are replaced by ``lines``; none are, and ``lines`` are added before that line,
-    when ``count`` is 0."""
+    """``replaced`` lines of the original are replaced by ``lines``; none are, and ``lines`` are added before that line,
+    when ``replaced`` is 0."""
 
-    count: int
+    replaced: int
     lines: tuple[str, ...]
 
 
@@ -50,7 +50,7 @@ def merged(one: str, other: str) -> str | None:
         known = every.setdefault(at, substitution)
         if known == substitution:
             continue
-        if known.count or substitution.count:
+        if known.replaced or substitution.replaced:
             return None
         every[at] = Substitution(0, (*known.lines, *substitution.lines))
     return copy(text, every)

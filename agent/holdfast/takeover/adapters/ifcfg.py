@@ -6,27 +6,18 @@ Facts, from the source of network-scripts (ifup-eth, ifdown-eth, network-functio
 - With any other BOOTPROTO and no IPADDR, it sets the link up, and that is all.
 - ifdown-eth ends the process in the pid file, then flushes the interface and sets the link down, in any case.
 
-So one word of one file changes, and only at the confirmation; everything else in it stays.
+So one word of the file changes, in the overlay; everything else in it stays.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 
-from holdfast.managers.formats import ini
-from holdfast.managers.formats.shell_assignments import assignments
 from holdfast.managers.ifcfg import IfcfgFile, files, files_of
-from holdfast.managers.networkmanager import UNIT as NETWORKMANAGER
-from holdfast.takeover.adapters import interface
-from holdfast.takeover.adapters.networkmanager import unmanaged
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Adapter, Change, FileChange, ForeignLease, Found, Ownership
-
-_BOOTPROTO = re.compile(rb"^([ \t]*(?:export[ \t]+)?BOOTPROTO=)[^\r\n#;]*?([ \t]*(?:[#;][^\r\n]*)?\r?)$", re.MULTILINE)
-CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99-holdfast-network.cfg"
+from holdfast.takeover.model import Adapter, ForeignLease, Found, Ownership
+from holdfast.takeover.overlay_ownership import own_by_overlay
 
 
 class Ifcfg:
@@ -53,40 +44,13 @@ class Ifcfg:
         """dhclient's lease."""
         return self._dhclient.read(host, found)
 
-    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.SettingsSource``."""
-        settings = assignments(host.text(found.facts["ifcfg"]))
-        return {
-            **({"use_dns": False} if ini.is_off(settings.get("PEERDNS")) else {}),
-            **interface.metric(settings.get("METRIC", "")),
-        }
-
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
-        """BOOTPROTO=none, at the confirmation. Nothing is needed before: the file is read at the next ``ifup``."""
-        path = found.facts["ifcfg"]
-        settings = assignments(host.text(path))
-        static = sorted(key for key in settings if re.fullmatch(r"IPADDR\d*", key) and settings[key])
-        if static:
-            raise TakeoverError(
-                f"{found.ifname}: {path} also sets {', '.join(static)}, which BOOTPROTO=dhcp hides and BOOTPROTO=none "
-                "would not; remove it first"
-            )
-        others = [one.path for one in _by_dhcp(host, found.ifname) if one.path != path]
+        """A copy of the file with BOOTPROTO=none. TakeoverError when two files say BOOTPROTO=dhcp for the link."""
+        others = [one.path for one in _by_dhcp(host, found.ifname) if one.path != found.facts["ifcfg"]]
         if others:
-            raise TakeoverError(f"{found.ifname}: {path} and {', '.join(others)} say BOOTPROTO=dhcp for it; leave one")
-        content, stat = host.read(path), host.stat(path)
-        if content is None or stat is None:
-            raise TakeoverError(f"{path} is gone; try again")
-        changes: list[Change] = [FileChange(path, without_dhcp(content), stat.st_mode & 0o7777)]
-        if b"cloud-init" in content.split(b"BOOTPROTO", 1)[0]:
-            # It says so in its first lines; it would write BOOTPROTO=dhcp again.
-            changes.append(FileChange(CLOUD_INIT, _comment(found.ifname) + b"network: {config: disabled}\n"))
-        if not ini.is_off(settings.get("NM_CONTROLLED")) and \
-                host.unit_enabled(NETWORKMANAGER) == "enabled":
-            # NetworkManager reads ifcfg files too, and for it BOOTPROTO=none means an interface without an address.
-            path = f"/etc/NetworkManager/conf.d/90-holdfast-{found.ifname}.conf"
-            changes.append(FileChange(path, unmanaged(found.ifname)))
-        return Ownership((), tuple(changes))
+            raise TakeoverError(f"{found.ifname}: {found.facts['ifcfg']} and {', '.join(others)} say BOOTPROTO=dhcp "
+                                "for it; leave one")
+        return own_by_overlay(host, found)
 
     def stop(self, host: Host, found: Found) -> None:
         """Stop dhclient; the scripts themselves do not run. Its pid file is removed, so that ifdown signals no other
@@ -105,17 +69,5 @@ def _by_dhcp(host: Host, ifname: str) -> list[IfcfgFile]:
     return [one for one in files_of(host.ask(files), ifname, host.mac(ifname)) if one.dhcp]
 
 
-def without_dhcp(content: bytes) -> bytes:
-    """The file with BOOTPROTO=none wherever it sets it, and nothing else changed."""
-    return _BOOTPROTO.sub(rb"\1none\2", content)
-
-
 def _run_by_networkmanager(found: Found) -> bool:
     return any("nm-dhcp" in word or "/NetworkManager/" in word for word in found.argv)
-
-
-def _comment(ifname: str) -> bytes:
-    return (
-        f"# {ifname} is served by Holdfast, and cloud-init would give it back to dhclient at the next rendering.\n"
-        f"# `holdfast handback {ifname}` removes this file.\n"
-    ).encode()

@@ -117,6 +117,8 @@ def _start_udhcpc(host: FakeHost, pid: int) -> None:
 
 def _ifupdown(host: FakeHost) -> None:
     _dhclient(host)
+    host.put("/sbin/ifup", "")
+    host.put("/etc/systemd/system/multi-user.target.wants/networking.service", "[Unit]\n")
     host.put("/etc/network/interfaces", "source /etc/network/interfaces.d/*\nauto eth0\niface eth0 inet dhcp\n")
     host.put("/run/network/ifstate", "lo=lo\neth0=eth0\n")
 

@@ -10,10 +10,10 @@ from tests.unit.takeover.adapters.machines import DHCLIENT_LEASE, files, find, o
 
 from holdfast.managers.ifcfg import FOLDER
 from holdfast.takeover.adapters.dhclient import Dhclient
-from holdfast.takeover.adapters.ifcfg import CLOUD_INIT, Ifcfg, without_dhcp
+from holdfast.takeover.adapters.ifcfg import Ifcfg
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange
+from holdfast.takeover.model import ListEntry
 
 LEASES = "/var/lib/dhclient/dhclient-eth0.leases"
 FILE = f"{FOLDER}/ifcfg-eth0"
@@ -91,56 +91,17 @@ def test_a_dhclient_of_networkmanager_is_not_its_business(host: FakeHost, adapte
     assert adapter.find(host, "eth0") is None
 
 
-def test_one_word_of_the_file_changes_and_only_at_the_confirmation(host: FakeHost, adapter: Ifcfg) -> None:
+def test_the_overlay_and_the_list_are_all_that_changes(host: FakeHost, adapter: Ifcfg) -> None:
     owned = own(host, adapter)
-    assert owned.volatile == ()
-    (change,) = owned.persistent
-    assert isinstance(change, FileChange)
-    assert (change.path, change.mode) == (FILE, 0o640)
-    assert change.content == CONTENT.replace('BOOTPROTO="dhcp"', "BOOTPROTO=none").encode()
-
-
-@pytest.mark.parametrize(("before", "after"), [
-    (b"BOOTPROTO=dhcp", b"BOOTPROTO=none"), (b"BOOTPROTO='dhcp'\r\nX=1\r\n", b"BOOTPROTO=none\r\nX=1\r\n"),
-    (b"  BOOTPROTO=dhcp\t# why\n", b"  BOOTPROTO=none\t# why\n"),
-    (b"export BOOTPROTO=bootp\n", b"export BOOTPROTO=none\n"),
-    (b"#BOOTPROTO=dhcp\nMY_BOOTPROTO=dhcp\nBOOTPROTO=dhcp\n", b"#BOOTPROTO=dhcp\nMY_BOOTPROTO=dhcp\nBOOTPROTO=none\n"),
-    (b"BOOTPROTO=dhcp\nBOOTPROTO=bootp\n", b"BOOTPROTO=none\nBOOTPROTO=none\n"),
-    (b"X=\xff\nBOOTPROTO=dhcp\n", b"X=\xff\nBOOTPROTO=none\n"),
-])
-def test_the_word_is_found_however_it_is_written(before: bytes, after: bytes) -> None:
-    assert without_dhcp(before) == after
-
-
-def test_a_static_address_that_would_come_to_life_is_refused(host: FakeHost, adapter: Ifcfg) -> None:
-    host.put(FILE, CONTENT + "IPADDR=192.0.2.1\n")
-    with pytest.raises(TakeoverError, match="IPADDR"):
-        own(host, adapter)
-    host.put(FILE, CONTENT + "IPADDR=\n")
-    assert own(host, adapter).persistent
+    assert set(files(owned.volatile)) == {"/run/holdfast-overlay/links.d/eth0"}
+    assert ListEntry("/etc/holdfast/links", "eth0") in owned.persistent
+    assert not files(owned.persistent)
 
 
 def test_two_files_for_one_link_are_refused(host: FakeHost, adapter: Ifcfg) -> None:
     host.put(f"{FOLDER}/ifcfg-lan", "DEVICE=eth0\nBOOTPROTO=dhcp\n")
     with pytest.raises(TakeoverError, match=r"ifcfg-eth0 and .*ifcfg-lan say BOOTPROTO=dhcp"):
         own(host, adapter)
-
-
-def test_cloud_init_does_not_write_its_own_file_again(host: FakeHost, adapter: Ifcfg) -> None:
-    host.put(FILE, "# Created by cloud-init on instance boot automatically, do not edit.\n#\n" + CONTENT)
-    written = files(own(host, adapter).persistent)
-    assert set(written) == {FILE, CLOUD_INIT}
-    assert written[CLOUD_INIT].endswith("\nnetwork: {config: disabled}\n")
-
-
-def test_networkmanager_is_kept_off_where_it_reads_the_file_too(host: FakeHost, adapter: Ifcfg) -> None:
-    host.put(FILE, CONTENT.replace("NM_CONTROLLED=no\n", ""))
-    assert set(files(own(host, adapter).persistent)) == {FILE}
-    host.answers["systemctl is-enabled"] = Completed(0, "enabled\n", "")
-    written = files(own(host, adapter).persistent)
-    assert "interface-name:=eth0" in written["/etc/NetworkManager/conf.d/90-holdfast-eth0.conf"]
-    host.put(FILE, CONTENT)
-    assert set(files(own(host, adapter).persistent)) == {FILE}
 
 
 def test_it_is_stopped_and_leaves_no_pid_for_ifdown(host: FakeHost, adapter: Ifcfg) -> None:
@@ -159,11 +120,3 @@ def test_it_is_given_back_with_the_same_words(host: FakeHost, adapter: Ifcfg) ->
     ((words, _),) = host.started
     assert words[words.index("--") + 2:] == argv()[1:]
     assert words[1] == "--scope"  # it outlives what we run in
-
-
-def test_what_it_does_with_an_answer(host: FakeHost, adapter: Ifcfg) -> None:
-    found = adapter.find(host, "eth0")
-    assert found is not None
-    assert adapter.decided(host, found) == {}
-    host.put(FILE, CONTENT.replace("PEERDNS=yes", "PEERDNS=no\nMETRIC=200"))
-    assert adapter.decided(host, found) == {"use_dns": False, "metric": 200}

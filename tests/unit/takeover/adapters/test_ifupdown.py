@@ -10,8 +10,7 @@ from tests.unit.takeover.adapters.machines import DHCLIENT_LEASE, files, find, o
 
 from holdfast.takeover.adapters.dhclient import Dhclient
 from holdfast.takeover.adapters.ifupdown import Ifupdown
-from holdfast.takeover.errors import TakeoverError
-from holdfast.takeover.model import Command, Ownership
+from holdfast.takeover.model import ListEntry, Ownership
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 ARGV = ("dhclient", "-4", "-v", "-i", "-pf", "/run/dhclient.eth0.pid", "-lf", LEASES, "-I", "-df",
@@ -31,6 +30,8 @@ def host(tmp_path: Path) -> FakeHost:
     host.put("/etc/network/interfaces", SOURCES)
     host.put("/etc/network/interfaces.d/50-cloud-init", STANZA)
     host.put("/run/network/ifstate", "lo=lo\neth0=eth0\n")
+    host.put("/sbin/ifup", "")
+    host.put("/etc/systemd/system/multi-user.target.wants/networking.service", "[Unit]\n")
     return host
 
 
@@ -69,68 +70,18 @@ def test_the_lease_is_the_clients(host: FakeHost, adapter: Ifupdown) -> None:
     assert lease.client_id == bytes.fromhex("ff0000000100010001329600af525400770001")  # -i; rule 8
 
 
-def test_until_the_next_boot_it_is_excluded_and_never_goes_down(host: FakeHost, adapter: Ifupdown) -> None:
-    host.put("/etc/default/networking", "#EXCLUDE_INTERFACES=\nEXCLUDE_INTERFACES=\"eth7 br*\"\n")
+def test_the_overlay_and_the_list_are_all_that_changes(host: FakeHost, adapter: Ifupdown) -> None:
+    host.put("/etc/network/interfaces.d/50-cloud-init", f"{STANZA}  mtu 1400\n  post-up true\niface eth0 inet6 dhcp\n")
     owned = own(host, adapter)
-    written = files(owned.volatile)
-    assert written.pop("/run/network/holdfast-eth0.env") == 'EXCLUDE_INTERFACES="eth7 br* eth0"\n'
-    networking = written.pop("/run/systemd/system/networking.service.d/40-holdfast-eth0.conf")
-    assert "[Service]\nEnvironmentFile=/run/network/holdfast-eth0.env\n" in networking
-    assert "ExecStop=\n" in written.pop("/run/systemd/system/ifup@eth0.service.d/40-holdfast.conf")
-    assert not written
-    reload = ("systemctl", "daemon-reload")  # before the files for the way back, after them for the way there
-    assert owned.volatile[0] == owned.persistent[0] == Command(reload, reload)
-    assert owned.volatile[-1] == owned.persistent[-1] == Command(reload)
-
-
-def test_after_a_boot_it_is_up_already_and_never_goes_down(host: FakeHost, adapter: Ifupdown) -> None:
-    written = files(own(host, adapter).persistent)
-    assert written.pop("/etc/network/interfaces.d/holdfast-eth0").endswith("\nno-auto-down eth0\n")
-    networking = written.pop("/etc/systemd/system/networking.service.d/50-holdfast-eth0.conf")
-    hotplug = written.pop("/etc/systemd/system/ifup@eth0.service.d/50-holdfast.conf")
-    assert "echo eth0 >/run/network/ifstate.eth0" in networking
-    assert "ExecStop" not in networking
-    assert hotplug.endswith("\nExecStop=\n")
-    assert not written
+    assert owned.overlaid
+    assert set(files(owned.volatile)) == {"/run/holdfast-overlay/links.d/eth0"}
+    assert ListEntry("/etc/holdfast/links", "eth0") in owned.persistent
+    assert not files(owned.persistent)
 
 
 def test_without_systemd_the_next_boot_is_the_old_clients(host: FakeHost, adapter: Ifupdown) -> None:
     (host.folder / "run/systemd/system").rmdir()
     assert own(host, adapter) == Ownership()
-
-
-@pytest.mark.parametrize(("main", "path"), [
-    ("source /etc/network/interfaces.d/*.cfg\n", "/etc/network/interfaces.d/holdfast-eth0.cfg"),
-    ("source-directory /etc/network/interfaces.d\n", "/etc/network/interfaces.d/holdfast-eth0"),
-    ("source interfaces.d/*\n", "/etc/network/interfaces.d/holdfast-eth0"),
-])
-def test_the_file_is_one_that_ifup_reads(host: FakeHost, adapter: Ifupdown, main: str, path: str) -> None:
-    host.put("/etc/network/interfaces", f"{main}{STANZA}")
-    assert path in files(own(host, adapter).persistent)
-
-
-def test_no_place_for_the_file_is_told(host: FakeHost, adapter: Ifupdown) -> None:
-    host.put("/etc/network/interfaces", STANZA)
-    with pytest.raises(TakeoverError, match="first add the line"):
-        own(host, adapter)
-
-
-@pytest.mark.parametrize("stanza", [
-    "iface eth0 inet dhcp\n    post-up ip route add 192.0.2.0/24 via 10.77.0.9\n", "iface eth0 inet dhcp\n  mtu 1400\n",
-    STANZA + "iface eth0 inet6 static\n  address 2001:db8::5/64\n", STANZA + "iface eth0 inet6 dhcp\n",
-    "iface base inet dhcp\niface eth0 inet dhcp inherits base\n", "iface eth0 inet dhcp\n  post-up \\\n  true\n",
-])
-def test_more_than_dhcp_is_refused(host: FakeHost, adapter: Ifupdown, stanza: str) -> None:
-    host.put("/etc/network/interfaces.d/50-cloud-init", stanza)
-    with pytest.raises(TakeoverError, match="would not do any more"):
-        own(host, adapter)
-
-
-def test_settings_that_do_no_harm_are_passed_over(host: FakeHost, adapter: Ifupdown) -> None:
-    host.put("/etc/network/interfaces.d/50-cloud-init",
-             "# mine\nallow-hotplug eth0\niface eth0 inet dhcp\n  hostname x\n  metric 50\niface eth0 inet6 auto\n"
-             "iface eth1 inet static\n  address 192.0.2.1/24\n")
-    assert own(host, adapter).persistent
 
 
 def test_files_that_read_each_other_end(host: FakeHost, adapter: Ifupdown) -> None:
