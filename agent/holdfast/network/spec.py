@@ -99,7 +99,7 @@ class NetworkSpec:
 def spec_from_lease(
     lease: Lease,
     *,
-    metric: int = DEFAULT_METRIC,
+    metric: int | None = None,
     use_mtu: bool = True,
     use_dns: bool = True,
     dns: Sequence[str] = (),
@@ -116,6 +116,7 @@ def spec_from_lease(
     domains: they come first, and with such domains option 15 is none to be searched.
     """
     reader = _Reader(lease)
+    metric = DEFAULT_METRIC if metric is None else metric
     address = IPv4Interface((lease.address, _prefix_length(reader)))
     domains = reader.read(opt.DOMAIN_NAME, opt.domain_names) or ()
     search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)

@@ -23,6 +23,7 @@ from holdfast.state import FOREIGN
 from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
 from holdfast.state.markers import ForeignAddress, FormerMtu, YieldMarker
+from holdfast.state.route_metrics import RouteMetrics
 from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Kernel, Reporter, Resolver
 
 
+#: The metric of NetworkManager and netplan for a machine's first Ethernet link (network/spec.py: DEFAULT_METRIC).
+FIRST_METRIC = 100
+
+
 class AgentContext:
     """What all interfaces of one process share. ``resolver`` makes the spooler of name servers when it is first
     needed."""
@@ -46,11 +51,18 @@ class AgentContext:
     ) -> None:
         self.settings, self.state_dir, self.runtime_dir = settings, state_dir, runtime_dir
         self.log, self.clock, self.loop, self.resolver = log, clock, loop, resolver
+        self.metrics = RouteMetrics(state_dir, FIRST_METRIC)
 
 
 def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
     """The collaborators of interface ``name``."""
     settings, clock = context.settings.interface(name), context.clock
+
+    if settings.metric is None:
+        context.metrics.appeared(name)
+
+    def metric() -> int:
+        return context.metrics.of(name) if settings.metric is None else settings.metric
 
     def store(link: Link) -> LeaseStore:
         from holdfast.state.identity import read_identity  # noqa: PLC0415 - two small files, no imports
@@ -72,7 +84,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         store=store,
         client=client,
         backends=NetworkBackends(
-            lambda lease: _spec(lease, settings), _kernel,
+            lambda lease: _spec(lease, settings, metric()), _kernel,
             context.resolver if settings.use_dns or settings.dns or settings.search else _no_resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
             ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
@@ -110,11 +122,11 @@ def _marked(link: Link, clock: Clock) -> Lease | None:
         return None
 
 
-def _spec(lease: Lease, settings: InterfaceSettings) -> NetworkSpec:
+def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec:
     from holdfast.network.spec import spec_from_lease  # noqa: PLC0415
 
     return spec_from_lease(
-        lease, metric=settings.metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
+        lease, metric=metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
         use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
         use_gateway=settings.use_gateway, dns=settings.dns, own_search=settings.search,
     )

@@ -32,7 +32,7 @@ class InterfaceSettings(NamedTuple):
 
     ``client_id`` None means: the one stored with the lease, else "mac". ``user_class`` and
     ``vendor_class`` are texts; ``request`` adds option numbers to those that are always asked
-    for. Durations are seconds.
+    for. ``metric`` None: chosen so that no two interfaces have the same. Durations are seconds.
     """
 
     client_id: str | None = None
@@ -40,7 +40,7 @@ class InterfaceSettings(NamedTuple):
     vendor_class: str | None = None
     user_class: tuple[str, ...] = ()
     request: tuple[int, ...] = ()
-    metric: int = 100
+    metric: int | None = None
     use_routes: bool = True
     use_dns: bool = True
     dns: tuple[str, ...] = ()

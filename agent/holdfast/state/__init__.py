@@ -13,3 +13,5 @@ HISTORY = ".outcomes.jsonl"
 YIELD = ".yield"
 #: An address of ours that is somebody else's on this link (markers.py).
 FOREIGN = ".foreign"
+#: The metric that was chosen for it (route_metrics.py).
+METRIC = ".metric"

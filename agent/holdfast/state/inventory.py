@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from holdfast.state import BAD_LEASE, CLIENT_ID, FOREIGN, HISTORY, LEASE, YIELD
+from holdfast.state import BAD_LEASE, CLIENT_ID, FOREIGN, HISTORY, LEASE, METRIC, YIELD
 from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 
 DRAFTS = (LEASE + ".tmp", CLIENT_ID + ".tmp")  # as atomic.py calls them
-SUFFIXES = (LEASE, BAD_LEASE, CLIENT_ID, HISTORY, HISTORY + ".1", YIELD, FOREIGN)
+SUFFIXES = (LEASE, BAD_LEASE, CLIENT_ID, HISTORY, HISTORY + ".1", YIELD, FOREIGN, METRIC)
 #: Files looked at: an agent serves a few dozen interfaces, each with a handful.
 MAX_FILES = 4096
 #: The last bytes of a history, in which its newest line is.

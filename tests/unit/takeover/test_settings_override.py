@@ -49,7 +49,12 @@ def told(what: SettingsOverride) -> dict[str, Any]:
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:
-    assert ask(FakeHost(tmp_path), {"use_dns": True, "metric": 100}) == SettingsOverride(InterfaceSettings(), None)
+    assert ask(FakeHost(tmp_path), {"use_dns": True}) == SettingsOverride(InterfaceSettings(), None)
+
+
+def test_the_metric_of_the_former_client_is_kept_also_where_it_is_our_first(tmp_path: Path) -> None:
+    # rule 97
+    assert told(ask(FakeHost(tmp_path), {"metric": 100})) == {"metric": 100}
 
 
 def test_what_was_decided(tmp_path: Path) -> None:
