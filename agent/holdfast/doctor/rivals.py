@@ -1,22 +1,36 @@
 """Would a second DHCP client serve the same links at the next boot? Read from configuration files alone.
 
-One function for each network manager: each yields a BAD finding for every one of our links (names or patterns) that
-the manager would configure, or one OK finding when it would configure none. ``managers`` reads their files.
+Links of the list are taken out of their managers' hands at each boot: for them a BAD finding says what cannot be kept.
+For the others, one function for each network manager: each yields a BAD finding for every one of our links (names or
+patterns) that the manager would configure, or one OK finding when it would configure none. ``managers`` reads their
+files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from holdfast.doctor.finding import BAD, CHECK, Finding, verdict
+from holdfast.doctor.finding import BAD, CHECK, OK, Finding, verdict
 from holdfast.doctor.kernel import check_command_line
-from holdfast.managers import cloud_init, dhcpcd, ifcfg, ifupdown, networkd, networkmanager
+from holdfast.managers import (
+    cloud_init,
+    dhcpcd,
+    ifcfg,
+    ifupdown,
+    networkd,
+    networkmanager,
+    overlay,
+    served_links,
+)
 from holdfast.managers.formats import systemd_units
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.interfaces5 import INTERFACES
 from holdfast.managers.formats.link_patterns import covers
 from holdfast.managers.formats.tree import Tree
+from holdfast.settings.model import SettingsError
 
+#: What has the overlay made before the managers start.
+GENERATOR = "/usr/lib/systemd/system-generators/holdfast-generator"
 _IMAGE = "cloud-init/image/etc"
 _IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf"
 
@@ -24,6 +38,12 @@ _IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf
 def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> Iterator[Finding]:
     """Check all managers, for all our links. ``booted``: cloud-init has written its files already. A file that cannot
     be parsed is a finding. Raises OSError."""
+    overlaid, findings = _overlaid(tree, links)
+    yield from findings
+    links = [link for link in links if link not in overlaid]
+    if not links:
+        yield from _others(tree, sorted(overlaid))
+        return
     renderer = "" if booted else cloud_init.renderer(tree)
     checks: Sequence[Callable[[], Iterator[Finding]]] = (
         lambda: _networkd(tree, links, renderer), lambda: _ifupdown(tree, links, renderer),
@@ -35,6 +55,24 @@ def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> I
             yield from list(check())
         except FormatError as error:
             yield Finding(CHECK, BAD, str(error), "until then it is not known which client serves which link")
+
+
+def _overlaid(tree: Tree, links: Sequence[str]) -> tuple[frozenset[str], list[Finding]]:
+    """Those of ``links`` that the overlay is made for at each boot, and what is to be said of it."""
+    try:
+        listed = [link for link in served_links.read(tree) if link.name in links]
+    except SettingsError as error:
+        return frozenset(), [Finding(CHECK, BAD, problem, "until then no link of the list is Holdfast's")
+                             for problem in error.problems]
+    if not listed or not tree.is_file(GENERATOR):
+        return frozenset(), []
+    made = overlay.compute(tree, listed)
+    findings = [Finding(CHECK, BAD, f"{one.link.name} stays with its former client: {refusal}", "change that there")
+                for one in made.links for refusal in one.refusals]
+    kept = [one.link.name for one in made.links if not one.refusals]
+    if kept:
+        findings.append(Finding(CHECK, OK, f"at each boot DHCPv4 of {' '.join(kept)} is taken from other programs"))
+    return frozenset(link.name for link in listed), findings
 
 
 def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
