@@ -24,7 +24,7 @@ CONFIGURATION_FOLDERS = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd
 #: Where the overlay's files are. The first of the prefixes that puts them before the file in use is taken.
 OVERLAY_FOLDER = "/run/systemd/network"
 PREFIXES = ("05-", "00-", "0-")
-_OURS = re.compile(rf"{OVERLAY_FOLDER}/0[05]?-holdfast-")
+OVERLAID = re.compile(rf"{OVERLAY_FOLDER}/0[05]?-holdfast-")
 #: Sections that have networkd do something with a link.
 _MANAGING = frozenset(("Network", "Address", "DHCPv4"))
 
@@ -175,7 +175,7 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         return None
     if image and rendered:
         return Takeout("systemd-networkd", "what netplan or cloud-init render at boot")
-    files = _candidates([file for file in network_files(tree, rendered=False) if not _OURS.match(file.path)], link)
+    files = _candidates([file for file in network_files(tree, rendered=False) if not OVERLAID.match(file.path)], link)
     dhcp = [file for file in files if file.dhcp4]
     if not dhcp:
         return None

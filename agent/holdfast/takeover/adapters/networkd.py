@@ -1,15 +1,16 @@
 """systemd-networkd, also as netplan's backend.
 
 Facts, each tried with systemd 252:
-- ``systemctl restart`` ends networkd with SIGUSR2 (RestartKillSignal), which leaves every link as it is; a link whose
-  file says Unmanaged= is then left alone. ``systemctl stop`` takes the leased address away, and ``networkctl reload``
+- ``systemctl restart`` ends networkd with SIGUSR2 (RestartKillSignal), which leaves every link as it is. ``systemctl
+  stop`` takes the leased address away, and ``networkctl reload``
   everything from links whose files have changed.
 - Of all .network files that match a link the first by name counts, whatever folder it is in; so netplan and
   cloud-init may write theirs as often as they like.
 - When it starts, it takes all addresses and routes off the links that it manages, other programs' too, and begins
   with DISCOVER. (In a container, where there is no udev, it takes nothing.) With KeepConfiguration=yes it takes nothing
   and begins with INIT-REBOOT for the address that it finds; the address has no lifetime then.
-- systemd-networkd-wait-online fails when no link is managed.
+- With KeepConfiguration=dhcp and DHCP=no it takes neither addresses with a lifetime nor routes of protocol dhcp, at
+  restart, reload, reconfigure and carrier loss; with yes it takes nothing.
 
 The lease: /run/systemd/netif/leases/<index>, one KEY=VALUE a line, without a date; networkd deletes it when it lets
 go of the link. The address's lifetime in the kernel says how much time is left.
@@ -23,23 +24,15 @@ from ipaddress import IPv4Interface
 from math import inf
 
 from holdfast.managers.formats import dhcp_options, ini
-from holdfast.managers.networkd import UNIT, WAIT_ONLINE, NetworkFile, network_file
+from holdfast.managers.networkd import OVERLAID, UNIT, NetworkFile, network_file
 from holdfast.takeover.adapters import interface
 from holdfast.takeover.adapters.process import main_pid
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
-from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
+from holdfast.takeover.model import FileChange, ForeignLease, Found, Ownership
+from holdfast.takeover.overlay_ownership import own_by_overlay
 from holdfast.takeover.processes import Process
 
-#: Ours shall come before the file in use; these are tried in turn, later ones sort before earlier ones.
-PREFIXES = ("05-", "00-", "0-")
-#: Settings of a .network file that would be gone with networkd and that a DHCPv4 client does not bring back.
-_OTHER_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Bridge", "BridgeVLAN", "DHCPServer", "SR-IOV", "CAN")
-#: The same, of [DHCPv4]: routes elsewhere than in table main, or some of them left out.
-_OTHER_DHCP_KEYS = ("RouteTable", "UseGateway")
-_OTHER_KEYS = ("Address", "Gateway", "Bridge", "Bond", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN",
-               "Tunnel", "Xfrm", "BatmanAdvanced", "DHCPServer", "IPMasquerade", "DHCPPrefixDelegation",
-               "IPv6SendRA", "MACAddress", "MTUBytes")
 #: systemd's first version with KeepConfiguration=.
 FIRST_VERSION = 243
 #: Seconds for networkd to have its lease again. INIT-REBOOT is asked at once; 30 s allow for six tries.
@@ -102,42 +95,25 @@ class Networkd:
             hostname=_hostname(host, file), source=path,
         )
 
-    def decided(self, host: Host, found: Found) -> Mapping[str, bool | int]:
-        """See ``model.SettingsSource``."""
-        file = _network_file(host, found)
-        # systemd.network(5): the defaults are yes, yes and no.
-        decided: dict[str, bool | int] = {
-            "use_dns": not ini.is_off(file.last("DHCPv4", "UseDNS")),
-            "use_routes": not ini.is_off(file.last("DHCPv4", "UseRoutes")),
-            "use_mtu": ini.is_on(file.last("DHCPv4", "UseMTU")),
-        }
-        return {**decided, **interface.metric(file.last("DHCPv4", "RouteMetric") or "")}
-
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
-        """A file that says Unmanaged= and comes first; wait-online without this link, when it is the only one."""
-        network = found.facts.get("network_file", "")
+        """The overlay; for the present boot networkd keeps all that is on the link."""
         _refuse_old_version(host, found.ifname)
-        _refuse_other_settings(_network_file(host, found), found.ifname)
-        interface.refuse_dhcpv6(host, found.ifname, "networkd")
-        name = _file_name(found.ifname, os.path.basename(network))
-        content = f"{interface.comment(found.ifname)}[Match]\nName={found.ifname}\n\n[Link]\nUnmanaged=yes\n".encode()
-        volatile: list[Change] = [FileChange(f"/run/systemd/network/{name}", content)]
-        volatile += interface.kernel_router_advertisements(host, found.ifname)
-        persistent: list[Change] = [FileChange(f"/etc/systemd/network/{name}", content)]
-        persistent += _wait_online(host, found.ifname, f"/etc/systemd/network/{name}")
-        return Ownership(tuple(volatile), tuple(persistent))
+        # First, so that the overlay takes it up: networkd is started anew, and other programs' addresses stay.
+        return own_by_overlay(host, found, first=(_kept(found.facts["network_file"]),))
 
     def stop(self, host: Host, found: Found) -> None:
-        """Restart networkd: it no longer manages this link, and the others keep their configuration."""
+        """Restart networkd: it does all but DHCPv4 on this link, and the others keep their configuration."""
         index = host.ifindex(found.ifname)
-        others = _other_files(host, index)
-        if found.facts["network_file"] not in others:
-            host.remove(_keep_file(found.facts["network_file"]))  # of a former hand-back
-        _keep(host, others)
+        _keep(host, _other_files(host, index))
         _restart(host)
-        state = f"/run/systemd/netif/links/{index}"
-        if not host.wait(lambda: _variables(host.text(state)).get("ADMIN_STATE") == "unmanaged", 10.0):
-            raise TakeoverError(f"{found.ifname}: networkd still manages it; is there a .network file before ours?")
+        state, lease = f"/run/systemd/netif/links/{index}", f"/run/systemd/netif/leases/{index}"
+
+        def left() -> bool:
+            now = _variables(host.text(state))
+            return bool(OVERLAID.match(now.get("NETWORK_FILE", ""))) and not host.exists(lease)
+
+        if not host.wait(left, 10.0):
+            raise TakeoverError(f"{found.ifname}: networkd still does DHCPv4; is there a .network file before ours?")
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Restart networkd, so that it requests the present address and removes nothing."""
@@ -214,31 +190,6 @@ def _refuse_old_version(host: Host, ifname: str) -> None:
         )
 
 
-def _refuse_other_settings(file: NetworkFile, ifname: str) -> None:
-    """TakeoverError when networkd does more for the link than DHCPv4 and IPv6 by router advertisements."""
-    others = sorted({
-        f"[{section}]" if section in _OTHER_SECTIONS else f"{key}="
-        for section, key, value in file.settings
-        if section in _OTHER_SECTIONS or (section in ("Network", "Link") and key in _OTHER_KEYS and value)
-        or (section == "DHCPv4" and key in _OTHER_DHCP_KEYS and value not in ("254", "main")
-            and not ini.is_on(value))
-    })
-    if others:
-        raise TakeoverError(
-            f"{ifname}: {file.path} also sets {', '.join(others)}, which would be gone at the next boot; "
-            "move that elsewhere first"
-        )
-
-
-def _file_name(ifname: str, network: str) -> str:
-    """A name that sorts before the file in use."""
-    for prefix in PREFIXES:
-        name = f"{prefix}holdfast-{ifname}.network"
-        if not network or name < network:
-            return name
-    raise TakeoverError(f"{ifname}: its file {network} comes before any name of ours; rename it to 10-{network} first")
-
-
 def _other_files(host: Host, index: int) -> set[str]:
     """The .network files of the links that networkd manages beside this one."""
     states = (
@@ -255,26 +206,20 @@ def _lets_go_by(host: Host, index: int) -> str:
     return f"systemctl restart {UNIT}{kept}"
 
 
-def _wait_online(host: Host, ifname: str, ours: str) -> list[Change]:
-    """networkd's own wait for the network is left out while no link is managed; Holdfast has one, too."""
-    if _other_files(host, host.ifindex(ifname)):
-        return []
-    drop_in = f"/etc/systemd/system/{WAIT_ONLINE}.d/50-holdfast-{ifname}.conf"
-    content = (
-        f"# No link is left for networkd to wait for. `holdfast handback {ifname}` removes this file.\n"
-        f"[Unit]\nConditionPathExists=!{ours}\n"
-    )
-    return [FileChange(drop_in, content.encode())]  # read at the next boot, so nothing needs to be loaded now
-
-
 def _keep(host: Host, networks: set[str]) -> None:
     """Let networkd keep what is on the links of these files when it starts. Until the next boot, and not shorter:
     networkd would take everything off a link whose files have changed when somebody reloads."""
     for network in sorted(filter(None, networks)):
-        host.write(_keep_file(network), (
-            b"# Holdfast has started networkd anew: it keeps what it finds on the link.\n"
-            b"[Network]\nKeepConfiguration=yes\n"
-        ))
+        kept = _kept(network)
+        host.write(kept.path, kept.content or b"")
+
+
+def _kept(network: str) -> FileChange:
+    """The drop-in that has networkd keep what it finds on the links of ``network``."""
+    return FileChange(_keep_file(network), (
+        b"# Holdfast has started networkd anew: it keeps what it finds on the link.\n"
+        b"[Network]\nKeepConfiguration=yes\n"
+    ))
 
 
 def _keep_file(network: str) -> str:

@@ -128,13 +128,19 @@ def _ifcfg(host: FakeHost) -> None:
     host.put("/etc/sysconfig/network-scripts/ifcfg-eth0", "DEVICE=eth0\nBOOTPROTO=dhcp\nNM_CONTROLLED=no\n")
 
 
+#: What networkd says of a link that the overlay covers.
+_OVERLAID = "ADMIN_STATE=configured\nNETWORK_FILE=/run/systemd/network/05-holdfast-eth0.network\n"
+
+
 def _networkd(host: FakeHost) -> None:
+    host.put("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    host.put("/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "")
     host.put(NETWORK, "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n")
 
     def restart(_: object) -> Completed:
         """It takes what its files say, as far as the contract needs it."""
-        ours = [name for name in host.listdir("/run/systemd/network") if "holdfast" in name]
-        host.put(STATE, "ADMIN_STATE=unmanaged\n" if ours else _MANAGED)
+        ours = host.exists("/run/holdfast-overlay/links.d/eth0")
+        host.put(STATE, _OVERLAID if ours else _MANAGED)
         host.put(LEASE, _KEPT)
         if ours:
             host.remove(LEASE)

@@ -13,7 +13,7 @@ from holdfast.network.plan import Address, Observed
 from holdfast.takeover.adapters.networkd import Networkd
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed
-from holdfast.takeover.model import FileChange, Found
+from holdfast.takeover.model import FileChange, Found, ListEntry
 
 NETWORK = "/run/systemd/network/10-netplan-eth0.network"
 LEASE = """\
@@ -44,6 +44,8 @@ def host(tmp_path: Path) -> FakeHost:
     host.boot_systemd()
     host.answers["systemctl show --property=MainPID --value systemd-networkd.service"] = Completed(0, "32\n", "")
     host.add_process(32, "/lib/systemd/systemd-networkd", unit="systemd-networkd.service", uids=(998, 998, 998, 998))
+    host.put("/lib/systemd/system/systemd-networkd.service", "[Service]\n")
+    host.put("/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "[Service]\n")
     host.put("/run/systemd/netif/links/1", "ADMIN_STATE=unmanaged\n")
     host.put("/run/systemd/netif/links/2", LINK)
     host.put("/run/systemd/netif/leases/2", LEASE)
@@ -135,80 +137,49 @@ def test_what_it_sends_comes_from_its_file_and_drop_ins(host: FakeHost) -> None:
     assert Networkd().read(host, find(host)).hostname is None
 
 
-def test_ownership_is_a_file_that_comes_first_and_no_wait(host: FakeHost) -> None:
+KEEP = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
+OVERLAID = LINK.replace(NETWORK, "/run/systemd/network/05-holdfast-eth0.network")
+
+
+def test_networkd_keeps_the_link(host: FakeHost) -> None:
+    """rule 53: nothing says Unmanaged=; what was on the link stays over the restart, and the list has the link."""
+    host.put("/run/systemd/network/10-netplan-eth0.network.d/more.conf",
+             "[Network]\nAddress=192.0.2.1/24\nVLAN=v5\n[Route]\nGateway=10.77.0.9\n[Link]\nMTUBytes=1400\n")
     found = find(host)
     owned = Networkd().own(host, found, Networkd().read(host, found))
-    (volatile,) = owned.volatile
-    file, wait = owned.persistent
-    assert isinstance(volatile, FileChange)
-    assert isinstance(file, FileChange)
-    assert isinstance(wait, FileChange)
-    assert volatile.path == "/run/systemd/network/05-holdfast-eth0.network"
-    assert file.path == "/etc/systemd/network/05-holdfast-eth0.network"
-    assert file.content == volatile.content
-    assert file.content is not None
-    assert b"Name=eth0\n\n[Link]\nUnmanaged=yes\n" in file.content
-    assert wait.path == "/etc/systemd/system/systemd-networkd-wait-online.service.d/50-holdfast-eth0.conf"
-    assert wait.content is not None
-    assert f"ConditionPathExists=!{file.path}".encode() in wait.content
+    assert owned.overlaid
+    assert (owned.settings["metric"], owned.settings["use_domains"]) == (100, False)
+    first = owned.volatile[0]
+    assert isinstance(first, FileChange)
+    assert (first.path, b"KeepConfiguration=yes" in (first.content or b"")) == (KEEP, True)
+    assert ListEntry("/etc/holdfast/links", "eth0") in owned.persistent
+    changed = [each.content for each in owned.volatile if isinstance(each, FileChange)]
+    assert not any(b"Unmanaged" in (content or b"") for content in changed)
 
 
-def test_it_still_waits_for_other_links(host: FakeHost) -> None:
-    host.put("/run/systemd/netif/links/3", LINK)
+def test_what_cannot_be_honoured_is_refused_by_name(host: FakeHost) -> None:
+    host.put("/run/systemd/network/10-netplan-eth0.network.d/more.conf", "[DHCPv4]\nSendOption=50:string:x\n")
     found = find(host)
-    assert len(Networkd().own(host, found, Networkd().read(host, found)).persistent) == 1
-
-
-@pytest.mark.parametrize(("name", "ours"), [
-    ("10-eth.network", "05-holdfast-eth0.network"), ("01-eth.network", "00-holdfast-eth0.network"),
-    ("00-eth.network", "0-holdfast-eth0.network"), ("eth.network", "05-holdfast-eth0.network"),
-])
-def test_the_file_comes_before_the_one_in_use(host: FakeHost, name: str, ours: str) -> None:
-    host.put("/run/systemd/netif/links/2", LINK.replace(NETWORK, f"/etc/systemd/network/{name}"))
-    found = find(host)
-    changes = Networkd().own(host, found, Networkd().read(host, found)).volatile
-    assert [change.path for change in changes if isinstance(change, FileChange)] == [f"/run/systemd/network/{ours}"]
-    assert ours < name
-
-
-def test_a_file_that_nothing_comes_before_is_refused(host: FakeHost) -> None:
-    host.put("/run/systemd/netif/links/2", LINK.replace(NETWORK, "/etc/systemd/network/!.network"))
-    found = find(host)
-    with pytest.raises(TakeoverError, match="rename it"):
+    with pytest.raises(TakeoverError, match="SendOption="):
         Networkd().own(host, found, Networkd().read(host, found))
 
 
-@pytest.mark.parametrize(("more", "named"), [
-    ("[Network]\nAddress=192.0.2.1/24\n", "Address="), ("[Route]\nGateway=10.77.0.9\n", r"\[Route\]"),
-    ("[Network]\nVLAN=vlan5\n", "VLAN="), ("[Network]\nBridge=br0\n", "Bridge="),
-    ("[Link]\nMTUBytes=1400\n", "MTUBytes="),
-])
-def test_more_than_dhcp_is_refused(host: FakeHost, more: str, named: str) -> None:
-    host.put(f"/run/systemd/network/{NETWORK.rsplit('/', 1)[1]}.d/more.conf", more)
-    found = find(host)
-    with pytest.raises(TakeoverError, match=named):
-        Networkd().own(host, found, Networkd().read(host, found))
-
-
-def test_an_empty_value_takes_a_setting_back(host: FakeHost) -> None:
-    host.put(f"/run/systemd/network/{NETWORK.rsplit('/', 1)[1]}.d/more.conf", "# [Network]\n[Network]\nAddress=\n")
-    found = find(host)
-    assert Networkd().own(host, found, Networkd().read(host, found)).volatile
+def let_go(host: FakeHost) -> Completed:
+    """networkd starts anew with the overlay."""
+    host.put("/run/systemd/netif/links/2", OVERLAID)
+    host.remove("/run/systemd/netif/leases/2")
+    return Completed(0, "", "")
 
 
 def test_it_is_stopped_for_this_link_by_a_restart(host: FakeHost) -> None:
-    def restart(argv: object) -> Completed:
-        host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
-        return Completed(0, "", "")
-
     found = find(host)
-    host.answers["systemctl restart systemd-networkd.service"] = restart
+    host.answers["systemctl restart systemd-networkd.service"] = lambda _: let_go(host)
     Networkd().stop(host, found)
     assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
 
 
 def test_a_link_that_stays_managed_is_told(host: FakeHost) -> None:
-    with pytest.raises(TakeoverError, match="still manages"):
+    with pytest.raises(TakeoverError, match="still does DHCPv4"):
         Networkd().stop(host, find(host))
 
 
@@ -216,13 +187,8 @@ def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
     found = find(host)
     lease = Networkd().read(host, found)
     Networkd().give_back(host, found, lease)
-    drop_in = "/run/systemd/network/10-netplan-eth0.network.d/90-holdfast.conf"
-    assert "KeepConfiguration=yes" in host.text(drop_in)
+    assert "KeepConfiguration=yes" in host.text(KEEP)
     assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
-    host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
-    host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
-    Networkd().stop(host, found)  # and the next take-over leaves nothing of it
-    assert not host.exists(drop_in)
 
 
 def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
@@ -254,14 +220,15 @@ def test_other_links_keep_what_they_have(host: FakeHost) -> None:
 
     def restart(argv: object) -> Completed:
         assert "KeepConfiguration=yes" in host.text(drop_in)
-        host.put("/run/systemd/netif/links/2", "ADMIN_STATE=unmanaged\n")
-        return Completed(0, "", "")
+        return let_go(host)
 
     host.answers["systemctl restart systemd-networkd.service"] = restart
     lease = Networkd().read(host, found)
     Networkd().stop(host, found)
     assert host.exists(drop_in)
     host.remove(drop_in)
+    host.put("/run/systemd/netif/leases/2", LEASE)
+    host.answers["systemctl restart systemd-networkd.service"] = Completed(0, "", "")
     Networkd().give_back(host, found, lease)
     assert host.exists(drop_in)
 
@@ -270,25 +237,3 @@ def test_the_plan_says_how_it_lets_go(host: FakeHost) -> None:
     assert find(host).facts["lets_go_by"] == "systemctl restart systemd-networkd.service"
 
 
-def test_what_it_does_with_an_answer(host: FakeHost) -> None:
-    """netplan calls the section [DHCP]."""
-    found = find(host)
-    assert Networkd().decided(host, found) == {"use_dns": True, "use_routes": True, "use_mtu": False, "metric": 100}
-    host.put(NETWORK, "[DHCP]\nUseMTU=true\nUseDNS=false\nHostname=other\n[DHCPv4]\nUseRoutes=off\nRouteMetric=x\n")
-    assert Networkd().decided(host, found) == {"use_dns": False, "use_routes": False, "use_mtu": True}
-    assert Networkd().read(host, found).hostname == "other"
-
-
-@pytest.mark.parametrize(("lines", "refused"), [
-    ("RouteTable=100", "RouteTable="), ("UseGateway=no", "UseGateway="), ("RouteTable=main\nUseGateway=yes", None),
-])
-def test_routes_elsewhere_are_refused(host: FakeHost, lines: str, refused: str | None) -> None:
-    """Ours go into table main, all of them or none."""
-    host.put(NETWORK, f"[Network]\nDHCP=ipv4\n[DHCP]\n{lines}\n")
-    found = find(host)
-    lease = Networkd().read(host, found)
-    if refused is None:
-        Networkd().own(host, found, lease)
-        return
-    with pytest.raises(TakeoverError, match=f"also sets {refused}, which would be gone"):
-        Networkd().own(host, found, lease)
