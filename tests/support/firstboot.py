@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.distribution import Distribution, python_index, sha256
 from tests.support.guests import LINK, File, Guest, GuestProbe, client_id
+from tests.support.guests.handover import starts_at_boot
 from tests.support.repositories import in_user_data, repositories
 from tests.support.userdata import edit, edited
 
@@ -55,8 +56,7 @@ class FirstBoot:
         assert VALID.search(checked), checked
         assert f"Holdfast serves {LINK} now" in output
         self.assert_serves()
-        enabled = self.guest.run(["systemctl", "is-enabled", f"holdfast@{LINK}.service"]).stdout.strip()
-        assert enabled == "enabled"
+        assert starts_at_boot(self.guest)
 
     def assert_failed(self, *words: str) -> None:
         """cloud-init and its log say it, one line with all of ``words``; the former client's address was never away."""

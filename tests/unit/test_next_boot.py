@@ -15,8 +15,9 @@ from tests.support.fake_host import FakeHost
 from tests.unit.takeover.adapters.machines import MACHINES, Machine
 
 from holdfast.doctor.finding import BAD
-from holdfast.doctor.rivals import GENERATOR, check_rivals
+from holdfast.doctor.rivals import check_rivals
 from holdfast.managers.formats.tree import Tree
+from holdfast.managers.served_links import GENERATORS
 from holdfast.takeover.detection import ADAPTERS
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.model import FileChange, ListEntry
@@ -90,7 +91,7 @@ def test_they_agree(tmp_path: Path, name: str) -> None:
     except TakeoverError as error:
         assert "inherits" in str(error) or "also serves other links" in str(error)  # noqa: PT017 - an answer, too
         return
-    host.put(GENERATOR, "#!/bin/sh\n")
+    host.put(GENERATORS[0], "#!/bin/sh\n")
     for change in owned.persistent:
         if isinstance(change, ListEntry):
             host.put(change.path, f"{change.entry}\n")

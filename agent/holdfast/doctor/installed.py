@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.managers.formats import systemd_units
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.served_links import read_settings
+from holdfast.managers.served_links import read_settings, started
 from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME
 from holdfast.settings.model import SettingsError
 
@@ -94,13 +95,21 @@ def served(tree: Tree) -> list[str]:
         except SettingsError:
             return sorted(names)
         names |= {*settings.interfaces, *settings.serve}
+    with suppress(SettingsError):  # said by the check for a second client
+        names |= {*started(tree)}
     return sorted(names)
 
 
 def check_units(tree: Tree) -> Iterator[Finding]:
     """An agent starts at boot, and has something to serve."""
     on = sorted(unit for unit in systemd_units.enabled(tree) if unit == SERVICE or unit.startswith("holdfast@"))
-    if not on:
+    try:
+        listed = started(tree)
+    except SettingsError as error:
+        for problem in error.problems:
+            yield Finding("unit", BAD, problem, "correct the list; no agent starts by it")
+        return
+    if not on and not listed:
         stopped = next((unit for unit in (SERVICE, TEMPLATE) if systemd_units.masked(tree, unit)), "")
         if stopped:
             yield Finding("unit", BAD, f"{stopped} is masked", f"systemctl unmask {stopped}, and enable it")
@@ -113,7 +122,8 @@ def check_units(tree: Tree) -> Iterator[Finding]:
         yield Finding("unit", BAD, f"{missing[0]} is enabled, but has no file", "install the package again")
     names = served(tree)
     if names:
-        yield Finding("unit", OK, f"{' '.join(on)} enabled, for {' '.join(names)}")
+        how = f"{' '.join(on)} enabled" if on else "started by the list"
+        yield Finding("unit", OK, f"{how}, for {' '.join(names)}")
     else:
         yield Finding("unit", BAD, f"{SERVICE} is enabled, but the configuration names no link",
                       f'write serve = ["en*", "eth*"] below [agent] in {CONFIG_DIR}/{CONFIG_NAME}')

@@ -29,8 +29,6 @@ from holdfast.managers.formats.link_patterns import covers
 from holdfast.managers.formats.tree import Tree
 from holdfast.settings.model import SettingsError
 
-#: What has the overlay made before the managers start.
-GENERATOR = "/usr/lib/systemd/system-generators/holdfast-generator"
 _IMAGE = "cloud-init/image/etc"
 _IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf"
 
@@ -60,11 +58,12 @@ def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> I
 def _overlaid(tree: Tree, links: Sequence[str]) -> tuple[frozenset[str], list[Finding]]:
     """Those of ``links`` that the overlay is made for at each boot, and what is to be said of it."""
     try:
-        listed = [link for link in served_links.read(tree) if link.name in links]
+        started = served_links.started(tree)
+        listed = [link for link in served_links.read(tree) if started and link.name in links]
     except SettingsError as error:
         return frozenset(), [Finding(CHECK, BAD, problem, "until then no link of the list is Holdfast's")
                              for problem in error.problems]
-    if not listed or not tree.is_file(GENERATOR):
+    if not listed:
         return frozenset(), []
     made = overlay.compute(tree, listed)
     findings = [Finding(CHECK, BAD, f"{one.link.name} stays with its former client: {refusal}", "change that there")

@@ -10,6 +10,8 @@ from holdfast.settings import links as lists
 from holdfast.settings.dirs import CONFIG_DIR, CONFIG_NAME, CONFIG_PARTS
 
 SERVICE = "holdfast.service"
+#: What starts agents and overlay at boot, by the list alone.
+GENERATORS = ("/usr/lib/systemd/system-generators/holdfast-generator", "/etc/systemd/system-generators/holdfast")
 #: Bytes of a file in /sys or of udev's that are read.
 _LIMIT = 64 << 10
 #: linux/if_arp.h: ARPHRD_ETHER.
@@ -39,6 +41,13 @@ def read(tree: Tree) -> tuple[Link, ...]:
         links = tuple(dict.fromkeys((*links, *settings.interfaces, *settings.serve)))
     fallen = tree.names(lists.FALLEN_DIR)
     return tuple(describe(tree, name) for name in links if name not in fallen)
+
+
+def started(tree: Tree) -> tuple[str, ...]:
+    """The names and patterns of the lists, where the generator starts an agent for them at boot. SettingsError."""
+    if not any(tree.is_file(path) for path in GENERATORS):
+        return ()
+    return lists.read(lambda path: tree.read(path, lists.SIZE_LIMIT + 1), tree.names)
 
 
 def describe(tree: Tree, name: str) -> Link:
