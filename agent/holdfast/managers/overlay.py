@@ -194,9 +194,9 @@ def write(overlay: Overlay, root: str = "/", *, binds: bool = True) -> bool:
 def _write(files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
     leftover = [line for line in former if line[2] not in wanted]
     missing = [path for path, (_, entry) in wanted.items() if not files.has(entry)]
-    # A file that is replaced is another one than what is mounted.
-    missing += [path for path, (_, entry) in wanted.items()
-                if isinstance(entry, Bind) and entry.source in missing and path not in missing]
+    if files.binds:  # a file that is replaced is another one than what is mounted
+        missing += [path for path, (_, entry) in wanted.items()
+                    if isinstance(entry, Bind) and entry.source in missing and path not in missing]
     record = [_line(link, entry) for link, entry in wanted.values()]
     if former == record and not missing:
         return False
@@ -253,11 +253,11 @@ class _Files:
     """The files of an overlay below ``root``."""
 
     def __init__(self, root: str, *, binds: bool = True) -> None:
-        self._root, self._binds = root.rstrip("/"), binds
+        self._root, self.binds = root.rstrip("/"), binds
 
     def has(self, entry: Entry) -> bool:
         """True if the entry is there, exactly as wanted, or is not for us to make. OSError."""
-        if isinstance(entry, Bind) and not self._binds:
+        if isinstance(entry, Bind) and not self.binds:
             return True
         with self._holding(entry.path) as (folder, name):
             if folder < 0:
@@ -297,7 +297,8 @@ class _Files:
         """Remove an entry, and the folder that it was in when that is a drop-in folder and empty. OSError."""
         kind, _, path, *_ = line
         if kind == "bind":
-            _unmount(self._root + path)
+            if self.binds:
+                _unmount(self._root + path)
             return
         with self._holding(path) as (folder, name):
             if folder >= 0:
