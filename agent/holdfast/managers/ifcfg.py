@@ -91,13 +91,16 @@ def claim(every: Sequence[IfcfgFile], link: str) -> IfcfgFile | None:
 def takeout(tree: Tree, link: Link) -> Takeout | None:
     """How ``ifup`` starts no DHCPv4 client on ``link`` any more; None when it starts none, or where NetworkManager
     does it. FormatError, OSError."""
-    taken = [one for one in files(tree) if one.dhcp and _is_for(one, link) and not _networkmanager_s(tree, one)]
+    every = [one for one in files(tree) if one.dhcp]
+    taken = [one for one in every if _is_for(one, link) and not _networkmanager_s(tree, one)]
     if not taken:
         return None
     refusals = [f"{one.path} also serves other links than {link.name}; serve {one.links}"
                 for one in taken if one.links != "*" and not covers(link.name, one.links)]
     told = dhclient.read(tree, link.name)
     settings: dict[str, Value] = dict(told.settings)
+    if len(every) == 1 and not link.pattern:
+        settings["metric"] = 0  # dhclient-script's own; with more links the kernel has but one route of that metric
     entries: list[File | Bind] = []
     for one in taken:
         text = substitutions.original((tree.read(one.path) or b"").decode("utf-8", "surrogateescape"))

@@ -163,6 +163,8 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         "stanza of its own" for name in sorted(logical) for one in reached[name] if not covers(link.name, one.links)
     ]
     settings, unknown, lost = _settings(tree, link, taken)
+    if len(reached) == 1 and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
+        settings["metric"] = 0  # the scripts' own; with more links the kernel has but one route of that metric
     return Takeout("ifupdown", taken[0].path, tuple(_entries(tree, interfaces, taken)), settings, lost,
                    (*dict.fromkeys(refusals), *unknown))
 
@@ -171,8 +173,7 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
     """Ours for the link, what cannot be honoured, and the hooks that are not run any more, by the client that ifup
     would start: dhclient's options are ``client`` and ``metric``, udhcpc's ``hostname``, dhcpcd's all."""
     options = {word: value for stanza in taken for word, value in stanza.options}
-    client = next((one for one in CLIENTS for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
-                   if tree.is_file(f"{folder}/{one}")), CLIENTS[0])
+    client = _client(tree)
     metric = options.get("metric", "")
     settings: dict[str, Value] = {}
     if metric.isascii() and metric.isdigit() and client != "udhcpc":
@@ -191,6 +192,11 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
                "take it out, or leave this link to dhcpcd"
                for word in ("client", "leasetime") if word in options and client == "dhcpcd"]
     return settings, tuple(unknown), ()
+
+
+def _client(tree: Tree) -> str:
+    return next((one for one in CLIENTS for folder in ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
+                 if tree.is_file(f"{folder}/{one}")), CLIENTS[0])
 
 
 def _entries(tree: Tree, interfaces: Interfaces, taken: list[Stanza]) -> Iterator[Entry]:

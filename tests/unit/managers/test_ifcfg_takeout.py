@@ -47,6 +47,11 @@ def test_settings(tree: Tree, put: Put) -> None:
               "DHCLIENTARGS='-q -I abc'\n")
     found = take(tree)
     assert found.settings == {"use_dns": False, "use_gateway": False, "metric": 200, "hostname": "box"}
+    put(f"{ifcfg.FOLDER}/ifcfg-eth1", "BOOTPROTO=dhcp\n")
+    put(PATH, "BOOTPROTO=dhcp\n")
+    assert take(tree).settings == {}, "the kernel has one route of a metric"
+    put(f"{ifcfg.FOLDER}/ifcfg-eth1", "BOOTPROTO=none\n")
+    assert take(tree).settings == {"metric": 0}
     assert found.refusals == (f"{PATH}: DHCLIENTARGS=-I abc cannot be honoured; take it out, or leave this link to "
                               "dhclient",)
 

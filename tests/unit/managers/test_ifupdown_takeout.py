@@ -123,4 +123,4 @@ def test_settings_of_other_clients(tree: Tree, put: Put) -> None:
     found = take(tree)
     assert (found.settings, len(found.refusals)) == ({"metric": 7, "hostname": "box", "vendor_class": "v"}, 1)
     put("/sbin/udhcpc", "")
-    assert (take(tree).settings, take(tree).refusals) == ({"hostname": "box"}, ())
+    assert (take(tree).settings, take(tree).refusals) == ({"hostname": "box", "metric": 0}, ())
