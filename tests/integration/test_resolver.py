@@ -23,8 +23,9 @@ from jeepney.io.blocking import open_dbus_connection
 
 from holdfast.network import ResolverError
 from holdfast.publish.backends import Resolver, ladder
+from holdfast.publish.networkd_link import NetworkdLinks
 from holdfast.publish.resolvconf import Names, ResolvConf
-from holdfast.publish.resolved import PATH, SERVICE, Resolved
+from holdfast.publish.resolved import RESOLVE1, Resolved
 from holdfast.state import atomic
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
@@ -32,6 +33,7 @@ from holdfast_lab.testbed.netns import Namespace, connect
 pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon (package dbus)")
 
 NAMES = Names((IPv4Address("10.0.0.2"), IPv4Address("10.0.0.3")), ("example.org",), default_route=True)
+PATH = "/org/freedesktop/resolve1"
 RESOLVED = "/lib/systemd/systemd-resolved"
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -48,7 +50,7 @@ class StandIn:
     def __init__(self, bus: Path) -> None:
         self.links: dict[int, dict[str, Any]] = {}
         self._connection = open_dbus_connection(f"unix:path={bus}")
-        self._connection.send_and_get_reply(message_bus.RequestName(SERVICE))
+        self._connection.send_and_get_reply(message_bus.RequestName(RESOLVE1))
         self._thread = threading.Thread(target=self._serve, name="resolve1", daemon=True)
         self._thread.start()
 
@@ -68,7 +70,7 @@ class StandIn:
                 continue
             method, (ifindex, *values) = fields[HeaderFields.member], message.body
             if ifindex == 999:
-                self._connection.send(new_error(message, f"{SERVICE}.LinkBusy", "s", ("Link is managed.",)))
+                self._connection.send(new_error(message, f"{RESOLVE1}.LinkBusy", "s", ("Link is managed.",)))
                 continue
             if method == "RevertLink":
                 self.links.pop(ifindex, None)
@@ -94,7 +96,7 @@ def test_the_ladder_climbs_to_resolved_when_it_comes_up(bus: Path, tmp_path: Pat
     file = tmp_path / "resolv.conf"
     file.write_text("nameserver 192.0.2.53\n")
     plain = ResolvConf(str(tmp_path / "saved"), atomic.write, path=str(file), interfaces=lambda: ["eth0"])
-    resolver = Resolver([Resolved(str(bus)), plain])
+    resolver = Resolver([Resolved(NetworkdLinks(str(tmp_path), atomic.write, lambda _: ()), str(bus)), plain])
     assert resolver.publish("eth0", 2, NAMES) == "resolv.conf"
     assert "nameserver 10.0.0.2\n" in file.read_text()
     service = StandIn(bus)

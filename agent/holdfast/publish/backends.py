@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
+from holdfast.publish.networkd_link import NetworkdLinks, own_servers
 from holdfast.publish.resolvconf import Names, NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
 
@@ -33,7 +34,8 @@ def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> 
     """The machine's own. ``write(path, data, mode)`` replaces a file atomically; the former content of
     /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a backend that is there is not used."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
-    return Resolved(), Resolvconf(say), NetworkManagerFile(write), ResolvConf(saved, write)
+    networkd = NetworkdLinks(state_directory, write, own_servers)
+    return Resolved(networkd), Resolvconf(say), NetworkManagerFile(write), ResolvConf(saved, write)
 
 
 class Resolver:

@@ -1,8 +1,8 @@
 """Name servers for systemd-resolved, by its D-Bus interface org.freedesktop.resolve1(5).
 
 resolved keeps what it was told per link, in /run/systemd/resolve/netif, over its own restarts. It refuses
-(LinkBusy) while systemd-networkd manages the link. D-Bus is spoken with jeepney, without its blocking
-connection, whose first call has no time-out.
+(LinkBusy) while systemd-networkd manages the link: then networkd is told (``networkd_link``). D-Bus is spoken with
+jeepney, without its blocking connection, whose first call has no time-out.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from holdfast.network import ResolverError
+from holdfast.publish.networkd_link import Call, NetworkdLinks
 from holdfast.publish.resolvconf import Names, Target
 
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
-SERVICE, PATH, MANAGER = "org.freedesktop.resolve1", "/org/freedesktop/resolve1", "org.freedesktop.resolve1.Manager"
+RESOLVE1, NETWORK1 = "org.freedesktop.resolve1", "org.freedesktop.network1"
 
 #: Seconds for one message from the bus. resolved answers at once.
 TIMEOUT = 2.0
@@ -27,66 +30,98 @@ MAX_MESSAGES = 16
 
 
 class Resolved:
-    """The first rung of the ladder. ``bus``: the socket of the system bus."""
+    """The first rung of the ladder. ``bus``: the socket of the system bus. ``networkd``: for the links that it
+    manages."""
 
     name = "systemd-resolved"
 
-    def __init__(self, bus: str = SYSTEM_BUS) -> None:
-        self._bus = bus
+    def __init__(self, networkd: NetworkdLinks, bus: str = SYSTEM_BUS) -> None:
+        self._networkd, self._bus = networkd, bus
 
     def publish(self, link: Target, names: Names) -> bool:
         """Give the link its servers and domains. False when resolved does not run. Raises ResolverError."""
-        servers = [(socket.AF_INET, server.packed) for server in names.dns]
-        domains = [(domain, False) for domain in names.search]  # False: to be searched, not only routed by
-        calls: list[tuple[str, str, tuple[Any, ...]]] = [
-            ("SetLinkDNS", "ia(iay)", (link.ifindex, servers)),
-            ("SetLinkDomains", "ia(sb)", (link.ifindex, domains)),
-        ]
-        if names.default_route:
-            calls.append(("SetLinkDefaultRoute", "ib", (link.ifindex, True)))
-        return self._call(link.ifname, calls)
+        with self._opened() as bus:
+            if bus is None:
+                return False
+            fault = self._tell_resolved(bus, link, names)
+            if fault is None:
+                self._networkd.forget(link)
+            elif _kind(fault) == "LinkBusy":
+                self._networkd.publish(link, names, _caller(bus, NETWORK1, link.ifname))
+            else:
+                _refuse(fault, RESOLVE1, link.ifname, "SetLinkDNS")
+        return True
 
     def withdraw(self, link: Target) -> bool:
         """Forget the link's servers and domains. False when resolved does not run. Raises ResolverError."""
-        return self._call(link.ifname, [("RevertLink", "i", (link.ifindex,))])
+        with self._opened() as bus:
+            if bus is None:
+                return False
+            fault = bus.call(RESOLVE1, "RevertLink", "i", (link.ifindex,))
+            if fault is not None and _kind(fault) == "LinkBusy":
+                self._networkd.withdraw(link, _caller(bus, NETWORK1, link.ifname))
+            else:
+                _check(fault, RESOLVE1, link.ifname, "RevertLink")
+        return True
 
-    def _call(self, ifname: str, calls: list[tuple[str, str, tuple[Any, ...]]]) -> bool:
+    def _tell_resolved(self, bus: _Bus, link: Target, names: Names) -> tuple[str, str] | None:
+        """Tell resolved; the error of its first answer, None when all went well."""
+        servers = [(socket.AF_INET, server.packed) for server in names.dns]
+        domains = [(domain, False) for domain in names.search]  # False: to be searched, not only routed by
+        fault = bus.call(RESOLVE1, "SetLinkDNS", "ia(iay)", (link.ifindex, servers))
+        if fault is None:
+            call = _caller(bus, RESOLVE1, link.ifname)
+            call("SetLinkDomains", "ia(sb)", (link.ifindex, domains))
+            if names.default_route:
+                call("SetLinkDefaultRoute", "ib", (link.ifindex, True))
+        return fault
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Bus | None]:
+        """The bus, None where resolved is not there to be told. Raises ResolverError, also for an OSError inside."""
         if not os.path.exists(self._bus):
-            return False  # early boot, or a machine without D-Bus
+            yield None  # early boot, or a machine without D-Bus
+            return
         try:
             bus = _Bus(self._bus)
         except OSError as error:
-            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                return False
-            raise ResolverError(f"the system bus does not answer: {error}", temporary=True) from None
+            if error.errno not in (errno.ECONNREFUSED, errno.ENOENT):
+                raise ResolverError(f"the system bus does not answer: {error}", temporary=True) from None
+            bus = None
+        if bus is None:
+            yield None
+            return
         try:
-            if not bus.has_owner(SERVICE):
-                return False
-            for method, signature, body in calls:
-                _check(bus.call(method, signature, body), ifname, method)
+            yield bus if bus.has_owner(RESOLVE1) else None
         except OSError as error:
             raise ResolverError(f"systemd-resolved does not answer: {error}", temporary=True) from None
         finally:
             bus.close()
-        return True
 
 
-def _check(fault: tuple[str, str] | None, ifname: str, method: str) -> None:
+def _caller(bus: _Bus, service: str, ifname: str) -> Call:
+    """Calls methods of ``service``; ResolverError for its errors."""
+    return lambda method, signature, body: _check(bus.call(service, method, signature, body), service, ifname, method)
+
+
+def _kind(fault: tuple[str, str]) -> str:
+    return fault[0].rpartition(".")[2]
+
+
+def _check(fault: tuple[str, str] | None, service: str, ifname: str, method: str) -> None:
     """Raise for a D-Bus error, but for those that mean "nothing to do"."""
     if fault is None:
         return
-    error, text = fault
-    kind = error.rpartition(".")[2]
-    if kind == "NoSuchLink" and method == "RevertLink":
+    if _kind(fault) == "NoSuchLink" and method.startswith("Revert"):
         return
-    if kind == "UnknownMethod" and method == "SetLinkDefaultRoute":
+    if _kind(fault) == "UnknownMethod" and method == "SetLinkDefaultRoute":
         return  # before systemd 240, where every link with servers is a default route
-    if kind == "LinkBusy":
-        raise ResolverError(
-            f"systemd-resolved takes the name servers of {ifname} from systemd-networkd, which manages it: "
-            "take the link over from it first"
-        )
-    raise ResolverError(f"systemd-resolved refuses {method} for {ifname}: {text or error}")
+    _refuse(fault, service, ifname, method)
+
+
+def _refuse(fault: tuple[str, str], service: str, ifname: str, method: str) -> NoReturn:
+    who = "systemd-networkd" if service == NETWORK1 else "systemd-resolved"
+    raise ResolverError(f"{who} refuses {method} for {ifname}: {fault[1] or fault[0]}")
 
 
 class _Bus:
@@ -120,11 +155,12 @@ class _Bus:
 
         return bool(self._ask(message_bus.NameHasOwner(name)).body[0])
 
-    def call(self, method: str, signature: str, body: tuple[Any, ...]) -> tuple[str, str] | None:
-        """Call resolved; None when it went well, else the error's name and text."""
+    def call(self, service: str, method: str, signature: str, body: tuple[Any, ...]) -> tuple[str, str] | None:
+        """Call the manager object of ``service``; None when it went well, else the error's name and text."""
         from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call  # noqa: PLC0415
 
-        manager = DBusAddress(PATH, bus_name=SERVICE, interface=MANAGER)
+        path = "/" + service.replace(".", "/")
+        manager = DBusAddress(path, bus_name=service, interface=f"{service}.Manager")
         reply = self._ask(new_method_call(manager, method, signature, body))
         if reply.header.message_type is not MessageType.error:
             return None

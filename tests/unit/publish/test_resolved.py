@@ -11,7 +11,8 @@ import pytest
 from tests.support.fake_bus import FakeBus
 
 from holdfast.network import ResolverError
-from holdfast.publish import resolved
+from holdfast.publish import publisher, resolved
+from holdfast.publish.networkd_link import NetworkdLinks
 from holdfast.publish.resolvconf import Names, Target
 from holdfast.publish.resolved import Resolved
 
@@ -22,6 +23,11 @@ NAMES = Names(
 SERVERS = ("SetLinkDNS", (2, [(2, b"\x0a\0\0\x02"), (2, b"\x0a\0\0\x03")]))
 DOMAINS = ("SetLinkDomains", (2, [("example.org", False), ("example.net", False)]))
 ROUTE = ("SetLinkDefaultRoute", (2, True))
+
+
+def networkd(folder: Path) -> NetworkdLinks:
+    """networkd's links, with state files in ``folder``; its file says DNS=192.0.2.1."""
+    return NetworkdLinks(str(folder), publisher.replace, lambda _: ["192.0.2.1#dns.example"], states=str(folder))
 
 
 @pytest.fixture
@@ -37,9 +43,9 @@ def bus(place: Path) -> Iterator[FakeBus]:
 
 
 @pytest.fixture
-def backend(place: Path, monkeypatch: pytest.MonkeyPatch) -> Resolved:
+def backend(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resolved:
     monkeypatch.setattr(resolved, "TIMEOUT", 0.3)
-    return Resolved(str(place))
+    return Resolved(networkd(tmp_path), str(place))
 
 
 def test_servers_and_domains_are_told(bus: FakeBus, backend: Resolved) -> None:
@@ -60,7 +66,7 @@ def test_where_it_does_not_run_the_next_rung_is_asked(bus: FakeBus, backend: Res
     assert not backend.publish(LINK, NAMES)
     assert not backend.withdraw(LINK)
     assert bus.calls == []
-    assert not Resolved(str(tmp_path / "no-bus")).publish(LINK, NAMES)
+    assert not Resolved(networkd(tmp_path), str(tmp_path / "no-bus")).publish(LINK, NAMES)
 
 
 def test_a_socket_that_nobody_serves_is_no_bus(place: Path, backend: Resolved) -> None:
@@ -69,12 +75,65 @@ def test_a_socket_that_nobody_serves_is_no_bus(place: Path, backend: Resolved) -
     assert not backend.publish(LINK, NAMES)
 
 
-def test_networkd_s_link_is_told_so(bus: FakeBus, backend: Resolved) -> None:
-    bus.answer = lambda *_: ("org.freedesktop.resolve1.LinkBusy", "Link eth0 is managed.")
-    with pytest.raises(ResolverError, match="systemd-networkd, which manages it") as caught:
+class Networkd:
+    """Manages the link: its state file is replaced at each call, as networkd does."""
+
+    def __init__(self, bus: FakeBus, folder: Path, dns: str, domains: str = "") -> None:
+        self.told: list[tuple[str, object]] = []
+        self._path = folder / "2"
+        self._text = f"NETWORK_FILE=/x.network\nDNS={dns}\nDOMAINS={domains}\nROUTE_DOMAINS=corp\n"
+        self.save()
+        bus.answer = self._answer
+
+    def save(self) -> None:
+        draft = self._path.with_suffix(".new")
+        draft.write_text(self._text)
+        draft.replace(self._path)
+
+    def _answer(self, method: str, body: tuple[object, ...]) -> tuple[str, str] | None:
+        if (method, body[1:]) == (SERVERS[0], SERVERS[1][1:]) or method == "RevertLink":
+            return "org.freedesktop.resolve1.LinkBusy", "Link eth0 is managed."
+        self.told.append((method, body))
+        self.save()
+        return None
+
+
+def test_networkd_is_told_beside_its_own(bus: FakeBus, backend: Resolved, tmp_path: Path) -> None:
+    """Its file's, the lease's, DHCPv6's; and it is asked once until it has written its state anew."""
+    manager = Networkd(bus, tmp_path, "192.0.2.1#dns.example [2001:db8::53]:5353", "own.example")
+    assert backend.publish(LINK, NAMES)
+    six = bytes.fromhex("20010db8000000000000000000000053")
+    told = [("RevertLinkDNS", (2,)), ("SetLinkDNSEx", (2, [
+        (2, bytes((192, 0, 2, 1)), 0, "dns.example"), (2, b"\x0a\0\0\x02", 0, ""), (2, b"\x0a\0\0\x03", 0, ""),
+        (10, six, 5353, "")])),
+        ("SetLinkDomains", (2, [("own.example", False), ("example.org", False), ("example.net", False),
+                                ("corp", True)]))]
+    assert manager.told == told
+    assert backend.publish(LINK, NAMES)
+    assert manager.told == told
+    manager.save()
+    assert backend.publish(LINK, NAMES)
+    assert manager.told == [*told, *told]
+    assert backend.withdraw(LINK)
+    assert manager.told[-1] == ("RevertLinkDNS", (2,))
+    assert not list(tmp_path.glob("networkd-*"))
+
+
+def test_what_the_lease_does_not_say_stays_networkd_s(bus: FakeBus, backend: Resolved, tmp_path: Path) -> None:
+    manager = Networkd(bus, tmp_path, "2001:db8::53")
+    bus_answer = bus.answer
+    bus.answer = lambda method, body: (
+        ("org.freedesktop.resolve1.LinkBusy", "") if (method, body) == ("SetLinkDNS", (2, [SERVERS[1][1][0]]))
+        else bus_answer(method, body))
+    assert backend.publish(LINK, Names(NAMES.dns[:1], (), default_route=True))
+    assert [method for method, _ in manager.told] == ["RevertLinkDNS", "SetLinkDNS"]
+
+
+def test_networkd_s_refusal_is_told_in_its_words(bus: FakeBus, backend: Resolved) -> None:
+    bus.answer = lambda method, _: (
+        ("org.freedesktop.resolve1.LinkBusy", "") if method == "SetLinkDNS" else ("org.example.Odd", "no way"))
+    with pytest.raises(ResolverError, match="systemd-networkd refuses RevertLinkDNS for eth0: no way"):
         backend.publish(LINK, NAMES)
-    assert not caught.value.temporary
-    assert len(bus.calls) == 1
 
 
 @pytest.mark.parametrize(("text", "shown"), [("no way", "no way"), ("", r"org\.example\.Odd")])

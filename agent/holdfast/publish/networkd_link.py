@@ -1,0 +1,146 @@
+"""Name servers of a link that systemd-networkd manages, by its D-Bus interface org.freedesktop.network1(5).
+
+systemd-resolved takes those of such a link from networkd, and refuses others (LinkBusy). What networkd is told replaces
+all that it has of its own: DNS= and Domains=, and the servers of DHCPv6 and router advertisements. So it is asked to
+forget what it was told, its own are read from its state file of the link, and both together are told. networkd writes
+the state file anew whenever something of the link changes, and forgets what it was told when it starts: a file that is
+not the one of our last call has the step repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from holdfast.publish.resolvconf import Names, Target, Write
+from holdfast.state import folder as folders
+
+STATES = "/run/systemd/netif/links"
+#: Bytes of a state file, and of our record.
+_LIMIT = 64 << 10
+#: resolved.conf(5), DNS=: an address, with a port (behind brackets for IPv6), a link and a name for TLS.
+_SERVER = re.compile(
+    r"(?:\[(?P<six>[^\]]+)\](?::(?P<port6>\d+))?|(?P<four>[\d.]+)(?::(?P<port4>\d+))?|(?P<bare>[0-9A-Fa-f:.]+))"
+    r"(?:%[^#]+)?(?:#(?P<name>.+))?"
+)
+
+#: (method, signature, body); raises ResolverError.
+Call = Callable[[str, str, "tuple[Any, ...]"], None]
+
+
+class Server(NamedTuple):
+    """A name server as networkd writes it."""
+
+    address: str
+    port: int = 0
+    name: str = ""
+
+
+class NetworkdLinks:
+    """Merges and tells. ``record``: a folder for what was told last. ``own_servers(path)``: DNS= of a .network file."""
+
+    def __init__(
+        self, record: str, write: Write, own_servers: Callable[[str], Sequence[str]], states: str = STATES
+    ) -> None:
+        self._record, self._write, self._own_servers, self._states = record, write, own_servers, states
+
+    def publish(self, link: Target, names: Names, call: Call) -> None:
+        """Tell networkd the servers and domains of ``names`` beside its own. OSError; what ``call`` raises."""
+        if self._told(link) == self._wanted(link, names):
+            return
+        call("RevertLinkDNS", "i", (link.ifindex,))
+        own = self._variables(link)
+        if names.dns:
+            servers = self._merged(own, names)
+            plain = [(_family(one.address), ip_address(one.address).packed) for one in servers]
+            if any(one.port or one.name for one in servers):
+                extended = [(*pair, one.port, one.name) for pair, one in zip(plain, servers, strict=True)]
+                call("SetLinkDNSEx", "ia(iayqs)", (link.ifindex, extended))
+            else:
+                call("SetLinkDNS", "ia(iay)", (link.ifindex, plain))
+        if names.search:
+            domains = dict.fromkeys((*own.get("DOMAINS", "").split(), *names.search))
+            routed = own.get("ROUTE_DOMAINS", "").split()
+            call("SetLinkDomains", "ia(sb)", (
+                link.ifindex, [*((each, False) for each in domains), *((each, True) for each in routed)]))
+        self._write(self._path(link), json.dumps(self._wanted(link, names)).encode() + b"\n", 0o644)
+
+    def withdraw(self, link: Target, call: Call) -> None:
+        """Have networkd forget what it was told. OSError; what ``call`` raises."""
+        call("RevertLinkDNS", "i", (link.ifindex,))
+        self.forget(link)
+
+    def forget(self, link: Target) -> None:
+        """The link is not networkd's any more."""
+        try:
+            os.unlink(self._path(link))
+        except FileNotFoundError:
+            return
+
+    def _merged(self, own: dict[str, str], names: Names) -> list[Server]:
+        """Those of the .network file, those of the lease, and those that came by other ways: networkd's own order."""
+        every = [server for word in own.get("DNS", "").split() if (server := _server(word))]
+        words = self._own_servers(own.get("NETWORK_FILE", ""))
+        static = {server.address for word in words if (server := _server(word))}
+        leased = [Server(str(address)) for address in names.dns]
+        return list(dict.fromkeys((
+            *(one for one in every if one.address in static), *leased,
+            *(one for one in every if one.address not in static),
+        )))
+
+    def _variables(self, link: Target) -> dict[str, str]:
+        try:
+            # The folder is networkd's, a user of its own, which decides about the link's name servers anyway.
+            with open(f"{self._states}/{link.ifindex}", encoding="utf-8", errors="replace") as file:
+                text = file.read(_LIMIT)
+        except FileNotFoundError:
+            return {}
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+    def _wanted(self, link: Target, names: Names) -> list[Any]:
+        """What identifies a call and the state file after it: networkd replaces the file."""
+        try:
+            now = os.stat(f"{self._states}/{link.ifindex}")
+        except FileNotFoundError:
+            return []
+        return [link.ifname, [str(each) for each in names.dns], list(names.search), now.st_ino, now.st_mtime_ns]
+
+    def _told(self, link: Target) -> object:
+        try:
+            return json.loads(folders.read(self._path(link), _LIMIT))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _path(self, link: Target) -> str:
+        return os.path.join(self._record, f"networkd-{link.ifindex}.json")
+
+
+def _server(word: str) -> Server | None:
+    """A word of DNS=, None when it is no server."""
+    found = _SERVER.fullmatch(word)
+    try:
+        return found and Server(str(ip_address(found["six"] or found["four"] or found["bare"])),
+                                int(found["port6"] or found["port4"] or 0), found["name"] or "")
+    except ValueError:
+        return None
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+
+
+def own_servers(network_file: str) -> Sequence[str]:
+    """DNS= of a .network file of this machine with its drop-ins. OSError."""
+    from holdfast.managers.formats.errors import FormatError  # noqa: PLC0415 - only for networkd's links
+    from holdfast.managers.formats.tree import Tree  # noqa: PLC0415
+    from holdfast.managers.networkd import network_file as read  # noqa: PLC0415
+
+    try:
+        return read(Tree("/"), network_file).every("Network", "DNS") if network_file else ()
+    except FormatError:
+        return ()
