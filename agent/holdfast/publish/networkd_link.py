@@ -108,7 +108,7 @@ class NetworkdLinks:
             now = os.stat(f"{self._states}/{link.ifindex}")
         except FileNotFoundError:
             return []
-        return [link.ifname, [str(each) for each in names.dns], list(names.search), now.st_ino, now.st_mtime_ns]
+        return [link.ifindex, [str(each) for each in names.dns], list(names.search), now.st_ino, now.st_mtime_ns]
 
     def _told(self, link: Target) -> object:
         try:
@@ -117,7 +117,16 @@ class NetworkdLinks:
             return None
 
     def _path(self, link: Target) -> str:
-        return os.path.join(self._record, f"networkd-{link.ifindex}.json")
+        return os.path.join(self._record, f"networkd-{link.ifname}.json")
+
+
+def states(folder: str = STATES) -> list[tuple[str, int, int]]:
+    """What changes whenever networkd writes the state of a link anew."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((each.name, each.inode(), each.stat().st_mtime_ns) for each in entries)
+    except FileNotFoundError:  # no networkd, or a file that is being replaced
+        return []
 
 
 def _server(word: str) -> Server | None:

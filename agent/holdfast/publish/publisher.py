@@ -25,6 +25,7 @@ from typing import Callable, NoReturn
 from holdfast.escape import printable
 from holdfast.network import ResolverError
 from holdfast.observe.limit import SayOnce
+from holdfast.publish import networkd_link
 from holdfast.publish.backends import Backend, Resolver, ladder
 from holdfast.publish.spool import LinkNames, read_all
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
@@ -94,27 +95,30 @@ def work(publisher: Publisher, state: str, wait: int) -> int:
 
 class Publisher:
     """Makes the machine's resolver what the files in ``spool`` want; what it did is kept in ``state``. ``index_of``
-    tells the number of the interface that has a name now, 0 for none."""
+    tells the number of the interface that has a name now, 0 for none; ``watched`` differs when something has changed
+    that backends look at."""
 
     def __init__(
-        self, spool: str, state: str, backends: tuple[Backend, ...], index_of: Callable[[str], int] | None = None
+        self, spool: str, state: str, backends: tuple[Backend, ...], index_of: Callable[[str], int] | None = None,
+        watched: Callable[[], object] = networkd_link.states,
     ) -> None:
         self._spool, self._state, self._backends = spool, state, backends
-        self._index_of = index_of or _ifindex
+        self._index_of, self._watched = index_of or _ifindex, watched
         self._path = os.path.join(state, PUBLISHED)
         self._said = SayOnce(_say_line)
         self._missing: list[str] = []
 
     def run(self) -> int:
-        """Work until the spool is as it was before the work. OSError when a folder cannot be used."""
+        """Work until the spool, and what backends look at, are as they were before the work: systemd starts a unit that
+        still runs no second time. OSError when a folder cannot be used."""
         status = DONE
         self._missing.clear()
         for _ in range(MAX_ROUNDS):
-            wanted, problems = read_all(self._spool)
+            seen, (wanted, problems) = self._watched(), read_all(self._spool)
             for problem in problems.values():
                 self._tell(problem)
             status = max(FAILED if problems else DONE, self._publish(wanted, frozenset(problems)))
-            if read_all(self._spool) == (wanted, problems):
+            if (self._watched(), read_all(self._spool)) == (seen, (wanted, problems)):
                 break
         return status
 
