@@ -57,6 +57,7 @@ class Machine:
         self.boot = folder / "boot_id"
         self.boot.write_text("one\n")
         self.service = Service()
+        self.watched = 0
         monkeypatch.setattr(publisher, "BOOT_ID", str(self.boot))
         monkeypatch.setattr(publisher, "MIN_INTERVAL", 0)
 
@@ -74,7 +75,7 @@ class Machine:
         plain = ResolvConf(str(self.state / "saved"), atomic.write, path=str(self.file),
                            interfaces=lambda: list(self.links))
         made = publisher.Publisher(str(self.spool), str(self.state), (self.service, plain),
-                                   lambda name: self.links.get(name, 0))
+                                   lambda name: self.links.get(name, 0), watched=lambda: self.watched)
         return publisher.work(made, str(self.state), wait)
 
     @property
@@ -184,6 +185,21 @@ def test_what_changes_meanwhile_is_done_too(machine: Machine, monkeypatch: pytes
     machine.want("eth0", "10.0.0.2")
     assert machine.run() == publisher.DONE
     assert str(machine.service.links[2].dns[0]) == "10.0.0.3"
+
+
+def test_what_a_backend_looks_at_changes_meanwhile(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """networkd begins to manage a link while resolved is told: systemd would start the unit no second time."""
+    real, asked = machine.service.publish, []
+
+    def publish(link: Target, names: Names) -> bool:
+        asked.append(link)
+        machine.watched = 1
+        return real(link, names)
+
+    monkeypatch.setattr(machine.service, "publish", publish)
+    machine.want("eth0", "10.0.0.2")
+    assert machine.run() == publisher.DONE
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("content", [
