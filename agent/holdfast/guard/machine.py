@@ -28,8 +28,8 @@ from holdfast.wire.record import NamedTuple
 PATIENCE = 1.0
 #: A repeat is no older than this: a guest's stateful firewall lets an answer through for 30 s after the unicast.
 REPEAT_WITHIN = 25.0
-#: Seconds in which a client has configured what an ACK says. dhclient starts a shell script for it.
-TAKEN_WITHIN = 5.0
+#: Seconds in which a client takes an answer: one that probes a new address first (RFC 5227) takes up to seven.
+TAKEN_WITHIN = 8.0
 #: A lifetime that ends this many seconds before the ACK's lease is that lease's: clients count from their question.
 TOLERANCE = 3.0
 #: What a lifetime grows by at least when the client renews it, in seconds; smaller steps are rounding.

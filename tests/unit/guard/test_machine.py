@@ -51,12 +51,12 @@ def test_without_a_lifetime_the_next_request_tells() -> None:
     assert [(record.verdict, record.taken) for record in scene.records] == [(Verdict.ANSWERED, None)]
     scene.send(xid=2)
     scene.reply(xid=2)
-    scene.sleep(6)
+    scene.sleep(9)
     assert scene.records[1].former_taken is True
     scene.sleep(2)
     scene.send(xid=3)
     scene.reply(xid=3)
-    scene.sleep(6)
+    scene.sleep(9)
     assert scene.records[2].former_taken is False
 
 
