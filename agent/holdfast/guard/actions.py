@@ -30,6 +30,10 @@ class Rebroadcast(NamedTuple):
     source: IPv4Address
 
 
+#: The cause of an exchange that was open when guard ended: what became of it is not known.
+STOPPED = "guard was stopped"
+
+
 @record
 class Recorded(NamedTuple):
     """One exchange is over. ``outcome`` has the agent's form; ``verdict`` says what its ``result`` has no word for.
@@ -38,8 +42,8 @@ class Recorded(NamedTuple):
     ``former_taken`` is the same of the exchange before, told by the time of this one's first message, where that one's
     own record had to say None; else None. ``on_wire`` is False when no unicast message reached the wire, so that ARP
     for the server went unanswered; None without NFLOG, which alone sees them, or without a unicast message.
-    ``rebroadcasts`` counts the packets that guard sent. ``others`` are other servers than the lease's, seen in this
-    boot. ``client`` and ``program`` are the event ClientFound's.
+    ``unicasts`` counts the client's own unicast messages, ``rebroadcasts`` the packets that guard sent. ``others`` are
+    other servers than the lease's, seen in this boot. ``client`` and ``program`` are the event ClientFound's.
     """
 
     outcome: Outcome
@@ -49,6 +53,7 @@ class Recorded(NamedTuple):
     taken: bool | None
     former_taken: bool | None
     on_wire: bool | None
+    unicasts: int
     rebroadcasts: int
     others: tuple[IPv4Address, ...]
 

@@ -44,6 +44,7 @@ class Exchange:
         self.via: Via | None = None
         self.xids: list[int] = []
         self.attempts = 0
+        self.unicasts = 0
         self.unicast: Sighting | None = None
         self.on_wire: bool | None = None
         self.rebroadcasts = 0

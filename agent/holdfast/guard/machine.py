@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
-from holdfast.guard.actions import Action, NoticeCode, Noticed, Rebroadcast, Recorded, Verdict
+from holdfast.guard.actions import STOPPED, Action, NoticeCode, Noticed, Rebroadcast, Recorded, Verdict
 from holdfast.guard.events import AddressGone, ClientFound, Event, Lifetime, Replied, Seen, Sent
 from holdfast.guard.exchange import Answer, Exchange, Sighting
 from holdfast.wire import message as m
@@ -105,7 +105,7 @@ class Guard:
         """The guard ends: an exchange that is not answered is recorded as it is."""
         if self._exchange is not None:
             verdict = Verdict.KEPT if self._exchange.answer is None else Verdict.ANSWERED
-            self._record(verdict, now, cause="guard was stopped")
+            self._record(verdict, now, cause=STOPPED)
         return self._taken_actions()
 
     def next_deadline(self) -> float | None:
@@ -246,6 +246,7 @@ class Guard:
             exchange.on_wire = True
         else:
             exchange.add(message.xid, Via.UNICAST, now)
+            exchange.unicasts += 1
             output = event.seen is Seen.OUTPUT
             exchange.unicast = Sighting(event.payload, event.source, now, output)
             if output and exchange.on_wire is None:
@@ -398,7 +399,7 @@ class Guard:
             ended_at=answer.at if answer else now,
         )
         self._actions.append(Recorded(outcome, verdict, self.client, self.program, taken, exchange.former_taken,
-                                      exchange.on_wire, exchange.rebroadcasts, self.others))
+                                      exchange.on_wire, exchange.unicasts, exchange.rebroadcasts, self.others))
         if answer is not None and verdict is not Verdict.IGNORED and answer.lease_time is not None:
             self.lease = KnownLease(answer.address, answer.server, answer.at, answer.at + answer.lease_time)
             self._quiet = self._silence_told = False

@@ -42,6 +42,7 @@ class Reporter:
         self._log, self._boottime, self._wall = log, boottime, wall
         self._history = OutcomeJournal(state_dir, ifname)
         self._state_dir = state_dir
+        self._watched_since = boottime()
         self._limiter = Limiter()
 
     def others_before(self) -> tuple[IPv4Address, ...]:
@@ -58,7 +59,7 @@ class Reporter:
     def recorded(self, action: Recorded) -> None:
         """One line of the history, and one of the log."""
         record = as_record(action.outcome, self.ifname, boottime=self._boottime(), wall=self._wall())
-        whole = extended(dict(record), action)
+        whole = extended(dict(record), action, self._watched_since)
         try:
             self._history.append(whole)
         except OSError as error:
@@ -85,12 +86,14 @@ class Reporter:
         self._log.write(priority, f"{self.ifname}: {text}", {**entry, **(fields or {})})
 
 
-def extended(record: dict[str, Any], action: Recorded) -> dict[str, Any]:
-    """The agent's record of ``action.outcome``, with what guard knows beyond it."""
+def extended(record: dict[str, Any], action: Recorded, watched_since: float) -> dict[str, Any]:
+    """The agent's record of ``action.outcome``, with what guard knows beyond it. ``watched_since``: boot-time
+    seconds when this guard began to watch the interface."""
     return {
         **record, "result": action.verdict.value, "client": action.client, "program": action.program,
         "taken": action.taken, "former_taken": action.former_taken, "on_wire": action.on_wire,
-        "rebroadcasts": action.rebroadcasts, "others": [str(server) for server in action.others],
+        "unicasts": action.unicasts, "rebroadcasts": action.rebroadcasts, "watched_since": round(watched_since, 3),
+        "others": [str(server) for server in action.others],
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import time
+from fnmatch import fnmatchcase
 
 import click
 
@@ -12,9 +14,18 @@ from holdfast.cli.options import (
     folders_of,
     interface_argument,
     interface_names,
+    json_option,
     no_such_interface,
 )
-from holdfast.settings.dirs import guard_dir, runtime_dir, state_dir
+from holdfast.cli.output import complain, echo, echo_json
+from holdfast.cli.times import local_time, since
+from holdfast.observe.outcomes import interfaces_with_history, read_history
+from holdfast.observe.words import duration, latency
+from holdfast.settings.dirs import guard_dir, runtime_dir, search_state_dirs, state_dir
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.guard.report import Report
 
 
 @click.command("guard", short_help="Stand beside another DHCP client, and tell what becomes of its renewals.")
@@ -23,13 +34,30 @@ from holdfast.settings.dirs import guard_dir, runtime_dir, state_dir
               help="Repeat by broadcast, once and byte for byte, a unicast renewal that nobody answers.")
 @click.option("--group", metavar="N", type=click.IntRange(0, 65535), default=6867, show_default=True,
               help="The NFLOG group; another program may not use the same.")
+@click.option("--report", "reports", is_flag=True,
+              help="Print what guard has recorded, what it means, and the next command; guard nothing.")
+@click.option("--since", "start", metavar="T",
+              help="With --report, only renewals from T on: a span such as 30m, 2h or 1d, or a time in ISO 8601.")
+@json_option
 @config_option
-def command(interfaces: tuple[str, ...], rebroadcast: bool, group: int, config: str | None) -> None:
+def command(interfaces: tuple[str, ...], rebroadcast: bool, group: int, reports: bool, start: str | None,
+            as_json: bool, config: str | None) -> None:
     """Stand beside the DHCP client of each IFACE, or of every interface, until Ctrl-C or SIGTERM.
 
     The client, its addresses and its configuration are not touched. What becomes of each renewal is printed,
-    and kept for `holdfast history`. IFACE may be a pattern such as 'eth*'.
+    and kept for `holdfast history` and for --report. IFACE may be a pattern such as 'eth*'.
     """
+    if reports and rebroadcast:
+        raise click.UsageError("--report only reads: it goes with --since and --json, not with --rebroadcast")
+    if reports:
+        _report(interfaces, start, config, as_json=as_json)
+    elif start is not None or as_json:
+        raise click.UsageError("--since and --json go with --report")
+    else:
+        _guard(interfaces, config, rebroadcast=rebroadcast, group=group)
+
+
+def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool, group: int) -> None:
     from holdfast.guard.service import Service  # noqa: PLC0415 - netlink's classes
     from holdfast.network import KernelError  # noqa: PLC0415
     from holdfast.observe.log import Log  # noqa: PLC0415
@@ -52,3 +80,62 @@ def command(interfaces: tuple[str, ...], rebroadcast: bool, group: int, config: 
         raise CliError(status, str(getattr(error, "strerror", None) or error)) from None
     service.run()
     service.close()
+
+
+def _report(interfaces: tuple[str, ...], start: str | None, config: str | None, *, as_json: bool) -> None:
+    from holdfast.guard.report import report_of  # noqa: PLC0415 - statistics
+
+    try:
+        begin = None if start is None else since(start, time.time())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
+    folders = [guard_dir(folder) for folder in search_state_dirs(folders_of(config).state_dir)]
+    reports = []
+    try:
+        for folder in folders:
+            for name in interfaces_with_history(folder):
+                if not interfaces or any(fnmatchcase(name, pattern) for pattern in interfaces):
+                    records = read_history(folder, name, since=begin)
+                    reports += [report_of(name, records)] if records else []
+    except PermissionError as error:
+        raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename}; run as root") from None
+    except OSError as error:
+        raise CliError(FAILED, f"{error.filename} cannot be read: {error.strerror}") from None
+    if as_json:
+        echo_json([report._asdict() for report in reports])
+    elif not reports:
+        complain(f"guard has recorded nothing {'since then ' if start else ''}in {' or '.join(folders)}; "
+                 "`holdfast guard` begins")
+    for number, report in enumerate([] if as_json else reports):
+        if number:
+            echo()
+        for line in _lines(report):
+            echo(line)
+
+
+def _delay(report: Report) -> str:
+    if report.delay_median is None or report.delay_worst is None:
+        return "-"
+    return (f"median {latency(report.delay_median)}, worst {latency(report.delay_worst)}, where the first message got "
+            "none")
+
+
+def _lines(report: Report) -> list[str]:
+    """``report`` for people."""
+    rows = [
+        ("renewals", str(report.renewals)),
+        ("answered by unicast", str(report.by_unicast)),
+        ("only by broadcast", str(report.by_broadcast)),
+        ("unanswered", str(report.unanswered)),
+        *((label, str(number)) for label, number in (
+            ("refused by NAK", report.refused), ("ignored by the client", report.ignored),
+            ("open when guard ended", report.undecided), ("packets guard sent", report.rebroadcasts)) if number),
+        ("time to the answer", _delay(report)),
+        ("leases lost", str(report.lost)),
+        ("longest silence", "-" if report.silence is None else duration(report.silence)),
+        ("other servers", ", ".join(report.others) or "-"),
+    ]
+    head = f"{report.interface}: {', '.join(report.clients)}, {local_time(report.begin)} to {local_time(report.end)}"
+    width = max(len(label) for label, _ in rows)
+    return [head, *(f"  {label.ljust(width)}  {value}" for label, value in rows), report.verdict,
+            *(f"  next: sudo {line}" for line in report.commands)]
