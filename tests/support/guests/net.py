@@ -195,7 +195,8 @@ class Net(Site):
         for family, tables in (("-4", ("main", "default")), ("-6", ("main",))):
             self.on_client("ip", family, "rule", "flush")
             for number, table in enumerate(tables, start=32766):
-                self.on_client("ip", family, "rule", "add", "lookup", table, "priority", str(number))
+                rule = ("lookup", table, "priority", str(number), "protocol", "kernel")  # networkd removes others
+                self.on_client("ip", family, "rule", "add", *rule)
         for key in _SWITCHES:
             untouched = self.server.run(Path("/proc/sys", key).read_text).strip()
             self.client.run(partial(_set_switch, Path("/proc/sys", key), untouched))
