@@ -66,6 +66,17 @@ class LinkOverlay(NamedTuple):
         """What is no longer run for DHCPv4 events, a line each."""
         return tuple(line for takeout in self.takeouts for line in takeout.lost)
 
+    def entries(self) -> Iterator[Entry]:
+        """What is made below /run, in order."""
+        name = self.link.name
+        if self.refusals:
+            yield File(f"{REFUSED_DIR}/{name}", "".join(f"{line}\n" for line in self.refusals).encode())
+            return
+        if self.settings:
+            yield File(f"{OVERLAY_SETTINGS_DIR}/50-{name}.toml", settings_text(name, self.settings).encode())
+        for takeout in self.takeouts:
+            yield from takeout.entries
+
 
 class Overlay(NamedTuple):
     """The overlay of all links, in the order of the list."""
@@ -81,7 +92,7 @@ class Overlay(NamedTuple):
         and for two that differ."""
         made: dict[str, tuple[str, Entry]] = {}
         for one in self.links:
-            for entry in _link_entries(one):
+            for entry in one.entries():
                 _check(entry)
                 known = made.setdefault(entry.path, (one.link.name, entry))
                 both = _merged(known[1], entry)
@@ -127,17 +138,6 @@ def _of_link(tree: Tree, link: Link) -> LinkOverlay:
     return LinkOverlay(link, tuple(takeouts), tuple(refusals))
 
 
-def _link_entries(one: LinkOverlay) -> Iterator[Entry]:
-    name = one.link.name
-    if one.refusals:
-        yield File(f"{REFUSED_DIR}/{name}", "".join(f"{line}\n" for line in one.refusals).encode())
-        return
-    if one.settings:
-        yield File(f"{OVERLAY_SETTINGS_DIR}/50-{name}.toml", settings_text(name, one.settings).encode())
-    for takeout in one.takeouts:
-        yield from takeout.entries
-
-
 def _check(entry: Entry) -> None:
     """OverlayError for an entry outside of /run, or in a place where a line of the record could be misread."""
     if isinstance(entry, Bind):
@@ -155,23 +155,42 @@ def _check_below_run(path: str) -> None:
 
 def settings_text(name: str, settings: Mapping[str, Value]) -> str:
     """The settings of a link as TOML, which the agent reads before /etc/holdfast."""
-    lines = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+    lines = "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())
     return ("# Made anew at each boot from what the link's manager is told to do; /etc/holdfast goes before.\n"
-            f"[interfaces.{_toml(name)}]\n{lines}")
+            f"[interfaces.{toml(name)}]\n{lines}")
 
 
-def _toml(value: Value) -> str:
+def toml(value: Value) -> str:
     """A value as TOML writes it (TOML 1.0: a basic string escapes the quote, the backslash and control characters)."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     return '"' + "".join(f"\\u{ord(each):04x}" if ord(each) < 32 or each in '"\\\x7f' else each for each in value) + '"'
 
 
 # -- writing -----------------------------------------------------------------------------------------
+
+
+class Changes(NamedTuple):
+    """What ``write`` would do: ``made``, the paths of entries that are not there as they are wanted; ``removed``, link
+    and path of what an earlier run has made and is wanted no more."""
+
+    made: frozenset[str]
+    removed: tuple[tuple[str, str], ...]
+
+
+def changes(overlay: Overlay, root: str = "/") -> Changes:
+    """What ``write`` would do in the file system ``root``; nothing is changed. OverlayError."""
+    files = _Files(root)
+    wanted = overlay.entries()
+    try:
+        missing, leftover = _differences(files, files.recorded(), wanted)
+    except OSError as error:
+        raise OverlayError(_told(error)) from None
+    return Changes(frozenset(missing), tuple((line[1], line[2]) for line in leftover))
 
 
 def write(overlay: Overlay, root: str = "/", *, binds: bool = True) -> bool:
@@ -191,12 +210,19 @@ def write(overlay: Overlay, root: str = "/", *, binds: bool = True) -> bool:
         raise OverlayError(_told(error)) from None
 
 
-def _write(files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
-    leftover = [line for line in former if line[2] not in wanted]
+def _differences(
+    files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]
+) -> tuple[list[str], list[_Line]]:
+    """The paths to make, and the lines of the record that are wanted no more. OSError."""
     missing = [path for path, (_, entry) in wanted.items() if not files.has(entry)]
     if files.binds:  # a file that is replaced is another one than what is mounted
         missing += [path for path, (_, entry) in wanted.items()
                     if isinstance(entry, Bind) and entry.source in missing and path not in missing]
+    return missing, [line for line in former if line[2] not in wanted]
+
+
+def _write(files: _Files, former: list[_Line], wanted: Mapping[str, tuple[str, Entry]]) -> bool:
+    missing, leftover = _differences(files, former, wanted)
     record = [_line(link, entry) for link, entry in wanted.values()]
     if former == record and not missing:
         return False
