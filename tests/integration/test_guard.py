@@ -27,8 +27,9 @@ from holdfast_lab.witness.watch import NetlinkWatch
 
 pytestmark = pytest.mark.root
 LEASE = Lease(time=20, t1=6, t2=17)
-#: dhcpcd probes the address first; udhcpc asks at half of the lease, whatever T1 is.
-PATIENCE = 20.0
+#: dhcpcd probes the address first. udhcpc asks at half of the lease, whatever T1 is (10 s), is answered a second later,
+#: and has 8 s to show that it did not take the answer.
+PATIENCE = 40.0
 
 
 class Guest:

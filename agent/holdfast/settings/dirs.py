@@ -26,6 +26,9 @@ TAKEOVER_DIR = "/var/lib/holdfast-takeover"
 OVERLAY_DIR = "/run/holdfast-overlay"
 OVERLAY_SETTINGS_DIR = f"{OVERLAY_DIR}/settings"
 
+#: Guard's folders are beside the agent's, and belong to another user.
+GUARD = "-guard"
+
 #: The main file and the folder of additions beside it.
 CONFIG_NAME = "holdfast.toml"
 CONFIG_PARTS = "holdfast.d"
@@ -46,9 +49,14 @@ def takeover_dir(state: str) -> str:
     return state.rstrip("/") + "-takeover"
 
 
-def guard_dir(state: str) -> str:
-    """/var/lib/holdfast-guard, or what stands for it when the state folder is another."""
-    return state.rstrip("/") + "-guard"
+def guard_dir(configured: str | None = None) -> str:
+    """Guard's state folder: beside the configured one, the one of guard's own unit, /var/lib/holdfast-guard."""
+    return _guards(configured) or _from_systemd("STATE_DIRECTORY") or _default("state") + GUARD
+
+
+def guard_runtime_dir(configured: str | None = None) -> str:
+    """Guard's folder for its control socket and its lock, likewise."""
+    return _guards(configured) or _from_systemd("RUNTIME_DIRECTORY") or _default("runtime") + GUARD
 
 
 def runtime_dir(configured: str | None = None) -> str:
@@ -94,6 +102,21 @@ def search_runtime_dirs(configured: str | None = None) -> tuple[str, ...]:
 def search_state_dirs(configured: str | None = None) -> tuple[str, ...]:
     """Where a command looks for histories; see search_runtime_dirs."""
     return _unique((state_dir(configured), STATE_DIR) if configured is None else (configured,))
+
+
+def search_guard_dirs(configured: str | None = None) -> tuple[str, ...]:
+    """Where a command looks for guard's histories; see search_runtime_dirs."""
+    return _unique((guard_dir(configured), STATE_DIR + GUARD) if configured is None else (guard_dir(configured),))
+
+
+def search_guard_runtime_dirs(configured: str | None = None) -> tuple[str, ...]:
+    """Where a command looks for guard's control socket; see search_runtime_dirs."""
+    own = guard_runtime_dir(configured)
+    return _unique((own, RUNTIME_DIR + GUARD) if configured is None else (own,))
+
+
+def _guards(configured: str | None) -> str | None:
+    return configured.rstrip("/") + GUARD if configured else None
 
 
 def _parts(folder: str) -> list[str]:

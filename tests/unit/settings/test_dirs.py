@@ -131,3 +131,13 @@ def test_a_start_without_configuration_imports_no_reader(tmp_path: Path) -> None
         [sys.executable, "-I", "-c", program], check=True, capture_output=True, text=True, env=unmeasured()
     )
     assert answer.stdout == "[]\n"
+
+
+def test_guards_folders_are_beside_the_agents_or_those_of_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (dirs.guard_dir(), dirs.guard_runtime_dir()) == ("/var/lib/holdfast-guard", "/run/holdfast-guard")
+    assert (dirs.guard_dir("/x/state/"), dirs.guard_runtime_dir("/x/run")) == ("/x/state-guard", "/x/run-guard")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/holdfast-guard")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/holdfast-guard")
+    assert (dirs.guard_dir(), dirs.guard_runtime_dir()) == ("/var/lib/holdfast-guard", "/run/holdfast-guard")
+    assert dirs.search_guard_dirs() == ("/var/lib/holdfast-guard",)
+    assert dirs.search_guard_runtime_dirs("/x/run") == ("/x/run-guard",)

@@ -21,7 +21,7 @@ from holdfast.cli.output import complain, echo, echo_json
 from holdfast.cli.times import local_time, since
 from holdfast.observe.outcomes import interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
-from holdfast.settings.dirs import guard_dir, runtime_dir, search_state_dirs, state_dir
+from holdfast.settings.dirs import guard_dir, runtime_dir, search_guard_dirs
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool
         if name == "lo":
             raise CliError(NO_INTERFACE, "lo is the loopback interface: no DHCP client serves it")
     settings = folders_of(config)
-    service = Service(interfaces, guard_dir(state_dir(settings.state_dir)), runtime_dir(settings.runtime_dir),
+    service = Service(interfaces, guard_dir(settings.state_dir), runtime_dir(settings.runtime_dir),
                       Log(settings.log), rebroadcast=rebroadcast, group=group)
     try:
         service.start()
@@ -89,7 +89,7 @@ def _report(interfaces: tuple[str, ...], start: str | None, config: str | None, 
         begin = None if start is None else since(start, time.time())
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--since") from None
-    folders = [guard_dir(folder) for folder in search_state_dirs(folders_of(config).state_dir)]
+    folders = search_guard_dirs(folders_of(config).state_dir)
     reports = []
     try:
         for folder in folders:

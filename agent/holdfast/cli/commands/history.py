@@ -23,7 +23,7 @@ from holdfast.cli.times import local_time, since
 from holdfast.escape import printable
 from holdfast.observe.outcomes import history_path, interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
-from holdfast.settings.dirs import guard_dir, search_state_dirs
+from holdfast.settings.dirs import search_guard_dirs, search_state_dirs
 
 Record = Mapping[str, Any]
 
@@ -45,8 +45,9 @@ def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 @config_option
 def command(interface: str | None, as_json: bool, start: float | None, config: str | None) -> None:
     """Show the outcome of every acquisition and renewal of IFACE, or of all interfaces, oldest first."""
-    folders = search_state_dirs(folders_of(config).state_dir)
-    both = (*folders, *map(guard_dir, folders))
+    configured = folders_of(config).state_dir
+    folders = search_state_dirs(configured)
+    both = dict.fromkeys((*folders, *search_guard_dirs(configured)))
     known = [(name, folder) for folder in both for name in interfaces_with_history(folder)]
     if interface is not None:
         known = [(name, folder) for name, folder in known if name == interface]
