@@ -17,6 +17,7 @@ from holdfast.core.lease import Lease, Server
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.eventloop.loop import Loop
 from holdfast.network.spec import NetworkSpec, Route
+from holdfast.observe.observations import Observations
 from holdfast.observe.outcomes import as_record
 from holdfast.runtime.control_service import Control
 from holdfast_lab.testbed import fair_time
@@ -59,6 +60,8 @@ class FakeClient:
         self.listeners: list[Callable[[Outcome], None]] = []
         self.on_submit: Callable[[], None] = self.record
         self.online, self.awaited = True, True
+        self.observations, self.filtered = Observations(), 0
+        self.problems: dict[str, str] = {}
         self.yielded, self.rival = False, None
         self.yield_error: OSError | None = None
         self.online_listeners: list[Callable[[], None]] = []

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 @record
 class Snapshot(NamedTuple):
     """What ``status`` shows. ``state`` is the RFC's name; ``drops`` counts by ``DropReason``; ``next_deadline`` is in
-    seconds of CLOCK_BOOTTIME."""
+    seconds of CLOCK_BOOTTIME; ``carrier`` is what the last LinkUp or LinkDown said."""
 
     state: str
     lease: Lease | None
@@ -77,6 +77,7 @@ class Snapshot(NamedTuple):
     drops: dict[str, int]
     next_deadline: float | None
     gateway: Gateway | None = None
+    carrier: bool = True
 
 
 class Client:
@@ -103,7 +104,8 @@ class Client:
         """A picture of this moment, for people; it does not change with the client."""
         m = self._m
         return Snapshot(
-            name_of(m.state), m.lease, m.server, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway
+            name_of(m.state), m.lease, m.server, m.last_outcome, dict(m.drops), m.timers.next(), m.gateway,
+            m.carrier,
         )
 
     def handle(self, event: ev.Event, now: float) -> list[Action]:

@@ -71,6 +71,11 @@ class SayOnce:
         for text in texts:
             self._line(priority, text)
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The last texts about each topic that was not forgotten, one line each."""
+        return {topic: "; ".join(texts) for topic, texts in self._said.items() if texts}
+
     def forget(self, topic: str) -> bool:
         """Forget what was written about ``topic``, so that its next texts are written in any case. True if there was
         something."""

@@ -13,14 +13,19 @@ from collections.abc import Callable, Mapping
 from holdfast.observe import ids
 from holdfast.observe.limit import Limiter, SayOnce
 from holdfast.observe.log import Log
+from holdfast.observe.observations import Observations
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
     from holdfast.core.actions import Dropped, Noticed, Transitioned
+    from holdfast.core.events import Received
     from holdfast.core.lease import Lease
     from holdfast.core.outcome import Outcome
     from holdfast.observe.metrics import Textfile
     from holdfast.observe.outcomes import OutcomeJournal, Record
+    from holdfast.wire.message import Message
 
 #: Notices of one kind that are written at once, before the rest are counted: a renewal has a few, an attack
 #: thousands.
@@ -91,6 +96,8 @@ class InterfaceReporter:
         self._said = SayOnce(self.line)
         self._last_success: float | None = None
         self._last: Outcome | None = None
+        self._unwritten = ""
+        self.observations = Observations()
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
         """The state changed; ``lease`` is the one in use now."""
@@ -112,8 +119,21 @@ class InterfaceReporter:
             fields["DHCP_SERVER"] = str(action.server)
         self._limited(ids.DROPPED, "drop " + reason, f"ignored a message{server} ({reason}){detail}", fields)
 
-    def malformed(self, number: int = 1, detail: str = "") -> None:
-        """``number`` packets could not be read at all (rule 22)."""
+    def sent(self, message: Message) -> None:
+        """A message was sent, or tried to be."""
+        self.observations.on_sent(message, self._boottime())
+
+    def received(self, received: Received) -> None:
+        """A message came in, whoever it is for."""
+        self.observations.on_received(received, self._boottime())
+
+    def claimed(self, address: IPv4Address, by: bytes) -> None:
+        """The hardware address ``by`` claims ``address`` by ARP."""
+        self.observations.on_claim(address, by, self._boottime())
+
+    def malformed(self, number: int = 1, detail: str = "", tagged: int = 0) -> None:
+        """``number`` packets could not be read at all (rule 22), ``tagged`` of them because of a VLAN tag."""
+        self.observations.tagged += tagged
         _count(self.drops, "malformed", number)
         text = "ignored a packet that is not a DHCP message" + (f": {detail}" if detail else "")
         self._limited(ids.MALFORMED, "malformed", text, {"HOLDFAST_DROP_REASON": "malformed"})
@@ -122,6 +142,7 @@ class InterfaceReporter:
         """An acquisition or renewal ended: history, journal, metrics (promise 6)."""
         from holdfast.observe.outcomes import as_record  # noqa: PLC0415
 
+        self.observations.on_outcome()
         now = self._boottime()
         result = outcome.result.value
         _count(self.results, result)
@@ -138,6 +159,7 @@ class InterfaceReporter:
     def noticed(self, action: Noticed) -> None:
         """Something worth a line; repeated ones are counted."""
         code = action.code.value
+        self.observations.on_notice(action, self._boottime())
         _count(self.notices, code)
         kind = ids.NOTICES.get(code, ids.LINE)
         text = f"{code.replace('-', ' ').replace('nak', 'NAK')}: {action.detail}"
@@ -163,6 +185,12 @@ class InterfaceReporter:
     def line_over(self, topic: str) -> None:
         """Forget what was written about ``topic``, so that its next texts are written in any case."""
         self._said.forget(topic)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What ``line_once`` wrote last about each topic that is not over, and a history that cannot be written."""
+        unwritten = {"history": self._unwritten} if self._outcomes is not None and self._outcomes.pending else {}
+        return {**self._said.said, **unwritten}
 
     def keep_nothing(self) -> None:
         """Write no history from now on; everything else goes on."""
@@ -201,7 +229,7 @@ class InterfaceReporter:
         lost = f", {outcomes.lost} {'is' if outcomes.lost == 1 else 'are'} lost" if outcomes.lost else ""
         waiting = f"{counted(outcomes.pending, 'outcome')} {'waits' if outcomes.pending == 1 else 'wait'}"
         why = f"the history cannot be written: {outcomes.path}: {error.strerror}"
-        text = f"{why}; {waiting}{lost}: {CURE}"
+        text = self._unwritten = f"{why}; {waiting}{lost}: {CURE}"
         self._limited(ids.NOT_RECORDED, "not-recorded", text, {"ERRNO": str(error.errno)})
 
     def _tell_outcome(self, outcome: Outcome, record: Record) -> None:

@@ -160,8 +160,9 @@ class Driver:
     def _on_batch(self, batch: Batch) -> None:
         if batch.malformed:
             self.malformed += len(batch.malformed)
-            self._reporter.malformed(len(batch.malformed), batch.malformed[0])
+            self._reporter.malformed(len(batch.malformed), batch.malformed[0], batch.tagged)
         for received in batch.messages:
+            self._reporter.received(received)
             self.submit(received)
 
     def _on_unicast_error(self, text: str) -> None:
@@ -174,6 +175,7 @@ class Driver:
         elif claim.probe and spec is not None and spec.address.ip == claim.address:
             pass  # a probe: the kernel answers it
         elif not self._is_own(claim.by):
+            self._reporter.claimed(claim.address, claim.by)
             self.submit(ev.AddressConflict(claim.address, claim.by, claim.answer))
 
     def _is_own(self, mac: bytes) -> bool:
@@ -240,6 +242,7 @@ class Driver:
         return None
 
     def _transmit(self, action: act.Transmit) -> ev.SendFailed | None:
+        self._reporter.sent(action.message)
         try:
             self.sockets.transmit(action)
         except OSError as error:

@@ -25,12 +25,15 @@ from holdfast.runtime.link_tracker import TRACKED, LinkTracker
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from holdfast.clock import Jump
     from holdfast.core.outcome import Outcome
     from holdfast.eventloop.ports import Loop
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.network.watch import LinkEvent
+    from holdfast.observe.observations import Observations
     from holdfast.runtime.factory import AgentContext
     from holdfast.runtime.ports import InterfaceDeps, Reporter
 
@@ -87,6 +90,21 @@ class Interface:
     def online(self) -> bool:
         """True while there is a lease and the interface is configured with it."""
         return self.link is not None and self.spec is not None
+
+    @property
+    def observations(self) -> Observations:
+        """What the link has shown so far."""
+        return self._reporter.observations
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What is wrong on this machine now, by topic."""
+        return self._reporter.problems
+
+    @property
+    def filtered(self) -> int:
+        """How many answers to our address this machine's firewall has dropped, since we hold UDP port 68."""
+        return self._driver.sockets.filtered
 
     @property
     def awaited(self) -> bool:

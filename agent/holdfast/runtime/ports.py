@@ -12,17 +12,20 @@ from holdfast.state.markers import ForeignAddress, FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
     from holdfast.core.client import Client, Snapshot
-    from holdfast.core.events import Event
+    from holdfast.core.events import Event, Received
     from holdfast.core.lease import Binding, Lease
     from holdfast.core.outcome import Outcome
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
+    from holdfast.observe.observations import Observations
     from holdfast.sockets.link import Listener
     from holdfast.state.markers import YieldMarker
+    from holdfast.wire.message import Message
 
 
 class ServedInterface(Protocol):
@@ -50,6 +53,18 @@ class ServedInterface(Protocol):
 
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback`` when it is online, perhaps more than once, until the returned function is called."""
+
+    @property
+    def observations(self) -> Observations:
+        """What the link has shown so far."""
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What is wrong on this machine now, by topic."""
+
+    @property
+    def filtered(self) -> int:
+        """How many answers to our address this machine's firewall has dropped."""
 
     @property
     def yielded(self) -> bool:
@@ -84,8 +99,21 @@ class Reporter(Protocol):
     def dropped(self, action: Dropped) -> None:
         """A message was received and ignored."""
 
-    def malformed(self, number: int = 1, detail: str = "") -> None:
-        """``number`` packets were no DHCP messages."""
+    def malformed(self, number: int = 1, detail: str = "", tagged: int = 0) -> None:
+        """``number`` packets were no DHCP messages, ``tagged`` of them because of a VLAN tag."""
+
+    def sent(self, message: Message) -> None:
+        """A message was sent, or tried to be."""
+
+    def received(self, received: Received) -> None:
+        """A message came in, whoever it is for."""
+
+    def claimed(self, address: IPv4Address, by: bytes) -> None:
+        """The hardware address ``by`` claims ``address`` by ARP."""
+
+    @property
+    def observations(self) -> Observations:
+        """What the link has shown so far."""
 
     def recorded(self, outcome: Outcome) -> None:
         """One outcome: a JSON line in the state folder, a structured record in the journal."""
@@ -108,6 +136,10 @@ class Reporter(Protocol):
 
     def line_over(self, topic: str) -> None:
         """Forget what was written about ``topic``, so that its next texts are written."""
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What ``line_once`` wrote last about each topic that is not over."""
 
     def close(self) -> None:
         """Write what is not written yet."""
@@ -197,6 +229,10 @@ class Sockets(Protocol):
 
     def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
         """Report the ARP claims of others to ``addresses``, and what ``gateway`` answers; neither: stop."""
+
+    @property
+    def filtered(self) -> int:
+        """How many answers came to our address and did not reach UDP port 68, since we hold it."""
 
     def close(self) -> None:
         """Close everything; ``open`` works again."""

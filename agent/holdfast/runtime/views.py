@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast.core.client import Snapshot
     from holdfast.core.outcome import Outcome
     from holdfast.network.spec import NetworkSpec
+    from holdfast.observe.observations import Observations, SeenClaim, SeenServer
     from holdfast.runtime.ports import ServedInterface
 
 
@@ -33,7 +34,53 @@ def client(served: ServedInterface, now: float, wall: float) -> Mapping[str, obj
         "gateway": None if shot.gateway is None else f"{shot.gateway.address} {shot.gateway.mac.hex(':')}",
         "last_outcome": None if shot.last_outcome is None else record(served, shot.last_outcome, now, wall),
         "drops": shot.drops,
+        "carrier": served.link is not None and shot.carrier,
+        "exchange": _exchange(served.observations, shot, now, wall),
+        "servers": [_server(server, now, wall) for server in served.observations.servers],
+        "claims": [_claim(claim, now, wall) for claim in served.observations.claims],
+        "notices": _notices(served.observations, now, wall),
+        "problems": dict(served.problems),
+        "strangers": served.observations.strangers,
+        "tagged": served.observations.tagged,
+        "filtered": served.filtered,
     }
+
+
+def _exchange(seen: Observations, shot: Snapshot, now: float, wall: float) -> Mapping[str, object]:
+    """An Exchange."""
+    at = shot.next_deadline
+    return {
+        "since": None if seen.since is None else _instant(seen.since, now, wall),
+        "sent": seen.sent,
+        "heard": seen.heard,
+        "next": None if at is None else _instant(at, now, wall),
+    }
+
+
+def _server(server: SeenServer, now: float, wall: float) -> Mapping[str, object]:
+    """A Server."""
+    return {
+        "identifier": None if server.identifier is None else str(server.identifier),
+        "source": str(server.source),
+        "heard": server.heard,
+        "offered": [str(address) for address in server.offered],
+        "last": _instant(server.last_at, now, wall),
+    }
+
+
+def _claim(claim: SeenClaim, now: float, wall: float) -> Mapping[str, object]:
+    """A Claim."""
+    return {
+        "address": str(claim.address), "by": claim.by.hex(":"), "count": claim.count,
+        "last": _instant(claim.last_at, now, wall),
+    }
+
+
+def _notices(seen: Observations, now: float, wall: float) -> list[Mapping[str, object]]:
+    """Notices, the latest first."""
+    latest = sorted(seen.notices.items(), key=lambda item: -item[1].last_at)
+    return [{"code": code, "count": one.count, "text": one.text, "last": _instant(one.last_at, now, wall)}
+            for code, one in latest]
 
 
 def _lease(shot: Snapshot, now: float, wall: float) -> Mapping[str, object] | None:

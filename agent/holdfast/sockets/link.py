@@ -37,13 +37,16 @@ _QUESTIONS = 16
 
 _IP_PKTINFO = 8
 _IP_RECVERR = 11
+_SO_MEMINFO, _MEMINFO_DROPS = 55, 8  # asm-generic/socket.h; linux/sock_diag.h: SK_MEMINFO_DROPS
 
 
 class Batch(NamedTuple):
-    """What one wake-up brought: messages, and the reasons of packets that were none."""
+    """What one wake-up brought: messages, and the reasons of packets that were none, ``tagged`` of them because they
+    have a VLAN tag."""
 
     messages: list[Received]
     malformed: list[str]
+    tagged: int = 0
 
 
 class Listener(NamedTuple):
@@ -71,6 +74,8 @@ class LinkSockets:
         self._mac = bytes(6)
         self._answerers: list[bytes] = []
         self._questions: list[int] = []
+        self._source: IPv4Address | None = None  # our address, when we last sent from it
+        self._delivered = 0  # answers to it since we hold the port
 
     def open(self, ifname: str, mac: bytes) -> None:
         """Open for receiving; what was open before is closed. Nothing that came before is read: the filter
@@ -113,7 +118,7 @@ class LinkSockets:
         except OSError:
             udp.close()
             raise
-        self._udp = udp
+        self._udp, self._delivered = udp, 0
         self._loop.register(udp.fileno(), self._on_error)
 
     def transmit(self, action: Transmit) -> None:
@@ -131,6 +136,7 @@ class LinkSockets:
             self._unicast(action.source, action.destination, payload)
 
     def _unicast(self, source: IPv4Address, destination: IPv4Address, payload: bytes) -> None:
+        self._source = source
         with suppress(OSError):  # reported when the port was first missing; without it a raw socket sends
             self.hold_port()
         if self._udp is not None:
@@ -193,6 +199,7 @@ class LinkSockets:
     def _receive(self) -> Batch:
         messages: list[Received] = []
         malformed: list[str] = []
+        tagged = 0
         for _ in range(BATCH):
             if self._packet is None:
                 break
@@ -210,9 +217,21 @@ class LinkSockets:
                 received = read_packet(packet, ancillary, flags, address[2])
                 messages.append(received)
                 self._answered(received.message, address[4])
+                self._delivered += self._udp is not None and received.destination == self._source
             except WireError as error:
                 malformed.append(str(error))
-        return Batch(messages, malformed)
+                tagged += error.reason == "vlan"
+        return Batch(messages, malformed, tagged)
+
+    @property
+    def filtered(self) -> int:
+        """How many answers to our own address came in on the packet socket and never reached UDP port 68: something on
+        this machine, such as a firewall or rp_filter, drops them. 0 while we do not hold the port."""
+        if self._udp is None:
+            return 0
+        # The filter of that socket drops everything, and the kernel counts what it dropped.
+        counted = struct.unpack_from("=I", self._udp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64), 4 * _MEMINFO_DROPS)
+        return max(0, self._delivered - int(counted[0]))
 
     def _answered(self, message: Message, mac: bytes) -> None:
         """Remember the hardware address from which replies to our messages come: the server, or the gateway that relays

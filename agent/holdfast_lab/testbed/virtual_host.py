@@ -22,6 +22,7 @@ from holdfast.network import LinkError
 from holdfast.network.link import Link
 from holdfast.network.remains import lease_of as lease_of_remains
 from holdfast.network.spec import NetworkSpec, spec_from_lease
+from holdfast.observe.observations import Observations
 from holdfast.runtime.interface import Interface
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.sockets.arp import Claim
@@ -107,6 +108,8 @@ class Notes:
         self.malformed_count = 0
         self.keeps_nothing = False
         self._said: dict[str, tuple[str, ...]] = {}
+        self.observations = Observations()
+        self.claims: list[tuple[IPv4Address, bytes]] = []
 
     def transitioned(self, action: act.Transitioned, lease: Lease | None) -> None:
         self.transitions.append(action.state)
@@ -114,8 +117,17 @@ class Notes:
     def dropped(self, action: act.Dropped) -> None:
         self.drops.append(action)
 
-    def malformed(self, number: int = 1, detail: str = "") -> None:
+    def malformed(self, number: int = 1, detail: str = "", tagged: int = 0) -> None:
         self.malformed_count += number
+
+    def sent(self, message: Message) -> None:
+        pass
+
+    def received(self, received: Received) -> None:
+        pass
+
+    def claimed(self, address: IPv4Address, by: bytes) -> None:
+        self.claims.append((address, by))
 
     def recorded(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -139,6 +151,10 @@ class Notes:
 
     def line_over(self, topic: str) -> None:
         self._said.pop(topic, None)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        return {topic: "; ".join(texts) for topic, texts in self._said.items()}
 
     def close(self) -> None:
         pass
@@ -231,6 +247,8 @@ class MemorySockets:
     def watch(self, addresses: tuple[IPv4Address, ...], gateway: IPv4Address | None = None) -> None:
         self._check("arp")
         self.watched = addresses
+
+    filtered = 0
 
     def close(self) -> None:
         self.is_open = False

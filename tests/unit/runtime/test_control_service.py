@@ -41,6 +41,12 @@ def agent(bench: ControlBench) -> Iterator[Any]:
         yield agent
 
 
+NOTHING_SEEN: dict[str, Any] = {
+    "carrier": False, "exchange": {"sent": {}, "heard": {}}, "servers": [], "claims": [], "notices": [], "problems": {},
+    "strangers": 0, "tagged": 0, "filtered": 0,
+}
+
+
 # -- an independent client -----------------------------------------------------------------------
 
 
@@ -53,7 +59,8 @@ def test_status(agent: Any) -> None:
     assert client == {
         "interface": "eth0", "state": "BOUND", "present": True, "online": True, "yielded": False,
         "hears_unicast": False, "round_trip": 0.25,
-        "drops": {"xid": 3},
+        "drops": {"xid": 3}, **NOTHING_SEEN, "carrier": True,
+        "exchange": {"sent": {}, "heard": {}, "next": {"time": "2023-11-14T22:13:20.000Z", "seconds": 0.0}},
         "lease": {
             "address": "10.0.0.5", "server": "10.0.0.1", "verified": True, "duration": 120.0,
             "started": {"time": "2023-11-14T22:12:20.000Z", "seconds": -60.0},
@@ -76,7 +83,7 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, a
     first, other = agent.Status()["clients"]
     assert set(first["lease"]) == {"address", "verified", "started"}
     assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "yielded": False,
-                     "drops": {}}
+                     "drops": {}, **NOTHING_SEEN}
 
 
 def test_an_agent_that_serves_by_pattern_can_be_asked_when_there_is_no_link(bench: ControlBench) -> None:

@@ -16,11 +16,17 @@ from tests.support.control import LEASE, OUTCOME, SPEC, ControlBench, FakeClient
 from holdfast.control.idl import Array, Map, Maybe, Named, Struct, Type, conform
 from holdfast.control.interface import NAME, SERVICE, definition
 from holdfast.core import states
+from holdfast.core.actions import NoticeCode, Noticed
 from holdfast.core.client import Snapshot
+from holdfast.core.events import Received
 from holdfast.core.lease import Gateway, Server
 from holdfast.core.outcome import Result, Via
 from holdfast.network.spec import NetworkSpec
+from holdfast.observe.observations import Observations
 from holdfast.observe.outcomes import OutcomeJournal, Record, as_record
+from holdfast.wire import message as msg
+from holdfast.wire import options as opt
+from holdfast.wire.message import Message
 
 AGENT = definition(NAME)
 Member = tuple[str, str]
@@ -91,10 +97,24 @@ SNAPSHOTS = [
 ]
 
 
+def observed() -> Observations:
+    """One of everything that can be seen."""
+    seen, server = Observations(), IPv4Address("10.0.0.1")
+    request = Message(msg.BOOTREQUEST, 7, chaddr=b"\2" * 6, options={opt.MESSAGE_TYPE: bytes([msg.DISCOVER])})
+    seen.on_sent(request, 1.0)
+    offer = request._replace(op=msg.BOOTREPLY, yiaddr=IPv4Address("10.0.0.5"), options={
+        opt.MESSAGE_TYPE: bytes([msg.OFFER]), opt.SERVER_ID: server.packed})
+    seen.on_received(Received(offer, server, msg.BROADCAST), 2.0)
+    seen.on_claim(IPv4Address("10.0.0.5"), b"\4" * 6, 3.0)
+    seen.on_notice(Noticed(NoticeCode.SEND_FAILED, "unicast: EPERM"), 4.0)
+    return seen
+
+
 def test_status_in_every_state(bench: ControlBench) -> None:
     second = FakeClient("eth1")
     second.link = second.spec = None
     second.rival, second.yielded, second.online = "ifupdown", True, False
+    second.observations, second.problems = observed(), {"ARP": "cannot be used"}
     full = NetworkSpec(SPEC.address, mtu=1400, ntp=(IPv4Address("10.0.0.3"),), captive_portal="https://portal.example")
     bench.run(lambda: bench.control.add(second))
     bench.run(lambda: bench.control.serve_patterns(("en*",)))
@@ -105,7 +125,7 @@ def test_status_in_every_state(bench: ControlBench) -> None:
             bench.client.spec = spec
             for parameters in ({}, {"interface": "eth1"}):
                 seen |= set(members(AGENT.methods["Status"].gives, answer(bench, "Status", **parameters), "Status"))
-    types = {"Status", "Client", "Lease", "Network", "Instant", "Outcome"}
+    types = {"Status", "Client", "Lease", "Network", "Instant", "Outcome", "Exchange", "Server", "Claim", "Notice"}
     assert seen == {member for member in declared() if member[0] in types}
 
 
