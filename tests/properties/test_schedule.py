@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
-from tests.support.scene import CLAIMANT, OURS, Scene, of
+from tests.support.scene import CLAIMANT, OURS, SERVER, Scene, of
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
 from holdfast.core import replies, schedule
+from holdfast.core.lease import Server
 from holdfast.core.outcome import Result, Via
 from holdfast.wire import message as msg
 
@@ -115,15 +116,20 @@ def test_every_round_asks_everyone(number: int, unicast: bool) -> None:
     assert Via.UNICAST not in ways[1:]  # what follows it is a broadcast (rule 35)
 
 
+ROUND_TRIPS = st.none() | st.floats(0.0, 100.0)
+
+
 @given(
     via=st.sampled_from([Via.UNICAST, Via.BROADCAST]), number=st.integers(1, 100),
-    srtt=st.none() | st.floats(0.0, 100.0), left=st.floats(0.0, 1e9), deaf=st.booleans(),
+    server=st.none() | st.builds(
+        Server, st.just(SERVER), hears_unicast=st.none() | st.booleans(), srtt=ROUND_TRIPS, request_rtt=ROUND_TRIPS,
+    ),
+    left=st.floats(0.0, 1e9),
 )
-def test_a_rung_waits_within_its_bounds(
-    via: Via, number: int, srtt: float | None, left: float, deaf: bool
-) -> None:
+def test_a_rung_waits_within_its_bounds(via: Via, number: int, server: Server | None, left: float) -> None:
     # rule 35
-    wait = schedule.rung_timeout(via, number, srtt, left, deaf=deaf)
+    wait = schedule.rung_timeout(via, number, server, left)
+    deaf = server is not None and server.hears_unicast is False
     assert 0.05 <= wait <= 4.0
     assert via is not Via.UNICAST or wait <= (0.25 if deaf else 2.0)
 

@@ -175,13 +175,13 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
     """REQUESTING: the address is ours, unless the link says otherwise."""
     state = m.state
     assert isinstance(state, Requesting)
-    exchange, offer = state.exchange, state.offer
+    exchange, offer = state.exchange.answered(now), state.offer
     same_server = replies.same_server(ack, offer)
     if not same_server and ack.yiaddr != offer.yiaddr:
         m.drop(DropReason.OTHER_SERVER, ack, "ACK of a server that was not chosen, for another address")
         return
     if state.conflict is not None and ack.yiaddr == offer.yiaddr and proxy_arp.asking(m):
-        m.update(state._replace(granted=ack))  # until it is known whether the claimant is a router
+        m.update(state._replace(exchange=exchange, granted=ack))  # until it is known whether the claimant is a router
         return
     fallback = replies.duration(offer.lease_time)
     lease = bound.accept_ack(m, ack, sent_at=exchange.sent_at, fallback_time=fallback, now=now)

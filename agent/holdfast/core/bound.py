@@ -76,10 +76,11 @@ def _superseded(former: Lease, granted: Lease) -> set[int]:
     return codes
 
 
-def bind(m: Machine, lease: Lease, on: Reason, now: float) -> None:
-    """Use ``lease`` from now on: persist, configure (new before old), announce a new address."""
+def bind(m: Machine, lease: Lease, on: Reason, now: float, rtt: float | None) -> None:
+    """Use ``lease`` from now on: persist, configure (new before old), announce a new address. ``rtt``: from REQUEST to
+    ACK, where the exchange has measured it."""
     former = m.lease
-    _remember_server(m, lease)
+    _remember_server(m, lease, rtt)
     arp.forget_other_gateway(m, lease)
     m.emit(Persist(m.binding(lease)))
     m.configure(lease, former)
@@ -105,7 +106,7 @@ def probe_first(
 def bind_probed(m: Machine, state: Probing, now: float) -> None:
     """No host has answered the probes: the address is ours."""
     outcome = granted(m.lease, state.lease, state.exchange, state.via, now, state.cached)
-    bind(m, state.lease, Reason.PROBED, now)
+    bind(m, state.lease, Reason.PROBED, now, state.exchange.rtt)
     m.conclude(outcome)
 
 
@@ -117,7 +118,7 @@ def acquired(
     if probe_first(m, lease, exchange, via, now, cached):
         return
     outcome = granted(m.lease, lease, exchange, via, now, cached)
-    bind(m, lease, on, now)
+    bind(m, lease, on, now, exchange.rtt)
     m.conclude(outcome)
 
 
@@ -177,8 +178,8 @@ def learn_server(m: Machine, server: Server | None) -> None:
     m.server = server
 
 
-def _remember_server(m: Machine, lease: Lease) -> None:
-    """Keep what is known of the server when it is the same one, start anew when it is another."""
+def _remember_server(m: Machine, lease: Lease, rtt: float | None) -> None:
+    """Keep what is known of the server when it is the same one, start anew when it is another; add the round trip."""
     known = m.server.server_id if m.server is not None else None
     if lease.server_id is None:
         m.server = None
@@ -187,3 +188,5 @@ def _remember_server(m: Machine, lease: Lease) -> None:
             detail = f"the lease of {lease.address} is now {lease.server_id}'s, was {known}'s"
             m.notice(NoticeCode.SERVER_CHANGED, detail)
         m.server = Server(lease.server_id)
+    if m.server is not None and rtt is not None:
+        m.server = m.server._replace(request_rtt=rtt)

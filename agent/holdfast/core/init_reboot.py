@@ -119,7 +119,7 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         m, ack, sent_at=exchange.sent_at, fallback_time=state.cached.lease_time, now=now
     )
     if lease is not None:
-        bound.acquired(m, lease, exchange, Via.BROADCAST, Reason.ACK, now, cached=state.cached)
+        bound.acquired(m, lease, exchange.answered(now), Via.BROADCAST, Reason.ACK, now, cached=state.cached)
 
 
 def on_nak(m: Machine, nak: Message, now: float) -> None:

@@ -12,6 +12,10 @@ from math import inf
 
 from holdfast.wire.record import NamedTuple, record
 
+#: Rule 38: a server that was deaf to unicast in so many renewals in a row is asked by unicast in every eighth only.
+UNICAST_TRIES = 3
+UNICAST_EVERY = 8
+
 
 @record
 class Lease(NamedTuple):
@@ -63,18 +67,34 @@ class Lease(NamedTuple):
 class Server(NamedTuple):
     """What was learned about the server ``server_id`` (option 54); kept with the lease.
 
-    ``hears_unicast`` is None until a renewal has shown it. ``srtt`` is the smoothed round-trip
-    time in seconds (RFC 6298 weights), None until one was measured.
+    ``hears_unicast`` is None until a renewal has shown it. ``srtt`` is the smoothed round-trip time of unicast in
+    seconds (RFC 6298 weights), None until one was measured. ``request_rtt``: from REQUEST to ACK when a lease was won
+    by broadcast, seconds; None where it is not known. ``unheard``: renewals in a row that unicast did not win, which
+    goes in a circle: after ``UNICAST_TRIES`` from there to that + ``UNICAST_EVERY`` - 1.
     """
 
     server_id: IPv4Address
     hears_unicast: bool | None = None
     srtt: float | None = None
+    request_rtt: float | None = None
+    unheard: int = 0
+
+    @property
+    def unicast_due(self) -> bool:
+        """Whether the next renewal begins by unicast: always, but to a server that was deaf ``UNICAST_TRIES`` times in
+        a row only every ``UNICAST_EVERY``-th time (rule 38)."""
+        return self.unheard < UNICAST_TRIES or self.unheard == UNICAST_TRIES + UNICAST_EVERY - 1
 
     def answered(self, round_trip: float) -> Server:
         """It answered a unicast message after ``round_trip`` seconds, which count for one eighth (RFC 6298, 2)."""
         srtt = round_trip if self.srtt is None else 0.875 * self.srtt + 0.125 * round_trip
-        return self._replace(hears_unicast=True, srtt=srtt)
+        return self._replace(hears_unicast=True, srtt=srtt, unheard=0)
+
+    def deaf(self) -> Server:
+        """A renewal was won by broadcast, after unicast in vain or, with a server known to be deaf, without it."""
+        circle = UNICAST_TRIES + UNICAST_EVERY
+        unheard = self.unheard + 1 if self.unheard + 1 < circle else UNICAST_TRIES
+        return self._replace(hears_unicast=False, unheard=unheard)
 
 
 @record

@@ -71,10 +71,7 @@ def start_round(m: Machine, now: float) -> None:
     """A new xid, all its rungs ahead; every second round with a parallel DISCOVER, when it is time for that."""
     state = bound.renewing_state(m)
     lease, renewal = state.lease, state.renewal
-    unicast = lease.server_id is not None and not renewal.skip_unicast
-    if _deaf(m, lease) and renewal.number:
-        unicast = False  # once for each renewal is enough to learn that it hears again (rule 38)
-    rungs = schedule.rungs(renewal.number + 1, unicast=unicast)
+    rungs = schedule.rungs(renewal.number + 1, unicast=_by_unicast(m, lease, renewal))
     renewal = renewal._replace(
         rounds=(*renewal.rounds, Round(m.new_xid(), now, unicast=rungs[0] is Via.UNICAST))[-ROUNDS_KEPT:],
         number=renewal.number + 1,
@@ -117,7 +114,7 @@ def send_rung(m: Machine, now: float) -> None:
     m.update(state._replace(renewal=renewal))
     left = lease.seconds_left(now)
     if rest:
-        wait = schedule.rung_timeout(via, renewal.number, _srtt(m, lease), left, deaf=_deaf(m, lease))
+        wait = schedule.rung_timeout(via, renewal.number, _server(m, lease), left)
     elif _verifying(lease, renewal, now):
         wait = schedule.GAP_MIN
     else:
@@ -125,12 +122,20 @@ def send_rung(m: Machine, now: float) -> None:
     m.timers.set(Timer.RETRANSMIT, now + wait)
 
 
-def _srtt(m: Machine, lease: Lease) -> float | None:
-    return m.server.srtt if m.server is not None and m.server.server_id == lease.server_id else None
+def _by_unicast(m: Machine, lease: Lease, renewal: Renewal) -> bool:
+    """Whether the next round of ``renewal`` may begin by unicast. To a server known to be deaf once for each renewal,
+    which is enough to learn that it hears again: in the first round when that is due, or else in the third, for then
+    broadcast is not heard either (rule 38)."""
+    if lease.server_id is None or renewal.skip_unicast:
+        return False
+    server = _server(m, lease)
+    if server is None or server.hears_unicast is not False:
+        return True
+    return renewal.number == (0 if server.unicast_due else 2)
 
 
-def _deaf(m: Machine, lease: Lease) -> bool:
-    return m.server is not None and m.server.server_id == lease.server_id and m.server.hears_unicast is False
+def _server(m: Machine, lease: Lease) -> Server | None:
+    return m.server if m.server is not None and m.server.server_id == lease.server_id else None
 
 
 def _verifying(lease: Lease, renewal: Renewal, now: float) -> bool:
@@ -260,11 +265,11 @@ def learned(
         return server
     if server is None or server.server_id != lease.server_id:
         server = Server(lease.server_id)
-    if won is not renewal.rounds[-1] or won.failed or not won.unicast:
-        return server  # nothing was asked by unicast, so nothing is known of it
-    if renewal.last_via is Via.UNICAST:
-        return server.answered(now - renewal.last_sent_at)
-    return server._replace(hears_unicast=False)
+    if won is renewal.rounds[-1] and won.unicast and not won.failed:
+        return server.answered(now - renewal.last_sent_at) if renewal.last_via is Via.UNICAST else server.deaf()
+    if not server.unicast_due and not any(each.unicast for each in renewal.rounds):
+        return server.deaf()  # it was left alone, as it is to be for some renewals
+    return server  # nothing was asked by unicast, or it is open what was answered
 
 
 def unanswered(lease: Lease, renewal: Renewal, result: Result, now: float, cause: str = "") -> Outcome:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from random import Random
 
+from holdfast.core.lease import Server
 from holdfast.core.outcome import Via
 
 #: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
@@ -46,7 +47,8 @@ FAILED_OFFER_TIME = 600.0
 OFFER_WAIT_MAX = 8.0
 FAILED_OFFERS_MAX = 8
 
-#: Bounds of the unicast timeout (rule 35: the first broadcast within 2 s).
+#: Bounds of the unicast timeout (rule 35: the first broadcast within 2 s). While unicast was never answered, the
+#: exchange that won the lease tells how fast the server is.
 TIMEOUT_MIN = 0.25
 TIMEOUT_UNKNOWN = 1.0
 TIMEOUT_MAX = 1.9
@@ -187,20 +189,28 @@ def rungs(number: int, *, unicast: bool) -> tuple[Via, ...]:
     return (*first, Via.BROADCAST, *last)
 
 
-def rung_timeout(via: Via, number: int, srtt: float | None, left: float, *, deaf: bool) -> float:
-    """Seconds to wait for the answer to the rung ``via`` of the ``number``-th round before the next rung.
+def rung_timeout(via: Via, number: int, server: Server | None, left: float) -> float:
+    """Seconds to wait for the answer to the rung ``via`` of the ``number``-th round before the next rung; ``server``:
+    what is known of the lease's.
 
-    In the first round four times the smoothed round trip, within 0.25 s and 1.9 s, 1 s before any is known; 0.24 s
-    for unicast to a server that is ``deaf``, known not to hear it. In later rounds it is plain that the server is not
-    at its best, and a busy one is given time to answer before it is asked again: 1.9 s, and 4 s after a broadcast.
-    Shorter when the lease is about to end.
+    In the first round four times the smoothed round trip, within 0.25 s and 1.9 s, and 1 s before any is known. For
+    unicast that was never answered it is twice the round trip of the exchange that won the lease, within 0.25 s and
+    1 s, and 0.24 s to a server that is known not to hear it. In later rounds it is plain that the server is not at its
+    best, and a busy one is given time to answer before it is asked again: 1.9 s, and 4 s after a broadcast. Shorter
+    when the lease is about to end.
     """
-    if via is Via.UNICAST and deaf:
+    srtt = server.srtt if server is not None else None
+    won_in = server.request_rtt if server is not None else None
+    if via is Via.UNICAST and server is not None and server.hears_unicast is False:
         timeout = DEAF_TIMEOUT
     elif number > 1:
         timeout = TIMEOUT_MAX if via is Via.UNICAST else TIMEOUT_LATER
+    elif srtt is not None:
+        timeout = min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
+    elif via is Via.UNICAST and won_in is not None:
+        timeout = min(TIMEOUT_UNKNOWN, max(TIMEOUT_MIN, 2.0 * won_in))
     else:
-        timeout = TIMEOUT_UNKNOWN if srtt is None else min(TIMEOUT_MAX, max(TIMEOUT_MIN, 4.0 * srtt))
+        timeout = TIMEOUT_UNKNOWN
     return min(timeout, max(0.05, left * TIMEOUT_SHARE))
 
 

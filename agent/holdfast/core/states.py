@@ -25,7 +25,8 @@ class Exchange(NamedTuple):
     """One acquisition under way. ``started_at``: its first message, the base of ``secs``.
     ``sent_at``: the first send of the present message, the base of the lease (RFC 2131 4.4.5).
     ``attempts`` counts all messages, ``tries`` those of the present kind. ``asked_at``: the last DISCOVER.
-    ``patience``: seconds to wait after the first message of a kind, more when the server is slow."""
+    ``patience``: seconds to wait after the first message of a kind, more when the server is slow. ``rtt``: from REQUEST
+    to ACK, None where a retransmission leaves open which REQUEST was answered (Karn)."""
 
     purpose: Purpose
     cause: str
@@ -37,6 +38,11 @@ class Exchange(NamedTuple):
     tries: int = 0
     asked_at: float = 0.0
     patience: float = 1.0
+    rtt: float | None = None
+
+    def answered(self, now: float) -> Exchange:
+        """An ACK has come: the first tells ``rtt``, when the REQUEST was sent once."""
+        return self._replace(rtt=now - self.sent_at) if self.tries == 1 and self.rtt is None else self
 
 
 @record

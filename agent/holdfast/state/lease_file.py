@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from math import inf
 from typing import Any, NamedTuple
 
-from holdfast.core.lease import Binding, Gateway, Lease, Server
+from holdfast.core.lease import UNICAST_EVERY, UNICAST_TRIES, Binding, Gateway, Lease, Server
 from holdfast.state.folder import SIZE_LIMIT
 from holdfast.state.identity import Identity
 
@@ -66,6 +66,7 @@ def render(stored: Stored) -> bytes:
         },
         "path": None if server is None else {
             "server_id": str(server.server_id), "hears_unicast": server.hears_unicast, "srtt": server.srtt,
+            "request_rtt": server.request_rtt, "unheard": server.unheard,
         },
         "gateway": None if gateway is None else {
             "address": str(gateway.address), "mac": gateway.mac.hex(":"),
@@ -131,6 +132,7 @@ def _options(table: _Table) -> dict[int, bytes]:
 
 
 def _server(root: _Table) -> Server | None:
+    """The last two keys are missing in files of 0.1.0, which are valid without them."""
     if root.raw("path") is None:
         return None
     table = root.table("path")
@@ -138,12 +140,14 @@ def _server(root: _Table) -> Server | None:
         table.address("server_id"),
         None if table.raw("hears_unicast") is None else table.get("hears_unicast", bool),
         None if table.raw("srtt") is None else table.seconds("srtt"),
+        None if table.optional("request_rtt") is None else table.seconds("request_rtt"),
+        table.count("unheard", UNICAST_TRIES + UNICAST_EVERY - 1) if table.optional("unheard") is not None else 0,
     )
 
 
 def _gateway(root: _Table) -> Gateway | None:
     """The key is missing in files of 0.1.0, which are valid without it. A version that does not know it ignores it."""
-    if "gateway" not in root.names() or root.raw("gateway") is None:
+    if root.optional("gateway") is None:
         return None
     table = root.table("gateway")
     text = table.text("mac")
@@ -172,6 +176,9 @@ class _Table:
     def names(self) -> list[str]:
         return list(self._value)
 
+    def optional(self, key: str) -> Any:
+        return self._value.get(key)
+
     def raw(self, key: str) -> Any:
         if key not in self._value:
             raise LeaseFileError(f"{self._name} has no {key}")
@@ -182,6 +189,12 @@ class _Table:
         if type(value) is not kind:  # bool is an int, but not here
             raise LeaseFileError(f"{key} is not a {kind.__name__}")
         return value
+
+    def count(self, key: str, limit: int) -> int:
+        value = self.get(key, int)
+        if not 0 <= value <= limit:
+            raise LeaseFileError(f"{key} is out of range")
+        return int(value)
 
     def table(self, key: str) -> _Table:
         return _Table(self.raw(key), key)

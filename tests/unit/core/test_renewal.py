@@ -86,6 +86,74 @@ def test_the_round_trip_sets_the_patience() -> None:
     assert scene.now - asked == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(("round_trip", "wait"), [(0.005, 0.25), (0.05, 0.25), (0.3, 0.6), (0.8, 1.0)])
+def test_the_exchange_that_won_the_lease_sets_the_first_patience(round_trip: float, wait: float) -> None:
+    # rule 35
+    scene = Scene().requesting()
+    scene.now += round_trip
+    scene.ack()
+    scene.until_state("RENEWING")
+    assert server_of(scene) == Server(SERVER, request_rtt=pytest.approx(round_trip))
+    asked = scene.now
+    assert scene.until_sent().via is Via.BROADCAST
+    assert scene.now - asked == pytest.approx(wait)
+
+
+@pytest.mark.parametrize("round_trip", [0.005, 0.05, 0.3])
+def test_a_server_that_answers_as_fast_as_before_is_asked_once(round_trip: float) -> None:
+    # rule 35
+    scene = Scene().requesting()
+    for _ in range(3):
+        scene.wait(round_trip)
+        scene.ack()
+        sent = len(scene.sent)
+        scene.until_state("RENEWING")
+        assert len(scene.sent) == sent + 1
+
+
+def test_a_request_that_was_repeated_measures_nothing() -> None:
+    # rule 35
+    scene = Scene().requesting()
+    scene.until_sent()
+    scene.ack()
+    assert server_of(scene).request_rtt is None
+
+
+def test_an_init_reboot_measures_the_server() -> None:
+    # rule 35
+    scene = Scene().start(cached())
+    scene.now += 0.2
+    scene.ack()
+    assert server_of(scene).request_rtt == pytest.approx(0.2)
+
+
+def test_a_server_deaf_three_times_is_left_alone_but_for_every_eighth_renewal() -> None:
+    # rule 38
+    scene, ways = Scene().bound(), []
+    for _ in range(12):
+        scene.until_state("RENEWING")
+        ways.append(scene.last.via)
+        if scene.last.via is Via.UNICAST:
+            scene.until_sent()
+        scene.ack()
+    assert [number for number, via in enumerate(ways, 1) if via is Via.UNICAST] == [1, 2, 3, 11]
+    assert ways.count(Via.BROADCAST) == 8
+
+
+def test_a_deaf_server_whose_broadcast_is_unheard_too_gets_unicast_in_the_third_round() -> None:
+    # rule 38
+    scene = Scene().bound()
+    for _ in range(3):
+        scene.until_state("RENEWING")
+        scene.until_sent()
+        scene.ack()
+    scene.until_state("RENEWING")
+    scene.until(lambda: scene.last.via is Via.UNICAST)
+    assert len({sent.message.xid for sent in scene.sent if sent.message.ciaddr == OURS}) == 6  # its third of its own
+    scene.ack()
+    assert server_of(scene).hears_unicast is True
+
+
 def test_a_deaf_server_is_still_tried_and_forgiven_when_it_hears() -> None:
     # rules 35, 38
     scene = Scene().renewing()

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
+from tests.support.scene import SERVER
 
 from holdfast.core import schedule
+from holdfast.core.lease import Server
 from holdfast.core.outcome import Via
 
 
-@pytest.mark.parametrize(("via", "number", "srtt", "left", "deaf", "seconds"), [
-    (Via.UNICAST, 1, None, 1e6, False, 1.0),  # nothing is known
-    (Via.UNICAST, 1, 0.001, 1e6, False, 0.25),  # four times the round trip, at least 0.25 s
-    (Via.UNICAST, 1, 0.2, 1e6, False, 0.8),
-    (Via.UNICAST, 1, 30.0, 1e6, False, 1.9),  # rule 35: under 2 s at any round trip
-    (Via.UNICAST, 1, 0.2, 1e6, True, 0.24),
-    (Via.UNICAST, 2, 0.001, 1e6, False, 1.9),  # a server that is late may be busy
-    (Via.BROADCAST, 1, 0.2, 1e6, True, 0.8),
-    (Via.BROADCAST, 2, 0.2, 1e6, False, 4.0),
-    (Via.UNICAST, 1, None, 2.0, False, 0.5),  # a quarter of what is left
-    (Via.UNICAST, 1, None, 0.0, False, 0.05),
+def known(**what: Any) -> Server:
+    """A server of which this is known."""
+    return Server(SERVER, **what)
+
+
+@pytest.mark.parametrize(("via", "number", "server", "left", "seconds"), [
+    (Via.UNICAST, 1, None, 1e6, 1.0),
+    (Via.UNICAST, 1, known(), 1e6, 1.0),  # nothing is known
+    (Via.UNICAST, 1, known(srtt=0.001), 1e6, 0.25),  # four times the round trip, at least 0.25 s
+    (Via.UNICAST, 1, known(srtt=0.2), 1e6, 0.8),
+    (Via.UNICAST, 1, known(srtt=30.0), 1e6, 1.9),  # rule 35: under 2 s at any round trip
+    (Via.UNICAST, 1, known(request_rtt=0.005), 1e6, 0.25),  # twice that of the exchange that won the lease
+    (Via.UNICAST, 1, known(request_rtt=0.3), 1e6, 0.6),
+    (Via.UNICAST, 1, known(request_rtt=0.9), 1e6, 1.0),  # it never waits longer than with nothing known
+    (Via.UNICAST, 1, known(request_rtt=0.3, srtt=0.1), 1e6, 0.4),  # what unicast has shown counts more
+    (Via.UNICAST, 2, known(request_rtt=0.005), 1e6, 1.9),
+    (Via.BROADCAST, 1, known(request_rtt=0.005), 1e6, 1.0),  # a busy server is not asked twice as fast
+    (Via.UNICAST, 1, known(srtt=0.2, hears_unicast=False), 1e6, 0.24),
+    (Via.UNICAST, 2, known(srtt=0.001), 1e6, 1.9),  # a server that is late may be busy
+    (Via.BROADCAST, 1, known(srtt=0.2, hears_unicast=False), 1e6, 0.8),
+    (Via.BROADCAST, 2, known(srtt=0.2), 1e6, 4.0),
+    (Via.UNICAST, 1, None, 2.0, 0.5),  # a quarter of what is left
+    (Via.UNICAST, 1, None, 0.0, 0.05),
 ])
-def test_rung_timeout(
-    via: Via, number: int, srtt: float | None, left: float, deaf: bool, seconds: float
-) -> None:
+def test_rung_timeout(via: Via, number: int, server: Server | None, left: float, seconds: float) -> None:
     # rule 35
-    assert schedule.rung_timeout(via, number, srtt, left, deaf=deaf) == pytest.approx(seconds)
+    assert schedule.rung_timeout(via, number, server, left) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("number", "unicast", "ways"), [
