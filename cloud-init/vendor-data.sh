@@ -1,7 +1,7 @@
 #!/bin/sh
 # For the operator of a cloud: vendor-data.yaml as a script. cloud-init runs it once in each guest, before the
 # user's own scripts and whatever the user-data says. Change only the two lines marked "# edit".
-url=https://packages.example.org/holdfast_0.1.0-1_all.deb  # edit: where the package is; ends in .deb or .rpm
+url=https://packages.example.org/holdfast_0.2.0-1_all.deb  # edit: where the package is; ends in .deb or .rpm
 sha256=0000000000000000000000000000000000000000000000000000000000000000  # edit: what `sha256sum` prints for it
 
 set -eu

@@ -1,3 +1,3 @@
 """Holdfast: a DHCPv4 client for virtual machines that never lets go of a valid lease."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from holdfast_build import debian, fedora, python
-from holdfast_build.buildroot import BuildError
+from holdfast_build.attempts import BuildError
 from holdfast_build.sources import ROOT
 
 KINDS = {"wheel": python.build, "deb": debian.build, "rpm": fedora.build}

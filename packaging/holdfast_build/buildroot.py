@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast_build import mirrors
+from holdfast_build.attempts import BuildError, repeated
 
 _RECIPE = Path(__file__).with_name("buildroot.sh")
 
@@ -30,10 +31,6 @@ mount -t proc proc "$tree/proc"
 mount -t tmpfs tmpfs "$tree/tmp"
 exec chroot "$tree" /usr/bin/env --chdir=/build "$@"
 """
-
-
-class BuildError(Exception):
-    """What a person has to do, or what a tool said."""
 
 
 def buildroot(cache: Path, make: Callable[[Path, Path], None] | None = None) -> Path:
@@ -75,24 +72,23 @@ def debootstrap(folder: Path, cache: Path) -> None:
     """Make ``folder``: a Debian 12 below its ``root``, and the file ``done`` when all went well. BuildError."""
     if shutil.which("debootstrap") is None:
         raise BuildError("no debootstrap here; install it, or run ./dev build, which fetches it")
-    shutil.rmtree(folder, ignore_errors=True)
     archives = cache / "archives"
     (archives / "partial").mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True)
-    log = folder / "build.log"
-    sys.stderr.write(f"build: making a Debian 12 folder for the packaging tools, about 2 minutes; log: {log}\n")
-    with tempfile.TemporaryDirectory() as temporary, log.open("wb") as output:
+    sys.stderr.write("build: making a Debian 12 folder for the packaging tools, about 2 minutes\n")
+
+    def clean() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+    with tempfile.TemporaryDirectory() as temporary:
         sources, settings = Path(temporary, "sources.list"), Path(temporary, "apt.conf")
         sources.write_text("\n".join(mirrors.sources()) + "\n")
         settings.write_text(mirrors.apt_settings())
         recipe = [_RECIPE, folder / "root", archives, mirrors.keyring(cache.parent / "peers"), sources, settings]
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", *map(str, recipe)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            check=False, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+        repeated(
+            "making the folder for the packaging tools", ["unshare", "--mount", "sh", *map(str, recipe)], before=clean,
+            environment={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
         )
-    if done.returncode != 0:
-        said = log.read_text(errors="replace")[-3000:]
-        raise BuildError(f"the folder for the packaging tools could not be made:\n{said}")
     (folder / "done").touch()
     for other in cache.glob("build-*"):
         if other != folder:

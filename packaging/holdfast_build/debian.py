@@ -21,6 +21,8 @@ def build(out: Path, revision: str) -> list[Path]:
         tree = work / "holdfast"
         sources.stage(tree, sources.wheels(CACHE))
         shutil.copytree(tree / "packaging" / "deb", tree / "debian")
+        control = tree / "debian" / "control"
+        control.write_text(sources.placed(control.read_text()))
         (tree / "debian" / "changelog").write_text(
             changelog.for_dpkg((tree / "CHANGELOG.md").read_text(), version, when)
         )

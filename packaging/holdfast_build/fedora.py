@@ -55,7 +55,7 @@ def build(out: Path, revision: str) -> list[Path]:
 
 def _spec(work: Path, revision: str, when: int) -> str:
     tree = work / "holdfast"
-    text = (tree / "packaging/rpm/holdfast.spec.in").read_text()
+    text = sources.placed((tree / "packaging/rpm/holdfast.spec.in").read_text())
     values = {
         "VERSION": sources.version(),
         "REVISION": revision,

@@ -24,6 +24,11 @@ PYROUTE2 = (
     "netlink/rtnl/ifaddrmsg.py",
     "netlink/rtnl/rtmsg.py",
 )
+#: What an operator reads. Their links to other pages of the repository lead nowhere here.
+PAGES = (
+    "README.md", "SECURITY.md", "docs/cloud-init.md", "docs/guard.md", "docs/images.md", "docs/migrating.md",
+    "docs/operations.md",
+)
 SITE = "usr/lib/holdfast/site"
 SYSTEM = "usr/lib/systemd/system"
 
@@ -201,7 +206,8 @@ def configuration(payload: Payload) -> None:
 def documentation(payload: Payload) -> None:
     """Manual pages and completions, from the program itself."""
     from holdfast import __version__  # noqa: PLC0415 - as above
-    from holdfast_build import bill, completions, manual  # noqa: PLC0415
+    from holdfast.cli import completions  # noqa: PLC0415
+    from holdfast_build import bill, manual  # noqa: PLC0415
 
     for name, text in manual.pages():
         payload.write(f"usr/share/man/man{name[-1]}/{name}.gz", gzip.compress(text.encode(), 9, mtime=0))
@@ -213,6 +219,8 @@ def documentation(payload: Payload) -> None:
         payload.write(path, completions.script(shell))
     payload.write(f"usr/share/holdfast/{bill.NAME}", bill.render(payload.sources, __version__))
     payload.copy("monitoring/holdfast.rules.yml", "usr/share/doc/holdfast/examples/holdfast.rules.yml")
+    for page in PAGES:
+        payload.write(f"usr/share/doc/holdfast/{page}", (payload.sources / page).read_bytes())
     if payload.flavour.licences:  # Debian has them in its copyright file
         payload.write("usr/share/licenses/holdfast/LICENSE", (payload.sources / "LICENSE").read_bytes())
         for name, text in licences(payload.sources):

@@ -11,13 +11,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast_build.attempts import repeated
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
+
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "package.txt"
 #: Root folders to build in, and what was fetched.
 CACHE = ROOT / ".venv" / "images"
 
 #: Of the working tree, what a package needs.
-PARTS = ("agent", "cloud-init", "packaging", "CHANGELOG.md", "LICENSE", "README.md")
+PARTS = ("agent", "cloud-init", "docs", "packaging", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md")
 
 
 def version() -> str:
@@ -25,6 +32,12 @@ def version() -> str:
     found = re.search(r'^__version__ = "(.+)"$', (ROOT / "agent/holdfast/__init__.py").read_text(), re.MULTILINE)
     assert found is not None
     return found[1]
+
+
+def placed(template: str) -> str:
+    """``template`` with the project's addresses, which pyproject.toml has, in the places of @HOMEPAGE@ and @SOURCE@."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    return template.replace("@HOMEPAGE@", urls["Homepage"]).replace("@SOURCE@", urls["Source"])
 
 
 def epoch() -> int:
@@ -75,7 +88,7 @@ def stage(folder: Path, wheels: Path) -> None:
 
 def wheels(cache: Path) -> Path:
     """The folder with the pinned dependencies, pure Python for any version from 3.10 on; fetched once by pip, which
-    compares their hashes. OSError or CalledProcessError when that fails."""
+    compares their hashes. OSError, or BuildError with what pip said, when that fails three times."""
     folder = cache / ("wheels-" + hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16])
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -84,7 +97,7 @@ def wheels(cache: Path) -> Path:
         pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         pip += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--platform", "any"]
         pip += ["--implementation", "py", "--abi", "none", "--python-version", "3.10"]
-        subprocess.run([*pip, "--requirement", str(REQUIREMENTS), "--dest", str(draft)], check=True)
+        repeated("fetching the dependencies", [*pip, "--requirement", str(REQUIREMENTS), "--dest", str(draft)])
         try:
             draft.rename(folder)
         except OSError:  # another process was as quick

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.support.distribution import Distribution
 from tests.support.guests import ROOT
 
 from holdfast_build import debian, payload, sources
-from holdfast_build.buildroot import BuildError, buildroot, enter
+from holdfast_build.attempts import BuildError
+from holdfast_build.buildroot import buildroot, enter
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -75,6 +77,28 @@ def test_wheel_and_sdist_hold_what_they_should(distribution: Distribution) -> No
     assert "SECURITY.md" in names
     assert {name for name in tracked if (ROOT / name).exists()} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith((".venv", "dist"))]
+
+
+def test_the_wheel_in_an_environment_of_its_own(distribution: Distribution, tmp_path: Path) -> None:
+    """As the README installs it, without network: pip has no complaint, and everything is where it is looked for."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-I", "-m", "venv", venv], check=True)
+    python = [venv / "bin" / "python", "-I", "-m"]
+    folders = (distribution.wheel.parent, distribution.dependencies[0].parent)
+    subprocess.run(
+        [*python, "pip", "install", "--quiet", "--no-index", "--require-hashes",
+         *(f"--find-links={folder}" for folder in folders),
+         "-r", distribution.requirements],
+        check=True, env={"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull},
+    )
+    checked = subprocess.run([*python, "pip", "check"], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout) == (0, "No broken requirements found.\n")
+    said = subprocess.run([*python, "holdfast", "--version"], capture_output=True, text=True, check=True).stdout
+    assert said == f"holdfast {sources.version()}\n"
+    for name in ("man1/holdfast.1", "man5/holdfast.toml.5", "man8/holdfast.service.8"):
+        assert (venv / "share" / "man" / name).read_text().startswith(".TH HOLDFAST")
+    script = subprocess.run([*python, "holdfast", "completion", "fish"], capture_output=True, text=True, check=True)
+    assert (venv / "share/fish/vendor_completions.d/holdfast.fish").read_text() == script.stdout
 
 
 def test_the_same_bytes_wherever_and_whoever_builds(distribution: Distribution, tmp_path: Path) -> None:

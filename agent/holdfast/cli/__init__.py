@@ -14,7 +14,7 @@ from holdfast.cli.output import complain, echo
 
 COMMANDS = (
     "run", "status", "history", "renew", "rebind", "release", "guard", "takeover", "confirm", "handback", "overlay",
-    "wait-online", "yield", "clean", "config", "doctor",
+    "wait-online", "yield", "clean", "config", "doctor", "completion",
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.interpreter import unmeasured
 
 from holdfast import __version__, cli
-from holdfast.cli import COMMANDS, main, options
+from holdfast.cli import COMMANDS, completions, main, options
 from holdfast.cli.exits import EPILOG
 
 
@@ -115,3 +115,20 @@ def test_shell_completion(words: str, wanted: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
                           env=environment)
     assert done.stdout == wanted  # loopback is never offered
+
+
+def test_python_m_holdfast_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "holdfast", "--version"], capture_output=True, text=True, check=True,
+                          env=_environment())
+    assert done.stdout == f"holdfast {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", completions.SHELLS)
+def test_the_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert capsys.readouterr().out == completions.script(shell)
+
+
+def test_completion_of_an_unknown_shell_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "csh"]) == 2
+    assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err

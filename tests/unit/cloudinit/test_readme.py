@@ -37,7 +37,7 @@ def serving(status: int, length: int, body: bytes) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, name="packages", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/holdfast_0.1.0-1_all.deb"
+        yield f"http://127.0.0.1:{server.server_port}/holdfast_0.2.0-1_all.deb"
     finally:
         server.shutdown()
         server.server_close()

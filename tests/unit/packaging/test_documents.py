@@ -12,13 +12,13 @@ from pathlib import Path
 import click
 import pytest
 
-from holdfast.cli import COMMANDS, command
+from holdfast.cli import COMMANDS, command, completions
 from holdfast.observe import ids, metrics
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, INTERFACE
 from holdfast_build import bill as bills
-from holdfast_build import completions, configuration_file, manual
+from holdfast_build import configuration_file, manual
 
 PAGES = dict(manual.pages())
 

@@ -6,9 +6,11 @@ from click.shell_completion import get_completion_class
 
 from holdfast.cli import command
 
+SHELLS = ("bash", "zsh", "fish")
+
 
 def script(shell: str) -> str:
-    """For "bash", "zsh" or "fish"."""
+    """The script for one of SHELLS. ValueError for a shell that click does not know."""
     kind = get_completion_class(shell)
     if kind is None:
         raise ValueError(f"click knows no completion for {shell}")
