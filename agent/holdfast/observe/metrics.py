@@ -12,8 +12,9 @@ from math import inf
 from typing import Iterator, Mapping, NamedTuple
 
 from holdfast import __version__
+from holdfast.core.actions import DropReason
 from holdfast.core.lease import Lease
-from holdfast.core.outcome import Outcome
+from holdfast.core.outcome import Outcome, Via
 from holdfast.observe import ids
 from holdfast.state import atomic
 
@@ -21,6 +22,8 @@ STATES = (
     "INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING",
     "BOUND", "RENEWING", "REBINDING", "STOPPED",
 )
+#: Why a message is ignored; "malformed" is no message at all.
+DROPS = (*(reason.value for reason in DropReason), "malformed")
 
 
 class Facts(NamedTuple):
@@ -76,9 +79,9 @@ def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
     yield ("holdfast_outcomes_total", "counter", "Acquisitions and renewals that ended, by result.",
            _by("result", {**dict.fromkeys(ids.RESULTS, 0), **facts.results}))
     yield ("holdfast_answers_total", "counter", "Those that were answered, by the way of the message.",
-           _by("path", facts.paths))
+           _by("path", {**{via.value: 0 for via in Via}, **facts.paths}))
     yield ("holdfast_dropped_total", "counter", "Messages that were ignored, by reason.",
-           _by("reason", facts.drops))
+           _by("reason", {**dict.fromkeys(DROPS, 0), **facts.drops}))
     yield ("holdfast_notices_total", "counter", "Notices, by code.",
            _by("code", {**dict.fromkeys(ids.NOTICES, 0), **facts.notices}))
     yield ("holdfast_log_lines_lost_total", "counter", "Log lines that nobody took.",
@@ -94,6 +97,8 @@ def _lease_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
            [({}, int(lease is not None and lease.ended_at is not None and lease.valid(facts.now)))])
     if lease is None:
         return
+    yield ("holdfast_lease_info", "gauge", "The lease's address and its server, which is empty when it named none.",
+           [({"address": str(lease.address), "server": str(lease.server_id or "")}, 1)])
     yield ("holdfast_lease_expiry_timestamp_seconds", "gauge", "When the lease ends.",
            [({}, (lease.expires_at if lease.ended_at is None else lease.ended_at) + to_wall)])
     yield ("holdfast_lease_renewal_timestamp_seconds", "gauge", "T1: when its renewal is due.",
@@ -111,7 +116,7 @@ def _last_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
         return
     yield ("holdfast_last_outcome_timestamp_seconds", "gauge", "When the last acquisition or renewal ended.",
            [({}, last.ended_at + facts.wall - facts.now)])
-    yield ("holdfast_last_outcome_seconds_left", "gauge", "Lease that was left then.",
+    yield ("holdfast_last_outcome_lease_left_seconds", "gauge", "Lease that was left then.",
            [({}, max(0.0, last.seconds_left))])
     if last.latency is not None:
         yield ("holdfast_last_outcome_latency_seconds", "gauge", "First message to answer, of the last one.",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from ipaddress import IPv4Address
 from math import inf
 from pathlib import Path as File
 
 import pytest
 
+from holdfast.core.actions import DropReason
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.observe import metrics
@@ -33,7 +35,7 @@ def test_every_fact_about_time_is_a_timestamp() -> None:  # rule 75
     assert samples['holdfast_lease_renewal_timestamp_seconds{interface="eth0"}'] == "1700000160.000"
     assert samples['holdfast_last_success_timestamp_seconds{interface="eth0"}'] == "1700000161.000"
     assert samples['holdfast_last_outcome_timestamp_seconds{interface="eth0"}'] == "1700000161.000"
-    assert samples['holdfast_last_outcome_seconds_left{interface="eth0"}'] == "0.000"
+    assert samples['holdfast_last_outcome_lease_left_seconds{interface="eth0"}'] == "0.000"
 
 
 def test_counters_state_and_labels() -> None:
@@ -55,6 +57,33 @@ def test_what_is_counted_is_there_before_it_happens() -> None:
         assert samples[f'holdfast_outcomes_total{{interface="eth0",result="{result.value}"}}'] == (
             "1" if result is Result.RENEWED else "0")
     assert samples['holdfast_notices_total{interface="eth0",code="address-restored"}'] == "0"
+    for via in Via:
+        assert f'holdfast_answers_total{{interface="eth0",path="{via.value}"}}' in samples
+    for reason in (*(each.value for each in DropReason), "malformed"):
+        assert f'holdfast_dropped_total{{interface="eth0",reason="{reason}"}}' in samples
+
+
+def test_the_lease_names_its_server_so_that_a_fleet_can_be_read_by_server() -> None:
+    name = 'holdfast_lease_info{interface="eth0",address="10.0.0.5",server="10.0.0.1"}'
+    assert _samples(FACTS)[name] == "1"
+    anonymous = _samples(FACTS._replace(lease=LEASE._replace(server_id=None)))
+    assert anonymous['holdfast_lease_info{interface="eth0",address="10.0.0.5",server=""}'] == "1"
+
+
+@pytest.mark.parametrize("facts", [
+    FACTS, FACTS._replace(lease=None, last=None, last_success=None),
+    FACTS._replace(lease=LEASE._replace(t1_at=inf, expires_at=inf, lease_time=inf)),
+], ids=["bound", "nothing", "endless"])
+def test_promtool_has_no_complaint(facts: Facts) -> None:
+    done = subprocess.run(["promtool", "check", "metrics"], input=render(facts), capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_no_sample_has_a_time_of_its_own() -> None:
+    # rule 75: node_exporter's textfile collector skips a file that has one
+    samples = [line for line in render(FACTS).splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"\S+\{[^}]*\} \S+", line) for line in samples)
 
 
 def test_each_family_is_explained_once_before_its_samples() -> None:
