@@ -9,6 +9,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from holdfast_lab.witness.watch import NetlinkWatch
 
 pytestmark = pytest.mark.root
 LEASE = Lease(time=20, t1=6, t2=17)
+#: dhclient writes its file once in 15 s at most.
+RARE = Lease(time=40, t1=16, t2=34)
 #: dhcpcd probes the address first. udhcpc asks at half of the lease, whatever T1 is (10 s), is answered a second later,
 #: and has 8 s to show that it did not take the answer.
 PATIENCE = 40.0
@@ -58,8 +61,8 @@ class Guest:
         wait_until(lambda: f"watching {LINK}" in self.log.read_text(), PATIENCE, "the guard watches")
         return child
 
-    def client(self, name: str) -> Running:
-        running = Running(ALL[name], self.machine, LINK, self.folder / "client.log")
+    def client(self, name: str, **changes: Any) -> Running:
+        running = Running(replace(ALL[name], **changes), self.machine, LINK, self.folder / "client.log")
         self._stack.callback(running.kill)
         return running
 
@@ -97,6 +100,7 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 
 @pytest.mark.parametrize(("client", "result", "taken"), [
     ("dhclient", "renewed", True), ("dhcpcd", "renewed", True), ("udhcpc", "answered", None),
+    ("networkd", "renewed", True), ("NetworkManager", "renewed", True),
 ])
 def test_a_renewal_that_nobody_hears_is_answered_after_a_second(
     guest: Guest, client: str, result: str, taken: bool | None
@@ -114,6 +118,28 @@ def test_a_renewal_that_nobody_hears_is_answered_after_a_second(
     assert guest.watch.events("address-") == []
     if client != "udhcpc":  # it has no lifetime there
         assert guest.records()[0]["result"] == "acquired"
+
+
+#: dhclient's script as Enterprise Linux 7 and older distributions have it: no lifetimes.
+SCRIPT = f"""#!/bin/sh
+[ "$reason" = BOUND ] && exec ip address replace "$new_ip_address/24" dev {LINK}
+exit 0
+"""
+
+
+def test_a_client_that_was_there_before_and_sets_no_lifetime(guest: Guest) -> None:
+    script = guest.folder / "lifeless"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    guest.server.faults, guest.server.lease = Faults(), RARE
+    program, *words = ALL["dhclient"].command
+    guest.client("dhclient", command=(program, "-sf", str(script), *words))
+    guest.watch.wait_for(lambda event: event.kind == "address+", PATIENCE)
+    guest.guard()
+    record = guest.renewal()
+    assert (record["result"], record["taken"], record["client"]) == ("renewed", True, "dhclient")
+    assert (record["server"], record["former_address"]) == ("192.0.2.1", "192.0.2.50")
+    assert RARE.t2 - RARE.t1 < record["seconds_left"] < RARE.time
 
 
 def test_without_leave_it_sends_nothing_and_tells(guest: Guest) -> None:

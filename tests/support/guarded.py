@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.guard.actions import Action, Noticed, Rebroadcast, Recorded
-from holdfast.guard.events import AddressGone, ClientFound, Event, Lifetime, Replied, Seen, Sent
+from holdfast.guard.events import AddressGone, ClientFound, Event, LeaseStored, Lifetime, Replied, Seen, Sent
 from holdfast.guard.machine import Guard
 from holdfast.wire import message as m
 from holdfast.wire import options as opt
@@ -65,6 +65,10 @@ class Scene:
     def configured(self, seconds: float = LEASE) -> None:
         """The client gave the address that lifetime."""
         self.feed(Lifetime(OURS, self.now + seconds))
+
+    def stored(self, *, ago: float = 0.0, server: IPv4Address | None = SERVER) -> None:
+        """The client's file has a lease of that age."""
+        self.feed(LeaseStored(OURS, server, self.now - ago, self.now - ago + LEASE))
 
     def removed(self) -> None:
         self.feed(AddressGone(OURS))

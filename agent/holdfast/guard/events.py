@@ -58,4 +58,15 @@ class ClientFound(NamedTuple):
     program: str
 
 
-Event = Sent | Replied | Lifetime | AddressGone | ClientFound
+@record
+class LeaseStored(NamedTuple):
+    """The client's own file says that it holds ``address`` since ``started_at`` until ``expires_at``, inf for ever.
+    ``server`` None: the file does not say."""
+
+    address: IPv4Address
+    server: IPv4Address | None
+    started_at: float
+    expires_at: float
+
+
+Event = Sent | Replied | Lifetime | AddressGone | ClientFound | LeaseStored

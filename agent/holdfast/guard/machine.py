@@ -18,7 +18,7 @@ from math import inf
 
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.guard.actions import STOPPED, Action, NoticeCode, Noticed, Rebroadcast, Recorded, Verdict
-from holdfast.guard.events import AddressGone, ClientFound, Event, Lifetime, Replied, Seen, Sent
+from holdfast.guard.events import AddressGone, ClientFound, Event, LeaseStored, Lifetime, Replied, Seen, Sent
 from holdfast.guard.exchange import Answer, Exchange, Sighting
 from holdfast.wire import message as m
 from holdfast.wire.record import NamedTuple
@@ -42,6 +42,8 @@ SILENCE = 0.9
 EARLY = 0.25
 #: Other servers that are remembered.
 SERVERS = 8
+#: The name of a client that is none of those that are known.
+UNKNOWN = "unknown"
 #: Clients that do not act on the NAK of a server that is not their lease's while they renew. An unknown client is
 #: taken to be like dhclient, which does.
 IGNORE_FOREIGN_NAKS = frozenset({"networkd", "NetworkManager", "dhcpcd", "udhcpc"})
@@ -69,7 +71,7 @@ class Guard:
     def __init__(self, *, rebroadcast: bool = False, others: tuple[IPv4Address, ...] = ()) -> None:
         self.rebroadcast = rebroadcast
         self.lease: KnownLease | None = None
-        self.client, self.program = "unknown", "an unknown program"
+        self.client, self.program = UNKNOWN, "an unknown program"
         self.others = others[:SERVERS]
         self._exchange: Exchange | None = None
         self._quiet = False  # after a RELEASE and after the lease's end, until the client has a lease again
@@ -83,6 +85,8 @@ class Guard:
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """What is to be done about ``event``. ``now`` is seconds of CLOCK_BOOTTIME."""
+        if isinstance(event, LeaseStored):  # a proof that is told when it is due still counts
+            self._lease_stored(event, now)
         self._due(now)
         if isinstance(event, Sent):
             self._sent(event, now)
@@ -121,6 +125,12 @@ class Guard:
 
     def _repeat_due(self) -> float | None:
         return None if self._exchange is None else self._exchange.repeat_at
+
+    @property
+    def awaits_proof(self) -> bool:
+        """An answer was seen. It is judged when TAKEN_WITHIN has passed, and when the client asks again; what the
+        client's file says is to be told before."""
+        return self._exchange is not None and self._exchange.answer is not None
 
     def _proof_due(self) -> float | None:
         answer = None if self._exchange is None else self._exchange.answer
@@ -164,8 +174,12 @@ class Guard:
             self._record(Verdict.EXPIRED, now, cause="the client did not ask", former=lease)
 
     def _tell_silence(self, now: float) -> None:
-        self._silence_told = True
         assert self.lease is not None
+        held_until = self._lifetimes.get(self.lease.address, -inf)
+        if self.lease.expires_at + GROWTH < held_until < inf:  # an ACK that was not seen
+            self.lease = self.lease._replace(started_at=now, expires_at=held_until)
+            return
+        self._silence_told = True
         left = max(0.0, self.lease.expires_at - now)
         self._notice(NoticeCode.CLIENT_SILENT, f"{self.program} has not asked to renew {self.lease.address}; its lease "
                                                f"ends in {left:.0f} s, and the address is lost then")
@@ -342,8 +356,8 @@ class Guard:
         recent = self._broadcast_at is not None and now - self._broadcast_at < SETTLED
         if ours and recent and server not in self._broadcast_servers:
             self._broadcast_servers = (*self._broadcast_servers, server)[:SERVERS]
-        known = self.lease.server if self.lease is not None else next(iter(self._broadcast_servers), server)
-        if known is not None and server != known and server not in self.others and len(self.others) < SERVERS:
+        known = (self.lease and self.lease.server) or next(iter(self._broadcast_servers), server)
+        if server != known and server not in self.others and len(self.others) < SERVERS:
             self.others = (*self.others, server)
             self._notice(NoticeCode.OTHER_SERVER, f"{server} answers DHCP here, too, beside {known}")
 
@@ -356,10 +370,30 @@ class Guard:
             return
         exchange = self._exchange
         if former is None and (exchange is None or exchange.ciaddr != m.ANY):
+            self._held_before(event, now)
             return  # what was there before is no proof
         self._grew_at = now
         if exchange is not None and exchange.answer is not None and exchange.answer.address == event.address:
             self._was_taken(now)
+
+    def _held_before(self, event: Lifetime, now: float) -> None:
+        """An address that ends is a lease's, where a client is known."""
+        known = self.lease is not None or self._exchange is not None or self._quiet
+        if not known and self.client != UNKNOWN and now < event.valid_until < inf:
+            self.lease = KnownLease(event.address, None, now, event.valid_until)
+
+    def _lease_stored(self, event: LeaseStored, now: float) -> None:
+        """Proof when the file has moved since the question; else what the client held before guard watched."""
+        exchange = self._exchange
+        if event.expires_at <= now or event.address not in self._lifetimes:
+            return
+        if exchange is not None and exchange.answer is not None:
+            if exchange.answer.address == event.address and event.started_at > exchange.started_at - GROWTH:
+                self._was_taken(now)
+        elif not self._quiet and (self.lease is None or self.lease.server is None):
+            held_until = self._lifetimes[event.address]
+            ends = event.expires_at if held_until == inf else held_until
+            self.lease = KnownLease(event.address, event.server, min(event.started_at, now), ends)
 
     def _was_taken(self, now: float) -> None:
         assert self._exchange is not None

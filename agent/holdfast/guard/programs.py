@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 
+from holdfast.guard.machine import UNKNOWN
 from holdfast.network.port_owner import holder_of, named
+from holdfast.wire.record import NamedTuple
 
 #: comm (at most 15 bytes) -> what guard calls it.
 CLIENTS = {
@@ -17,12 +19,22 @@ CLIENTS = {
 }
 #: These serve all interfaces; the others may be told theirs as an argument.
 _FOR_ALL = ("networkd", "NetworkManager")
-UNKNOWN = "unknown"
 _MAX_PROCESSES = 4096
 
 
-def client_of(ifname: str, proc: str = "/proc") -> tuple[str, str]:
-    """The name of the client of ``ifname`` (CLIENTS or UNKNOWN), and its program as ``name (pid 123)``.
+class Client(NamedTuple):
+    """``name`` is one of CLIENTS or UNKNOWN, ``program`` is ``name (pid 123)`` for people, ``words`` its command line;
+    ``pid`` 0: not known. ``contained``: it runs in a container, whose network is this machine's."""
+
+    name: str
+    program: str
+    pid: int = 0
+    words: tuple[str, ...] = ()
+    contained: bool = False
+
+
+def client_of(ifname: str, proc: str = "/proc") -> Client:
+    """The client of ``ifname``.
 
     One that has ``ifname`` among its arguments goes before one that has no interface there, and one that serves all
     interfaces comes last: a dhclient of NetworkManager's is a dhclient.
@@ -37,8 +49,9 @@ def client_of(ifname: str, proc: str = "/proc") -> tuple[str, str]:
         if rank > best[0]:
             best = (rank, client, pid)
     if best[0]:
-        return best[1], named(best[2], proc)
-    return UNKNOWN, holder_of(68, proc)
+        line = os.fsdecode(_read(f"{proc}/{best[2]}/cmdline")).rstrip("\0").split("\0")
+        return Client(best[1], named(best[2], proc), int(best[2]), tuple(line), _contained(best[2], proc))
+    return Client(UNKNOWN, holder_of(68, proc))
 
 
 def _client(pid: str, proc: str) -> str | None:
@@ -57,6 +70,12 @@ def _same_network(pid: str, proc: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _contained(pid: str, proc: str) -> bool:
+    """True when it has a process namespace below ours: NSpid has a number for each (proc(5))."""
+    lines = _read(f"{proc}/{pid}/status").splitlines()
+    return any(len(line.split()) > 2 for line in lines if line.startswith(b"NSpid:"))
 
 
 def _read(path: str) -> bytes:

@@ -19,9 +19,10 @@ from holdfast.eventloop.signals import Signals
 from holdfast.guard import events as ev
 from holdfast.guard.actions import Action, Noticed, Rebroadcast, Recorded
 from holdfast.guard.addresses import AddressWatch, Held
-from holdfast.guard.machine import Guard
+from holdfast.guard.lease_files import stored_lease
+from holdfast.guard.machine import UNKNOWN, Guard
 from holdfast.guard.nflog import Nflog, NflogError
-from holdfast.guard.programs import client_of
+from holdfast.guard.programs import Client, client_of
 from holdfast.guard.reporter import Reporter
 from holdfast.guard.tap import Packet, Tap, read_message
 from holdfast.network import KernelError
@@ -36,7 +37,7 @@ MAX_GUARDED = 64
 #: Seconds without reading after a full batch: a flood is read at most this often, and costs 64 packets each time.
 PAUSE = 0.02
 #: Seconds for which it is not looked up again which client an interface has.
-CLIENT_KNOWN = 30.0
+CLIENT_KNOWN, CLIENT_UNKNOWN = 30.0, 1.0
 #: Changes of a lifetime below this, in seconds, are the rounding of the kernel's whole seconds.
 ROUNDING = 1.1
 
@@ -50,7 +51,8 @@ class Guarded:
 
     def __init__(self, name: str, guard: Guard, reporter: Reporter) -> None:
         self.name, self.guard, self.reporter = name, guard, reporter
-        self.client_known_until = -inf
+        self.client = Client("", "")
+        self.client_known_until = self.lease_read_at = -inf
 
 
 class Service:
@@ -60,7 +62,8 @@ class Service:
                  rebroadcast: bool = False, group: int, clock: Clock | None = None) -> None:
         self._patterns, self._state_dir, self._runtime_dir = patterns, state_dir, runtime_dir
         self._log, self._rebroadcast, self._group = log, rebroadcast, group
-        self.loop = Loop(clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self.loop = Loop(self._clock)
         self._links: dict[int, Found] = {}
         self._guarded: dict[int, Guarded] = {}
         self._held: dict[IPv4Address, Held] = {}
@@ -91,8 +94,8 @@ class Service:
         self.loop.register(self._tap.fileno(), lambda _mask: self._read_tap())
         self.loop.register(self._watch.fileno(), lambda _mask: self._read_addresses())
         self.loop.register(self._census.fileno(), lambda _mask: self._read_links())
-        self._see_links(all_links())
         self._read_addresses()
+        self._see_links(all_links())
         mode = "unanswered renewals are repeated by broadcast" if self._rebroadcast else "nothing is sent"
         names = ", ".join(one.name for one in self._guarded.values())
         self._log.write(6, f"guard: watching {names or 'for interfaces'}; {mode}")
@@ -142,10 +145,30 @@ class Service:
     def _guard(self, link: Found) -> None:
         reporter = Reporter(link.name, self._log, self._state_dir, self.loop.now)
         guard = Guard(rebroadcast=self._rebroadcast, others=reporter.others_before())
-        self._guarded[link.ifindex] = Guarded(link.name, guard, reporter)
+        self._guarded[link.ifindex] = one = Guarded(link.name, guard, reporter)
+        self._find_client(link.ifindex, one)
         for address, held in self._held.items():
             if held.ifindex == link.ifindex:
                 self._feed(link.ifindex, ev.Lifetime(address, self._ends[address]))
+        self._read_lease(link.ifindex, one)
+
+    def _find_client(self, ifindex: int, one: Guarded) -> None:
+        """Look it up, at most once in CLIENT_KNOWN seconds, and once in CLIENT_UNKNOWN while there is none."""
+        now = self.loop.now()
+        if now < one.client_known_until:
+            return
+        former, one.client = one.client, client_of(one.name)
+        one.client_known_until = now + (CLIENT_KNOWN if one.client.name != UNKNOWN else CLIENT_UNKNOWN)
+        if one.client.contained and one.client != former:
+            one.reporter.line(5, f"{one.client.program} runs in a container; its lease file is looked for in there")
+        self._feed(ifindex, ev.ClientFound(one.client.name, one.client.program))
+
+    def _read_lease(self, ifindex: int, one: Guarded) -> None:
+        """Tell what the client's own file says."""
+        stored = stored_lease(one.client, one.name, ifindex, self._clock)
+        if stored is not None:
+            self._perform(one, one.guard.handle(stored, self.loop.now()))
+            self._arm(ifindex, one)
 
     def _let_go(self, ifindex: int) -> None:
         one = self._guarded.pop(ifindex)
@@ -209,9 +232,7 @@ class Service:
         one = self._guarded.get(ifindex)
         if one is None:
             return
-        if self.loop.now() >= one.client_known_until:
-            one.client_known_until = self.loop.now() + CLIENT_KNOWN
-            self._feed(ifindex, ev.ClientFound(*client_of(one.name)))
+        self._find_client(ifindex, one)
         self._feed(ifindex, ev.Sent(packet.message, packet.payload, packet.source, packet.destination, seen))
 
     # -- the machine -----------------------------------------------------------------------------
@@ -219,13 +240,23 @@ class Service:
     def _feed(self, ifindex: int, event: ev.Event) -> None:
         one = self._guarded.get(ifindex)
         if one is not None:
+            if isinstance(event, ev.Sent):
+                self._tell_proof(ifindex, one)
             self._perform(one, one.guard.handle(event, self.loop.now()))
             self._arm(ifindex, one)
+
+    def _tell_proof(self, ifindex: int, one: Guarded) -> None:
+        """Before it is judged whether an answer was taken; at most once a second, because a file is read."""
+        now = self.loop.now()
+        if one.guard.awaits_proof and now >= one.lease_read_at + 1.0:
+            one.lease_read_at = now
+            self._read_lease(ifindex, one)
 
     def _arm(self, ifindex: int, one: Guarded) -> None:
         self.loop.set_timer((self, ifindex), one.guard.next_deadline(), lambda: self._on_timer(ifindex, one))
 
     def _on_timer(self, ifindex: int, one: Guarded) -> None:
+        self._tell_proof(ifindex, one)
         self._perform(one, one.guard.handle_timer(self.loop.now()))
         self._arm(ifindex, one)
 

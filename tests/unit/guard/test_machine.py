@@ -60,6 +60,68 @@ def test_without_a_lifetime_the_next_request_tells() -> None:
     assert scene.records[2].former_taken is False
 
 
+def test_a_lease_file_that_moved_proves_what_a_lifetime_does_not() -> None:
+    scene = Scene("dhclient").bound(FOREVER)
+    scene.send()
+    scene.reply()
+    scene.sleep(7.9)
+    scene.now += 0.1
+    scene.stored(ago=8.0)  # told at the instant at which it is judged
+    assert [(record.verdict, record.taken) for record in scene.records] == [(Verdict.RENEWED, True)]
+
+
+def test_a_lease_file_that_did_not_move_proves_nothing() -> None:
+    scene = Scene("dhclient").bound(FOREVER)
+    scene.send()
+    scene.reply()
+    scene.sleep(7.9)
+    scene.stored(ago=LEASE / 2 + 8)
+    scene.sleep(1)
+    assert [(record.verdict, record.taken) for record in scene.records] == [(Verdict.ANSWERED, None)]
+
+
+def test_the_lease_is_known_from_the_clients_file() -> None:
+    scene = Scene("dhclient")
+    scene.configured(LEASE - 20)
+    scene.stored(ago=20.0)
+    scene.sleep(10)
+    scene.send()
+    scene.sleep(60)
+    record, = scene.records
+    assert (record.verdict, record.outcome.server, record.outcome.former_address) == (Verdict.EXPIRED, SERVER, OURS)
+    assert record.outcome.ended_at == pytest.approx(1000 + LEASE - 20)
+
+
+def test_the_lease_is_known_from_the_kernel_where_no_file_tells() -> None:
+    scene = Scene("NetworkManager")
+    scene.configured(LEASE)
+    scene.sleep(LEASE + 1)
+    assert scene.notices == ["client-silent"]
+    assert [record.verdict for record in scene.records] == [Verdict.EXPIRED]
+
+
+def test_an_address_that_ends_is_no_lease_where_no_client_is_known() -> None:
+    scene = Scene("unknown")
+    scene.configured(LEASE)
+    scene.sleep(LEASE + 1)
+    assert scene.actions == []
+
+
+def test_a_renewal_that_was_not_seen_is_no_silence() -> None:
+    scene = Scene("NetworkManager").bound()
+    scene.sleep(5)
+    scene.configured()
+    scene.sleep(LEASE * 0.8)
+    assert scene.notices == []
+
+
+def test_a_file_of_another_address_is_not_this_interfaces() -> None:
+    scene = Scene("dhclient")
+    scene.stored()
+    scene.sleep(LEASE * 2)
+    assert scene.actions == []
+
+
 def test_an_unanswered_unicast_is_repeated_after_a_second() -> None:
     scene = Scene().bound()
     began = scene.now

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.guard.programs import UNKNOWN, client_of
+from holdfast.guard.machine import UNKNOWN
+from holdfast.guard.programs import client_of
 
 
 def process(proc: Path, pid: int, comm: str, *words: str, network: str = "net:[1]") -> None:
@@ -28,12 +29,12 @@ def test_the_client_that_names_the_interface_goes_first(proc: Path) -> None:
     process(proc, 10, "systemd-network", "/lib/systemd/systemd-networkd")
     process(proc, 11, "dhclient", "dhclient", "eth1")
     process(proc, 12, "dhclient", "dhclient", "-4", "eth0")
-    assert client_of("eth0", str(proc)) == ("dhclient", "dhclient (pid 12)")
+    assert client_of("eth0", str(proc))[:2] == ("dhclient", "dhclient (pid 12)")
 
 
 def test_a_daemon_for_all_interfaces(proc: Path) -> None:
     process(proc, 10, "systemd-network", "/lib/systemd/systemd-networkd")
-    assert client_of("eth0", str(proc)) == ("networkd", "systemd-network (pid 10)")
+    assert client_of("eth0", str(proc))[:2] == ("networkd", "systemd-network (pid 10)")
 
 
 def test_busybox_is_what_its_arguments_say(proc: Path) -> None:
@@ -46,3 +47,11 @@ def test_busybox_is_what_its_arguments_say(proc: Path) -> None:
 def test_a_container_has_a_client_of_its_own(proc: Path) -> None:
     process(proc, 10, "dhclient", "dhclient", "eth0", network="net:[2]")
     assert client_of("eth0", str(proc))[0] == UNKNOWN
+
+
+def test_a_container_with_this_machines_network(proc: Path) -> None:
+    process(proc, 10, "dhclient", "dhclient", "eth0")
+    (proc / "10/status").write_text("Name:\tdhclient\nNSpid:\t10\t3\n")
+    assert client_of("eth0", str(proc)).contained
+    (proc / "10/status").write_text("Name:\tdhclient\nNSpid:\t10\n")
+    assert not client_of("eth0", str(proc)).contained

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
+from holdfast.managers import lease_files
 from holdfast.managers.formats import dhclient_leases as leases
 from holdfast.managers.formats import dhclient_text
 from holdfast.takeover.adapters import process
@@ -22,7 +23,6 @@ from holdfast.takeover.host import Host
 from holdfast.takeover.model import ForeignLease, Found, Ownership
 from holdfast.takeover.processes import Process
 
-LEASE_FILES = ("/var/lib/dhcp/dhclient.leases", "/var/lib/dhclient/dhclient.leases")
 CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
 #: dhclient(8), upstream and RHEL's: options with a value. -I and -R have one in RHEL only.
 _VALUED = frozenset((
@@ -81,7 +81,7 @@ def _serves(host: Host, process: Process, ifname: str) -> bool:
 def lease_path(host: Host, argv: Sequence[str]) -> str:
     """The lease file of a dhclient started like that."""
     given = arguments(argv).values.get("-lf")
-    return given or next((path for path in LEASE_FILES if host.exists(path)), LEASE_FILES[0])
+    return given or next((path for path in lease_files.DHCLIENT if host.exists(path)), lease_files.DHCLIENT[0])
 
 
 def configuration(host: Host, argv: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import re
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
+from holdfast.managers import lease_files
 from holdfast.managers.dhcpcd import CONFIGURATION, claim, options
 from holdfast.managers.formats import dhcp_options
 from holdfast.takeover.adapters import interface, process
@@ -24,8 +25,7 @@ from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
-FOLDER = "/var/lib/dhcpcd"
-DUID_FILES = (f"{FOLDER}/duid", "/etc/dhcpcd.duid")
+DUID_FILES = (f"{lease_files.DHCPCD}/duid", "/etc/dhcpcd.duid")
 STOP_PATIENCE, BIND_PATIENCE = 5.0, 5.0
 #: Processes of a dhcpcd that separates privileges; the one that speaks DHCP has no such name.
 _HELPER = re.compile(r"dhcpcd: \[(privileged|network|control|BPF|launcher)")
@@ -73,7 +73,8 @@ class Dhcpcd:
                 )
         path = lease_path(host, found.ifname)
         if path is None:
-            raise TakeoverError(f"{FOLDER} has no lease of {found.ifname}; is dhcpcd (pid {found.pids[0]}) bound?")
+            raise TakeoverError(f"{lease_files.DHCPCD} has no lease of {found.ifname}; is dhcpcd (pid {found.pids[0]}) "
+                                "bound?")
         host.require_root(path, "dhcpcd's lease file")
         return _read(host, found, path)
 
@@ -154,9 +155,8 @@ def _with_command_line(found: Found) -> Found:
 
 
 def lease_path(host: Host, ifname: str) -> str | None:
-    """Its lease file: dhcpcd 7 and later, before that, and Debian's dhcpcd5."""
-    paths = (f"{FOLDER}/{ifname}.lease", f"{FOLDER}/dhcpcd-{ifname}.lease", f"/var/lib/dhcpcd5/dhcpcd-{ifname}.lease")
-    return next((path for path in paths if host.exists(path)), None)
+    """Its lease file; None when there is none."""
+    return next((path for path in lease_files.dhcpcd(ifname) if host.exists(path)), None)
 
 
 def _read(host: Host, found: Found, path: str) -> ForeignLease:
@@ -212,7 +212,7 @@ def _client_id(host: Host, ifname: str) -> bytes | None:
 
 def write_lease(host: Host, ifname: str, lease: ForeignLease) -> None:
     """The lease as the reply that dhcpcd would have stored, and its time as the file's."""
-    path = lease_path(host, ifname) or f"{FOLDER}/{ifname}.lease"
+    path = lease_path(host, ifname) or f"{lease_files.DHCPCD}/{ifname}.lease"
     kept = {code: value for code, value in lease.options.items() if code != opt.MESSAGE_TYPE}
     reply = msg.Message(
         op=msg.BOOTREPLY, xid=0, yiaddr=lease.address.ip, chaddr=host.mac(ifname),

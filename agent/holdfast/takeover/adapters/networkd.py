@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from math import inf
 
+from holdfast.managers import lease_files
 from holdfast.managers.formats import dhcp_options, ini
 from holdfast.managers.networkd import OVERLAID, UNIT, NetworkFile, network_file
 from holdfast.takeover.adapters import interface
@@ -51,7 +52,7 @@ class Networkd:
             return None
         index = host.ifindex(ifname)
         state = _variables(host.text(f"/run/systemd/netif/links/{index}"))
-        path = f"/run/systemd/netif/leases/{index}"
+        path = f"{lease_files.NETWORKD}/{index}"
         if state.get("ADMIN_STATE") in (None, "unmanaged") or not host.exists(path):
             return None
         network = state.get("NETWORK_FILE", "")
@@ -64,7 +65,7 @@ class Networkd:
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """The lease, its times from the address's lifetime in the kernel."""
-        path = f"/run/systemd/netif/leases/{host.ifindex(found.ifname)}"
+        path = f"{lease_files.NETWORKD}/{host.ifindex(found.ifname)}"
         stat = host.stat(path)
         lease = _variables(host.text(path))
         if stat is None or not lease:
@@ -106,7 +107,7 @@ class Networkd:
         index = host.ifindex(found.ifname)
         _keep(host, _other_files(host, index))
         _restart(host)
-        state, lease = f"/run/systemd/netif/links/{index}", f"/run/systemd/netif/leases/{index}"
+        state, lease = f"/run/systemd/netif/links/{index}", f"{lease_files.NETWORKD}/{index}"
 
         def left() -> bool:
             now = _variables(host.text(state))
@@ -120,7 +121,7 @@ class Networkd:
         index = host.ifindex(found.ifname)
         _keep(host, {found.facts["network_file"], *_other_files(host, index)})
         _restart(host)
-        path = f"/run/systemd/netif/leases/{index}"
+        path = f"{lease_files.NETWORKD}/{index}"
         interface.await_lease(host, found, lease_now.address, lambda: _variables(host.text(path)).get("ADDRESS"),
                               LEASE_TIMEOUT)
 
