@@ -111,7 +111,7 @@ def handed_back(machine: Machine, run: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("user", [AS_HOSTILE, ()], ids=["his process", "root's process, his program"])
-def test_false_client_alone(guest: Machine, user: tuple[str, ...]) -> None:
+def test_false_client_alone(guest: Machine, user: tuple[str, ...]) -> None:  # rule 93
     """rule 93: another user's process is no client, nor is a root process of a program in that user's folder."""
     kill_real(guest)
     pid = false_client(guest, *user)
@@ -127,7 +127,7 @@ def test_false_client_alone(guest: Machine, user: tuple[str, ...]) -> None:
     assert guest.has()
 
 
-def test_false_client_beside_the_real_one(guest: Machine) -> None:
+def test_false_client_beside_the_real_one(guest: Machine) -> None:  # rule 93
     """rule 93: it does not block."""
     pid = false_client(guest, *AS_HOSTILE)
     guest.watch()
@@ -139,7 +139,7 @@ def test_false_client_beside_the_real_one(guest: Machine) -> None:
     untouched(guest, pid)
 
 
-def test_false_client_comes_between(guest: Machine) -> None:
+def test_false_client_comes_between(guest: Machine) -> None:  # rule 93
     """rule 93: who appears before the hand-back is not taken for the former client."""
     guest.watch()
     run = take(guest)
@@ -162,7 +162,7 @@ def refused(machine: Machine, run: subprocess.Popen[bytes], words: str) -> None:
     assert clients(machine) == []
 
 
-def test_program_replaced_before_the_hand_back(guest: Machine) -> None:
+def test_program_replaced_before_the_hand_back(guest: Machine) -> None:  # rule 93
     """rule 93: what the journal names is looked at again before root runs it."""
     kill_real(guest)
     own = guest.inside("/var/own")
@@ -183,7 +183,7 @@ def test_program_replaced_before_the_hand_back(guest: Machine) -> None:
     handed_back(guest, run)
 
 
-def test_journal_of_another_user(guest: Machine) -> None:
+def test_journal_of_another_user(guest: Machine) -> None:  # rule 93
     """rule 93: a journal that others could write is not believed."""
     guest.watch()
     run = take(guest)
@@ -198,7 +198,7 @@ def test_journal_of_another_user(guest: Machine) -> None:
 
 
 @pytest.mark.parametrize("option", ["-lf", "-cf"])
-def test_files_that_a_user_can_write(guest: Machine, option: str) -> None:
+def test_files_that_a_user_can_write(guest: Machine, option: str) -> None:  # rule 93
     """rule 93: root's dhclient with a lease file or a configuration in a user's folder: told, and left alone."""
     kill_real(guest)
     guest.inside(f"{FOLDER}/conf").write_text("")
@@ -215,7 +215,7 @@ def test_files_that_a_user_can_write(guest: Machine, option: str) -> None:
     assert any(path in line for line in guest.processes().values()), "it runs on"
 
 
-def test_separated_privileges(tmp_path: Path) -> None:
+def test_separated_privileges(tmp_path: Path) -> None:  # rule 93
     """rule 93: dhcpcd's process that speaks DHCP has given root's rights up, and is believed as a part of root's; the
     same program, run by another user, is not."""
     if shutil.which("dhcpcd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:

@@ -14,7 +14,14 @@ pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests"
 
 UNIT, PATH = "holdfast-dns.service", "holdfast-dns.path"
 SPOOL = f"/run/holdfast/dns/{LINK}.json"
-TERMS = Terms(lease_time=600)
+TERMS = Terms(lease_time=600, extra=(f"dhcp-option=42,{SERVER}",))
+#: In the place of systemd-timesyncd, which no guest here has: it says what it finds when it starts.
+TIMES = "/run/systemd/timesyncd.conf.d"
+TIMESYNCD = f"""\
+[Service]
+ExecStartPre=/bin/sh -c "cat {TIMES}/* >/run/times || :"
+ExecStart=sleep infinity
+"""
 #: In the place of the publisher, in its sandbox: where a file can be made, given away, and run. Nothing is said about
 #: IPAddressDeny=, which does nothing in a container.
 ATTACK = r"""
@@ -44,7 +51,7 @@ can("mount", lambda: subprocess.run(["mount", "-t", "tmpfs", "none", "/mnt"], ch
 told.close()
 os.rename("/var/lib/holdfast-dns/could", "/var/lib/holdfast-dns/told")
 """
-WRITABLE = ("/etc", "/run", "/var/lib/holdfast-dns", "/tmp", "/var/tmp")
+WRITABLE = ("/etc", "/run", "/run/systemd/timesyncd.conf.d", "/var/lib/holdfast-dns", "/tmp", "/var/tmp")
 CLOSED = ("/usr/bin", "/usr/local/bin", "/boot", "/home", "/root", "/opt", "/srv", "/var/lib", "/var/lib/holdfast",
           "/var/spool", "/etc/systemd/system", "/etc/cron.d", "/etc/profile.d", "/etc/pam.d", "/etc/init.d",
           "/etc/holdfast/hooks.d", "/run/systemd/system", "/run/systemd", "/run/udev", "/run/holdfast",
@@ -81,8 +88,14 @@ def end(guest: Guest) -> None:
 
 def test_a_plain_file_and_nothing_else(distribution: Distribution) -> None:
     with Nspawn("bare", terms=TERMS, files={"/etc/resolv.conf": File("nameserver 192.0.2.53\n")}) as guest:
+        guest.wait_booted()
+        guest.shell("rm --force /etc/systemd/system/$1", "systemd-timesyncd.service")
+        guest.push("/usr/lib/systemd/systemd-timesyncd", "", mode=0o755)
+        guest.push("/etc/systemd/system/systemd-timesyncd.service", TIMESYNCD)
+        guest.shell("systemctl daemon-reload && systemctl start $1", "systemd-timesyncd.service")
         begin(guest, distribution.deb)
         guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 30, "the name server is known")
+        guest.wait(lambda: f"NTP={SERVER}" in guest.shell("cat /run/times"), 30, "the time server is known")  # rule 98
         guest.wait(lambda: idle(guest), 30, "the publisher has ended")
         assert guest.shell("systemctl show --value --property Result $1", UNIT).strip() == "success"
 
@@ -98,6 +111,8 @@ def test_a_plain_file_and_nothing_else(distribution: Distribution) -> None:
 
         end(guest)
         guest.wait(lambda: guest.shell("cat /etc/resolv.conf") == "nameserver 192.0.2.53\n", 30, "it is as it was")
+        guest.wait(lambda: guest.shell(f"ls {TIMES}") == "", 30, "no time server is left")
+        guest.wait(lambda: "NTP" not in guest.shell("cat /run/times"), 30, "and it is told")
 
 
 def test_resolvconf_and_its_scripts(distribution: Distribution) -> None:

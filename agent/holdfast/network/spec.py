@@ -76,7 +76,7 @@ class NetworkSpec:
 
     ``broadcast`` None: the address has none (/31, /32). ``mtu`` None: leave it as it is.
     ``search`` are the search domains in use: option 119, or else the names in option 15, of which
-    ``domain`` is the first. ``hostname`` and ``ntp`` are as offered; nothing here acts on them, nor on
+    ``domain`` is the first. ``hostname`` is as offered; nothing acts on it, nor on
     ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
     ``routes`` are in the order in which they can be added: on-link ones first.
     """

@@ -1,1 +1,1 @@
-"""Name servers for the rest of the machine, and the program that publishes them."""
+"""Name and time servers for the rest of the machine, and the program that publishes them."""

@@ -1,11 +1,11 @@
 """``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]``.
 
-Publishes what the daemon wrote about names: systemd-resolved, else resolvconf, else /etc/resolv.conf. A
-program of its own for two reasons: the daemon may be a user who may do none of that, and all of it can take
-seconds, which other interfaces' packets must not wait for. systemd starts it when the spool changes
-(holdfast-dns.path); a daemon that is root starts it itself. It may be started at any time and any number of
-times: it does what is wanted now, whatever was done before, one at a time. With ``--wait`` it goes on for so
-long while systemd-resolved cannot be told yet: early in a boot there is no D-Bus, which is no error.
+Publishes what the daemon wrote about names (to systemd-resolved, else resolvconf, else /etc/resolv.conf) and about
+time servers (to chrony and systemd-timesyncd). A program of its own for two reasons: the daemon may be a user who may
+do none of that, and all of it can take seconds, which other interfaces' packets must not wait for. systemd starts it
+when the spool changes (holdfast-dns.path); a daemon that is root starts it itself. It may be started at any time and
+any number of times: it does what is wanted now, whatever was done before, one at a time. With ``--wait`` it goes on for
+so long while systemd-resolved cannot be told yet: early in a boot there is no D-Bus, which is no error.
 
 Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
 """
@@ -20,7 +20,7 @@ import socket
 import sys
 from functools import partial
 from time import monotonic, sleep, time
-from typing import Callable, NoReturn
+from typing import Callable, NoReturn, Sequence
 
 from holdfast.escape import printable
 from holdfast.network import ResolverError
@@ -28,6 +28,7 @@ from holdfast.observe.limit import SayOnce
 from holdfast.publish import networkd_link
 from holdfast.publish.backends import Backend, Resolver, ladder
 from holdfast.publish.spool import LinkNames, read_all
+from holdfast.publish.time_servers import TimeServers, daemons
 from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
 from holdfast.state import atomic
 from holdfast.state import folder as folders
@@ -58,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.alarm(TIME_LIMIT)
     try:
         folders.make(state)
-        publisher = Publisher(spool, state, ladder(state, replace, partial(_say, status=FAILED)))
+        backends = ladder(state, replace, partial(_say, status=FAILED))
+        publisher = Publisher(spool, state, backends, time_daemons=daemons())
         return work(publisher, state, wait)
     except TimeoutError as error:
         return _say(str(error), LATER)
@@ -94,16 +96,17 @@ def work(publisher: Publisher, state: str, wait: int) -> int:
 
 
 class Publisher:
-    """Makes the machine's resolver what the files in ``spool`` want; what it did is kept in ``state``. ``index_of``
-    tells the number of the interface that has a name now, 0 for none; ``watched`` differs when something has changed
-    that backends look at."""
+    """Makes the machine's resolver, and the programs that keep its clock, what the files in ``spool`` want; what it
+    did is kept in ``state``. ``index_of`` tells the number of the interface that has a name now, 0 for none;
+    ``watched`` differs when something has changed that backends look at."""
 
     def __init__(
         self, spool: str, state: str, backends: tuple[Backend, ...], index_of: Callable[[str], int] | None = None,
-        watched: Callable[[], object] = networkd_link.states,
+        watched: Callable[[], object] = networkd_link.states, time_daemons: Sequence[TimeServers] = (),
     ) -> None:
         self._spool, self._state, self._backends = spool, state, backends
         self._index_of, self._watched = index_of or _ifindex, watched
+        self._time_daemons = time_daemons
         self._path = os.path.join(state, PUBLISHED)
         self._said = SayOnce(_say_line)
         self._missing: list[str] = []
@@ -136,18 +139,22 @@ class Publisher:
         # Withdraw first: a renamed interface keeps its number.
         for ifindex, (_, name) in used.items():
             if name not in unknown and (name not in present or present[name].ifindex != ifindex):
-                status = max(status, self._try(name, partial(resolver.withdraw, name, ifindex)))
+                status = max(status, self._try(f"{name}: name servers", partial(resolver.withdraw, name, ifindex)))
         for name, want in present.items():
-            status = max(status, self._try(name, partial(resolver.publish, name, want.ifindex, want.names)))
+            step = partial(resolver.publish, name, want.ifindex, want.names)
+            status = max(status, self._try(f"{name}: name servers", step))
         if resolver.used != used:
             self._keep(resolver.used)
+        for daemon in self._time_daemons:
+            servers = {name: want.ntp for name, want in present.items()}
+            status = max(status, self._try("time servers", partial(daemon.update, servers, unknown)))
         return status
 
-    def _try(self, name: str, step: Callable[[], object]) -> int:
+    def _try(self, what: str, step: Callable[[], object]) -> int:
         try:
             step()
         except ResolverError as error:
-            text = f"{name}: name servers: {error}"
+            text = f"{what}: {error}"
             if error.temporary:
                 self._missing.append(text)
                 return LATER

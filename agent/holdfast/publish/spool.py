@@ -1,4 +1,4 @@
-"""What the daemon tells the publisher of name servers: one small JSON file for each interface.
+"""What the daemon tells the publisher of name and time servers: one small JSON file for each interface.
 
 The daemon may be an unprivileged user, and the publisher is root: to it the file is hostile input. Every
 value is checked, and no value of a bad file is ever shown (it could be a link to a secret).
@@ -17,7 +17,7 @@ from holdfast.wire import options as opt
 
 SUFFIX = ".json"
 VERSION = 1
-#: What network/spec.py lets through is eight servers and sixteen domains; 253 bytes each at the most.
+#: What network/spec.py lets through is eight servers of each kind and sixteen domains; 253 bytes each at the most.
 SIZE_LIMIT = 8 << 10
 MAX_SERVERS, MAX_DOMAINS = 8, 16
 #: Interfaces that are looked at: more than one agent serves (runtime/host/hotplug.py).
@@ -29,10 +29,11 @@ class DnsFileError(ValueError):
 
 
 class LinkNames(NamedTuple):
-    """The names that are wanted for the interface with the number ``ifindex``."""
+    """What is wanted for the interface with the number ``ifindex``; ``ntp``: its time servers."""
 
     ifindex: int
     names: Names
+    ntp: tuple[IPv4Address, ...] = ()
 
 
 def render(wanted: LinkNames) -> bytes:
@@ -44,6 +45,7 @@ def render(wanted: LinkNames) -> bytes:
         "dns": [str(server) for server in names.dns],
         "search": list(names.search),
         "default_route": names.default_route,
+        "ntp": [str(server) for server in wanted.ntp],
     }).encode() + b"\n"
 
 
@@ -62,9 +64,10 @@ def parse(data: bytes) -> LinkNames:
         raise DnsFileError("ifindex is not the number of an interface")
     if not isinstance(default_route, bool):
         raise DnsFileError("default_route is not true or false")
-    servers = tuple(map(_server, _texts(document, "dns", MAX_SERVERS)))
+    servers = _servers(document, "dns")
+    ntp = _servers(document, "ntp") if "ntp" in document else ()  # not in a file of Holdfast 0.1
     search = tuple(map(_domain, _texts(document, "search", MAX_DOMAINS)))
-    return LinkNames(ifindex, Names(servers, search, default_route))
+    return LinkNames(ifindex, Names(servers, search, default_route), ntp)
 
 
 def _texts(document: dict[str, Any], key: str, limit: int) -> list[str]:
@@ -74,14 +77,16 @@ def _texts(document: dict[str, Any], key: str, limit: int) -> list[str]:
     return values
 
 
-def _server(text: str) -> IPv4Address:
+def _servers(document: dict[str, Any], key: str) -> tuple[IPv4Address, ...]:
     try:
-        server = IPv4Address(text)
-    except ValueError:
-        raise DnsFileError("dns has something that is no IPv4 address") from None
-    if server.is_multicast or server.is_unspecified or int(server) == 0xFFFFFFFF:
-        raise DnsFileError("dns has an address that is no host's")
-    return server
+        servers = tuple(map(IPv4Address, _texts(document, key, MAX_SERVERS)))
+    except ValueError as error:
+        if isinstance(error, DnsFileError):
+            raise
+        raise DnsFileError(f"{key} has something that is no IPv4 address") from None
+    if any(server.is_multicast or server.is_unspecified or int(server) == 0xFFFFFFFF for server in servers):
+        raise DnsFileError(f"{key} has an address that is no host's")
+    return servers
 
 
 def _domain(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Name servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and the program that reads it.
+"""Name and time servers, the daemon's side: a file for each interface in ``<runtime>/dns``, and who reads it.
 
-The program is ``publish.publisher``. A daemon that is root starts it after each change, and again after a temporary
-failure. For an unprivileged daemon a path unit of systemd starts it.
+The program that reads them is ``publish.publisher``. A daemon that is root starts it after each change, and again after
+a temporary failure. For an unprivileged daemon a path unit of systemd starts it.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class DnsSpooler:
         self._running_program = Retry(loop, self._start_program, 1.0, 60.0, on_failure=self._on_failure)
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
-        """Want these servers and domains. Nothing happens when that is known, and /etc/resolv.conf is as it was
-        the last time. OSError when the file cannot be written."""
+        """Want these name servers, domains and time servers. Nothing happens when that is known, and /etc/resolv.conf
+        is as it was the last time. OSError when the file cannot be written."""
         from holdfast.publish import spool  # noqa: PLC0415
         from holdfast.publish.resolvconf import Names  # noqa: PLC0415 - json, when there is a lease
 
         routed = any(route.destination.prefixlen == 0 for route in spec.routes)
-        data = spool.render(spool.LinkNames(ifindex, Names(spec.dns, spec.search, routed)))
+        data = spool.render(spool.LinkNames(ifindex, Names(spec.dns, spec.search, routed), spec.ntp))
         # Another program's doing, or resolved that came up after us, shows in the file's identity.
         seen = _identity(self._resolv_conf)
         if self._files.get(ifindex) == (ifname, data, seen):

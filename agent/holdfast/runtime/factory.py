@@ -85,7 +85,9 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         client=client,
         backends=NetworkBackends(
             lambda lease: _spec(lease, settings, metric()), _kernel,
-            context.resolver if settings.use_dns or settings.dns or settings.search else _no_resolver,
+            context.resolver
+            if settings.use_dns or settings.dns or settings.search or settings.use_ntp
+            else _no_resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
             ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
         ),
@@ -139,7 +141,7 @@ def _kernel(ifindex: int) -> Kernel:
 
 
 def _no_resolver() -> None:
-    """Name servers are not used."""
+    """Neither name servers nor time servers are used."""
 
 
 def make_spooler(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> DnsSpooler:

@@ -173,11 +173,11 @@ class Kernel(Protocol):
 
 
 class Resolver(Protocol):
-    """Name servers and search domains (``runtime.dns_spooler``): what is wanted, not waited for. Errors are
-    OSError."""
+    """Name servers, search domains and time servers (``runtime.dns_spooler``): what is wanted, not waited for. Errors
+    are OSError."""
 
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
-        """Publish the spec's name servers and search domains for this link."""
+        """Publish those of the spec for this link."""
 
     def withdraw(self, ifname: str, ifindex: int) -> None:
         """Publish none for this link."""

@@ -86,7 +86,8 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
     },
     "holdfast-dns.service": {
         "CapabilityBoundingSet": ("CAP_DAC_OVERRIDE", "folders of the agent's, systemd-resolved's, dnsmasq's"),
-        "NoExecPaths": ("/etc /run /var/lib/holdfast-dns", "what it writes to; scripts are in /etc/resolvconf"),
+        "NoExecPaths": ("/etc /run /run/systemd/timesyncd.conf.d /var/lib/holdfast-dns",
+                        "what it writes to; scripts are in /etc/resolvconf"),
         "PrivateNetwork": (None, "interfaces are found by name and number"),
         "PrivateUsers": (None, NO_USERS),
         "ProcSubset": (None, BOOT_ID),

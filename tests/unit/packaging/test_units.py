@@ -63,7 +63,7 @@ def test_the_root_can_be_written_when_the_agent_starts() -> None:
 def test_name_servers_are_waited_for_beside_the_boot() -> None:
     lines = settings("holdfast-dns.service")
     assert "Type=exec" in lines  # no job that is-system-running waits for
-    assert f"ExecStart=/usr/lib/holdfast/dns --wait {publisher.MAX_WAIT}" in lines
+    assert f"ExecStart=/usr/lib/holdfast/dns --spool /run/holdfast/dns --wait {publisher.MAX_WAIT}" in lines
     assert publisher.MAX_WAIT < publisher.TIME_LIMIT
     after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
              for word in line.removeprefix("After=").split()]

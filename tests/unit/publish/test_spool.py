@@ -22,6 +22,9 @@ def document(**changes: Any) -> bytes:
 
 def test_what_is_written_is_read() -> None:
     assert parse(render(WANTED)) == WANTED
+    timed = WANTED._replace(ntp=(IPv4Address("10.0.0.3"),))
+    assert parse(render(timed)) == timed
+    assert parse(document(ntp=None).replace(b', "ntp": null', b"")) == WANTED  # a file of Holdfast 0.1
     largest = LinkNames(2**31 - 1, Names(WANTED.names.dns * 8, ("a" * 63 + "." + "b" * 63,) * 16, default_route=False))
     assert parse(render(largest)) == largest
     underscored = LinkNames(2, WANTED.names._replace(search=("_msdcs.corp_1.example",)))  # rule 95
@@ -37,7 +40,8 @@ def test_what_is_written_is_read() -> None:
     document(dns=["10.0.0.2\nnameserver 10.6.6.6"]), document(search=["a\nnameserver 1.1.1.1"]),
     document(search=["a b"]), document(search=["-x"]),
     document(search=[""]), document(search=["\ud800"]), document(search=["a" * 300]),
-    document(search=["x"] * 17), document(search=None),
+    document(search=["x"] * 17), document(search=None), document(ntp=None), document(ntp=["10.0.0.2"] * 9),
+    document(ntp=["pool.ntp.org"]), document(ntp=["10.0.0.2 iburst\nallow all"]), document(ntp=["224.0.1.1"]),
 ])
 def test_anything_else_is_refused_and_not_shown(data: bytes) -> None:  # rule 73
     with pytest.raises(DnsFileError) as caught:

@@ -191,7 +191,7 @@ def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path, monkeypa
 
 def test_real_backends_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     log = Log("stderr")
-    settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False))
+    settings = Settings(metrics_dir=str(tmp_path), defaults=Settings().defaults._replace(use_dns=False, use_ntp=False))
     clock = VirtualClock()
     supervisor = Supervisor([], settings, str(tmp_path), str(tmp_path), log, clock)
     context = AgentContext(settings, str(tmp_path), str(tmp_path), log, clock, supervisor.loop, supervisor.resolver)

@@ -56,7 +56,7 @@ def finds(host: FakeHost, adapter: Adapter) -> list[int]:
 @pytest.mark.root
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
 @pytest.mark.parametrize("uids", [ALL_HIS, (USER, 0, 0, 0), (0, USER, 0, 0), (0, 0, USER, 0), (0, 0, 0, USER)])
-def test_another_users_client(host: FakeHost, adapter: Adapter, uids: tuple[int, int, int, int]) -> None:
+def test_another_users_client(host: FakeHost, adapter: Adapter, uids: tuple[int, int, int, int]) -> None:  # rule 93
     """rule 93: it is none, beside the real one and without it."""
     host.add_process(20, *ARGV[adapter.name], uids=uids)
     assert finds(host, adapter) == []
@@ -66,7 +66,7 @@ def test_another_users_client(host: FakeHost, adapter: Adapter, uids: tuple[int,
 
 @pytest.mark.root
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
-def test_a_program_that_a_user_can_change(host: FakeHost, adapter: Adapter) -> None:
+def test_a_program_that_a_user_can_change(host: FakeHost, adapter: Adapter) -> None:  # rule 93
     """rule 93: though root runs it."""
     host.add_process(20, *ARGV[adapter.name], exe="/home/user/client")
     assert finds(host, adapter) == []
@@ -83,7 +83,7 @@ def test_a_program_that_a_user_can_change(host: FakeHost, adapter: Adapter) -> N
 
 
 @pytest.mark.root
-def test_a_script(host: FakeHost) -> None:
+def test_a_script(host: FakeHost) -> None:  # rule 93
     """rule 93: the interpreter is root's, and the script is not."""
     host.put("/home/user/dhclient", "#!/bin/sh\n", 0o755)
     host.put("/usr/local/sbin/dhclient", "#!/bin/sh\n", 0o755)
@@ -97,7 +97,7 @@ def test_a_script(host: FakeHost) -> None:
 
 
 @pytest.mark.root
-def test_separated_privileges(host: FakeHost) -> None:
+def test_separated_privileges(host: FakeHost) -> None:  # rule 93
     """rule 93: dhcpcd's process that speaks DHCP is not root's, and the one that started it is."""
     host.add_process(20, "dhcpcd: eth0 [ip4]", group=20, uids=(101, 101, 101, 101))
     host.add_process(21, "dhcpcd: [privileged proxy] eth0 [ip4]", ppid=20, group=20)
@@ -140,7 +140,7 @@ def running(*argv: str, uid: int = 0, executable: str | None = None) -> Iterator
 
 
 @pytest.mark.root
-def test_processes_of_this_machine() -> None:
+def test_processes_of_this_machine() -> None:  # rule 93
     """rule 93: root's sleep is believed, another user's is not, and is not signalled."""
     host = Host()
     with running("/bin/sleep", "60") as mine, running("/bin/sleep", "60", uid=USER) as his:
@@ -161,7 +161,7 @@ def test_a_process_that_has_ended_has_no_environment() -> None:
 
 
 @pytest.mark.root
-def test_a_program_of_this_machine_in_a_folder_of_everybody(tmp_path: Path) -> None:
+def test_a_program_of_this_machine_in_a_folder_of_everybody(tmp_path: Path) -> None:  # rule 93
     """rule 93: as below /tmp."""
     tmp_path.chmod(0o1777)
     program = tmp_path / "sleep"
@@ -191,7 +191,7 @@ def test_a_program_that_an_upgrade_has_replaced() -> None:
 
 
 @pytest.mark.root
-def test_a_pid_that_is_another_process_by_now() -> None:
+def test_a_pid_that_is_another_process_by_now() -> None:  # rule 93
     """rule 93: nothing is signalled but what the caller means."""
     host = Host()
     with running("/bin/sleep", "60") as pid:
@@ -222,7 +222,7 @@ def test_without_pidfds(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
 
 
 @pytest.mark.root
-def test_where_programs_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_programs_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # rule 93
     """rule 93: only in folders that only root can write, whatever our PATH says; and by what is run, too."""
     for name in ("systemctl", "nmcli"):
         (tmp_path / name).write_text("#!/bin/sh\necho his\n")
@@ -238,7 +238,7 @@ def test_where_programs_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.root
-def test_where_root_writes(host: FakeHost) -> None:
+def test_where_root_writes(host: FakeHost) -> None:  # rule 93
     """rule 93: not into a folder that others can write, nor through a link of theirs."""
     for path in ("/home/user/leases", "/home/user/new/leases"):
         with pytest.raises(TakeoverError, match=r"the folder /home/user.*: others than root can change it"):

@@ -40,21 +40,21 @@ def test_of_root(root: Path, path: str) -> None:
     (0o1775, "group 0 can write"),
 ])
 @pytest.mark.parametrize("place", ["usr/sbin/program", "usr/sbin", "usr", "."])
-def test_modes(root: Path, place: str, mode: int, told: str) -> None:
+def test_modes(root: Path, place: str, mode: int, told: str) -> None:  # rule 93
     """rule 93: the file and every folder above it; a sticky bit does not help."""
     (root / place).chmod(mode)
     assert weakness("/bin/program", str(root)) == f"{told} /{place.lstrip('.')}"
 
 
 @pytest.mark.parametrize("place", ["usr/sbin/program", "usr/sbin", "usr", "."])
-def test_owners(root: Path, place: str) -> None:
+def test_owners(root: Path, place: str) -> None:  # rule 93
     """rule 93"""
     os.chown(root / place, USER, 0)
     assert weakness("/bin/program", str(root)) == f"/{place.lstrip('.')} belongs to uid {USER}"
 
 
 @pytest.mark.parametrize("target", ["/home/program", "../../home/program", "../../usr/../home/program"])
-def test_links_into_a_users_folder(root: Path, target: str) -> None:
+def test_links_into_a_users_folder(root: Path, target: str) -> None:  # rule 93
     """rule 93: every component of what a link leads to."""
     (root / "usr/sbin/link").symlink_to(target)
     assert weakness("/usr/sbin/link", str(root)) == f"/home belongs to uid {USER}"
@@ -62,14 +62,14 @@ def test_links_into_a_users_folder(root: Path, target: str) -> None:
     assert weakness("/bin2", str(root)) == f"/home belongs to uid {USER}"
 
 
-def test_links_of_a_user(root: Path) -> None:
+def test_links_of_a_user(root: Path) -> None:  # rule 93
     """rule 93: the owner of a link may change its target at any moment."""
     (root / "link").symlink_to("/usr/sbin/program")
     os.chown(root / "link", USER, USER, follow_symlinks=False)
     assert weakness("/link", str(root)) == f"/link belongs to uid {USER}"
 
 
-def test_through_a_users_folder_and_back(root: Path) -> None:
+def test_through_a_users_folder_and_back(root: Path) -> None:  # rule 93
     """rule 93: the owner of a folder may replace it by a link."""
     assert weakness("/home/../usr/sbin/program", str(root)) == f"/home belongs to uid {USER}"
 
@@ -93,7 +93,7 @@ def test_relative(path: str) -> None:
     assert "does not begin at /" in weakness(path, missing=True)
 
 
-def test_an_access_list(root: Path, make_acl: Callable[[Path], None]) -> None:
+def test_an_access_list(root: Path, make_acl: Callable[[Path], None]) -> None:  # rule 93
     """rule 93: a right that a POSIX ACL gives is in the group's bits (acl(5))."""
     make_acl(root / "usr/sbin")
     assert weakness("/bin/program", str(root)) == "group 0 can write /usr/sbin"
