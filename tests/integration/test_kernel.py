@@ -456,6 +456,24 @@ def test_an_mtu_below_1280_costs_no_ipv6(machine: Machine) -> None:
     assert machine.ip("link", "show", "dev", "eth0")[0]["mtu"] == 576
 
 
+def test_a_port_of_a_bridge_is_told_as_that(machine: Machine) -> None:
+    machine.sh("link add name over0 type bridge", "link set eth0 master over0", "link set over0 up")
+    [notice] = machine.apply(machine.spec())
+    assert notice == ("the link is a port of the bridge over0, which gets its packets, so no address of the port is "
+                      "reached: have Holdfast serve over0, or take the link out of it")
+    machine.sh("link set eth0 nomaster")
+    assert machine.apply(machine.spec()) == ()
+
+
+def test_an_address_that_is_on_another_interface_too_is_told(machine: Machine) -> None:
+    machine.sh("link add name other0 type bridge", f"addr add {OLD}/32 dev other0 label other0:1")
+    machine.sh("link add name third0 type bridge", f"addr add {NEW}/24 dev third0")
+    assert machine.apply(machine.spec()) == (
+        f"{OLD} is on other0 too, and packets to it may be answered there: remove it from one of the two",)
+    machine.sh("link delete other0")
+    assert machine.apply(machine.spec()) == ()
+
+
 def test_a_renewal_costs_no_more_for_what_others_have_on_the_link(machine: Machine) -> None:
     # rule 91
     machine.apply(machine.spec())

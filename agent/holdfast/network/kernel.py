@@ -7,6 +7,7 @@ netlink message, and a message becomes what was observed.
 from __future__ import annotations
 
 import errno
+import socket
 import struct
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -15,7 +16,7 @@ from typing import Any
 
 from holdfast.network import KernelError
 from holdfast.network import plan as plans
-from holdfast.network.link import IFF_UP
+from holdfast.network.link import IFF_UP, holders
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
 from holdfast.network.plan import (
     IFA_F_NOPREFIXROUTE,
@@ -44,6 +45,7 @@ RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
 IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
 IFLA_INET6_CONF, DEVCONF_DISABLE_IPV6 = 2, 26
+IFLA_INFO_SLAVE_KIND = 4
 IFA_LOCAL, IFA_PROTO = 2, 11
 RTA_DST, RTA_PREFSRC = 1, 7
 FOREVER = 0xFFFFFFFF
@@ -114,6 +116,8 @@ class Kernel:
             promotes=link.promotes,
             up=link.up,
             ipv6=link.ipv6,
+            port_of=link.port_of,
+            also_on=self._also_on(specs[0].address.ip) if specs else (),
         )
 
     def _routes(self, specs: tuple[NetworkSpec, ...], addresses: tuple[Address, ...]) -> list[bytes]:
@@ -175,8 +179,12 @@ class Kernel:
         at6 = 4 * DEVCONF_DISABLE_IPV6
         return Observed(
             mtu=int(answer.get_attr("IFLA_MTU") or 0), promotes=any(conf[at:at + 4]), up=bool(answer["flags"] & IFF_UP),
-            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]),
+            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]), port_of=port_of(answer),
         )
+
+    def _also_on(self, address: IPv4Address) -> tuple[str, ...]:
+        own = _name(self.ifindex)
+        return tuple(name for name in holders(address) if name != own)
 
     # -- changing --------------------------------------------------------------------------------
 
@@ -267,6 +275,21 @@ def _address_message(address: Address, ifindex: int) -> Any:
         ifaddrmsg, attributes, family=AF_INET, prefixlen=address.interface.network.prefixlen,
         flags=address.flags & ~IFA_F_STATE & 0xFF, scope=address.scope, index=ifindex,
     )
+
+
+def port_of(answer: Any) -> str:
+    """Kind and name of what the link is a port of, "" for a link that is none. A VRF gets no packets of its links."""
+    master = answer.get_attr("IFLA_MASTER")
+    kind = _nested(answer.get_attr("IFLA_LINKINFO") or b"", IFLA_INFO_SLAVE_KIND).rstrip(b"\0")
+    return f"{kind.decode('ascii', 'replace')} {_name(master)}" if master and kind not in (b"", b"vrf") else ""
+
+
+def _name(ifindex: int) -> str:
+    """The name of an interface, its number when there is none."""
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        return str(ifindex)
 
 
 def _lifetime(seconds: float) -> int:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
 
@@ -101,8 +102,20 @@ def has_address(ifname: str, address: IPv4Address) -> bool:
 
 
 def addresses(ifname: str) -> list[bytes]:
-    """The IPv4 addresses on ``ifname``, secondary ones and those with a label included, four bytes each (netdevice(7):
-    SIOCGIFCONF). Empty when the kernel gives no answer."""
+    """The IPv4 addresses on ``ifname``, secondary ones and those with a label included, four bytes each. Empty when the
+    kernel gives no answer."""
+    name = ifname.encode()
+    return [address for holder, address in _all_addresses() if holder == name]
+
+
+def holders(address: IPv4Address) -> list[str]:
+    """The interfaces that have ``address``, sorted. Empty when the kernel gives no answer."""
+    wanted = address.packed
+    return sorted({os.fsdecode(holder) for holder, held in _all_addresses() if held == wanted})
+
+
+def _all_addresses() -> Iterator[tuple[bytes, bytes]]:
+    """The IPv4 addresses of this network namespace with their interfaces' names (netdevice(7): SIOCGIFCONF)."""
     size = _IFREQ if struct.calcsize("P") == 8 else 32
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:  # first how much there is, with some more room for what comes meanwhile
@@ -111,13 +124,10 @@ def addresses(ifname: str) -> list[bytes]:
             start, length = buffer.buffer_info()
             answer = fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", length, start))
         except OSError:
-            return []
+            return
     data = buffer.tobytes()[:struct.unpack_from("@i", answer)[0]]
-    name = ifname.encode()
-    return [
-        data[at + 20:at + 24] for at in range(0, len(data) - size + 1, size)
-        if data[at:at + 16].split(b"\0")[0].split(b":")[0] == name
-    ]
+    for at in range(0, len(data) - size + 1, size):
+        yield data[at:at + 16].split(b"\0")[0].split(b":")[0], data[at + 20:at + 24]  # without the label's end
 
 
 def settle_carrier(ifname: str) -> None:

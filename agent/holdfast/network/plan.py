@@ -74,7 +74,9 @@ class Observed:
     """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
 
     ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
-    ``up``: administratively; when it is not, the kernel takes no routes. ``ipv6``: the link speaks IPv6.
+    ``up``: administratively; when it is not, the kernel takes no routes. ``ipv6``: the link speaks IPv6. ``port_of``:
+    kind and name of the bridge or the like that gets the link's packets. ``also_on``: other interfaces that have the
+    address that was looked for.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -83,6 +85,8 @@ class Observed:
     promotes: bool = True
     up: bool = True
     ipv6: bool = False
+    port_of: str = ""
+    also_on: tuple[str, ...] = ()
 
     def find(self, interface: IPv4Interface) -> Address | None:
         """The one that ``has`` it."""
@@ -352,6 +356,7 @@ def apply(
             f"the server's MTU of {desired.mtu} is refused: IPv6, which the link has, needs {MIN_IPV6_MTU}; "
             f"the link keeps {observed.mtu}"
         )
+    notices += _misplaced(observed, desired)
     refused: list[Route] = []
     failures: list[KernelError] = []
     for op in plan(observed, desired, former, now, keep=keep):
@@ -378,6 +383,22 @@ def apply(
     if absent:
         raise KernelError(f"read back after applying, not there: {', '.join(absent)}")
     return tuple(notices)
+
+
+def _misplaced(observed: Observed, desired: NetworkSpec) -> list[str]:
+    """Why the address may carry nothing, though the kernel takes it."""
+    notices = []
+    if observed.port_of:
+        notices.append(
+            f"the link is a port of the {observed.port_of}, which gets its packets, so no address of the port is "
+            f"reached: have Holdfast serve {observed.port_of.partition(' ')[2]}, or take the link out of it"
+        )
+    if observed.also_on:
+        notices.append(
+            f"{desired.address.ip} is on {', '.join(observed.also_on)} too, and packets to it may be answered there: "
+            "remove it from one of the two"
+        )
+    return notices
 
 
 def refresh(port: Port, spec: NetworkSpec, now: float) -> bool:

@@ -43,7 +43,7 @@ __all__ = ["ifaddrmsg", "linkmsg", "nlmsg", "rtmsg"]
 
 
 class linkmsg(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as pyroute2 names its classes
-    """struct ifinfomsg and the attributes we use (linux/if_link.h); IFLA_AF_SPEC stays bytes."""
+    """struct ifinfomsg and the attributes we use (linux/if_link.h); nested ones stay bytes."""
 
     prefix = "IFLA_"
     fields = (
@@ -53,6 +53,8 @@ class linkmsg(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as pyroute2 na
         (1, "IFLA_ADDRESS", "cdata"),
         (3, "IFLA_IFNAME", "asciiz"),
         (4, "IFLA_MTU", "uint32"),
+        (10, "IFLA_MASTER", "uint32"),
+        (18, "IFLA_LINKINFO", "cdata"),
         (26, "IFLA_AF_SPEC", "cdata"),
         (29, "IFLA_EXT_MASK", "uint32"),
         (44, "IFLA_EVENT", "uint32"),

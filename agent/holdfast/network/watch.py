@@ -52,6 +52,7 @@ class Kind(str, Enum):
     APPEARED = "appeared"  # an interface of our name is there (again); ``ifindex`` may be new
     RENAMED = "renamed"  # the same interface, now ``name``
     NEW_MAC = "new-mac"
+    MASTER = "master"  # it has become, or is no more, a port of a bridge or a bond, or a link of a VRF
     ANNOUNCED = "announced"  # its driver announced it to the neighbours: migration, restore or fail-over
     ADDRESS_ADDED = "address-added"  # added, or its lifetimes changed; the message does not say by whom
     ADDRESS_REMOVED = "address-removed"
@@ -90,6 +91,7 @@ class LinkWatch:
         self.name = name
         self.link: link.Link | None = None
         self.unsure = False
+        self._master = 0  # the index of the bridge or the like that it belongs to, as the last message said
         try:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
@@ -174,6 +176,10 @@ class LinkWatch:
             return []
         mac = (attributes.get_attr("IFLA_ADDRESS") or b"")[:6]
         events = self._change(link.Link(name, ifindex, mac, htype, flags & 0xFFFF))
+        master = int(attributes.get_attr("IFLA_MASTER") or 0)
+        if master != self._master:
+            events.append(self._event(Kind.MASTER))
+        self._master = master
         if attributes.get_attr("IFLA_EVENT") == IFLA_EVENT_NOTIFY_PEERS:
             events.append(self._event(Kind.ANNOUNCED))
         return events

@@ -50,8 +50,9 @@ class Drift:
         spec = self._configurator.spec
         if self._marker.yielded or spec is None:
             return
-        if change.kind in (Kind.CARRIER_UP, Kind.RESYNC):
-            self._driver.submit(ev.RoutesLost())  # setting a link down removes its routes without a message
+        if change.kind in (Kind.CARRIER_UP, Kind.RESYNC, Kind.MASTER):
+            # Setting a link down removes its routes without a message, and applying tells what a port does not carry.
+            self._driver.submit(ev.RoutesLost())
         elif change.kind is Kind.ROUTE_REMOVED:
             if not (self._removals and self._loop.now() - self._removals[-1] < SAME_REMOVAL):
                 self._count_removal()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import sys
 
 import pytest
 from tests.support.interpreter import unmeasured
 
+from holdfast.network import rtnl
+from holdfast.network.kernel import port_of
 from holdfast_lab.testbed import fair_time
 
 
@@ -62,3 +66,17 @@ except ImportError as error:
     print(error)
 """)
     assert said.startswith("pyroute2 is not installed")
+
+
+@pytest.mark.parametrize(("kind", "found"), [
+    (b"bond", "bond lo"), (b"bridge", "bridge lo"), (b"team", "team lo"), (b"vrf", ""), (b"", ""),
+])
+def test_what_a_link_is_a_port_of(kind: bytes, found: str) -> None:
+    """Not asked of the kernel: one that knows neither bonds nor VRFs is a kernel, too."""
+    slave = struct.pack("=HH", 4 + len(kind) + 1, 4) + kind + b"\0"  # IFLA_INFO_SLAVE_KIND
+    slave += bytes(-len(slave) % 4)
+    master = struct.pack("=HHI", 8, 10, socket.if_nametoindex("lo"))  # IFLA_MASTER
+    body = struct.pack("=BxHiII", 0, 1, 2, 0, 0) + master + struct.pack("=HH", 4 + len(slave), 18) + slave
+    message = rtnl.linkmsg(struct.pack("=IHHII", 16 + len(body), 16, 0, 0, 0) + body)
+    message.decode()
+    assert port_of(message) == found

@@ -162,6 +162,14 @@ def test_a_link_that_is_renamed_to_our_name_has_appeared(watched: Watched) -> No
 
 
 @root
+def test_joining_and_leaving_a_bridge(watched: Watched) -> None:
+    watched.sh("link add name br0 type bridge", "link set eth0 master br0")
+    assert watched.kinds(Kind.MASTER) == [Kind.MASTER]
+    watched.sh("link set eth0 mtu 1400")
+    watched.sh("link set eth0 nomaster")
+    assert watched.kinds(Kind.MASTER) == [Kind.MASTER]
+
+
 def test_leaving_a_bridge_is_not_being_removed(watched: Watched) -> None:
     """The bridge sends RTM_DELLINK for its port, of family AF_BRIDGE."""
     watched.sh("link add br0 type bridge", "link set eth0 master br0", "link set eth0 nomaster",

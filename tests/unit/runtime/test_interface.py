@@ -596,7 +596,7 @@ def test_our_address_deleted_by_somebody_else_is_put_back() -> None:
     assert host.sockets.kinds() == ["DISCOVER", "REQUEST"]
 
 
-@pytest.mark.parametrize("kind", [Kind.ROUTE_REMOVED, Kind.RESYNC])
+@pytest.mark.parametrize("kind", [Kind.ROUTE_REMOVED, Kind.RESYNC, Kind.MASTER])
 def test_removed_routes_are_put_back_together(kind: Kind) -> None:
     host = Host(lease_time=86400)
     host.bind()
