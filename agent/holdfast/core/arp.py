@@ -162,7 +162,7 @@ def heard_claim(m: Machine, event: AddressConflict, now: float) -> Lease | None:
     state, lease = m.state, m.lease
     who = event.by.hex(":")
     if proxy_arp.is_router(m, event.by):  # rules 71, 83: it answers for every address
-        m.notice(NoticeCode.CONFLICT_IGNORED, f"{who} claims {event.address}, and is the gateway")
+        proxy_arp.tell(m, event.by, event.address)
     elif lease is not None and event.address == lease.address:
         return lease
     elif isinstance(state, Requesting) and event.address == state.offer.yiaddr and m.arp.acd is not None:
@@ -228,7 +228,7 @@ def on_contest_timer(m: Machine, now: float) -> None:
         return
     m.arp = m.arp._replace(contest=None)
     if contest is not None and router:
-        m.notice(NoticeCode.CONFLICT_IGNORED, f"{contest.by.hex(':')} claims {contest.address}, and is the gateway")
+        proxy_arp.tell(m, contest.by, contest.address)
         return
     if contest is not None:
         detail = f"{contest.by.hex(':')} claimed {contest.address}, and did not answer twice when asked; it is kept"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 from holdfast.core import schedule
-from holdfast.core.actions import Probe
+from holdfast.core.actions import NoticeCode, Probe
 from holdfast.core.events import AddressConflict
 from holdfast.core.machine import Machine, Timer
 from holdfast.core.states import Routers
@@ -79,4 +79,14 @@ def heard(m: Machine, event: AddressConflict) -> bool:
 
 def is_router(m: Machine, mac: bytes) -> bool:
     """True for the hardware address of the lease's gateway, and of a router of the last OFFER."""
-    return mac in m.routers.macs or (m.gateway is not None and m.gateway.mac == mac)
+    return mac in m.routers.macs or _is_gateway(m, mac)
+
+
+def tell(m: Machine, mac: bytes, address: IPv4Address) -> None:
+    """A claim of ``mac``, which is a router's, to ``address`` is no conflict."""
+    who = "the gateway" if _is_gateway(m, mac) else "a router of the lease"
+    m.notice(NoticeCode.CONFLICT_IGNORED, f"{mac.hex(':')} claims {address}, and is {who}")
+
+
+def _is_gateway(m: Machine, mac: bytes) -> bool:
+    return m.gateway is not None and m.gateway.mac == mac

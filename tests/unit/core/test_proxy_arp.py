@@ -62,6 +62,34 @@ def test_a_router_that_answers_for_every_address_is_no_conflict(
     assert NoticeCode.CONFLICT_IGNORED in scene.notices
 
 
+@pytest.mark.parametrize(("options", "who"), [(ROUTER, "the gateway"), (ROUTED, "a router of the lease")])
+def test_a_claim_of_a_router_is_told_as_what_it_is(options: dict[int, bytes], who: str) -> None:
+    # rule 83
+    scene = Scene().requesting(more=options)
+    scene.feed(ITSELF)
+    scene.ack(more=options)
+    if options is ROUTER:
+        scene.feed(ev.GatewaySeen(HOP, GATEWAY.mac))
+    scene.until_state("BOUND")
+    scene.feed(PROXY)
+    said = [notice.detail for notice in of(act.Noticed, scene.actions)]
+    assert said[-1] == f"{GATEWAY.mac.hex(':')} claims {OURS}, and is {who}"
+
+
+@pytest.mark.parametrize(("options", "who"), [(ROUTER, "the gateway"), (ROUTED, "a router of the lease")])
+def test_a_claimant_that_turns_out_to_be_a_router_is_told_as_what_it_is(options: dict[int, bytes], who: str) -> None:
+    # rule 83
+    scene = Scene().requesting(more=options)
+    scene.ack(more=options)
+    scene.feed(PROXY)  # a contest begins
+    scene.feed(ITSELF)
+    if options is ROUTER:
+        scene.feed(ev.GatewaySeen(HOP, GATEWAY.mac))
+    scene.wait(30)
+    said = [notice.detail for notice in of(act.Noticed, scene.actions) if notice.code is NoticeCode.CONFLICT_IGNORED]
+    assert said[-1] == f"{GATEWAY.mac.hex(':')} claims {OURS}, and is {who}"
+
+
 @pytest.mark.parametrize("acd", ["optimistic", "strict"])
 def test_a_claimant_beside_a_silent_router_is_declined_within_a_second(acd: str) -> None:
     # rule 83
