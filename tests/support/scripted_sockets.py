@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import socket
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ def sockets_that_read(queue: deque[bytes | OSError]) -> Iterator[None]:
             raise item
         return item
 
-    class Scripted(socket.socket):
+    class Scripted(_socket.socket):
         def recv(self, *_: int) -> bytes:
             return take()
 
@@ -30,4 +31,5 @@ def sockets_that_read(queue: deque[bytes | OSError]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "socket", Scripted)
+        patch.setattr(_socket, "socket", Scripted)
         yield

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import select
 import socket
-from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from holdfast import __version__
 from holdfast.control.interface import SERVICE, definition
 from holdfast.control.unix_socket import listen, permitted, remove
+from holdfast.eventloop.ports import EVENT_READ, EVENT_WRITE
 
 if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop

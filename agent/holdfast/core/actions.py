@@ -6,14 +6,13 @@ to try again.
 
 from __future__ import annotations
 
-from enum import Enum
 from ipaddress import IPv4Address
 
 from holdfast.core.lease import Binding, Lease
 from holdfast.core.outcome import Outcome, Via
 from holdfast.core.transitions import Reason
 from holdfast.wire.message import Message
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import Enum, NamedTuple, record
 
 
 @record

@@ -22,7 +22,6 @@ moment too late must not find an ended lease in use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 from holdfast.core import (
     acquisition,
@@ -41,6 +40,7 @@ from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Gateway, Lease, Server
 from holdfast.core.machine import Machine, Timer
 from holdfast.core.outcome import Outcome, Purpose
+from holdfast.core.schedule import Rng
 from holdfast.core.states import (
     Bound,
     Init,
@@ -83,7 +83,7 @@ class Snapshot(NamedTuple):
 class Client:
     """One DHCPv4 client (see the module's text). ``rng`` is seeded by the caller."""
 
-    def __init__(self, config: ClientConfig, *, rng: Random) -> None:
+    def __init__(self, config: ClientConfig, *, rng: Rng) -> None:
         self._m = Machine(config, rng)
 
     @property

@@ -10,9 +10,7 @@ Instants are seconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from ipaddress import IPv4Address
-from random import Random
 
 from holdfast.core import schedule
 from holdfast.core.actions import (
@@ -31,6 +29,7 @@ from holdfast.core.actions import (
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.core.outcome import Outcome
+from holdfast.core.schedule import Rng
 from holdfast.core.states import (
     NAMES,
     Arp,
@@ -52,6 +51,7 @@ from holdfast.core.states import (
 )
 from holdfast.core.transitions import TRANSITIONS, Reason
 from holdfast.wire.message import Message
+from holdfast.wire.record import Enum
 
 _ALLOWED = frozenset(TRANSITIONS)
 
@@ -60,7 +60,7 @@ class PromiseBrokenError(AssertionError):
     """The machine was about to break one of its promises: an error in this package, never in the input."""
 
 
-class Timer(IntEnum):
+class Timer(int, Enum):
     """What can fall due. When several are due at once, the lowest number is served first: after a
     long sleep the lease's end must be seen before anything would renew it."""
 
@@ -126,7 +126,7 @@ class Machine:
     file that is named beside it.
     """
 
-    def __init__(self, config: ClientConfig, rng: Random) -> None:
+    def __init__(self, config: ClientConfig, rng: Rng) -> None:
         self.config = config
         self.rng = rng
         self.timers = TimerTable()

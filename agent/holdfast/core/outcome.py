@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from ipaddress import IPv4Address
 
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import Enum, NamedTuple, record
 
 
 class Via(str, Enum):

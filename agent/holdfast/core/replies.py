@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from math import inf
-from random import Random
 
 from holdfast.core import schedule
 from holdfast.core.actions import DropReason, NoticeCode
@@ -123,7 +122,7 @@ class Reading(NamedTuple):
 
 
 def read_ack(
-    ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: Random,
+    ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: schedule.Rng,
     in_use: IPv4Address | None = None,
 ) -> Reading:
     """The lease that ``ack`` grants to the REQUEST first sent at ``sent_at`` (RFC 2131 section 4.4.5).
@@ -165,7 +164,7 @@ def read_ack(
     return Reading(lease, None, tuple(notices))
 
 
-def fuzz_t1(t1: float, rng: Random) -> float:
+def fuzz_t1(t1: float, rng: schedule.Rng) -> float:
     """T1 spread over its last fifth: standard deviation 5.8 % of T1 (rule 34), and never later."""
     return t1 * rng.uniform(0.8, 1.0)
 

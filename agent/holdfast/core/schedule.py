@@ -17,10 +17,9 @@ Chosen by simulation; docs/decisions/0008-the-schedule-by-simulation.md has the 
 
 from __future__ import annotations
 
-from random import Random
-
 from holdfast.core.lease import Server
 from holdfast.core.outcome import Via
+from holdfast.wire.record import Protocol
 
 #: RFC 2131 section 4.1 starts at 4 s with thick Ethernet in mind; a virtual network answers in
 #: milliseconds, and a boot waits for this.
@@ -148,11 +147,24 @@ APPLY_CEILING = 30.0
 ROUTES_FIRST = 0.1
 
 
-def _jitter(rng: Random, value: float, spread: float) -> float:
+class Rng(Protocol):
+    """What is drawn from a random generator: random.Random has it."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Between ``a`` and ``b``, seconds or a factor."""
+
+    def getrandbits(self, k: int) -> int:
+        """``k`` bits, a transaction id."""
+
+    def seed(self, a: int) -> None:
+        """Start anew from ``a``."""
+
+
+def _jitter(rng: Rng, value: float, spread: float) -> float:
     return value * rng.uniform(1.0 - spread, 1.0 + spread)
 
 
-def discover_gap(tries: int, ceiling: float, rng: Random, patience: float = PATIENCE) -> float:
+def discover_gap(tries: int, ceiling: float, rng: Rng, patience: float = PATIENCE) -> float:
     """Seconds after the ``tries``-th DISCOVER (1, 2, ...) until the next: ``patience`` (1 s) doubling up to
     ``ceiling``, jittered by up to a quarter and never above the ceiling (rule 41)."""
     base = min(ceiling, max(DISCOVER_FIRST, patience) * 2.0 ** min(tries - 1, 30))
@@ -161,7 +173,7 @@ def discover_gap(tries: int, ceiling: float, rng: Random, patience: float = PATI
     return gap if gap <= ceiling else 2.0 * ceiling - gap
 
 
-def request_wait(tries: int, waits: tuple[float, ...], rng: Random, patience: float = PATIENCE) -> float | None:
+def request_wait(tries: int, waits: tuple[float, ...], rng: Rng, patience: float = PATIENCE) -> float | None:
     """Seconds to wait after the ``tries``-th REQUEST, or None when that was the last."""
     if tries > len(waits):
         return None
@@ -214,7 +226,7 @@ def rung_timeout(via: Via, number: int, server: Server | None, left: float) -> f
     return min(timeout, max(0.05, left * TIMEOUT_SHARE))
 
 
-def round_gap(rounds: int, left: float, lease_time: float, rng: Random) -> float:
+def round_gap(rounds: int, left: float, lease_time: float, rng: Rng) -> float:
     """Seconds from the last rung of the ``rounds``-th round (1, 2, ...) to the next round, with ``left``
     seconds of a lease of ``lease_time``. At least 2 s; doubling from 4 s; at most a part of the lease and half of
     what is left."""
@@ -224,7 +236,7 @@ def round_gap(rounds: int, left: float, lease_time: float, rng: Random) -> float
     return max(GAP_MIN, _jitter(rng, gap, 0.1))
 
 
-def nak_wait(naks: int, rng: Random) -> float:
+def nak_wait(naks: int, rng: Rng) -> float:
     """Seconds until DISCOVER after the ``naks``-th NAK in a row: at once, then 1, 2, 4 ... 300 (rule 27)."""
     if naks <= 1:
         return 0.0
@@ -236,18 +248,18 @@ def conflict_wait(conflicts: int) -> float:
     return DECLINE_WAIT if conflicts < CONFLICT_LIMIT else CONFLICT_WAIT
 
 
-def start_delay(rng: Random) -> float:
+def start_delay(rng: Rng) -> float:
     """RFC 2131 section 4.4.1's desynchronisation at boot. Off unless configured: it costs every boot
     five seconds, and the jitter on T1 and on retransmission already keeps a fleet apart (rule 42)."""
     return rng.uniform(1.0, 10.0)
 
 
-def resume_wait(left: float, rng: Random, *, overdue: bool) -> float:
+def resume_wait(left: float, rng: Rng, *, overdue: bool) -> float:
     """Seconds from waking up to the check of a lease with ``left`` seconds (rule 45); ``overdue``: T1 has passed."""
     return rng.uniform(0.0, min(RESUME_OVERDUE if overdue else RESUME_JITTER, left * RESUME_SHARE))
 
 
-def check_wait(rng: Random) -> float:
+def check_wait(rng: Rng) -> float:
     """Seconds to the next check of a lease whose T1 is more than a day away (rule 85)."""
     return _jitter(rng, CHECK_INTERVAL, CHECK_JITTER)
 

@@ -10,14 +10,13 @@ CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from enum import Enum
 from ipaddress import IPv4Address
 
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Cause, Purpose, Via
 from holdfast.core.schedule import CONTEST_ANSWERS
 from holdfast.wire.message import Message
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import Enum, NamedTuple, record
 
 
 @record

@@ -4,9 +4,8 @@ in the table, and docs/states.md is drawn from it.
 
 from __future__ import annotations
 
-from enum import Enum
-
 from holdfast.core.states import NAMES
+from holdfast.wire.record import Enum
 
 
 class Reason(str, Enum):

@@ -1,12 +1,14 @@
-"""One thread, one selector, absolute timers on CLOCK_BOOTTIME. It sleeps until something is due."""
+"""One thread, one epoll, absolute timers on CLOCK_BOOTTIME. It sleeps until something is due."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from math import inf
-from selectors import EVENT_READ, DefaultSelector
+from contextlib import suppress
+from math import ceil, inf
+from select import EPOLLIN, EPOLLOUT, epoll
 
 from holdfast.clock import Clock, Jump, JumpDetector, SystemClock
+from holdfast.eventloop.ports import EVENT_READ, EVENT_WRITE
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ class Loop:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._selector = DefaultSelector()
+        self._epoll = epoll()
+        self._registered: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._timers: dict[Hashable, tuple[float, Callable[[], None]]] = {}
         self._wake: WakeTimer | None = None
         self._steps: StepWatch | None = None
@@ -39,15 +42,18 @@ class Loop:
 
     def register(self, fd: int, callback: Callable[[int], None], events: int = EVENT_READ) -> None:
         """Call ``callback(mask)`` when ``fd`` is ready; registering again replaces."""
-        if fd in self._selector.get_map():
-            self._selector.modify(fd, events, callback)
+        mask = (EPOLLIN if events & EVENT_READ else 0) | (EPOLLOUT if events & EVENT_WRITE else 0)
+        if fd in self._registered:
+            self._epoll.modify(fd, mask)
         else:
-            self._selector.register(fd, events, callback)
+            self._epoll.register(fd, mask)
+        self._registered[fd] = (events, callback)
 
     def unregister(self, fd: int) -> None:
         """Forget ``fd``; unknown ones are ignored. To be called before the descriptor is closed."""
-        if fd in self._selector.get_map():
-            self._selector.unregister(fd)
+        if self._registered.pop(fd, None) is not None:
+            with suppress(OSError):  # closed already, and so forgotten by the kernel
+                self._epoll.unregister(fd)
 
     def set_timer(self, key: Hashable, at: float | None, callback: Callable[[], None]) -> None:
         """Call ``callback`` once at instant ``at``; one timer for each key; None or infinity cancels."""
@@ -82,10 +88,13 @@ class Loop:
     def run_once(self, longest: float = _LONGEST_WAIT) -> None:
         """Sleep until something is due, but not longer than ``longest`` seconds; then serve descriptors
         and then timers. Timers are served in every round, however many packets arrive."""
-        for key, mask in self._selector.select(self._wait(longest)):
-            # An earlier callback of this round may have unregistered this one.
-            if self._selector.get_map().get(key.fd) is key:
-                key.data(mask)
+        # Up to the next millisecond: a timer that is not due yet would only be looked at once more.
+        ready = self._epoll.poll(ceil(self._wait(longest) * 1000.0) / 1000.0, max(1, len(self._registered)))
+        for fd, entry, mask in [(fd, self._registered.get(fd), mask) for fd, mask in ready]:
+            # An earlier callback of this round may have unregistered this one, or registered another.
+            if entry is not None and self._registered.get(fd) is entry:
+                events, callback = entry
+                callback(_mask(mask) & events)
         jump = self._jumps.check()
         if jump is not None:
             self.on_jump(jump)
@@ -113,4 +122,9 @@ class Loop:
                 self.unregister(timer.fileno())
                 timer.close()
         self._wake = self._steps = None
-        self._selector.close()
+        self._epoll.close()
+
+
+def _mask(events: int) -> int:
+    """An error and the other end's hanging up are seen by reading and by writing."""
+    return (EVENT_READ if events & ~EPOLLOUT else 0) | (EVENT_WRITE if events & ~EPOLLIN else 0)

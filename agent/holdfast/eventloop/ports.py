@@ -6,6 +6,9 @@ from collections.abc import Callable, Hashable
 
 from holdfast.wire.record import Protocol
 
+#: What a descriptor is, or is to be, ready for.
+EVENT_READ, EVENT_WRITE = 1, 2
+
 
 class Loop(Protocol):
     """What ``eventloop.loop.Loop`` offers to everything that runs in it (the control server too)."""
@@ -14,8 +17,8 @@ class Loop(Protocol):
         """CLOCK_BOOTTIME seconds."""
 
     def register(self, fd: int, callback: Callable[[int], None], events: int = 1) -> None:
-        """Call ``callback(mask)`` when ``fd`` is ready; ``events`` and ``mask`` are selectors.EVENT_READ (1)
-        and EVENT_WRITE (2). Registering again replaces."""
+        """Call ``callback(mask)`` when ``fd`` is ready; ``events`` and ``mask`` are EVENT_READ
+        and EVENT_WRITE. Registering again replaces."""
 
     def unregister(self, fd: int) -> None:
         """Forget ``fd``; unknown ones are ignored. Call it before closing the descriptor."""

@@ -6,14 +6,14 @@ there has at most 14 bytes, which is no loss: the client speaks to Ethernet only
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import array
 import errno
 import fcntl
 import os
-import socket
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 
 from holdfast.network import LinkError
@@ -62,7 +62,7 @@ def find(name: str) -> Link:
 
     Raises LinkError, whose ``errno`` is ENODEV when there is none of that name.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    with _control() as control:
         try:
             ifindex = struct.unpack_from("=i", _ioctl(control, SIOCGIFINDEX, name), 16)[0]
             name = socket.if_indextoname(ifindex)
@@ -87,7 +87,7 @@ def ethernet(name: str) -> Link:
 
 def set_up(name: str) -> None:
     """Bring the interface up; nothing happens when it is. Raises LinkError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    with _control() as control:
         try:
             flags = _flags(control, name)
             if not flags & IFF_UP:
@@ -117,7 +117,7 @@ def holders(address: IPv4Address) -> list[str]:
 def _all_addresses() -> Iterator[tuple[bytes, bytes]]:
     """The IPv4 addresses of this network namespace with their interfaces' names (netdevice(7): SIOCGIFCONF)."""
     size = _IFREQ if struct.calcsize("P") == 8 else 32
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    with _control() as control:
         try:  # first how much there is, with some more room for what comes meanwhile
             needed = struct.unpack_from("@i", fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", 0, 0)))[0]
             buffer = array.array("B", bytes(min(needed + 64 * size, size * _MAX_ADDRESSES)))
@@ -136,14 +136,14 @@ def settle_carrier(ifname: str) -> None:
     the link by ethtool."""
     value = array.array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
     request = struct.pack("@16sP16x", ifname.encode(), value.buffer_info()[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control, suppress(OSError):
+    with _control() as control, suppress(OSError):
         fcntl.ioctl(control, SIOCETHTOOL, request)
 
 
 def own_macs() -> set[bytes]:
     """The hardware addresses of all interfaces of this network namespace (rule 71)."""
     macs: set[bytes] = set()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    with _control() as control:
         for _, name in socket.if_nameindex():
             try:
                 answer = fcntl.ioctl(control, SIOCGIFHWADDR, struct.pack("16s24s", name.encode(), b""))
@@ -151,6 +151,16 @@ def own_macs() -> set[bytes]:
                 continue  # it went away meanwhile
             macs.add(answer[18:24])
     return macs - {bytes(6)}
+
+
+@contextmanager
+def _control() -> Iterator[socket.socket]:
+    """A socket for requests by ioctl."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def _flags(control: socket.socket, name: str) -> int:

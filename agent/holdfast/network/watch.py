@@ -8,15 +8,14 @@ fixed headers and not decoded.
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import errno
-import socket
 import struct
 from collections.abc import Iterator
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from holdfast.network import LinkError, link
-from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
 
 if TYPE_CHECKING:
     from typing import Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 from ipaddress import IPv4Address
 
 from holdfast.sockets.filters import arp_claims, attach

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import array
-import socket
 import struct
 
 from holdfast.wire.frame import Instruction, pack_filter

@@ -7,9 +7,9 @@ unicast through the kernel's UDP leaves routing and neighbours to it, and brings
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import errno
 import os
-import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import os
-import socket
 import struct
 from ipaddress import IPv4Address
 

@@ -29,7 +29,7 @@ def test_stopping_is_harmless() -> None:
 def test_after_a_long_sleep_the_end_of_the_lease_is_seen_first() -> None:
     # rule 45
     table = TimerTable()
-    for timer in reversed(Timer):
+    for timer in reversed([*Timer]):
         table.set(timer, 10.0 + timer)
     assert table.take_due(9.0) is None
     assert [table.take_due(100.0) for _ in range(len(Timer) + 1)] == [*Timer, None]

@@ -290,7 +290,7 @@ def test_a_machine_that_is_short_of_something_says_nothing_of_the_link(
 
     with closing(watch):
         with monkeypatch.context() as short:
-            short.setattr(socket, "if_indextoname", refuse)
+            short.setattr("holdfast.network.watch.socket.if_indextoname", refuse)
             assert (watch.read(), watch.unsure, watch.link) == ([], True, before)
             assert (watch.read(), watch.unsure, watch.link) == ([], True, before)
         assert [event.kind for event in watch.read()] == [Kind.RESYNC]
@@ -320,7 +320,7 @@ def test_only_no_such_device_is_gone(code: int, monkeypatch: pytest.MonkeyPatch)
     with sockets_that_read(deque([OSError(errno.ENOBUFS, "No buffer space available")])):
         watch = LinkWatch("lo")
     with closing(watch):
-        monkeypatch.setattr(socket, "if_indextoname", refuse)
+        monkeypatch.setattr("holdfast.network.watch.socket.if_indextoname", refuse)
         monkeypatch.setattr(link, "find", refuse)
         assert [event.kind for event in watch.read()] == [Kind.GONE, Kind.RESYNC]
         assert not watch.unsure

@@ -164,7 +164,7 @@ def test_every_error(bench: ControlBench, monkeypatch: pytest.MonkeyPatch) -> No
     assert service == set(definition(SERVICE).errors) - {"MethodNotImplemented"}
 
 
-@pytest.mark.parametrize("result", Result)
+@pytest.mark.parametrize("result", [*Result])
 @pytest.mark.parametrize("via", [*Via, None])
 def test_every_kind_of_outcome(bench: ControlBench, result: Result, via: Via | None) -> None:
     outcome = OUTCOME._replace(result=result, via=via)
