@@ -1,19 +1,64 @@
 """All output of the commands: text of agents, files, images and the network is escaped before it reaches the
-terminal."""
+terminal. Colours are for terminals that have them (NO_COLOR: no-color.org)."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import textwrap
+from typing import NamedTuple
 
 import click
 
 from holdfast.escape import printable
 
+#: Columns where the terminal does not tell, and the most that a line of sentences has.
+COLUMNS, WIDEST = 80, 120
 
-def echo(text: str = "", *, err: bool = False) -> None:
-    """Print ``text`` as one line, escaped. Raises BrokenPipeError when the reader has gone."""
-    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
-    click.echo(printable(text).encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+class Style(NamedTuple):
+    """The first occurrence of ``word`` is printed in ``colour``."""
+
+    word: str
+    colour: str
+
+
+def styled(word: str, colour: str) -> Style:
+    """A style for ``echo``."""
+    return Style(word, colour)
+
+
+def coloured(stream: object = None) -> bool:
+    """True when ``stream`` (stdout) is a terminal that shows colours, and NO_COLOR is not set."""
+    out = sys.stdout if stream is None else stream
+    isatty = getattr(out, "isatty", lambda: False)
+    return bool(isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def columns() -> int:
+    """The width of the terminal; COLUMNS when stdout is none."""
+    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else COLUMNS
+
+
+def wrapped(text: str, margin: int) -> list[str]:
+    """``text``, escaped, as lines that leave ``margin`` columns free; no word is broken. At least one line."""
+    room = max(min(columns(), WIDEST) - margin, 20)
+    return textwrap.wrap(printable(text), room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def echo(text: str = "", *, err: bool = False, style: Style | None = None, dim: bool = False) -> None:
+    """Print ``text`` as one line, escaped, and in ``style`` or ``dim`` on a terminal. Raises BrokenPipeError when the
+    reader has gone."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    line = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    if coloured(stream):
+        if style is not None:
+            line = line.replace(style.word, click.style(style.word, fg=style.colour, bold=True), 1)
+        elif dim:
+            line = click.style(line, dim=True)
+    click.echo(line, err=err, color=coloured(stream))
 
 
 def complain(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from holdfast.escape import printable
@@ -14,15 +14,21 @@ NOTE = "note"
 BAD = "BAD"
 #: The name of the check for other programs that configure our links.
 CHECK = "second-client"
+#: Version of ``document``; members are only added within one.
+SCHEMA_VERSION = 1
+_ORDER = (BAD, NOTE, OK)
 
 
 class Finding(NamedTuple):
-    """``check`` is its short name, which never changes; ``text`` what was found; ``todo`` what to do about it."""
+    """``check`` is its short name, which never changes; ``text`` the cause in one line; ``todo`` what to do about it;
+    ``evidence`` the facts that show it, a line each; ``interface`` the link that it is about, None for the machine."""
 
     check: str
     status: str
     text: str
     todo: str = ""
+    evidence: tuple[str, ...] = ()
+    interface: str | None = None
 
     @property
     def line(self) -> str:
@@ -43,3 +49,27 @@ def verdict(
         yield Finding(CHECK, BAD, f"{name} would configure {link} too: {why}", advice)
     if not wrong:
         yield Finding(CHECK, OK, f"{name} leaves {' '.join(links)} alone")
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; among equals the order of the checks, which goes from the cable to the server."""
+    return sorted(findings, key=lambda finding: _ORDER.index(finding.status))
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The worst verdict of all: OK, NOTE or BAD."""
+    return min((finding.status for finding in findings), key=_ORDER.index, default=OK)
+
+
+def document(findings: Sequence[Finding]) -> dict[str, object]:
+    """All findings for programs: ``{"schema": "io.holdfast.doctor", "version": 1, "verdict": ..., "findings": [...]}``.
+    A verdict is "ok", "note" or "bad"; a finding has the members of Finding, with ``cause`` for ``text``."""
+    return {
+        "schema": "io.holdfast.doctor",
+        "version": SCHEMA_VERSION,
+        "verdict": worst(findings).lower(),
+        "findings": [{
+            "check": finding.check, "verdict": finding.status.lower(), "interface": finding.interface,
+            "cause": finding.text, "evidence": list(finding.evidence), "todo": finding.todo,
+        } for finding in findings],
+    }

@@ -23,10 +23,10 @@ def check(root: str) -> Iterator[Finding]:
 
 def next_boot(tree: Tree, *, booted: bool) -> Iterator[Finding]:
     """Check what is installed, and which client would serve which link after the next boot."""
-    yield from installed.check_package(tree)
+    yield from installed.check_package(tree, live=booted)
     yield from installed.check_user(tree)
     yield from installed.check_configuration(tree)
-    yield from installed.check_units(tree)
+    yield from installed.check_units(tree, live=booted)
     links = installed.served(tree)
     if links:
         yield from check_rivals(tree, links, booted=booted)

@@ -22,13 +22,13 @@ SERVICE, TEMPLATE, WAIT = "holdfast.service", "holdfast@.service", "holdfast-wai
 FILE_LIMIT = 4096
 
 
-def check_package(tree: Tree) -> Iterator[Finding]:
-    """Every file of the package is there and has its checksum."""
+def check_package(tree: Tree, *, live: bool = False) -> Iterator[Finding]:
+    """Every file of the package is there and has its checksum. ``live``: this very program runs from the tree."""
     sums = dict(list(_checksums(tree))[:FILE_LIMIT])
     if not sums:
         if tree.is_file(AGENT):
             yield Finding("package", NOTE, f"{AGENT} is there; its package is checked with `rpm --verify holdfast`")
-        elif systemd_units.exists(tree, TEMPLATE):
+        elif live or systemd_units.exists(tree, TEMPLATE):
             yield Finding("package", NOTE, "Holdfast was not installed by a package; its files are not checked")
         else:
             yield Finding("package", BAD, "Holdfast is not installed", "install its .deb or .rpm")
@@ -63,6 +63,8 @@ def check_user(tree: Tree) -> Iterator[Finding]:
         yield Finding("user", OK, "the user holdfast exists")
     elif any(tree.is_file(f"{folder}/holdfast.conf") for folder in ("/usr/lib/sysusers.d", "/etc/sysusers.d")):
         yield Finding("user", OK, "systemd-sysusers creates the user holdfast at boot")
+    elif not systemd_units.exists(tree, TEMPLATE):
+        yield Finding("user", NOTE, "Holdfast was not installed by a package: it has no user of its own")
     else:
         yield Finding("user", BAD, "the agent's user holdfast does not exist", "install the package again")
 
@@ -100,8 +102,8 @@ def served(tree: Tree) -> list[str]:
     return sorted(names)
 
 
-def check_units(tree: Tree) -> Iterator[Finding]:
-    """An agent starts at boot, and has something to serve."""
+def check_units(tree: Tree, *, live: bool = False) -> Iterator[Finding]:
+    """An agent starts at boot, and has something to serve. ``live``: a guest that may be served by hand, for now."""
     on = sorted(unit for unit in systemd_units.enabled(tree) if unit == SERVICE or unit.startswith("holdfast@"))
     try:
         listed = started(tree)
@@ -113,6 +115,9 @@ def check_units(tree: Tree) -> Iterator[Finding]:
         stopped = next((unit for unit in (SERVICE, TEMPLATE) if systemd_units.masked(tree, unit)), "")
         if stopped:
             yield Finding("unit", BAD, f"{stopped} is masked", f"systemctl unmask {stopped}, and enable it")
+        elif live:
+            yield Finding("unit", NOTE, "no agent starts at the next boot: the links go back to their former clients",
+                          "holdfast takeover IFACE makes Holdfast the client of a link, for good")
         else:
             yield Finding("unit", BAD, "no unit of Holdfast is enabled",
                           f"systemctl enable {SERVICE}, or holdfast@IFACE.service for one link")

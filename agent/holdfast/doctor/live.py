@@ -1,46 +1,72 @@
-"""Checks of a running guest: which client serves its links now, with which lease, and which after the next boot."""
+"""Checks of a running guest: which client serves its links now, what the network does, and which client serves after
+the next boot."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address
-from typing import Any
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any, NamedTuple
 
 from holdfast.control import client as control
-from holdfast.doctor import installed
+from holdfast.doctor import guest, installed
+from holdfast.doctor.capture import Capture, capture, check_requests, check_vlan
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.doctor.image import next_boot
+from holdfast.doctor.link import check_client
+from holdfast.doctor.other_clients import Other, others_on
+from holdfast.doctor.rivals import claimants
 from holdfast.managers.formats.tree import Tree
-from holdfast.network.port_owner import named
-from holdfast.observe.words import duration
-from holdfast.settings.dirs import search_runtime_dirs
+from holdfast.network import LinkError
+from holdfast.network import link as links
+from holdfast.observe.outcomes import boot_id, read_history
+from holdfast.settings.dirs import search_runtime_dirs, search_state_dirs
 from holdfast.settings.model import Settings
 
 Client = Mapping[str, Any]
 
-#: A lease with less than this share left should have been renewed before: T2 is at 0.875 of it.
-LATE = 0.1
-#: Bounds of the search through /proc.
-_MAX_PROCESSES, _MAX_DESCRIPTORS = 4096, 1024
-#: ETH_P_IP as /proc/net/packet has it. Programs that only watch (tcpdump) ask for all protocols, 0003.
-_IP = "0800"
+#: Seconds that a link without a lease is listened to.
+LISTENING = 2.0
 
 
-def check(settings: Settings) -> Iterator[Finding]:
+class Wanted(NamedTuple):
+    """What to check: ``names`` of links, all when empty; with packets of our own (``probe``), DISCOVER included."""
+
+    names: tuple[str, ...] = ()
+    probe: bool = False
+    discover: bool = False
+
+
+#: All links, without a packet of our own.
+EVERYTHING = Wanted()
+
+
+def check(settings: Settings, wanted: Wanted = EVERYTHING) -> Iterator[Finding]:
     """This machine, whose agents run with ``settings``. Raises OSError, FormatError, and ControlError when an agent
     that runs gives no answer."""
     tree = Tree("/")
     try:
         clients, ours = _clients(settings)
-        for name in sorted(clients):
-            yield from check_client(clients[name])
-            yield from check_alone(clients[name], ours)
-        yield from check_missing(installed.served(tree), set(clients))
-        yield from next_boot(tree, booted=True)
+        chosen = {name: clients[name] for name in sorted(clients) if not wanted.names or name in wanted.names}
+        for client in chosen.values():
+            yield from _check_link(settings, client, ours, wanted)
+        for name in [name for name in wanted.names if name not in clients]:
+            yield from _unserved(tree, name, ours)
+            yield from _probe(settings, _no_client(name), wanted)
+        configured = installed.served(tree)
+        if not clients and not wanted.names and not configured:
+            yield from (found for name in _ethernet_links() for found in _unserved(tree, name, ours))
+        if not wanted.names:
+            yield from check_missing(configured, set(clients))
+        yield from guest.check_routes(guest.routes())
+        for folder in search_state_dirs(settings.state_dir):
+            yield from guest.check_disk(folder)
+        if clients or configured:
+            yield from next_boot(tree, booted=True)
     finally:
         tree.close()
 
@@ -59,104 +85,155 @@ def _clients(settings: Settings) -> tuple[dict[str, Client], set[int]]:
     return clients, ours
 
 
-def check_client(client: Client) -> Iterator[Finding]:
-    """State, time left, and the counters of ignored messages."""
-    name, state, lease = client["interface"], client["state"], client["lease"]
-    if not client["present"]:
-        yield Finding("agent", BAD, f"{name}: the interface does not exist", "the agent waits for it")
-        return
-    if lease is None:
-        yield Finding("agent", BAD, f"{name}: {state}, no address", f"see `holdfast history {name}`")
-        return
-    server = f" from {lease['server']}" if lease["server"] else ""
-    yield Finding("agent", OK, f"{name}: {state}, {lease['address']}{server}")
-    yield _time_left(name, lease)
-    if client["hears_unicast"] is False:
-        yield Finding("unicast", NOTE, f"{name}: the server does not hear unicast; renewals go by broadcast")
-    drops = client["drops"]
-    if drops:
-        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
-        yield Finding("faults", NOTE, f"{name}: ignored messages: {counted}")
-    else:
-        yield Finding("faults", OK, f"{name}: no message was ignored")
+def _check_link(settings: Settings, client: Client, ours: set[int], wanted: Wanted) -> Iterator[Finding]:
+    """One served link: what its agent says, other programs, the history, and the wire where that is of use."""
+    name, lease = client["interface"], client["lease"] or {}
+    yield from check_client(client)
+    yield from check_alone(client, ours)
+    yield from guest.check_off_link(name, lease.get("server"), guest.routes())
+    yield from _check_history(settings, name)
+    if wanted.probe:
+        yield from _probe(settings, client, wanted)
+    elif client["present"] and client["carrier"] and client["lease"] is None:
+        with suppress(PermissionError):
+            yield from _listen(settings, client)
 
 
-def _time_left(name: str, lease: Mapping[str, Any]) -> Finding:
-    if lease["expiry"] is None:
-        return Finding("time-left", OK, f"{name}: the lease has no end")
-    left, whole = lease["expiry"]["seconds"], lease["duration"] or 0.0
-    text = f"{name}: {duration(max(left, 0.0))} of {duration(whole)} left"
-    if left < LATE * whole:
-        return Finding("time-left", BAD, f"{text}, and no server has answered",
-                       "check the server and the network to it")
-    return Finding("time-left", OK, text)
+def _check_history(settings: Settings, name: str) -> Iterator[Finding]:
+    for folder in search_state_dirs(settings.state_dir):
+        with suppress(OSError):  # said by the check of the folder
+            records = read_history(folder, name, limit=guest.LATEST)
+            offset = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            yield from guest.check_history(name, records, offset, boot_id())
+
+
+def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator[Finding]:
+    """Check that no other process is a DHCP client on the link."""
+    name = client["interface"]
+    others = others_on(name, (client["lease"] or {}).get("address"), ours, proc)
+    for other in others:
+        if other.certain:
+            yield Finding("second-client", BAD, f"a second DHCP client serves {name}: {other.program}",
+                          "stop it, and make sure that nothing starts it again", (f"it {other.why}",), name)
+        else:
+            yield Finding("second-client", NOTE, f"{other.program} reads all packets of {name}",
+                          "nothing, if it only watches; --probe shows whether it sends", (f"it {other.why}",), name)
+    if not others:
+        yield Finding("second-client", OK, f"no other DHCP client serves {name}", "", (), name)
+
+
+# -- the wire --------------------------------------------------------------------------------------
+
+
+def _listen(settings: Settings, client: Client) -> Iterator[Finding]:
+    seen = capture(client["interface"], LISTENING)
+    yield from _heard(settings, client, seen, 0)
+
+
+def _heard(settings: Settings, client: Client, seen: Capture, ours: int) -> Iterator[Finding]:
+    """What the capture shows; ``ours`` are DHCP messages of this check."""
+    name = client["interface"]
+    if not client["tagged"]:  # else said by its agent
+        yield from check_vlan(name, seen)
+    now = _clients(settings)[0].get(name)
+    if now is not None:
+        yield from check_requests(name, seen, ours + _sent_between(client, now))
+
+
+def _sent_between(former: Client, latter: Client) -> int:
+    """How many messages the agent may have sent between two looks: more than it says when an outcome came between."""
+    before, after = (sum(one["exchange"]["sent"].values()) for one in (former, latter))
+    same = former["last_outcome"] == latter["last_outcome"]
+    return after - before if same and after >= before else 1000
+
+
+def _probe(settings: Settings, client: Client, wanted: Wanted) -> Iterator[Finding]:
+    """Packets of our own."""
+    if not wanted.probe:
+        return
+    from holdfast.doctor.probe import Probe, Subject  # noqa: PLC0415 - only when wanted
+
+    name, lease, network = client["interface"], client["lease"] or {}, client["network"] or {}
+    try:
+        link = links.ethernet(name)
+    except LinkError as error:
+        yield Finding("probe", BAD, f"{name} cannot be probed: {error.strerror or error}", "", (), name)
+        return
+    address = lease.get("address") or next((str(IPv4Address(one)) for one in links.addresses(name)), None)
+    server = lease.get("server")
+    gateway = next((route.gateway for route in guest.routes() if route.ifname == name and not route.mask
+                    and int(route.gateway)), None)
+    subject = Subject(link, IPv4Address(address) if address else None, IPv4Address(server) if server else None, gateway,
+                      IPv4Interface(network["address"]).network if network else None)
+    probe = Probe(subject)
+    try:
+        seen, findings = probe.run(discover=wanted.discover)
+    except OSError as error:
+        yield Finding("probe", BAD, f"{name} cannot be probed: {error.strerror}", "", (), name)
+        return
+    yield from findings
+    yield from _heard(settings, client, seen, probe.sent)
+
+
+def _no_client(name: str) -> Client:
+    """A link that no agent serves, as far as the probes ask."""
+    return {"interface": name, "lease": None, "network": None, "tagged": 0}
+
+
+# -- links that no agent serves --------------------------------------------------------------------
+
+
+def _ethernet_links() -> list[str]:
+    """The network cards of this machine, or, where it has none of its own (a container), all its Ethernet links."""
+    found = []
+    for _, name in socket.if_nameindex():
+        with suppress(LinkError):
+            if not os.path.isdir(f"/sys/class/net/{name}/bridge"):
+                found.append(links.ethernet(name).name)
+    cards = [name for name in found if os.path.exists(f"/sys/class/net/{name}/device")]
+    return cards or found
+
+
+def _unserved(tree: Tree, name: str, ours: set[int]) -> Iterator[Finding]:
+    """Who serves a link, and what can be done."""
+    try:
+        link = links.ethernet(name)
+    except LinkError as error:
+        yield Finding("agent", BAD, f"{name}: {error.strerror or error}", "", (), name)
+        return
+    if not link.carrier:
+        yield Finding("carrier", NOTE, f"{name} has no carrier: the cable is out, or the switch's port is down",
+                      "connect it", (), name)
+    held = links.addresses(name)
+    others = [other for one in (held or [b""]) for other in others_on(
+        name, str(IPv4Address(one)) if one else None, ours) if other.certain]
+    by_files = claimants(tree, name)
+    text = _client_text(others, by_files)
+    if text is None:
+        yield Finding("agent", NOTE, f"no DHCP client serves {name}", f"holdfast run {name} gets a lease and keeps it",
+                      (), name)
+        return
+    yield Finding("agent", NOTE, f"{text[0]} serves {name}{text[1]}",
+                  f"`holdfast takeover {name}` takes it over, `holdfast guard {name}` stands beside it",
+                  tuple(f"{other.program} {other.why}" for other in dict.fromkeys(others)), name)
+
+
+def _client_text(others: Sequence[Other], by_files: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """Who serves the link, and by which file: the manager that its files name, else the program that was found."""
+    if by_files:
+        return by_files[0][0], f" ({by_files[0][1]})"
+    return (others[0].program, "") if others else None
 
 
 def check_missing(names: list[str], served: set[str]) -> Iterator[Finding]:
-    """Links that an enabled unit should serve and no agent serves, and the case that no agent is running."""
-    if not served and not names:
-        yield Finding("agent", BAD, "no agent is running", "holdfast takeover IFACE")
-    links = {name for _, name in socket.if_nameindex()}
+    """Links that an enabled unit should serve and no agent serves."""
+    present = {name for _, name in socket.if_nameindex()}
     names_only = {name for name in names if not set("*?[") & set(name)}
     for pattern in names:
         if not any(fnmatchcase(link, pattern) for link in served):
-            if any(fnmatchcase(link, pattern) for link in links):
+            if any(fnmatchcase(link, pattern) for link in present):
                 yield Finding("agent", BAD, f"no agent serves {pattern}", "systemctl status 'holdfast*'")
             elif pattern in names_only:
                 yield Finding("agent", NOTE, f"no agent serves {pattern}, and there is no such link now")
 
 
-def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator[Finding]:
-    """Check that no other process listens for DHCP replies on the link, on UDP port 68 or on a packet socket."""
-    name = client["interface"]
-    sockets = {**_on_port_68(client, proc), **_on_packet_socket(name, proc)}
-    others = sorted(set(_holders(set(sockets), ours, proc)))
-    if others:
-        yield from (Finding("second-client", BAD, f"{name}: {other} listens for DHCP replies too",
-                            "stop it, and make sure that nothing starts it again") for other in others)
-    else:
-        yield Finding("second-client", OK, f"{name}: no other process listens for DHCP replies")
-
-
-def _on_port_68(client: Client, proc: str) -> dict[str, str]:
-    """Inodes of UDP sockets on port 68 of the link's address (proc(5): net/udp; addresses are in host order)."""
-    lease = client["lease"] or {}
-    wanted: set[int] = set()
-    with suppress(ValueError):
-        wanted = {int.from_bytes(IPv4Address(lease["address"].split("/")[0]).packed, "little")} if lease else wanted
-    return {row[9]: "udp" for row in _rows(f"{proc}/net/udp", 10)
-            if row[1].endswith(":0044") and int(row[1].partition(":")[0], 16) in wanted}
-
-
-def _on_packet_socket(name: str, proc: str) -> dict[str, str]:
-    """Inodes of packet sockets for IPv4 on the link (proc(5): net/packet)."""
-    try:
-        index = str(socket.if_nametoindex(name))
-    except (OSError, ValueError):  # no such interface, or not a name
-        return {}
-    return {row[8]: "packet" for row in _rows(f"{proc}/net/packet", 9) if row[3] == _IP and row[4] == index}
-
-
-def _rows(path: str, columns: int) -> Iterator[list[str]]:
-    with open(path, encoding="ascii", errors="replace") as table:
-        next(table, None)  # the heading
-        yield from (row for line in table if len(row := line.split()) >= columns)
-
-
-def _holders(inodes: set[str], ours: set[int], proc: str) -> Iterator[str]:
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    pids = [name for name in os.listdir(proc) if name.isdigit() and int(name) not in ours]
-    for pid in pids[:_MAX_PROCESSES]:
-        try:
-            descriptors = os.listdir(f"{proc}/{pid}/fd")[:_MAX_DESCRIPTORS]
-            if any(_target(f"{proc}/{pid}/fd/{one}") in wanted for one in descriptors):
-                yield named(pid, proc)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-
-
-def _target(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""

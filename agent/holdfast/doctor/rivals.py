@@ -9,6 +9,7 @@ files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from holdfast.doctor.finding import BAD, CHECK, OK, Finding, verdict
 from holdfast.doctor.kernel import check_command_line
@@ -28,6 +29,9 @@ from holdfast.managers.formats.interfaces5 import INTERFACES
 from holdfast.managers.formats.link_patterns import covers
 from holdfast.managers.formats.tree import Tree
 from holdfast.settings.model import SettingsError
+
+#: Why a manager would configure a link; None when it would not.
+Claim = Callable[[str], "str | None"]
 
 _IMAGE = "cloud-init/image/etc"
 _IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf"
@@ -74,17 +78,66 @@ def _overlaid(tree: Tree, links: Sequence[str]) -> tuple[frozenset[str], list[Fi
     return frozenset(link.name for link in listed), findings
 
 
-def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
-    """Also under netplan."""
+def claimants(tree: Tree, link: str) -> list[tuple[str, str]]:
+    """The managers that do DHCPv4 on ``link`` by their files, and by which file or setting. A file that cannot be
+    parsed claims nothing here. Raises OSError."""
+    found = []
+    for name, manager in (("systemd-networkd", _networkd_claim), ("NetworkManager", _network_manager_claim),
+                          ("ifupdown", _ifupdown_claim), ("dhcpcd", _dhcpcd_claim)):
+        with suppress(FormatError):
+            claim = manager(tree)
+            why = claim and claim(link)
+            if why:
+                found.append((name, why))
+    return found
+
+
+def _networkd_claim(tree: Tree, renderer: str = "") -> Claim | None:
     rendered = renderer in ("netplan", "networkd") or networkd.netplan_renders(tree)
     if not networkd.starts(tree, rendered=rendered):
-        return
+        return None
     files = networkd.network_files(tree, rendered=rendered)
 
     def why(link: str) -> str | None:
         file = networkd.claim(files, link)
         return "what netplan or cloud-init write at boot" if file is networkd.RENDERED else file and file.name
 
+    return why
+
+
+def _ifupdown_claim(tree: Tree) -> Claim | None:
+    if not ifupdown.starts(tree):
+        return None
+    interfaces = ifupdown.read(tree)
+
+    def why(link: str) -> str | None:
+        one = ifupdown.claim(tree, interfaces, link, rendered=False)
+        return one and one.why
+
+    return why
+
+
+def _network_manager_claim(tree: Tree) -> Claim | None:
+    if not networkmanager.starts(tree):
+        return None
+    specs = networkmanager.unmanaged_devices(tree)
+    return lambda link: networkmanager.claim(specs, link)
+
+
+def _dhcpcd_claim(tree: Tree) -> Claim | None:
+    if not dhcpcd.starts(tree):
+        return None
+    options = dhcpcd.options(tree)
+    return lambda link: dhcpcd.claim(options, link)
+
+
+def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
+    """Also under netplan."""
+    why = _networkd_claim(tree, renderer)
+    if why is None:
+        return
+    rendered = renderer in ("netplan", "networkd") or networkd.netplan_renders(tree)
+    files = networkd.network_files(tree, rendered=rendered)
     yield from verdict("systemd-networkd", links, why, f"put {_IMAGE}/systemd/network/05-holdfast.network there")
     yield from _networkd_wait(tree, links, files)
 
@@ -126,16 +179,16 @@ def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
 
 
 def _network_manager(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
-    if networkmanager.starts(tree):
-        specs = networkmanager.unmanaged_devices(tree)
-        yield from verdict("NetworkManager", links, lambda link: networkmanager.claim(specs, link),
+    why = _network_manager_claim(tree)
+    if why is not None:
+        yield from verdict("NetworkManager", links, why,
                            f"put {_IMAGE}/NetworkManager/conf.d/90-holdfast.conf there")
 
 
 def _dhcpcd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
-    if dhcpcd.starts(tree):
-        options = dhcpcd.options(tree)
-        yield from verdict("dhcpcd", links, lambda link: dhcpcd.claim(options, link),
+    why = _dhcpcd_claim(tree)
+    if why is not None:
+        yield from verdict("dhcpcd", links, why,
                            f"add `denyinterfaces` to {dhcpcd.CONFIGURATION}, or disable {dhcpcd.UNIT}")
 
 

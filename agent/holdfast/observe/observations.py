@@ -7,7 +7,7 @@ ours. Instants are seconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from holdfast.wire.message import BOOTREPLY, MESSAGE_NAMES
+from holdfast.wire.message import ACK, BOOTREPLY, MESSAGE_NAMES
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SeenNotice:
 
 class Observations:
     """``since`` is when the first message was sent after the last outcome, None while none was; ``sent`` and ``heard``
-    count messages since then by kind. ``strangers`` counts answers to our hardware address and to no question of ours;
+    count messages since then by kind. ``strangers`` counts ACKs that give our hardware address what we did not ask for;
     ``tagged`` frames with a VLAN tag on port 68."""
 
     def __init__(self) -> None:
@@ -83,7 +83,8 @@ class Observations:
         if message.op != BOOTREPLY or message.chaddr != self._chaddr:
             return
         if message.xid not in self._xids:
-            self.strangers += 1
+            # An ACK without an address answers a DHCPINFORM, as doctor sends.
+            self.strangers += message.message_type == ACK and bool(int(message.yiaddr))
             return
         kind = _kind(message)
         _count(self.heard, kind)

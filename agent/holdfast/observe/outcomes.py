@@ -241,6 +241,13 @@ def iso_time(wall: float) -> str:
     return f"{whole}.{thousandths % 1000:03d}Z"
 
 
+def unix_time(text: str) -> float:
+    """Unix seconds of a ``time`` as ``iso_time`` writes it. Raises ValueError."""
+    from calendar import timegm  # noqa: PLC0415 - for commands
+
+    return timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + float(text[19:].removesuffix("Z") or 0.0)
+
+
 def boot_id(path: str = BOOT_ID) -> str:
     """This boot's identifier, which the kernel tells at ``path``, or an empty text where it tells none."""
     try:

@@ -165,6 +165,11 @@ class LabServer:
             if faults.unicast is Unicast.FOREIGN_NAK:
                 self._reply(request, "nak", identity=FOREIGN_SERVER)
                 return "foreign NAK"
+        if seen.kind == "INFORM":  # RFC 2131 section 4.3.5: no address, no times
+            if seen.destination != BROADCAST and faults.unicast in {Unicast.SILENT, Unicast.ICMP}:
+                return str(faults.unicast.value)
+            self._reply(request, "ack", timeless=True)
+            return "answered"
         if seen.kind == "DISCOVER":
             return self._discover(request)
         if seen.kind == "REQUEST":
@@ -224,12 +229,14 @@ class LabServer:
         self._reply(request, "ack", address=address, identity=identity)
         return "answered"
 
-    def _reply(self, request: Request, kind: str, *, address: str = ANY, identity: str | None = None) -> None:
+    def _reply(
+        self, request: Request, kind: str, *, address: str = ANY, identity: str | None = None, timeless: bool = False
+    ) -> None:
         faults, seen = self.faults, request.seen
         server = identity or self.identity
         options: list[Any] = [("message-type", kind), ("server_id", server)]
         if kind != "nak":
-            options += self._lease_options()
+            options += [one for one in self._lease_options() if not (timeless and str(one[0]).endswith("_time"))]
         options = [option for option in options if option[0] not in {OPTION_NAMES.get(code) for code in faults.omit}]
         twice = {code for number in faults.repeats for code in (number, OPTION_NAMES.get(number))}
         options += [option for option in options if option[0] in twice]

@@ -134,7 +134,10 @@ def test_one_aligned_line_for_each_and_a_status(image: Image) -> None:
 
 def test_json(image: Image) -> None:
     done = CliRunner().invoke(command, ["--image", str(image.root), "--json"], standalone_mode=False)
-    assert [finding["check"] for finding in json.loads(done.output)] == [finding.check for finding in image.findings()]
+    told = json.loads(done.output)
+    assert (told["schema"], told["version"], told["verdict"]) == ("io.holdfast.doctor", 1, "ok")
+    assert {finding["check"] for finding in told["findings"]} == {finding.check for finding in image.findings()}
+    assert set(told["findings"][0]) == {"check", "verdict", "interface", "cause", "evidence", "todo"}
 
 
 def test_a_root_that_is_none(image: Image) -> None:

@@ -42,7 +42,8 @@ def test_an_exchange_is_counted_until_its_outcome() -> None:
 
 def test_what_is_not_for_us_is_no_server() -> None:
     seen = asked()
-    seen.on_received(answer(msg.ACK, xid=8), 11.0)  # somebody else asked with our hardware address
+    seen.on_received(answer(msg.ACK, xid=8, yiaddr=SERVER), 11.0)  # somebody else asked with our hardware address
+    seen.on_received(answer(msg.ACK, xid=8), 11.0)  # for a DHCPINFORM
     seen.on_received(answer(msg.ACK, chaddr=b"\3" * 6), 11.0)
     seen.on_received(Received(DISCOVER, SERVER, msg.BROADCAST), 11.0)
     assert (seen.servers, seen.heard, seen.strangers) == ([], {}, 1)
@@ -65,7 +66,7 @@ def test_everything_is_bounded() -> None:
         seen.on_received(answer(msg.ACK, IPv4Address(1), xid=number), 12.0)
     assert (len(seen.servers), len(seen.claims)) == (KEPT, KEPT)
     assert len(max(seen.servers, key=lambda one: len(one.offered)).offered) <= KEPT
-    seen.on_received(answer(msg.ACK, xid=1), 13.0)
+    seen.on_received(answer(msg.ACK, xid=1, yiaddr=SERVER), 13.0)
     assert seen.strangers > 0, "a question of long ago is forgotten"
 
 
