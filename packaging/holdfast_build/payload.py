@@ -194,10 +194,6 @@ def configuration(payload: Payload) -> None:
     payload.folder("etc/holdfast/holdfast.d")
     payload.folder("etc/holdfast/hooks.d")
     payload.copy("cloud/50-holdfast", "etc/cloud/clean.d/50-holdfast", 0o755)
-    drop_ins = payload.sources / "cloud-init" / "image"
-    for file in sorted(drop_ins.rglob("*")):
-        if file.is_file():  # not in use: whoever makes an image copies them over its root
-            payload.write(f"usr/share/holdfast/image/{file.relative_to(drop_ins)}", file.read_bytes())
     if payload.flavour.apparmor:  # Debian's family
         payload.copy("deb/holdfast.rtupdate", "usr/share/python3/runtime.d/holdfast.rtupdate", 0o755)
         payload.copy("apparmor/usr.lib.holdfast.agent", "etc/apparmor.d/usr.lib.holdfast.agent")

@@ -2,8 +2,8 @@
 # Bakes Holdfast into the system it runs in: as root in an image's chroot, in a guest that Packer has booted, from
 # virt-customize or from mkosi.
 #   bake.sh [PACKAGE]     a .deb or .rpm file; without one the package is installed already, or in a repository
-# It installs the package, copies the drop-ins that keep other network managers off the links (every Ethernet link
-# gets its address from Holdfast then), and enables the units. It starts nothing and touches no interface.
+# It installs the package and writes the list of links, if there is none: every Ethernet link that gets an address by
+# DHCP gets it from Holdfast. It starts nothing, touches no interface and changes no file of the network managers.
 set -eu
 package=${1:-}
 say() { echo "bake.sh: $*" >&2; }
@@ -26,8 +26,7 @@ elif ! [ -x /usr/bin/holdfast ]; then
     install_package holdfast
 fi
 
-cp -R /usr/share/holdfast/image/. /
+[ -e /etc/holdfast/links ] || printf 'en*\neth*\n' >/etc/holdfast/links
 if command -v restorecon >/dev/null; then
-    restorecon -R /etc/holdfast /etc/cloud /etc/systemd /etc/NetworkManager || say "restorecon failed; relabel the image"
+    restorecon -R /etc/holdfast || say "restorecon failed; relabel the image"
 fi
-systemctl enable holdfast.service holdfast-wait-online.service

@@ -31,4 +31,5 @@ def next_boot(tree: Tree, *, booted: bool) -> Iterator[Finding]:
     if links:
         yield from check_rivals(tree, links, booted=booted)
         yield from installed.check_wait(tree)
+    yield from installed.check_former(tree)
     yield from installed.check_cloud_init(tree)

@@ -6,6 +6,7 @@ import hashlib
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
 from holdfast.managers.formats import systemd_units
@@ -18,6 +19,11 @@ AGENT = "/usr/lib/holdfast/agent"
 DPKG_SUMS = "/var/lib/dpkg/info/holdfast.md5sums"
 CLEAN_HOOK = "/etc/cloud/clean.d/50-holdfast"
 SERVICE, TEMPLATE, WAIT = "holdfast.service", "holdfast@.service", "holdfast-wait-online.service"
+#: Folder and name of what 0.1 kept managers off with.
+_FORMER = (
+    ("/etc/systemd/network", "0*-holdfast*.network"), ("/etc/NetworkManager/conf.d", "90-holdfast*.conf"),
+    ("/etc/systemd/system/networking.service.d", "[59]0-holdfast*.conf"),
+)
 #: Files of a package whose checksums are compared; the package has some hundreds.
 FILE_LIMIT = 4096
 
@@ -136,10 +142,22 @@ def check_units(tree: Tree, *, live: bool = False) -> Iterator[Finding]:
 
 def check_wait(tree: Tree) -> Iterator[Finding]:
     """network-online.target means that there is an address."""
+    with suppress(SettingsError):  # said by the check of the units
+        if started(tree):
+            yield Finding("wait-online", OK, f"{WAIT} is started by the list")
+            return
     if WAIT in systemd_units.enabled(tree):
         yield Finding("wait-online", OK, f"{WAIT} is enabled")
     else:
         yield Finding("wait-online", NOTE, f"{WAIT} is not enabled: network-online.target does not wait for an address")
+
+
+def check_former(tree: Tree) -> Iterator[Finding]:
+    """What 0.1 wrote keeps managers off links altogether."""
+    for folder, name in _FORMER:
+        for found in (each for each in tree.names(folder) if fnmatchcase(each, name)):
+            yield Finding("former", NOTE, f"{folder}/{found}, of Holdfast 0.1, keeps a manager from all that it would "
+                          "do on the links, IPv6 too", "see docs/migrating.md, From 0.1")
 
 
 def check_cloud_init(tree: Tree) -> Iterator[Finding]:

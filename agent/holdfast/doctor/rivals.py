@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from holdfast.doctor.finding import BAD, CHECK, OK, Finding, verdict
+from holdfast.doctor.finding import BAD, CHECK, NOTE, OK, Finding, verdict
 from holdfast.doctor.kernel import check_command_line
 from holdfast.managers import (
     cloud_init,
@@ -25,16 +25,17 @@ from holdfast.managers import (
 )
 from holdfast.managers.formats import systemd_units
 from holdfast.managers.formats.errors import FormatError
-from holdfast.managers.formats.interfaces5 import INTERFACES
 from holdfast.managers.formats.link_patterns import covers
 from holdfast.managers.formats.tree import Tree
+from holdfast.settings.links import LIST
 from holdfast.settings.model import SettingsError
 
 #: Why a manager would configure a link; None when it would not.
 Claim = Callable[[str], "str | None"]
 
-_IMAGE = "cloud-init/image/etc"
-_IFUPDOWN_DROP_IN = f"{_IMAGE}/systemd/system/{ifupdown.UNIT}.d/90-holdfast.conf"
+
+def _listed(link: str) -> str:
+    return f"name {link} in {LIST}: Holdfast then does DHCPv4 there, and nothing else is taken from other programs"
 
 
 def check_rivals(tree: Tree, links: Sequence[str], *, booted: bool = False) -> Iterator[Finding]:
@@ -72,6 +73,7 @@ def _overlaid(tree: Tree, links: Sequence[str]) -> tuple[frozenset[str], list[Fi
     made = overlay.compute(tree, listed)
     findings = [Finding(CHECK, BAD, f"{one.link.name} stays with its former client: {refusal}", "change that there")
                 for one in made.links for refusal in one.refusals]
+    findings += [Finding(CHECK, NOTE, line) for line in dict.fromkeys(line for one in made.links for line in one.lost)]
     kept = [one.link.name for one in made.links if not one.refusals]
     if kept:
         findings.append(Finding(CHECK, OK, f"at each boot DHCPv4 of {' '.join(kept)} is taken from other programs"))
@@ -138,7 +140,7 @@ def _networkd(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
         return
     rendered = renderer in ("netplan", "networkd") or networkd.netplan_renders(tree)
     files = networkd.network_files(tree, rendered=rendered)
-    yield from verdict("systemd-networkd", links, why, f"put {_IMAGE}/systemd/network/05-holdfast.network there")
+    yield from verdict("systemd-networkd", links, why, _listed)
     yield from _networkd_wait(tree, links, files)
 
 
@@ -153,7 +155,7 @@ def _networkd_wait(tree: Tree, links: Sequence[str], files: Sequence[networkd.Ne
     ours = any(file.unmanaged and covers(name, link) for file in files for name in file.links for link in links)
     if ours and unit in systemd_units.enabled(tree) and not replaced:
         yield Finding("wait-online", BAD, f"{unit} would wait two minutes for links that networkd does not manage",
-                      f"put {_IMAGE}/systemd/system/{unit}.d/90-holdfast.conf there, or mask it")
+                      "mask it")
 
 
 def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Finding]:
@@ -161,28 +163,17 @@ def _ifupdown(tree: Tree, links: Sequence[str], renderer: str) -> Iterator[Findi
         return
     interfaces = ifupdown.read(tree)
 
-    def claim(link: str) -> ifupdown.Served | None:
-        return ifupdown.claim(tree, interfaces, link, rendered=renderer == "eni")
-
     def why(link: str) -> str | None:
-        one = claim(link)
+        one = ifupdown.claim(tree, interfaces, link, rendered=renderer == "eni")
         return one and one.why
 
-    def todo(link: str) -> str:
-        one = claim(link)
-        if one and one.hotplug:
-            return (f"write `auto` there instead of `allow-hotplug`, which {_IFUPDOWN_DROP_IN} does not stop, or "
-                    "remove the link")
-        return f"put {_IFUPDOWN_DROP_IN} there, or remove the link from {INTERFACES}"
-
-    yield from verdict("ifupdown", links, why, todo)
+    yield from verdict("ifupdown", links, why, _listed)
 
 
 def _network_manager(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
     why = _network_manager_claim(tree)
     if why is not None:
-        yield from verdict("NetworkManager", links, why,
-                           f"put {_IMAGE}/NetworkManager/conf.d/90-holdfast.conf there")
+        yield from verdict("NetworkManager", links, why, _listed)
 
 
 def _dhcpcd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from holdfast.managers.formats import systemd_units
 from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Link
+from holdfast.settings.links import Rule
 
 UNIT = "dhcpcd.service"
 CONFIGURATION = "/etc/dhcpcd.conf"
@@ -43,6 +45,15 @@ def claim(said: Options, link: str) -> str | None:
     if said.allowed and not any(overlaps(pattern, link) for pattern in said.allowed):
         return None
     return "nothing denies it"
+
+
+def rules(tree: Tree, link: Link) -> list[Rule] | None:
+    """On which links of a pattern it does DHCPv4; None when it does not start for all of them."""
+    if not starts(tree):
+        return None
+    said = options(tree)
+    return [*(Rule("dhcpcd", names, "", dhcp=False) for names in said.denied),
+            *(Rule("dhcpcd", names, "", dhcp=True) for names in said.allowed or (link.name,))]
 
 
 def _lines(text: str) -> Iterator[tuple[str, ...]]:

@@ -24,6 +24,7 @@ from holdfast.managers.formats.shell_assignments import assignments
 from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, File, Link, Takeout, Value
+from holdfast.settings.links import Rule
 
 FOLDER = "/etc/sysconfig/network-scripts"
 #: Where the copies are, each with the path of its file below.
@@ -114,6 +115,13 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
                             "this link to dhclient")
     return Takeout("ifcfg", taken[0].path, tuple(entries), settings, tuple(dhclient.lost_hooks(tree)),
                    (*refusals, *told.refusals))
+
+
+def rules(tree: Tree, link: Link) -> list[Rule] | None:
+    """On which links of a pattern ``ifup`` starts a client at boot; None when no file is for a link of it."""
+    every = [one for one in files(tree) if one.name != "lo" and not _networkmanager_s(tree, one)]
+    return [Rule("ifcfg", one.links, one.settings.get("HWADDR", "").lower(), one.dhcp and one.at_boot)
+            for one in every if overlaps(one.links, link.name)] if every else None
 
 
 def _is_for(file: IfcfgFile, link: Link) -> bool:

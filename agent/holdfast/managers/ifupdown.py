@@ -26,6 +26,7 @@ from holdfast.managers.formats.shell_assignments import assignments
 from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, Entry, File, Link, Takeout, Value
+from holdfast.settings.links import Rule
 
 UNIT = "networking.service"
 #: What networking.service reads on Debian; a drop-in may name others.
@@ -167,6 +168,17 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         settings["metric"] = 0  # the scripts' own; with more links the kernel has but one route of that metric
     return Takeout("ifupdown", taken[0].path, tuple(_entries(tree, interfaces, taken)), settings, lost,
                    (*dict.fromkeys(refusals), *unknown))
+
+
+def rules(tree: Tree, link: Link) -> list[Rule] | None:
+    """On which links of a pattern ifup starts a client; None when it does not start, or has nothing but loopback to do.
+    FormatError, OSError."""
+    if not starts(tree):
+        return None
+    interfaces = read(tree)
+    if all(one.name == "lo" for one in interfaces.stanzas):
+        return None
+    return [Rule("ifupdown", one.links, "", dhcp=True) for one in served(interfaces) if overlaps(one.links, link.name)]
 
 
 def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Value], tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from holdfast.managers.formats import ini, systemd_units
 from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Entry, File, Link, Symlink, Takeout
+from holdfast.settings.links import Rule
 
 UNIT, SOCKET = "systemd-networkd.service", "systemd-networkd.socket"
 WAIT_ONLINE = "systemd-networkd-wait-online.service"
@@ -104,11 +105,23 @@ class NetworkFile(NamedTuple):
         return tuple(names) if names and not names[0].startswith("!") else ("*",)
 
     @property
+    def macs(self) -> tuple[str, ...]:
+        """The hardware addresses that it is for, as aa:bb:cc:dd:ee:ff; empty: for all."""
+        words = (*self.every("Match", "MACAddress"), *self.every("Match", "PermanentMACAddress"))
+        return tuple(":".join(re.findall("..", re.sub("[^0-9a-f]", "", word.lower()))) for word in words)
+
+    @property
+    def conditional(self) -> bool:
+        """True if neither names nor hardware addresses alone say which links it is for."""
+        others = {(key, value) for section, key, value in self.settings
+                  if section == "Match" and key not in ("Name", "MACAddress", "PermanentMACAddress")}
+        return bool(others - {("Type", "ether")})
+
+    @property
     def by_name(self) -> bool:
         """True if it matches all ``links`` for certain: nothing but their names decides."""
-        others = {(key, value) for section, key, value in self.settings if section == "Match" and key != "Name"}
         names = self.every("Match", "Name")
-        return not others - {("Type", "ether")} and not (names and names[0].startswith("!"))
+        return not self.conditional and not self.macs and not (names and names[0].startswith("!"))
 
 
 def starts(tree: Tree, *, rendered: bool) -> bool:
@@ -199,6 +212,17 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         path = f"{OVERLAY_FOLDER}/{prefix}holdfast-{link.name}{f'+{number}' if len(files) > 1 else ''}.network"
         entries += _overlaid(tree, file, path, names)
     return Takeout("systemd-networkd", dhcp[0].path, tuple(entries), read.settings, read.lost, tuple(refusals))
+
+
+def rules(tree: Tree, link: Link) -> list[Rule] | None:
+    """On which links of a pattern networkd does DHCPv4, by the files that may be for them; None when it does not
+    start."""
+    if not starts(tree, rendered=netplan_renders(tree)):
+        return None
+    files = [file for file in network_files(tree, rendered=False) if not OVERLAID.match(file.path)]
+    return [Rule("networkd", name, mac, file.dhcp4)
+            for file in _candidates(files, link) if file.dhcp4 or not file.conditional
+            for name in _narrowed(file, link.name) or () for mac in file.macs or ("",)]
 
 
 def _refused(file: NetworkFile, reason: str) -> Takeout:

@@ -16,6 +16,7 @@ from holdfast.managers.formats.keyfile import KeyFile
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Entry, File, Link, Takeout, Value
+from holdfast.settings.links import Rule
 
 UNIT = "NetworkManager.service"
 CONFIGURATION = "/etc/NetworkManager/NetworkManager.conf"
@@ -185,6 +186,8 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if not starts(tree) or claim(unmanaged_devices(tree), link.name) is None:
         return None
     fitting = [profile for profile in profiles(tree) if profile.fits(link)]
+    if link.pattern:  # each of its links may have a profile of its own; those without one get an automatic one
+        fitting = [profile for profile in fitting if profile.dhcp or not profile.bound]
     used = _used(tree, fitting)
     if used is None:
         if fitting:
@@ -205,12 +208,37 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     )
 
 
+def rules(tree: Tree, link: Link) -> list[Rule] | None:
+    """On which links of a pattern NetworkManager does DHCPv4; None when it does not start."""
+    if not starts(tree):
+        return None
+    found = [Rule("NetworkManager", kept_off, "", dhcp=False) for spec in unmanaged_devices(tree)
+             if (kept_off := _names(spec)) is not None]
+    fitting = _by_preference(tree, [profile for profile in profiles(tree) if profile.fits(link)])
+    for profile in sorted(fitting, key=_starts_itself, reverse=True):
+        names = [profile.ifname] if profile.ifname else [
+            item for item in profile.keys.items("match", "interface-name") if item[0] not in "&|!"]
+        found += [Rule("NetworkManager", name, mac, profile.dhcp and _starts_itself(profile))
+                  for name in names or [link.name] for mac in profile.macs or ("",)]
+    # As ``takeout``: where some of the links have a profile of their own, the rest stay NetworkManager's.
+    automatic = not any(profile.dhcp or not profile.bound for profile in fitting) and _made_up(tree, link) is not None
+    return [*found, Rule("NetworkManager", link.name, "", dhcp=True)] if automatic else found
+
+
+def _starts_itself(profile: Profile) -> bool:
+    return profile.keys.on("connection", "autoconnect", default=True)
+
+
 def _used(tree: Tree, fitting: Sequence[Profile]) -> Profile | None:
     """The one that is activated at boot: by autoconnect-priority, then the one that was used last."""
+    return next(iter(_by_preference(tree, list(filter(_starts_itself, fitting)))), None)
+
+
+def _by_preference(tree: Tree, fitting: Sequence[Profile]) -> list[Profile]:
     last = KeyFile(tree.text(f"{STATE}/timestamps") or "")
-    able = [profile for profile in fitting if profile.keys.on("connection", "autoconnect", default=True)]
-    return max(able, default=None, key=lambda profile: (
+    return sorted(fitting, reverse=True, key=lambda profile: (
         profile.keys.number("connection", "autoconnect-priority") or 0, last.number("timestamps", profile.uuid) or 0,
+        profile.bound,
     ))
 
 

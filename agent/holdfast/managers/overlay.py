@@ -28,7 +28,7 @@ from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, Entry, File, Link, Symlink, Takeout, Value
 from holdfast.settings.dirs import OVERLAY_DIR, OVERLAY_SETTINGS_DIR
-from holdfast.settings.links import REFUSED_DIR
+from holdfast.settings.links import REFUSED_DIR, RULES_DIR, Rule, rules_text
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 
@@ -37,6 +37,10 @@ MANAGERS: Mapping[str, Callable[[Tree, Link], Takeout | None]] = {
     module.__name__.rpartition(".")[2]: module.takeout
     for module in (networkd, networkmanager, ifupdown, ifcfg, dhcpcd) if hasattr(module, "takeout")
 }
+#: What each does on which links of a pattern; None from a manager that does not start.
+_RULES: Sequence[Callable[[Tree, Link], Sequence[Rule] | None]] = (
+    networkd.rules, networkmanager.rules, ifupdown.rules, ifcfg.rules, dhcpcd.rules,
+)
 ENTRIES = f"{OVERLAY_DIR}/entries"
 #: What a manager's file may say of the use of a lease, and the agent cannot do.
 _NOT_HONOURED = {"route_table": "the lease's routes go into a table of their own, and Holdfast's go into main"}
@@ -50,11 +54,13 @@ class OverlayError(Exception):
 
 class LinkOverlay(NamedTuple):
     """What is made for one link: ``takeouts`` of its managers; ``refusals``, a line each, of what cannot be kept.
-    Without takeouts no manager does DHCPv4 there, and there is nothing to do."""
+    Without takeouts no manager does DHCPv4 there, and there is nothing to do. ``rules``: of a pattern, on which of its
+    links managers do DHCPv4; None where no manager starts."""
 
     link: Link
     takeouts: tuple[Takeout, ...]
     refusals: tuple[str, ...]
+    rules: tuple[Rule, ...] | None = None
 
     @property
     def settings(self) -> Mapping[str, Value]:
@@ -72,6 +78,8 @@ class LinkOverlay(NamedTuple):
         if self.refusals:
             yield File(f"{REFUSED_DIR}/{name}", "".join(f"{line}\n" for line in self.refusals).encode())
             return
+        if self.rules is not None:
+            yield File(f"{RULES_DIR}/{name}", rules_text(self.rules).encode())
         if self.settings:
             yield File(f"{OVERLAY_SETTINGS_DIR}/50-{name}.toml", settings_text(name, self.settings).encode())
         for takeout in self.takeouts:
@@ -135,7 +143,14 @@ def _of_link(tree: Tree, link: Link) -> LinkOverlay:
                 refusals += takeout.refusals
                 refusals += (f"{takeout.source}: {text}" for key, text in _NOT_HONOURED.items()
                              if key in takeout.settings)
-    return LinkOverlay(link, tuple(takeouts), tuple(refusals))
+    rules = _rules(tree, link) if link.pattern and not refusals else None
+    return LinkOverlay(link, tuple(takeouts), tuple(refusals), rules)
+
+
+def _rules(tree: Tree, link: Link) -> tuple[Rule, ...] | None:
+    """Those of all managers that start, None when none does. What cannot be read was refused before."""
+    found = [rules for rules_of in _RULES if (rules := rules_of(tree, link)) is not None]
+    return tuple(rule for rules in found for rule in rules) if found else None
 
 
 def _check(entry: Entry) -> None:

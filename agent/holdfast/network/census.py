@@ -19,7 +19,8 @@ from holdfast.wire.record import NamedTuple, record
 RTM_GETLINK = 18
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST_DUMP = 0x301
-IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK, IFLA_INFO_KIND = 3, 10, 18, 29, 1
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK, IFLA_INFO_KIND = 1, 3, 10, 18, 29, 1
+IFLA_PERM_ADDRESS = 54  # Linux 5.6
 RTEXT_FILTER_SKIP_STATS = 8
 IFF_SLAVE = 0x800
 #: Seconds for the whole answer, which the kernel gives within the system call; and the number of links that are read,
@@ -31,7 +32,8 @@ MAX_LINKS = 4096
 @record
 class Found(NamedTuple):
     """A link. ``kind`` is what the kernel calls a device of its own making ("bridge", "veth", ...), "" for
-    hardware and what a hypervisor shows as such. ``enslaved``: it belongs to a bridge, a bond, a failover."""
+    hardware and what a hypervisor shows as such. ``enslaved``: it belongs to a bridge, a bond, a failover. ``macs``:
+    its hardware addresses, the permanent one too, as aa:bb:cc:dd:ee:ff."""
 
     name: str
     ifindex: int
@@ -39,6 +41,7 @@ class Found(NamedTuple):
     flags: int
     kind: str
     enslaved: bool
+    macs: tuple[str, ...] = ()
 
     @property
     def ethernet(self) -> bool:
@@ -115,7 +118,8 @@ def _read(message: bytes) -> Found | None:
     info = dict(_attributes(attributes.get(IFLA_LINKINFO, b"")))
     kind = info.get(IFLA_INFO_KIND, b"").split(b"\0")[0].decode("ascii", "replace")
     enslaved = bool(flags & IFF_SLAVE) or any(attributes.get(IFLA_MASTER, b""))
-    return Found(name, ifindex, htype, flags, kind, enslaved)
+    macs = tuple(attributes[key].hex(":") for key in (IFLA_ADDRESS, IFLA_PERM_ADDRESS) if key in attributes)
+    return Found(name, ifindex, htype, flags, kind, enslaved, macs)
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

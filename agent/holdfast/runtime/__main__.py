@@ -77,10 +77,10 @@ def main(argv: list[str] | None = None) -> int:
         settings = configuration.read(arguments.config)
     except configuration.SettingsError as error:
         end(WRONG_CONFIGURATION, str(error))
-    names, patterns, others = (
-        (arguments.interfaces, (), frozenset()) if arguments.interfaces else _configured(settings)
+    names, patterns, listed, others = (
+        (arguments.interfaces, (), (), frozenset()) if arguments.interfaces else _configured(settings)
     )
-    if not names and not patterns:
+    if not names and not patterns and not listed:
         end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
 
     from holdfast.observe.log import Log  # noqa: PLC0415
@@ -97,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         runtime_dir(arguments.runtime_dir or settings.runtime_dir),
         log,
         patterns=patterns,
+        listed=listed,
         others=others,
     )
     try:
@@ -117,9 +118,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _configured(settings: Settings) -> tuple[list[str], tuple[str, ...], frozenset[str]]:
-    """For an agent without arguments: the names and patterns to serve, and the names of links that fit and are left to
-    others. Ends the process for a wrong list of links."""
+def _configured(settings: Settings) -> tuple[list[str], tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """For an agent without arguments: the names and patterns to serve, the patterns of the list of links, and the names
+    of links that fit and are left to others. Ends the process for a wrong list of links."""
     from holdfast.settings import SettingsError, links  # noqa: PLC0415
 
     try:
@@ -127,8 +128,8 @@ def _configured(settings: Settings) -> tuple[list[str], tuple[str, ...], frozens
     except SettingsError as error:
         end(WRONG_CONFIGURATION, str(error))
     names = [name for name in settings.interfaces if name not in listed.others]
-    patterns = tuple(dict.fromkeys((*settings.serve, *listed.patterns)))
-    return names, tuple(pattern for pattern in patterns if pattern not in listed.others), listed.others
+    patterns = tuple(pattern for pattern in settings.serve if pattern not in listed.others)
+    return names, patterns, listed.patterns, listed.others
 
 
 def explain(error: OSError) -> tuple[int, str]:

@@ -32,14 +32,17 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """All interfaces of one agent: those called ``names``, and those that fit ``patterns`` and are not called
-    ``others``, which are served by other agents or by other clients."""
+    """All interfaces of one agent: those called ``names``, and those that ``patterns`` of the configuration and
+    ``listed`` ones of the list of links mean and that are not called ``others``, which are served by other agents or by
+    other clients."""
 
     def __init__(
         self, names: list[str], settings: Settings, state_dir: str, runtime_dir: str, log: Log,
-        clock: Clock | None = None, *, patterns: tuple[str, ...] = (), others: frozenset[str] = frozenset(),
+        clock: Clock | None = None, *, patterns: tuple[str, ...] = (), listed: tuple[str, ...] = (),
+        others: frozenset[str] = frozenset(),
     ) -> None:
-        self._names, self._patterns, self._others, self._settings = names, patterns, others, settings
+        self._names, self._others, self._settings = names, others, settings
+        self._patterns, self._listed = patterns, listed
         self._state_dir, self._runtime_dir = state_dir, runtime_dir
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
@@ -82,14 +85,15 @@ class Supervisor:
                 self._start_one(name)
             except (OSError, AlreadyServedError) as error:
                 problems[name] = error
-        if len(problems) == len(self._names) and problems and not self._patterns:
+        if len(problems) == len(self._names) and problems and not self._patterns and not self._listed:
             raise problems[self._names[0]]
         for name, problem in problems.items():  # one that cannot be served is no reason to leave the others alone
             self._log.write(3, why_not(name, problem))
-        if self._patterns:
+        if self._patterns or self._listed:
             from holdfast.runtime.host.hotplug import Hotplug  # noqa: PLC0415 - rarely configured
 
-            self._hotplug = Hotplug(self._patterns, self.loop, self._on_newcomer, self._log.write)
+            self._hotplug = Hotplug(
+                self._patterns, self.loop, self._on_newcomer, self._log.write, listed=self._listed)
             self._hotplug.look()
 
     # -- interfaces come and go ------------------------------------------------------------------
@@ -250,16 +254,17 @@ class Supervisor:
                                f"has to say SupplementaryGroups={name} and SystemCallFilter=@chown")
         self._control = Control(self.loop, self._runtime_dir, self._state_dir, group=group)
         self._closers.append(self._control.close)
-        if self._patterns:
+        if self._patterns or self._listed:
             try:
-                self._control.serve_patterns(self._patterns)
+                self._control.serve_patterns((*self._patterns, *self._listed))
             except OSError as error:
                 self._unreachable("", error)
         for interface in self.interfaces:
             self._settle(self._control, interface)
 
     def _status(self) -> str:
-        return "; ".join(map(_status, self.interfaces)) or f"no interface fits {', '.join(self._patterns)} yet"
+        patterns = ", ".join((*self._patterns, *self._listed))
+        return "; ".join(map(_status, self.interfaces)) or f"no interface fits {patterns} yet"
 
     def _reap(self) -> None:
         self._notifications.reap()

@@ -3,12 +3,16 @@
 ``/etc/holdfast/links`` has one name or shell pattern (fnmatch(3)) a line; ``#`` starts a comment.
 ``/run/holdfast-overlay/links.d`` has files of the same form, for take-overs that are not confirmed yet. One bad line
 makes all of them void: what is overlaid and what is served must be the same.
+
+A pattern stands for those links that fit and that a manager would do DHCPv4 on, as ``/run/holdfast-overlay/rules``
+says; where no manager starts at all, for all that fit.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from fnmatch import fnmatchcase
 
 from holdfast.settings.dirs import OVERLAY_DIR
 from holdfast.settings.model import SettingsError
@@ -20,6 +24,8 @@ VOLATILE_DIR = f"{OVERLAY_DIR}/links.d"
 REFUSED_DIR = f"{OVERLAY_DIR}/refused"
 #: A file for each link that was given back to its former client because its agent did not come up.
 FALLEN_DIR = f"{OVERLAY_DIR}/fallen"
+#: A file for each pattern: on which of its links managers would do DHCPv4.
+RULES_DIR = f"{OVERLAY_DIR}/rules"
 #: Bytes of one list, and links of all of them together.
 SIZE_LIMIT, LINK_LIMIT = 64 << 10, 256
 
@@ -31,6 +37,17 @@ class Served(NamedTuple):
 
     patterns: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
+
+
+@record
+class Rule(NamedTuple):
+    """What ``manager`` would do on links of the name or pattern ``names`` with the hardware address ``mac`` ("" for
+    any): DHCPv4 or not. Of a manager's rules the first that fits counts."""
+
+    manager: str
+    names: str
+    mac: str
+    dhcp: bool
 
 
 def is_pattern(link: str) -> bool:
@@ -87,6 +104,33 @@ def served() -> Served:
     refused = frozenset((*_names(REFUSED_DIR), *_names(FALLEN_DIR)))
     names = frozenset(link for link in links if not is_pattern(link))
     return Served(tuple(link for link in links if is_pattern(link) and link not in refused), names | refused)
+
+
+def awaited() -> frozenset[str] | None:
+    """The names on the list that have an agent each; None without a list. SettingsError as ``read``."""
+    links = read_here()
+    away = {*_names(REFUSED_DIR), *_names(FALLEN_DIR)}
+    return frozenset(link for link in links if not is_pattern(link) and link not in away) if links else None
+
+
+def rules_text(rules: Iterable[Rule]) -> str:
+    """The rules of a pattern as its file has them."""
+    return "".join(f"{one.manager} {one.names} {one.mac or '*'} {'dhcp' if one.dhcp else 'no'}\n" for one in rules)
+
+
+def rule_for(pattern: str, name: str, macs: Collection[str]) -> Rule | None:
+    """The rule by which a manager would do DHCPv4 on the link ``name``, which fits the list's ``pattern``; None when
+    none would. Where no manager starts, it is the pattern itself."""
+    data = _content(f"{RULES_DIR}/{pattern}")
+    if data is None:
+        return Rule("", pattern, "", dhcp=True)
+    found: dict[str, Rule] = {}
+    for line in data.decode("utf-8", "replace").splitlines():
+        words = line.split(" ")
+        if len(words) == 4 and fnmatchcase(name, words[1]) and (words[2] == "*" or words[2] in macs):
+            rule = Rule(words[0], words[1], words[2].strip("*"), words[3] == "dhcp")
+            found.setdefault(rule.manager, rule)
+    return next((rule for rule in found.values() if rule.dhcp), None)
 
 
 def _lists(names: Callable[[str], list[str]]) -> list[str]:

@@ -13,8 +13,9 @@ import pytest
 from tests.support.control import ControlBench, FakeClient
 
 from holdfast.cli import main
+from holdfast.cli.commands import wait_online
 from holdfast.control import client
-from holdfast.settings import dirs
+from holdfast.settings import dirs, links
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 
@@ -160,3 +161,33 @@ def test_who_may_not_ask_is_told(
     monkeypatch.setattr(client.socket, "socket", Refusing)
     assert main(["wait-online"]) == 5
     assert "control_group" in capsys.readouterr().err
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The list of links, and the folders of those that are refused and given back."""
+    for name, path in (("LIST", "links"), ("REFUSED_DIR", "refused"), ("FALLEN_DIR", "fallen")):
+        monkeypatch.setattr(links, name, str(tmp_path / path))
+    monkeypatch.setattr(wait_online, "APPEARANCE", 0.5)
+    return tmp_path
+
+
+def test_what_the_list_names_is_waited_for(folder: str, lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lists / "links").write_text("eth0\neth1\neth2\neth3\nen*\n")
+    for name in ("refused/eth2", "fallen/eth3"):
+        (lists / name).parent.mkdir()
+        (lists / name).touch()
+    with ControlBench(folder):
+        assert main(["wait-online", "--timeout", "1.5"]) == 1
+        assert capsys.readouterr().err == "holdfast: not online after 1.5 s: eth1\n"
+
+
+def test_a_list_of_patterns_that_no_link_fits_is_no_reason_to_wait(folder: str, lists: Path) -> None:
+    (lists / "links").write_text("en*\n")
+    assert main(["wait-online", "--timeout", "20"]) == 0
+
+
+def test_a_wrong_list_is_told(folder: str, lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lists / "links").write_text("a b\n")
+    assert main(["wait-online", "--timeout", "20"]) == 6
+    assert "line 1" in capsys.readouterr().err

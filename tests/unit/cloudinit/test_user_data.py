@@ -88,16 +88,6 @@ def test_nothing_that_we_print_takes_holdfast_from_an_index() -> None:
     assert told == []
 
 
-def test_the_drop_ins_name_the_same_links() -> None:
-    image = FOLDER / "image" / "etc"
-    texts = [path.read_text() for path in image.rglob("*") if path.is_file()]
-    assert 'serve = ["en*", "eth*"]' in (image / "holdfast/holdfast.d/50-image.toml").read_text()
-    assert "\nName=en* eth*\n" in (image / "systemd/network/05-holdfast.network").read_text()
-    named = [text for text in texts if "en*" in text and "50-image.toml" in text]
-    assert len(named) == 3
-    assert all("# edit: the links of holdfast.d/50-image.toml" in text for text in named)
-
-
 # --- the script, with programs of our own ------------------------------------------------------------------------
 
 

@@ -9,12 +9,12 @@ from holdfast.doctor.finding import BAD, Finding
 from holdfast.doctor.image import check
 
 ROOT = Path(__file__).resolve().parents[3]
-DROP_INS = ROOT / "cloud-init" / "image"
+DROP_INS = ROOT / "tests" / "data" / "0.1.0" / "image"
 SYSTEM = "/etc/systemd/system"
 
 
 class Image:
-    """A folder with an installed, baked Holdfast in it, as the package and the drop-ins leave it."""
+    """A folder with an installed Holdfast in it that serves all cards by its configuration, as images of 0.1 do."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -50,7 +50,7 @@ class Image:
         self.link(f"{SYSTEM}/{target}.wants/{unit}", f"/lib/systemd/system/{unit}")
 
     def drop_in(self, path: str) -> None:
-        """One of the files that we ship for images."""
+        """One of the files that keep managers off, as 0.1 shipped them for images."""
         self.write(path, (DROP_INS / path).read_text())
 
     def manager(self, unit: str, *programs: str) -> None:

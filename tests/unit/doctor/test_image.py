@@ -160,3 +160,50 @@ def test_hostile_content_is_only_wrong(image: Image) -> None:
     image.link("/etc/NetworkManager", "../../../../../../etc")
     image.manager("NetworkManager.service")
     assert {finding.status for finding in image.findings()} >= {BAD}
+
+
+# --- by the list of links ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def baked(image: Image) -> Image:
+    """As packaging/image/bake.sh leaves it: a list, and no unit enabled."""
+    image.remove(f"{SYSTEM}/multi-user.target.wants/holdfast.service")
+    image.remove(f"{SYSTEM}/network-online.target.wants/holdfast-wait-online.service")
+    image.remove("/etc/holdfast/holdfast.d/50-image.toml")
+    image.write("/usr/lib/systemd/system-generators/holdfast-generator", "#!/bin/sh\n", 0o755)
+    image.write("/etc/holdfast/links", "en*\neth*\n")
+    return image
+
+
+def texts(image: Image, check: str) -> list[str]:
+    return [finding.line for finding in image.findings() if finding.check == check]
+
+
+def test_an_image_with_a_list_is_in_order(baked: Image) -> None:
+    assert baked.bad() == []
+    assert texts(baked, "unit") == ["started by the list, for en* eth*"]
+    assert texts(baked, "wait-online") == ["holdfast-wait-online.service is started by the list"]
+    baked.write("/etc/holdfast/links", "a b\n")
+    assert {check for check, _ in baked.bad()} == {"unit"}
+
+
+def test_what_would_not_be_kept_is_named(baked: Image) -> None:
+    baked.manager("NetworkManager.service")
+    baked.write("/etc/NetworkManager/dispatcher.d/50-own", "#!/bin/sh\n", 0o755)
+    assert baked.bad() == []
+    assert any("50-own is no longer run for dhcp4-change" in line for line in texts(baked, "second-client"))
+    baked.write("/etc/NetworkManager/system-connections/x",
+                "[connection]\nuuid=1\ntype=ethernet\n[ipv4]\ndhcp-reject-servers=192.0.2.1\n")
+    assert {line for _, line in baked.bad()} == {
+        f"{links} stays with its former client: /etc/NetworkManager/system-connections/x: ipv4.dhcp-reject-servers= "
+        "cannot be honoured; change that there" for links in ("en*", "eth*")}
+
+
+def test_what_former_versions_keep_managers_off_with(image: Image) -> None:
+    """rule 53"""
+    assert texts(image, "former") == []
+    image.drop_in("etc/systemd/network/05-holdfast.network")
+    image.drop_in("etc/NetworkManager/conf.d/90-holdfast.conf")
+    assert [line.partition(",")[0] for line in texts(image, "former")] == [
+        "/etc/systemd/network/05-holdfast.network", "/etc/NetworkManager/conf.d/90-holdfast.conf"]

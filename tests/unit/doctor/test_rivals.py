@@ -202,7 +202,7 @@ def test_ifupdown_by_pattern(image: Image, text: str, words: str) -> None:
     lines = rivals(image)
     assert lines
     assert all(words in line for line in lines)
-    assert all("write `auto` there instead of `allow-hotplug`" in line for line in lines), "the drop-in is in place"
+    assert all("in /etc/holdfast/links: " in line for line in lines)
     assert not any("put cloud-init" in line for line in lines)
     image.write("/etc/network/interfaces.d/all", text.replace("allow-hotplug", "auto"))
     assert rivals(image) == []
@@ -215,7 +215,7 @@ def test_ifupdown_by_pattern_for_others(image: Image) -> None:
     assert rivals(image) == []
     image.write("/etc/network/interfaces", "auto /en*=x\niface x inet dhcp\n")
     assert len(rivals(image)) == 1
-    assert "put cloud-init/image/etc/systemd/system/networking.service.d" in rivals(image)[0]
+    assert "name en* in /etc/holdfast/links" in rivals(image)[0]
     image.write("/etc/network/interfaces", "auto /en*=x\niface x inet static\n")
     assert rivals(image) == []
 

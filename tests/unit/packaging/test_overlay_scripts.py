@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
+DATA = Path(__file__).parents[2] / "data"
 #: Programs of the system that the scripts use; no Python among them.
-COREUTILS = ("cat", "cut", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sort")
+COREUTILS = ("cat", "cut", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sort")
 LINES = {
     "link\tens3\t/run/systemd/network/05-x.network": "run/systemd/network/05-x.network",
     "file\tens3\t/run/systemd/network/05-x.network.d/99.conf": "run/systemd/network/05-x.network.d/99.conf",
@@ -82,7 +83,27 @@ def test_names_have_an_agent_each_and_patterns_one_for_all(scripts: Scripts, uni
     drop_in = (units / "holdfast@ens3.service.d/50-overlay.conf").read_text().splitlines()
     assert drop_in == ["[Unit]", "Requires=holdfast-overlay.service", "After=holdfast-overlay.service",
                        "Wants=holdfast-fallback@ens3.timer"]
+    waiting = units / "network-online.target.wants/holdfast-wait-online.service"
+    assert waiting.readlink() == Path("/usr/lib/systemd/system/holdfast-wait-online.service")
     assert "Wants=holdfast-fallback@:all.timer" in (units / "holdfast.service.d/50-overlay.conf").read_text()
+
+
+def test_networkmanager_comes_first(scripts: Scripts, units: Path) -> None:
+    """And so nothing of ours is before a stage of cloud-init that may be before NetworkManager."""
+    for unit in ("holdfast.service", "holdfast@.service", "holdfast-wait-online.service"):
+        scripts.put(f"usr/lib/systemd/system/{unit}", (SYSTEMD / unit).read_text())
+    scripts.put("etc/holdfast/links", "ens3\nen*\n")
+    scripts.put("etc/systemd/system/multi-user.target.wants/x")
+    (scripts.root / "etc/systemd/system/multi-user.target.wants/NetworkManager.service").symlink_to("/dev/null")
+    scripts.run("holdfast-generator", str(units))
+    for unit in ("holdfast.service", "holdfast@ens3.service"):
+        assert "After=holdfast-overlay.service NetworkManager.service\n" in (
+            units / f"{unit}.d/50-overlay.conf").read_text()
+    for unit in ("holdfast.service", "holdfast@.service", "holdfast-wait-online.service"):
+        shipped = (SYSTEMD / unit).read_text()
+        assert "\nBefore=cloud-init.service cloud-init-network.service\n" in shipped
+        assert (units / unit).read_text() == shipped.replace(
+            "Before=cloud-init.service cloud-init-network.service\n", "")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "\n \n", "a b\n", "../x\n", "$(touch x)\n", "a;b\n", ".\n..\n"])
@@ -162,6 +183,26 @@ def test_of_a_failed_overlay_nothing_stays(overlay: Scripts) -> None:
     assert there(overlay) == []
     assert (overlay.root / "run/holdfast-overlay/entries").read_text() == ""
     assert calls(overlay) == [], "the managers start afterwards"
+
+
+def test_before_a_removal_all_managers_do_dhcp_again(overlay: Scripts) -> None:
+    overlay.run("fallback", ":removed")
+    assert there(overlay) == []
+    assert calls(overlay) == [
+        "systemctl reload NetworkManager.service", "nmcli connection reload", "nmcli device connect ens3",
+        "nmcli device connect ens4", "nmcli device connect ens3", "networkctl reload", "networkctl reconfigure ens3",
+        "networkctl reconfigure ens4", "networkctl reconfigure ens3"]
+
+
+def test_before_a_removal_the_files_of_former_images_go(scripts: Scripts) -> None:
+    """rule 53: those of 0.1 keep managers off; not one that somebody has changed."""
+    for file in sorted((DATA / "0.1.0/image").rglob("*")):
+        if file.is_file():
+            scripts.put(str(file.relative_to(DATA / "0.1.0/image")), file.read_text())
+    scripts.put("etc/NetworkManager/conf.d/90-holdfast.conf", "# mine\n")
+    scripts.run("fallback", ":removed")
+    left = [str(path.relative_to(scripts.root)) for path in scripts.root.rglob("*") if path.is_file()]
+    assert left == ["etc/NetworkManager/conf.d/90-holdfast.conf"]
 
 
 def test_a_record_of_others_removes_nothing_elsewhere(overlay: Scripts) -> None:

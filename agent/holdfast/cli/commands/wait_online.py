@@ -9,13 +9,16 @@ from math import inf
 import click
 
 from holdfast.cli.asking import agents
-from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
+from holdfast.cli.exits import CONFIGURATION, FAILED, NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument
 from holdfast.control.client import Call, ControlError, NotPermittedError
-from holdfast.settings.model import Settings
+from holdfast.settings.links import awaited
+from holdfast.settings.model import Settings, SettingsError
 
 #: Seconds between two checks for agents that have not started yet; a running agent answers when it is online.
 LOOK_AGAIN = 0.25
+#: Seconds in which a link may appear that fits a pattern of the list of links; then there is nothing to wait for.
+APPEARANCE = 5.0
 
 
 @click.command("wait-online", short_help="Wait until the interfaces have their leases.")
@@ -27,9 +30,10 @@ LOOK_AGAIN = 0.25
 def command(interfaces: tuple[str, ...], any_one: bool, timeout: float, config: str | None) -> None:
     """Wait until every IFACE has a lease and is configured with it.
 
-    Without IFACE: every interface that the configuration names or an agent serves, and at least
-    one. Interfaces that only fit a pattern of `serve` are not waited for while they have no
-    carrier. The agents may be started later.
+    Without IFACE: every interface that the configuration or the list of links names or an agent
+    serves, and at least one, unless the list has only patterns and no link fits. Interfaces that
+    only fit a pattern are not waited for while they have no carrier. The agents may be started
+    later.
     """
     waiter = Waiter(folders_of(config), interfaces, any_one=any_one)
     try:
@@ -46,12 +50,14 @@ class Waiter:
     def __init__(self, settings: Settings, given: tuple[str, ...], *, any_one: bool) -> None:
         self._settings, self._given, self._any = settings, given, any_one
         self._wanted: set[str] = set()
+        self._listed = False
         self._asked: dict[str, Call] = {}
         self._online: set[str] = set()
         self._excused: set[str] = set()
 
     def wait(self, deadline: float) -> bool:
         """True when all are online; False at ``deadline`` (time.monotonic)."""
+        appeared_by = time.monotonic() + APPEARANCE
         while True:
             self._ask()
             if self._done():
@@ -59,6 +65,8 @@ class Waiter:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
+            if self._listed and not self._wanted and time.monotonic() >= appeared_by:
+                return True
             self._listen(left)
             if self._done():
                 return True
@@ -81,7 +89,9 @@ class Waiter:
     def _ask(self) -> None:
         """Call the agents that are running and were not called yet."""
         paths = agents(self._settings)
-        self._wanted = set(self._given) or {*self._settings.interfaces, *paths}
+        listed = None if self._given else _listed()
+        self._listed = listed is not None
+        self._wanted = set(self._given) or {*self._settings.interfaces, *(listed or ()), *paths}
         self._excused.clear()  # there may be a carrier by now
         for name in sorted(self._wanted & paths.keys()):
             if name in self._asked or name in self._online:
@@ -114,6 +124,14 @@ class Waiter:
             (self._online if answer["online"] else self._excused).add(name)
         del self._asked[name]
         call.close()
+
+
+def _listed() -> frozenset[str] | None:
+    """The names on the list of links, None without a list. CliError for one that is wrong."""
+    try:
+        return awaited()
+    except SettingsError as error:
+        raise CliError(CONFIGURATION, str(error)) from None
 
 
 def _call(path: str, interface: str, *, insist: bool) -> Call | None:

@@ -1,4 +1,7 @@
-"""Links that nobody named: those that fit a pattern of ``[agent] serve``, now or when they appear.
+"""Links that nobody named: those that fit a pattern, now or when they appear.
+
+A pattern of ``[agent] serve`` means all that fit, one of the list of links those of them on which a manager would do
+DHCPv4 (``settings.links``).
 
 A pattern with a wildcard means hardware, and what a hypervisor shows as hardware: loopback, tunnels,
 bridges, VLANs, the ends of containers' cables and the slaves of a bond are left alone, whatever they are
@@ -19,6 +22,7 @@ from fnmatch import fnmatchcase
 
 from holdfast.network.census import Census, Found, all_links
 from holdfast.observe.limit import SayOnce
+from holdfast.settings.links import Rule, rule_for
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,15 +48,24 @@ def fits(link: Found, patterns: tuple[str, ...], *, container: bool) -> bool:
     return ordinary and any(fnmatchcase(link.name, pattern) for pattern in patterns)
 
 
+def fits_rule(link: Found, rule: Rule | None, *, container: bool) -> bool:
+    """Whether ``link`` is the agent's by a rule about a pattern of the list: what a manager's file calls by its
+    name may be of any kind (VLAN, bridge), and a pattern may mean VLANs where managers go by names alone."""
+    if rule is None or link.enslaved or not link.ethernet:
+        return False
+    vlans = link.kind == "vlan" and rule.manager not in ("", "NetworkManager") and not rule.mac
+    return link.name == rule.names or vlans or fits(link, (rule.names,), container=container)
+
+
 class Hotplug:
     """Calls ``begin(name, ifindex)`` for each link that fits, in the order in which they come. It may be
     called again for one that is served already, and answers whether there is room for more."""
 
     def __init__(
         self, patterns: tuple[str, ...], loop: Loop, begin: Callable[[str, int], bool], say: Callable[[int, str], None],
-        *, run: str = "/run",
+        *, listed: tuple[str, ...] = (), run: str = "/run",
     ) -> None:
-        self._patterns, self._loop, self._begin = patterns, loop, begin
+        self._patterns, self._listed, self._loop, self._begin = patterns, listed, loop, begin
         self._container = os.path.exists(os.path.join(run, "systemd/container"))
         self._udev = UdevDatabase(os.path.join(run, "udev"), loop, self.look) if not self._container else None
         self._said = SayOnce(say)
@@ -65,13 +78,19 @@ class Hotplug:
 
     def _consider(self, links: list[Found]) -> None:
         for link in links:
-            if not fits(link, self._patterns, container=self._container):
+            if not self._means(link):
                 continue
             if self._udev is not None and not self._udev.done_with(link.ifindex):
                 continue
             if not self._begin(link.name, link.ifindex):
                 self._said.say("full", 4, f"{MAX_SERVED} interfaces are served already, and no more of those that fit "
-                                          "a pattern of [agent] serve: name those that matter in the configuration")
+                                          "a pattern: name those that matter in the configuration")
+
+    def _means(self, link: Found) -> bool:
+        return fits(link, self._patterns, container=self._container) or any(
+            fits_rule(link, rule_for(pattern, link.name, link.macs), container=self._container)
+            for pattern in self._listed if fnmatchcase(link.name, pattern)
+        )
 
     def close(self) -> None:
         """Stop watching."""

@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 from tests.support.guests.cases.case import Case
 from tests.support.guests.cases.looks import Look, differences, look
-from tests.support.guests.files import File
 from tests.support.guests.guest import Guest, GuestError
 from tests.support.guests.install import install
 from tests.support.guests.net import Terms
 from tests.support.guests.nspawn import Nspawn
-from tests.support.guests.place import ROOT
 from tests.support.guests.qemu import Qemu
 
 from holdfast_lab.witness.wirelog import Seen, boottime
 
 #: The same in every case, so that addresses made of it are.
 MAC = "fa:16:3e:d4:57:ad"
-IMAGE = ROOT / "cloud-init" / "image"
+#: The list that packaging/image/bake.sh writes.
+LIST = "en*\neth*\n"
 #: Seconds in which a guest's network comes to rest, and how long nothing may change until it counts as that.
 PATIENCE, REST = 40.0, 3.0
 #: Seconds until a boot that has not ended is looked at all the same.
@@ -136,10 +135,7 @@ def _leased(guest: Guest, case: Case) -> str | None:
 
 def _baked(guest: Guest, case: Case, before: Look) -> Outcome:
     """What packaging/image/bake.sh does when the package is there, then a boot of that image."""
-    files = {f"/{path.relative_to(IMAGE)}": File(path.read_bytes()) for path in IMAGE.rglob("*") if path.is_file()}
-    for name, file in files.items():
-        guest.push(name, file.data)
-    guest.run(["systemctl", "enable", "holdfast.service", "holdfast-wait-online.service"], check=True)
+    guest.push("/etc/holdfast/links", LIST.encode())
     return Outcome(case.name, "baked", after_reboot=tuple(_after_reboot(guest, case, before)))
 
 
