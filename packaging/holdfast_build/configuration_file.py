@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 
 from holdfast.cli.commands.config import toml_value
-from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.settings.schema import AGENT, INTERFACE, Key
+from holdfast.settings.model import GuardSettings, InterfaceSettings, Settings
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE, Key
 
 HEAD = """\
 # Holdfast, a DHCPv4 client. None of this is needed: what is commented out is the default.
@@ -25,7 +25,7 @@ INTERFACES = """\
 
 def render() -> str:
     """The file."""
-    return HEAD + "".join((*table("agent", AGENT, Settings()), INTERFACES,
+    return HEAD + "".join((*table("agent", AGENT, Settings()), *table("guard", GUARD, GuardSettings()), INTERFACES,
                            *table("defaults", INTERFACE, InterfaceSettings())))
 
 

@@ -14,14 +14,14 @@ from holdfast import __version__
 from holdfast.cli import command
 from holdfast.cli.commands.config import toml_value
 from holdfast.cli.exits import EPILOG
-from holdfast.settings.model import InterfaceSettings, Settings
-from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast.settings.model import GuardSettings, InterfaceSettings, Settings
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE
 
 #: Other names of holdfast.service(8).
 UNITS = (
     "holdfast@.service", "holdfast-wait-online.service", "holdfast-takeover@.service", "holdfast-dns.service",
     "holdfast-dns.path", "holdfast-overlay.service", "holdfast-overlay-refresh.service", "holdfast-overlay.path",
-    "holdfast-fallback@.service",
+    "holdfast-fallback@.service", "holdfast-guard.service",
 )
 
 FILES = (
@@ -30,6 +30,8 @@ FILES = (
     ("/var/lib/holdfast/IFACE.lease.json", "the lease"),
     ("/var/lib/holdfast/IFACE.outcomes.jsonl", "the history"),
     ("/var/lib/holdfast-takeover/IFACE.json", "the journal of a take-over, which hand-back needs"),
+    ("/var/lib/holdfast-guard/IFACE.outcomes.jsonl", "guard's history of another DHCP client"),
+    ("/run/holdfast-guard/io.holdfast.Guard", "guard's control socket, Varlink interface io.holdfast.Guard"),
     ("/run/holdfast/IFACE.varlink", "the control socket, Varlink interface io.holdfast.Agent"),
 )
 
@@ -120,6 +122,8 @@ def _settings() -> Iterator[str]:
     )
     tables = (
         ("[agent]", "The whole process.", AGENT, Settings()),
+        ("[guard]", "holdfast guard and holdfast-guard.service, which stand beside another DHCP client.", GUARD,
+         GuardSettings()),
         ("[defaults] and [interfaces.NAME]",
          "What can differ between interfaces: for all of them, and for one. holdfast.service serves the interfaces "
          "that have a table, also an empty one.", INTERFACE, InterfaceSettings()),

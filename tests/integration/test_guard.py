@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from holdfast import __version__
 from holdfast.guard.nflog import TABLE
 from holdfast_lab.peers import ALL
 from holdfast_lab.peers.running import Running
@@ -28,8 +29,8 @@ from holdfast_lab.witness.watch import NetlinkWatch
 
 pytestmark = pytest.mark.root
 LEASE = Lease(time=20, t1=6, t2=17)
-#: dhclient writes its file once in 15 s at most.
-RARE = Lease(time=40, t1=16, t2=34)
+#: dhclient writes its file once in 15 s at most, and renews some seconds before T1.
+RARE = Lease(time=50, t1=20, t2=45)
 #: dhcpcd probes the address first. udhcpc asks at half of the lease, whatever T1 is (10 s), is answered a second later,
 #: and has 8 s to show that it did not take the answer.
 PATIENCE = 40.0
@@ -48,14 +49,16 @@ class Guest:
         self.watch = NetlinkWatch(self.machine)
         stack.callback(self.watch.close)
         self.log = folder / "guard.log"
+        self.settings = ""
 
-    def guard(self, *options: str) -> subprocess.Popen[Any]:
+    def guard(self, *options: str, interfaces: tuple[str, ...] = (LINK,)) -> subprocess.Popen[Any]:
         """Start a guard, and wait until it watches."""
         config = self.folder / "holdfast.toml"
-        config.write_text(f'[agent]\nstate_dir = "{self.folder}/state"\nruntime_dir = "{self.folder}/run"\n')
+        config.write_text(f'[agent]\nstate_dir = "{self.folder}/state"\nruntime_dir = "{self.folder}/run"\n'
+                          f'[guard]\nmetrics_dir = "{self.folder}"\n{self.settings}')
         with self.log.open("ab") as log:
             child = self.machine.popen(
-                [*holdfast_command(), "guard", LINK, "--config", str(config), *options],
+                [*holdfast_command(), "guard", *interfaces, "--config", str(config), *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
         wait_until(lambda: f"watching {LINK}" in self.log.read_text(), PATIENCE, "the guard watches")
@@ -142,6 +145,23 @@ def test_a_client_that_was_there_before_and_sets_no_lifetime(guest: Guest) -> No
     assert RARE.t2 - RARE.t1 < record["seconds_left"] < RARE.time
 
 
+def test_the_configuration_gives_leave_and_status_and_metrics_tell(guest: Guest) -> None:
+    guest.settings = 'rebroadcast = true\ninterfaces = ["et*"]\n'
+    guest.guard(interfaces=())
+    guest.client("networkd")
+    assert guest.renewal()["rebroadcasts"] == 1
+    metrics = (guest.folder / f"holdfast_guard_{LINK}.prom").read_text()
+    assert f'holdfast_guard_outcomes_total{{interface="{LINK}",result="renewed"}} 1' in metrics
+    assert f'holdfast_guard_build_info{{interface="{LINK}",version="{__version__}",client="networkd"}} 1' in metrics
+    asked = guest.machine.popen(
+        [*holdfast_command(), "status", LINK, "--json", "--config", str(guest.folder / "holdfast.toml")],
+        stdout=subprocess.PIPE, text=True,
+    )
+    one, = json.loads(asked.communicate(timeout=20)[0])
+    assert (one["guarded"], one["client"], one["lease"]["address"]) == (True, "networkd", "192.0.2.50")
+    assert (one["results"]["renewed"], one["rebroadcasts"]) == (1, 1)
+
+
 def test_without_leave_it_sends_nothing_and_tells(guest: Guest) -> None:
     child = guest.guard()
     guest.client("dhclient")
@@ -170,4 +190,4 @@ def test_a_second_guard_is_told_of_the_first(guest: Guest) -> None:
     )
     _, said = second.communicate(timeout=20)
     assert second.returncode == 1
-    assert said == f"holdfast: another guard uses {guest.folder}/state-guard\n"
+    assert said == "holdfast: another guard watches the interfaces of this network namespace\n"

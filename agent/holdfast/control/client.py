@@ -85,12 +85,13 @@ def sockets(folders: Iterable[str]) -> dict[str, str]:
 
 
 def call(
-    path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None
+    path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None,
+    interface: str = NAME,
 ) -> dict[str, Any]:
-    """The answer of the agent that listens at ``path`` to ``method`` of io.holdfast.Agent: every member that the
+    """The answer of the agent that listens at ``path`` to ``method`` of ``interface``: every member that the
     interface declares, None for those that were left out. It takes at most ``timeout`` seconds, TIMEOUT when None.
     Raises ControlError, and MismatchError when ``parameters`` are not the method's."""
-    with Call(path, method, parameters, timeout=timeout) as one:
+    with Call(path, method, parameters, timeout=timeout, interface=interface) as one:
         return one.answer()
 
 
@@ -110,21 +111,22 @@ class Call:
     """One pending call, for a caller that waits for several: poll ``fileno``, then ``receive``."""
 
     def __init__(
-        self, path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None
+        self, path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None,
+        interface: str = NAME,
     ) -> None:
         """Connect and ask. ``timeout`` is for the whole call, in seconds: TIMEOUT when None, and infinity for one that
         is given up from outside. Raises as ``call`` does."""
         self.path = path
         self._timeout = TIMEOUT if timeout is None else timeout
         self._until = time.monotonic() + self._timeout
-        self._interface = definition(NAME)
+        self._interface = definition(interface)
         self._method = self._interface.methods[method]
         checked = conform(self._interface, self._method.takes, dict(parameters or {}), strict=True)
         given = {name: value for name, value in checked.items() if value is not None}
         self._received = bytearray()
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._ask(encode({"method": f"{NAME}.{method}", "parameters": given}))
+            self._ask(encode({"method": f"{interface}.{method}", "parameters": given}))
         except BaseException:
             self.close()
             raise

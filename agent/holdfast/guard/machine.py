@@ -127,6 +127,11 @@ class Guard:
         return None if self._exchange is None else self._exchange.repeat_at
 
     @property
+    def asking(self) -> bool:
+        """The client has asked, and what became of it is not known yet."""
+        return self._exchange is not None
+
+    @property
     def awaits_proof(self) -> bool:
         """An answer was seen. It is judged when TAKEN_WITHIN has passed, and when the client asks again; what the
         client's file says is to be told before."""

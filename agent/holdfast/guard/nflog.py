@@ -14,13 +14,12 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from holdfast.network.watch import split
 from holdfast.wire.record import NamedTuple
 
 TABLE = "holdfast-guard"
-#: NFLOG's groups are 16 bits; a small one is likely to be another program's.
-GROUP = 6867
 #: Datagrams read in one wake-up; a client sends one in seconds.
 BATCH = 64
 LONGEST = 1 << 14
@@ -34,7 +33,7 @@ _REQUEST, _ACK, _EXCL, _CREATE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
 _NLMSG_ERROR = 2
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NFTABLES, _ULOG = 10, 4  # NFNL_SUBSYS_*
-_NEWTABLE, _NEWCHAIN, _NEWRULE = 0, 3, 6
+_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = 0, 2, 3, 6
 _OWNER = 0x2  # NFT_TABLE_F_OWNER
 _LOCAL_OUT, _ACCEPT = 3, 1
 _NFPROTO_UNSPEC, _NFPROTO_IPV4 = 0, 2
@@ -56,19 +55,31 @@ class Logged(NamedTuple):
 
 
 class Nflog:
-    """The table and the group. Raises NflogError; its errno is EPERM where another guard has them."""
+    """The table and the group. Raises NflogError. ``outlived``: a kernel that does not remove the table by itself gets
+    it, too, because somebody calls ``remove_table`` when this process has ended."""
 
-    def __init__(self, group: int = GROUP) -> None:
+    def __init__(self, group: int, *, outlived: bool = False) -> None:
         self._tables = self._log = None
+        self._owned = True
         try:
             self._log = _open()
             _acknowledged(self._log, [_bind(group), _mode(group), _at_once(group)], f"NFLOG group {group}")
             self._tables = _open()
-            _acknowledged(self._tables, _table(group), f"the table {TABLE}")
+            self._make_table(group, outlived=outlived)
             self._log.setblocking(False)
         except OSError:
             self.close()
             raise
+
+    def _make_table(self, group: int, *, outlived: bool) -> None:
+        assert self._tables is not None
+        try:
+            _acknowledged(self._tables, _table(group, _OWNER), f"the table {TABLE}")
+        except NflogError as error:
+            if not outlived or error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            self._owned = False
+            _acknowledged(self._tables, _table(group, 0), f"the table {TABLE}")
 
     def fileno(self) -> int:
         """For a selector."""
@@ -91,9 +102,17 @@ class Nflog:
 
     def close(self) -> None:
         """Close both sockets; the kernel removes the table."""
+        if self._tables is not None and not self._owned:
+            remove_table()
         for sock in (self._tables, self._log):
             if sock is not None:
                 sock.close()
+
+
+def remove_table() -> None:
+    """Remove what a guard has left, on a kernel that does not. One that another guard owns stays. Never raises."""
+    with suppress(OSError), _open() as sock:
+        _acknowledged(sock, _removal(), f"the table {TABLE}")
 
 
 def _open() -> socket.socket:
@@ -170,16 +189,25 @@ def _at_once(group: int) -> bytes:
     return _message(_ULOG << 8 | 1, _ACK, 3, _NFPROTO_UNSPEC, group, _number(_CFG_QTHRESH, 1))
 
 
-def _table(group: int) -> list[bytes]:
-    def change(kind: int, flags: int, sequence: int, *attributes: bytes) -> bytes:
-        return _message(_NFTABLES << 8 | kind, flags | _ACK, sequence, _NFPROTO_IPV4, 0, *attributes)
+def _change(kind: int, flags: int, sequence: int, *attributes: bytes) -> bytes:
+    return _message(_NFTABLES << 8 | kind, flags | _ACK, sequence, _NFPROTO_IPV4, 0, *attributes)
 
+
+def _removal() -> list[bytes]:
     return [
         _message(_BATCH_BEGIN, 0, 1, _NFPROTO_UNSPEC, _NFTABLES),
-        change(_NEWTABLE, _CREATE | _EXCL, 2, _text(1, TABLE), _number(2, _OWNER)),
-        change(_NEWCHAIN, _CREATE | _EXCL, 3, _text(1, TABLE), _text(3, "output"),
+        _change(_DELTABLE, 0, 2, _text(1, TABLE)),
+        _message(_BATCH_END, 0, 3, _NFPROTO_UNSPEC, _NFTABLES),
+    ]
+
+
+def _table(group: int, table_flags: int) -> list[bytes]:
+    return [
+        _message(_BATCH_BEGIN, 0, 1, _NFPROTO_UNSPEC, _NFTABLES),
+        _change(_NEWTABLE, _CREATE | _EXCL, 2, _text(1, TABLE), _number(2, table_flags)),
+        _change(_NEWCHAIN, _CREATE | _EXCL, 3, _text(1, TABLE), _text(3, "output"),
                _nest(4, _number(1, _LOCAL_OUT), _number(2, PRIORITY)), _number(5, _ACCEPT), _text(7, "filter")),
-        change(_NEWRULE, _CREATE | _APPEND, 4, _text(1, TABLE), _text(2, "output"), _nest(4, *_rule(group))),
+        _change(_NEWRULE, _CREATE | _APPEND, 4, _text(1, TABLE), _text(2, "output"), _nest(4, *_rule(group))),
         _message(_BATCH_END, 0, 5, _NFPROTO_UNSPEC, _NFTABLES),
     ]
 

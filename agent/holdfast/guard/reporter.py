@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from math import inf
 
 from holdfast.guard.actions import NoticeCode, Noticed, Recorded, Verdict
 from holdfast.observe import ids
@@ -12,10 +13,12 @@ from holdfast.observe.limit import Limiter
 from holdfast.observe.log import Log
 from holdfast.observe.outcomes import OutcomeJournal, as_record, boot_id, read_history
 from holdfast.observe.words import counted, duration, latency
-from holdfast.wire.record import TYPE_CHECKING
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from holdfast.observe.metrics import Textfile
 
 #: Lines of one kind that are written at once, before the rest are counted.
 BURST = 30
@@ -33,16 +36,33 @@ _LEADS = {
 _PRIORITIES = {Verdict.IGNORED: 4, Verdict.REFUSED: 4, Verdict.KEPT: 4, Verdict.EXPIRED: 3}
 
 
+class Last(NamedTuple):
+    """The last exchange that is over: its time (UTC in ISO 8601), its result, and one line for people."""
+
+    time: str
+    result: str
+    text: str
+
+
 class Reporter:
-    """Writes what the guard of ``ifname`` reports. Nothing here raises. ``wall`` and ``boottime`` are two clocks."""
+    """Writes what the guard of ``ifname`` reports. Nothing here raises. ``wall`` and ``boottime`` are two clocks.
+    ``metrics``: the file that is kept, if any. What is counted is counted since ``watched_since``, boot-time
+    seconds."""
 
     def __init__(self, ifname: str, log: Log, state_dir: str, boottime: Callable[[], float],
-                 wall: Callable[[], float] = time.time) -> None:
+                 wall: Callable[[], float] = time.time, metrics: Textfile | None = None) -> None:
         self.ifname = ifname
+        self.last: Last | None = None
+        self.results: dict[str, int] = {}
+        self.notices: dict[str, int] = {}
+        self.rebroadcasts = 0
+        self.keeps = True  # a history
+        self.watched_since = boottime()
+        self._last_answer: float | None = None
+        self._metrics = metrics
         self._log, self._boottime, self._wall = log, boottime, wall
         self._history = OutcomeJournal(state_dir, ifname)
         self._state_dir = state_dir
-        self._watched_since = boottime()
         self._limiter = Limiter()
 
     def others_before(self) -> tuple[IPv4Address, ...]:
@@ -59,19 +79,50 @@ class Reporter:
     def recorded(self, action: Recorded) -> None:
         """One line of the history, and one of the log."""
         record = as_record(action.outcome, self.ifname, boottime=self._boottime(), wall=self._wall())
-        whole = extended(dict(record), action, self._watched_since)
+        whole = extended(dict(record), action, self.watched_since)
         try:
-            self._history.append(whole)
+            if self.keeps:
+                self._history.append(whole)
         except OSError as error:
             self._tell("not-recorded", 4, f"the history cannot be written: {self._history.path}: {error.strerror}")
-        self._tell(action.verdict.value, _PRIORITIES.get(action.verdict, 6), text_of(action),
-                   {"HOLDFAST_RESULT": action.verdict.value, "HOLDFAST_CLIENT": action.client,
+        result, text = action.verdict.value, text_of(action)
+        self.last = Last(record["time"], result, text)
+        self.results[result] = self.results.get(result, 0) + 1
+        if action.outcome.latency is not None:
+            self._last_answer = action.outcome.ended_at
+        self._tell(result, _PRIORITIES.get(action.verdict, 6), text,
+                   {"HOLDFAST_RESULT": result, "HOLDFAST_CLIENT": action.client,
                     "HOLDFAST_REBROADCASTS": str(action.rebroadcasts)})
 
     def noticed(self, action: Noticed) -> None:
         """One line of the log; repeated ones are counted."""
+        self.notices[action.code.value] = self.notices.get(action.code.value, 0) + 1
         priority = 5 if action.code is NoticeCode.OTHER_SERVER else 4
         self._tell(action.code.value, priority, action.detail, {"HOLDFAST_NOTICE": action.code.value})
+
+    def repeated(self) -> None:
+        """Guard sent a packet."""
+        self.rebroadcasts += 1
+
+    def to_wall(self, instant: float) -> float:
+        """The Unix time of a boot-time instant."""
+        return instant - self._boottime() + self._wall()
+
+    def write_metrics(self, client: str, expiry: float | None, others: int) -> None:
+        """Keep the file of metrics, where there is to be one; ``expiry`` is the lease's, boot-time seconds."""
+        if self._metrics is None:
+            return
+        from holdfast.guard.metrics import Facts, render  # noqa: PLC0415 - seldom configured
+
+        facts = Facts(
+            self.ifname, client, self._wall(), None if expiry in (None, inf) else self.to_wall(expiry or 0.0),
+            None if self._last_answer is None else self.to_wall(self._last_answer), self.results, self.notices,
+            self.rebroadcasts, others,
+        )
+        try:
+            self._metrics.replace(render(facts))
+        except OSError as error:
+            self._tell("metrics", 4, f"the metrics cannot be written: {self._metrics.path}: {error.strerror}")
 
     def line(self, priority: int, text: str) -> None:
         """Write one line with a syslog priority."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.clock import Clock, SystemClock
-from holdfast.control.interface import socket_path
+from holdfast.control.interface import GUARD, socket_path
 from holdfast.eventloop.loop import Loop
 from holdfast.eventloop.signals import Signals
 from holdfast.guard import events as ev
@@ -21,16 +22,20 @@ from holdfast.guard.actions import Action, Noticed, Rebroadcast, Recorded
 from holdfast.guard.addresses import AddressWatch, Held
 from holdfast.guard.lease_files import stored_lease
 from holdfast.guard.machine import UNKNOWN, Guard
+from holdfast.guard.metrics import KIND
 from holdfast.guard.nflog import Nflog, NflogError
 from holdfast.guard.programs import Client, client_of
 from holdfast.guard.reporter import Reporter
+from holdfast.guard.status import Shown, serve
 from holdfast.guard.tap import Packet, Tap, read_message
 from holdfast.network import KernelError
 from holdfast.network.census import Census, Found, all_links
 from holdfast.observe.log import Log
+from holdfast.observe.metrics import Textfile
 from holdfast.state import folder as folders
 from holdfast.wire import WireError
 from holdfast.wire import message as m
+from holdfast.wire.record import NamedTuple
 
 #: Interfaces guarded at a time; a virtual machine has a few dozen at most.
 MAX_GUARDED = 64
@@ -40,6 +45,10 @@ PAUSE = 0.02
 CLIENT_KNOWN, CLIENT_UNKNOWN = 30.0, 1.0
 #: Changes of a lifetime below this, in seconds, are the rounding of the kernel's whole seconds.
 ROUNDING = 1.1
+
+
+#: An abstract name, which belongs to the network namespace and goes with the process (unix(7)).
+ALONE = "\0" + GUARD
 
 
 class GuardedError(OSError):
@@ -55,13 +64,26 @@ class Guarded:
         self.client_known_until = self.lease_read_at = -inf
 
 
-class Service:
-    """Guards the interfaces that fit ``patterns``, or every one. ``runtime_dir``: where an agent's sockets would be."""
+class Places(NamedTuple):
+    """Folders: guard's state, guard's control socket, an agent's control sockets, and metrics (None: none)."""
 
-    def __init__(self, patterns: tuple[str, ...], state_dir: str, runtime_dir: str, log: Log, *,
-                 rebroadcast: bool = False, group: int, clock: Clock | None = None) -> None:
-        self._patterns, self._state_dir, self._runtime_dir = patterns, state_dir, runtime_dir
-        self._log, self._rebroadcast, self._group = log, rebroadcast, group
+    state_dir: str
+    runtime_dir: str
+    agents: tuple[str, ...]
+    metrics_dir: str | None = None
+
+
+class Service:
+    """Guards the interfaces that fit ``patterns``, or every one. ``nflog_group``: of the rule in the output hook;
+    ``control_group``: the group id whose members may ask beside root. ``outlived``: somebody removes the table when
+    this process has ended, so that it may be made where the kernel does not (before Linux 5.12)."""
+
+    def __init__(self, patterns: tuple[str, ...], places: Places, log: Log, *, rebroadcast: bool = False,
+                 nflog_group: int, control_group: int | None = None, outlived: bool = False,
+                 clock: Clock | None = None) -> None:
+        self._patterns, self._places, self._log = patterns, places, log
+        self._rebroadcast, self._nflog_group, self._control_group = rebroadcast, nflog_group, control_group
+        self._outlived = outlived
         self._clock = clock or SystemClock()
         self.loop = Loop(self._clock)
         self._links: dict[int, Found] = {}
@@ -69,23 +91,18 @@ class Service:
         self._held: dict[IPv4Address, Held] = {}
         self._ends: dict[IPv4Address, float] = {}
         self._nflog: Nflog | None = None
-        self._lock = -1
+        self._blind: str | None = None
+        self._keeps = True
 
     def start(self) -> None:
         """Open everything. Raises GuardedError, OSError (EPERM: no CAP_NET_RAW), LinkError or KernelError."""
-        folders.make(self._state_dir)
-        with folders.opened(self._state_dir) as here:
-            self._lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise GuardedError(error.errno, f"another guard uses {self._state_dir}") from None
         self._tap = Tap()
+        self._lock()
         try:
-            self._nflog = Nflog(self._group)
+            self._nflog = Nflog(self._nflog_group, outlived=self._outlived)
             self.loop.register(self._nflog.fileno(), lambda _mask: self._read_nflog())
         except NflogError as error:
+            self._blind = error.strerror
             self._log.write(4, f"guard: {error.strerror}; using the packet socket alone, so a renewal is not seen "
                                "where ARP for the server is not answered")
         self._watch, self._census = AddressWatch(), Census()
@@ -94,11 +111,36 @@ class Service:
         self.loop.register(self._tap.fileno(), lambda _mask: self._read_tap())
         self.loop.register(self._watch.fileno(), lambda _mask: self._read_addresses())
         self.loop.register(self._census.fileno(), lambda _mask: self._read_links())
+        self._server = serve(self.loop, self._places.runtime_dir, self._control_group, self._shown,
+                             self._keep_nothing)
         self._read_addresses()
         self._see_links(all_links())
         mode = "unanswered renewals are repeated by broadcast" if self._rebroadcast else "nothing is sent"
         names = ", ".join(one.name for one in self._guarded.values())
         self._log.write(6, f"guard: watching {names or 'for interfaces'}; {mode}")
+
+    def _lock(self) -> None:
+        """One guard in a network namespace, and one with this folder. GuardedError."""
+        self._alone = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._alone.bind(ALONE)
+        except OSError as error:
+            raise GuardedError(error.errno, "another guard watches the interfaces of this network namespace") from None
+        folders.make(self._places.state_dir)
+        with folders.opened(self._places.state_dir) as here:
+            self._folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise GuardedError(error.errno, f"another guard uses {self._places.state_dir}") from None
+
+    def _shown(self) -> Shown:
+        return Shown(self._rebroadcast, self._blind, [(one.guard, one.reporter) for one in self._guarded.values()])
+
+    def _keep_nothing(self) -> None:
+        self._keeps = False
+        for one in self._guarded.values():
+            one.reporter.keeps = False
 
     def run(self) -> None:
         """Guard until a signal stops it."""
@@ -112,8 +154,10 @@ class Service:
             if resource is not None:
                 self.loop.unregister(resource.fileno())
                 resource.close()
+        self._server.close()
         self._signals.close()
-        os.close(self._lock)
+        self._alone.close()
+        os.close(self._folder)
         self.loop.close()
         self._log.close()
 
@@ -136,14 +180,20 @@ class Service:
     def _fits(self, link: Found) -> bool:
         if not link.ethernet or link.enslaved:
             return False
-        if os.path.exists(socket_path(self._runtime_dir, link.name)):
+        if self._served(link.name):
             if link.name in self._patterns:
                 self._log.write(4, f"{link.name}: Holdfast itself serves this interface; there is nothing to guard")
             return False
         return not self._patterns or any(fnmatchcase(link.name, pattern) for pattern in self._patterns)
 
+    def _served(self, ifname: str) -> bool:
+        return any(os.path.exists(socket_path(folder, ifname)) for folder in self._places.agents)
+
     def _guard(self, link: Found) -> None:
-        reporter = Reporter(link.name, self._log, self._state_dir, self.loop.now)
+        folder = self._places.metrics_dir
+        metrics = None if folder is None else Textfile(folder, link.name, KIND)
+        reporter = Reporter(link.name, self._log, self._places.state_dir, self.loop.now, metrics=metrics)
+        reporter.keeps = self._keeps
         guard = Guard(rebroadcast=self._rebroadcast, others=reporter.others_before())
         self._guarded[link.ifindex] = one = Guarded(link.name, guard, reporter)
         self._find_client(link.ifindex, one)
@@ -151,6 +201,7 @@ class Service:
             if held.ifindex == link.ifindex:
                 self._feed(link.ifindex, ev.Lifetime(address, self._ends[address]))
         self._read_lease(link.ifindex, one)
+        _keep_metrics(one)
 
     def _find_client(self, ifindex: int, one: Guarded) -> None:
         """Look it up, at most once in CLIENT_KNOWN seconds, and once in CLIENT_UNKNOWN while there is none."""
@@ -230,6 +281,13 @@ class Service:
                 return
             ifindex = owner.ifindex
         one = self._guarded.get(ifindex)
+        if one is not None and self._served(one.name):
+            one.reporter.line(6, "Holdfast itself serves this interface from now on; it is guarded no more")
+            self._let_go(ifindex)
+            return
+        if one is None and ifindex in self._links:  # an agent may have served it
+            self._see_links([self._links[ifindex]])
+            one = self._guarded.get(ifindex)
         if one is None:
             return
         self._find_client(ifindex, one)
@@ -265,12 +323,20 @@ class Service:
             if isinstance(action, Rebroadcast):
                 try:
                     self._tap.send(one.name, action.payload, action.source)
+                    one.reporter.repeated()
                 except OSError as error:
                     one.reporter.line(4, f"the renewal cannot be repeated by broadcast: {error.strerror}")
             elif isinstance(action, Recorded):
                 one.reporter.recorded(action)
             elif isinstance(action, Noticed):
                 one.reporter.noticed(action)
+        if actions:
+            _keep_metrics(one)
+
+
+def _keep_metrics(one: Guarded) -> None:
+    lease = one.guard.lease
+    one.reporter.write_metrics(one.guard.client, None if lease is None else lease.expires_at, len(one.guard.others))
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from math import inf
-from typing import Iterator, Mapping, NamedTuple
+from typing import Iterable, Iterator, Mapping, NamedTuple
 
 from holdfast import __version__
 from holdfast.core.actions import DropReason
@@ -43,32 +43,45 @@ class Facts(NamedTuple):
     log_lines_lost: int = 0
 
 
-class Textfile:
-    """``<directory>/holdfast_<ifname>.prom``, replaced as a whole each time."""
+#: Samples of one family: labels beside the interface, and the value.
+Samples = list[tuple[dict[str, str], float]]
+#: Name, kind and meaning of a family, and its samples.
+Family = tuple[str, str, str, Samples]
 
-    def __init__(self, directory: str, ifname: str) -> None:
-        self.path = os.path.join(directory, f"holdfast_{ifname}.prom")
+
+class Textfile:
+    """``<directory>/holdfast_<ifname>.prom``, replaced as a whole each time. ``kind`` is what ``holdfast`` stands
+    for."""
+
+    def __init__(self, directory: str, ifname: str, kind: str = "holdfast") -> None:
+        self.path = os.path.join(directory, f"{kind}_{ifname}.prom")
 
     def write(self, facts: Facts) -> None:
         """Write ``facts``. Raises OSError; the former file is there then."""
+        self.replace(render(facts))
+
+    def replace(self, text: str) -> None:
+        """Write ``text``. Raises as ``write`` does."""
         # The collector is another user, and often the folder's owner; it reads *.prom only.
-        atomic.write(self.path, render(facts).encode(), 0o644, anyones=True, durable=False)
+        atomic.write(self.path, text.encode(), 0o644, anyones=True, durable=False)
 
 
 def render(facts: Facts) -> str:
+    """``facts`` as text."""
+    return exposition(facts.interface, _families(facts))
+
+
+def exposition(interface: str, families: Iterable[Family]) -> str:
     """The text exposition format, version 0.0.4."""
     lines: list[str] = []
-    for name, kind, meaning, samples in _families(facts):
+    for name, kind, meaning, samples in families:
         if samples:
             lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{_labels(facts.interface, extra)} {_number(value)}" for extra, value in samples]
+            lines += [f"{name}{_labels(interface, extra)} {_number(value)}" for extra, value in samples]
     return "\n".join(lines) + "\n"
 
 
-_Samples = list[tuple[dict[str, str], float]]
-
-
-def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+def _families(facts: Facts) -> Iterator[Family]:
     # Every counter exists from the start with 0: Prometheus' increase() does not count a first value of 1.
     yield ("holdfast_build_info", "gauge", "Version of the agent.", [({"version": __version__}, 1)])
     yield ("holdfast_updated_timestamp_seconds", "gauge", "When this file was written.", [({}, facts.wall)])
@@ -77,18 +90,18 @@ def _families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
     yield from _lease_families(facts)
     yield from _last_families(facts)
     yield ("holdfast_outcomes_total", "counter", "Acquisitions and renewals that ended, by result.",
-           _by("result", {**dict.fromkeys(ids.RESULTS, 0), **facts.results}))
+           by("result", {**dict.fromkeys(ids.RESULTS, 0), **facts.results}))
     yield ("holdfast_answers_total", "counter", "Those that were answered, by the way of the message.",
-           _by("path", {**{via.value: 0 for via in Via}, **facts.paths}))
+           by("path", {**{via.value: 0 for via in Via}, **facts.paths}))
     yield ("holdfast_dropped_total", "counter", "Messages that were ignored, by reason.",
-           _by("reason", {**dict.fromkeys(DROPS, 0), **facts.drops}))
+           by("reason", {**dict.fromkeys(DROPS, 0), **facts.drops}))
     yield ("holdfast_notices_total", "counter", "Notices, by code.",
-           _by("code", {**dict.fromkeys(ids.NOTICES, 0), **facts.notices}))
+           by("code", {**dict.fromkeys(ids.NOTICES, 0), **facts.notices}))
     yield ("holdfast_log_lines_lost_total", "counter", "Log lines that nobody took.",
            [({}, facts.log_lines_lost)])
 
 
-def _lease_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+def _lease_families(facts: Facts) -> Iterator[Family]:
     lease = facts.lease
     to_wall = facts.wall - facts.now
     yield ("holdfast_lease_valid", "gauge", "1 while a valid lease is in use, when this was written.",
@@ -107,7 +120,7 @@ def _lease_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
            [({}, lease.lease_time)])
 
 
-def _last_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
+def _last_families(facts: Facts) -> Iterator[Family]:
     if facts.last_success is not None:
         yield ("holdfast_last_success_timestamp_seconds", "gauge", "When a server last said ACK.",
                [({}, facts.last_success + facts.wall - facts.now)])
@@ -123,7 +136,8 @@ def _last_families(facts: Facts) -> Iterator[tuple[str, str, str, _Samples]]:
                [({}, last.latency)])
 
 
-def _by(label: str, counts: Mapping[str, int]) -> _Samples:
+def by(label: str, counts: Mapping[str, int]) -> Samples:
+    """A sample for each of ``counts``."""
     return [({label: key}, counts[key]) for key in sorted(counts)]
 
 

@@ -9,8 +9,8 @@ from typing import Any, Callable, Mapping, Sequence
 
 from holdfast.settings.checks import ifname_problem, link_pattern, nearest, show
 from holdfast.settings.links import is_pattern
-from holdfast.settings.model import InterfaceSettings, Settings, SettingsError
-from holdfast.settings.schema import AGENT, INTERFACE, Key
+from holdfast.settings.model import GuardSettings, InterfaceSettings, Settings, SettingsError
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE, Key
 
 try:
     import tomllib  # type: ignore[import-not-found, unused-ignore]
@@ -43,6 +43,7 @@ def load(
         raise SettingsError(tuple(reader.problems))
     settings = Settings(
         **reader.agent,
+        guard=GuardSettings(**reader.guard),
         defaults=InterfaceSettings(**reader.defaults),
         tables=(*_by_strength(weak.interfaces), *((("*", reader.defaults),) if reader.defaults else ()),
                 *_by_strength(reader.interfaces)),
@@ -61,7 +62,7 @@ def _overlay_tables(paths: Sequence[str], read: Callable[[str], bytes]) -> tuple
     for path in paths:
         one = _Reader(read)
         one.add(path)
-        if one.agent or one.defaults:
+        if one.agent or one.guard or one.defaults:
             one.problems.append(f"{path}: has more than [interfaces.NAME]")
         if one.problems:
             warnings += one.problems
@@ -92,6 +93,7 @@ class _Reader:
         self._read = read
         self.problems: list[str] = []
         self.agent: dict[str, Any] = {}
+        self.guard: dict[str, Any] = {}
         self.defaults: dict[str, Any] = {}
         self.interfaces: dict[str, dict[str, Any]] = {}
         self.origins: dict[str, str] = {}
@@ -104,12 +106,14 @@ class _Reader:
         for name, value in self._parse(path).items():
             if name == "agent":
                 self._table("agent", value, AGENT, self.agent)
+            elif name == "guard":
+                self._table("guard", value, GUARD, self.guard)
             elif name == "defaults":
                 self._table("defaults", value, INTERFACE, self.defaults)
             elif name == "interfaces":
                 self._interfaces(value)
             else:
-                self._unknown(name, name, ("agent", "defaults", "interfaces"))
+                self._unknown(name, name, ("agent", "guard", "defaults", "interfaces"))
 
     def _parse(self, path: str) -> Mapping[str, Any]:
         try:

@@ -61,13 +61,23 @@ class InterfaceSettings(NamedTuple):
 
 
 @record
+class GuardSettings(NamedTuple):
+    """``[guard]``: ``holdfast guard`` and holdfast-guard.service. No ``interfaces`` are all of them."""
+
+    interfaces: tuple[str, ...] = ()
+    rebroadcast: bool = False
+    nflog_group: int = 6867
+    metrics_dir: str | None = None
+
+
+@record
 class Settings(NamedTuple):
     """Everything that was configured; ``Settings()`` is an agent without a configuration file.
 
-    The first fields are ``[agent]``. ``interfaces`` are the tables of exact names in the administrator's own files;
-    such a link is served. ``tables`` are all tables that apply to links, from the weakest to the strongest: a name
-    or pattern, and its keys. ``files`` were read, in order; ``origins`` maps a dotted key to the file that set it.
-    ``warnings``: files of the overlay that cannot be used, a line each.
+    The first fields are ``[agent]``, ``guard`` is ``[guard]``. ``interfaces`` are the tables of exact names in the
+    administrator's own files; such a link is served. ``tables`` are all tables that apply to links, from the weakest to
+    the strongest: a name or pattern, and its keys. ``files`` were read, in order; ``origins`` maps a dotted key to the
+    file that set it. ``warnings``: files of the overlay that cannot be used, a line each.
     """
 
     state_dir: str | None = None
@@ -78,6 +88,7 @@ class Settings(NamedTuple):
     control_group: str | None = None
     log: str = "auto"
     log_level: str = "info"
+    guard: GuardSettings = GuardSettings()
     defaults: InterfaceSettings = InterfaceSettings()
     interfaces: Mapping[str, InterfaceSettings] = {}
     tables: tuple[tuple[str, Mapping[str, Any]], ...] = ()

@@ -35,6 +35,18 @@ AGENT: dict[str, Key] = {
     "log_level": Key(checks.choice("info", "debug"), '"debug" also writes every change of state to stderr'),
 }
 
+#: ``[guard]``: the guard beside another DHCP client.
+GUARD: dict[str, Key] = {
+    "interfaces": Key(checks.link_patterns,
+                      "interfaces to guard, now and when they appear: names and patterns as in [agent] serve; empty: "
+                      "every Ethernet interface that Holdfast does not serve"),
+    "rebroadcast": Key(checks.boolean, "repeat by broadcast, once and byte for byte, a unicast renewal that nobody "
+                                       "answers"),
+    "nflog_group": Key(checks.integer(0, 0xFFFF),
+                       "the NFLOG group by which renewals are seen before ARP; no other program may use it"),
+    "metrics_dir": Key(checks.folder, "folder of a Prometheus textfile collector; one file per guarded interface"),
+}
+
 #: ``[defaults]`` and ``[interfaces.NAME]``.
 INTERFACE: dict[str, Key] = {
     "client_id": Key(checks.client_id,

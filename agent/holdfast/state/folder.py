@@ -10,8 +10,8 @@ is written into must have one name (a hard link to another file has two); a file
 given to the folder's owner by its descriptor; rename(2) and unlink(2) never follow their last component. What the
 owner can still do is harm their own files.
 
-The folder itself must be root's, ours, or the daemon user's; ``anyones`` leaves that check out, for what is only read
-and for folders that the administrator names for other programs.
+The folder itself must be root's, ours, or the daemon user's or guard's; ``anyones`` leaves that check out, for what is
+only read and for folders that the administrator names for other programs.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from holdfast.wire.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The daemon's user, which the package creates (packaging/systemd).
-AGENT_USER = "holdfast"
+#: The daemon's user, and guard's, which the package creates (packaging/systemd).
+AGENT_USER, GUARD_USER = "holdfast", "holdfast-guard"
 
 #: Bytes of the largest of our files that is read as a whole: a lease, whose options as hex are twice wire's largest
 #: message; the rest of it is small.
@@ -49,14 +49,15 @@ class NotPlainError(OSError):
     """A link, a pipe or something else where a regular file of ours should be."""
 
 
-def agent_uid() -> int:
-    """The user id of the daemon's user; -1 when there is none."""
+def agent_uids() -> tuple[int, ...]:
+    """The user ids of the daemon's user and of guard's, where they are there."""
     import pwd  # noqa: PLC0415 - only when a folder is neither root's nor ours
 
-    try:
-        return pwd.getpwnam(AGENT_USER).pw_uid
-    except KeyError:
-        return -1
+    found = []
+    for name in (AGENT_USER, GUARD_USER):
+        with suppress(KeyError):
+            found.append(pwd.getpwnam(name).pw_uid)
+    return tuple(found)
 
 
 def _is_roots(uid: int) -> bool:
@@ -123,7 +124,7 @@ def _make(here: int, part: str, mode: int, *, anyones: bool) -> None:
         _check_owner(owner.st_uid)
     with suppress(FileExistsError):
         os.mkdir(part, mode, dir_fd=here)
-    if not _is_roots(owner.st_uid) and owner.st_uid == agent_uid():
+    if not _is_roots(owner.st_uid) and owner.st_uid in agent_uids():
         _give_folder(here, part, owner)
 
 
@@ -146,7 +147,7 @@ def _check_link(link: int, folder: int) -> None:
 
 
 def _check_owner(uid: int) -> None:
-    if not _is_roots(uid) and not (os.geteuid() == 0 and uid == agent_uid()):
+    if not _is_roots(uid) and not (os.geteuid() == 0 and uid in agent_uids()):
         ours = "root or the agent's user" if os.geteuid() == 0 else f"root or {_name(os.geteuid())}"
         raise RefusedError(EPERM, f"belongs to {_name(uid)} and not to {ours}, so nothing is done there; give it to "
                                   "one of them, or name another folder")
@@ -224,7 +225,7 @@ def create_at(folder: int, name: str, flags: int, mode: int) -> int:
     root. FileExistsError; OSError."""
     fd = os.open(name, flags | os.O_CREAT | os.O_EXCL | _FILE, mode, dir_fd=folder)
     owner = os.fstat(folder)
-    if os.geteuid() == 0 and not _is_roots(owner.st_uid) and owner.st_uid == agent_uid():
+    if os.geteuid() == 0 and not _is_roots(owner.st_uid) and owner.st_uid in agent_uids():
         with suppress(PermissionError):  # no CAP_CHOWN: it is there, and root's
             os.fchown(fd, owner.st_uid, owner.st_gid)
     return fd

@@ -37,6 +37,8 @@ def state(tmp_path: Path, run_dir: Path) -> Path:
     folder = tmp_path / "state"
     folder.mkdir()
     (tmp_path / "state-takeover").mkdir()
+    (tmp_path / "state-guard").mkdir()
+    (tmp_path / "state-guard/eth0.outcomes.jsonl").touch()
     for name in ("eth0.lease.json", "eth0.outcomes.jsonl", "eth1.yield", "notes.txt"):
         (folder / name).touch()
     for name in ("eth0.json", "eth0.lock", "udhcpc-eth0.script"):
@@ -53,7 +55,8 @@ def test_everything_of_ours_goes_and_nothing_else(state: Path, capsys: pytest.Ca
     assert left(state) == ["notes.txt"]
     assert os.listdir(f"{state}-takeover") == ["udhcpc-eth0.script"]  # a client that was handed back runs it
     assert capsys.readouterr().out.splitlines() == [f"removed {state}{name}" for name in (
-        "/eth0.lease.json", "/eth0.outcomes.jsonl", "/eth1.yield", "-takeover/eth0.json", "-takeover/eth0.lock")]
+        "/eth0.lease.json", "/eth0.outcomes.jsonl", "/eth1.yield", "-takeover/eth0.json", "-takeover/eth0.lock",
+        "-guard/eth0.outcomes.jsonl")]
     assert main(["clean"]) == 0
     assert capsys.readouterr().out == "there is nothing to remove\n"
 

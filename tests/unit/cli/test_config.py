@@ -10,7 +10,7 @@ from holdfast.cli import main
 from holdfast.cli.commands.config import toml_value
 from holdfast.settings import Settings, dirs
 from holdfast.settings.load import load
-from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def test_show_without_files_shows_and_explains_every_default(capsys: pytest.Capt
     assert main(["config", "show"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("# read: nothing; these are the defaults\n\n[agent]\n")
-    assert all(f"# {key.meaning}\n" in out for key in (*AGENT.values(), *INTERFACE.values()))
+    assert all(f"# {key.meaning}\n" in out for key in (*AGENT.values(), *GUARD.values(), *INTERFACE.values()))
     assert '\nacd = "optimistic"\n' in out
     assert "\n# client_id =\n" in out
 

@@ -10,7 +10,7 @@ import varlink.scanner
 from tests.support.varlink_oracle import told, told_by_oracle
 
 from holdfast.control import interface
-from holdfast.control.interface import NAME, SERVICE, definition
+from holdfast.control.interface import GUARD, NAME, SERVICE, definition
 
 FOLDER = Path(interface.__file__).parent
 
@@ -23,7 +23,9 @@ def test_an_independent_parser_understands_the_same(name: str) -> None:
 
 
 def test_every_definition_in_the_package_is_served() -> None:
-    assert {file.read_text() for file in FOLDER.glob("*.varlink")} == {definition(NAME).text, definition(SERVICE).text}
+    assert {file.read_text() for file in FOLDER.glob("*.varlink")} == {
+        definition(name).text for name in (NAME, GUARD, SERVICE)
+    }
 
 
 def test_the_service_is_the_one_that_every_varlink_service_has() -> None:

@@ -16,7 +16,7 @@ from holdfast.cli import COMMANDS, command, completions
 from holdfast.observe import ids, metrics
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
-from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE
 from holdfast_build import bill as bills
 from holdfast_build import configuration_file, manual
 
@@ -33,7 +33,7 @@ def test_the_manual_has_every_command() -> None:
 
 def test_the_manual_has_every_key_of_the_configuration() -> None:
     page = PAGES["holdfast.toml.5"]
-    for key in (*AGENT, *INTERFACE):
+    for key in (*AGENT, *GUARD, *INTERFACE):
         assert f".B {key}\n" in page
 
 
@@ -74,7 +74,7 @@ def test_the_installed_configuration_is_the_defaults_and_shows_them(tmp_path: Pa
     file.write_text(re.sub(r"^#(\w+ = )", r"\1", text, flags=re.MULTILINE))
     read = load([str(file)])
     assert read._replace(files=(), origins={}, tables=()) == Settings()
-    assert all(re.search(rf"^#{key} =", text, re.MULTILINE) for key in (*AGENT, *INTERFACE))
+    assert all(re.search(rf"^#{key} =", text, re.MULTILINE) for key in (*AGENT, *GUARD, *INTERFACE))
 
 
 def test_completions_ask_the_program() -> None:

@@ -78,6 +78,18 @@ OVERLAY = {
 EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
     "holdfast.service": AGENT,
     "holdfast@.service": AGENT,
+    "holdfast-guard.service": {
+        "AmbientCapabilities": ("CAP_NET_ADMIN CAP_NET_RAW", "the rule in the output hook, AF_PACKET"),
+        "CapabilityBoundingSet": ("CAP_NET_ADMIN CAP_NET_RAW", "as above"),
+        "IPAddressDeny": (None, "it sends to 255.255.255.255"),
+        "NoExecPaths": (None, "it starts nothing; its interpreter is wherever the package has one"),
+        "PrivateNetwork": (None, NETWORK),
+        "PrivateUsers": (None, NO_USERS),
+        "ProcSubset": (None, BOOT_ID),
+        "ProtectProc": (None, "which process the client is"),
+        "RestrictAddressFamilies": ("AF_UNIX AF_NETLINK AF_INET AF_PACKET", "control socket, kernel, names, packets"),
+        "User": ("holdfast-guard", "the agent's files are not guard's"),
+    },
     "holdfast-wait-online.service": {
         "NoExecPaths": (None, "it starts nothing; as root's link to a virtual environment it could be anywhere"),
         "PrivateNetwork": (None, "whether a link is there and has a carrier"),
@@ -108,6 +120,7 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
 }
 #: What `systemd-analyze security` may say at the most. It does not count ProtectSystem= and its like in these units.
 EXPOSURE = {
+    "holdfast-guard.service": 2.0,
     "holdfast.service": 1.9, "holdfast@.service": 1.9, "holdfast-dns.service": 1.7, "holdfast-wait-online.service": 0.8,
     "holdfast-takeover@.service": 9.4, "holdfast-fallback@.service": 9.4, "holdfast-overlay.service": 1.5,
     "holdfast-overlay-refresh.service": 1.5,

@@ -11,8 +11,8 @@ from holdfast import settings as room
 from holdfast.settings import Settings, SettingsError
 from holdfast.settings.checks import ifname_problem
 from holdfast.settings.load import SIZE_LIMIT, load
-from holdfast.settings.model import InterfaceSettings
-from holdfast.settings.schema import AGENT, INTERFACE
+from holdfast.settings.model import GuardSettings, InterfaceSettings
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE
 
 
 def _file(tmp_path: Path, text: str, name: str = "holdfast.toml") -> str:
@@ -44,11 +44,12 @@ def test_the_start_delay_is_off_unless_configured(tmp_path: Path) -> None:  # ru
 
 def test_every_key_of_the_schema_is_a_field_of_the_model() -> None:
     assert tuple(INTERFACE) == InterfaceSettings._fields
+    assert tuple(GUARD) == GuardSettings._fields
     assert tuple(AGENT) == Settings._fields[:len(AGENT)]
 
 
 def test_every_default_passes_its_own_check() -> None:
-    for known, model in ((INTERFACE, InterfaceSettings()), (AGENT, Settings())):
+    for known, model in ((INTERFACE, InterfaceSettings()), (GUARD, GuardSettings()), (AGENT, Settings())):
         for name, key in known.items():
             value = getattr(model, name)
             if value is not None:
@@ -66,6 +67,11 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         control_group = "adm"
         log = "journal"
         log_level = "debug"
+        [guard]
+        interfaces = ["en*", "eth0"]
+        rebroadcast = true
+        nflog_group = 7
+        metrics_dir = "/srv/guard"
         [defaults]
         metric = 50
         [interfaces.eth0]
@@ -87,6 +93,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     """)])
     assert loaded.serve == ("en*", "eth[0-9]", "br0")
     assert loaded.control_group == "adm"
+    assert loaded.guard == GuardSettings(("en*", "eth0"), True, 7, "/srv/guard")
     assert loaded.log_level == "debug"
     assert loaded.interface("eth1") == InterfaceSettings(metric=50)
     assert loaded.interface("eth0") == InterfaceSettings(
@@ -127,7 +134,7 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
     ("[defaults]\nstate_dir = '/x'", "key defaults.state_dir: unknown key; it belongs in [agent]"),
     ("[agent]\nmetric = 1", "key agent.metric: unknown key; it belongs in [defaults] or [interfaces.NAME]"),
     ("[interface.eth0]\n", 'key interface: unknown key; did you mean "interfaces"?'),
-    ("xyzzy = 1", "key xyzzy: unknown key; known are agent, defaults, interfaces"),
+    ("xyzzy = 1", "key xyzzy: unknown key; known are agent, guard, defaults, interfaces"),
     ("interfaces = 1", "key interfaces: 1 is not a table; use [interfaces.NAME]"),
     ("[interfaces]\neth0 = 1", "key interfaces.eth0: 1 is not a table; use [interfaces.eth0]"),
     ('[interfaces."a b"]', "key interfaces.a b: an interface's name has no slash, colon or blank, "

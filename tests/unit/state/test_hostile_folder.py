@@ -50,7 +50,7 @@ def victim(tmp_path: Path) -> Victim:
 @pytest.fixture
 def folder(tmp_path: Path, victim: Victim, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The daemon user's, with what an agent leaves there."""
-    monkeypatch.setattr(folders, "agent_uid", lambda: UID)
+    monkeypatch.setattr(folders, "agent_uids", lambda: (UID,))
     path = tmp_path / "state"
     path.mkdir()
     os.chown(path, UID, UID)
@@ -200,7 +200,7 @@ def test_the_folder_of_another_user_is_refused_with_a_line(
     doing: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # rule 92
     _fill(folder)
-    monkeypatch.setattr(folders, "agent_uid", lambda: 4711)
+    monkeypatch.setattr(folders, "agent_uids", lambda: (4711,))
     before = sorted(os.listdir(folder))
     with pytest.raises((OSError, TakeoverError)) as caught:
         DOINGS[doing](folder)
@@ -215,7 +215,7 @@ def test_what_never_raises_leaves_the_folder_of_another_user_alone(
     doing: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fill(folder)
-    monkeypatch.setattr(folders, "agent_uid", lambda: 4711)
+    monkeypatch.setattr(folders, "agent_uids", lambda: (4711,))
     before = {name: (folder / name).lstat().st_mtime_ns for name in os.listdir(folder)}
     DOINGS[doing](folder)
     assert {name: (folder / name).lstat().st_mtime_ns for name in os.listdir(folder)} == before

@@ -86,7 +86,7 @@ def test_stored_and_remembered(tmp_path: Path) -> None:
 @pytest.mark.root
 def test_no_other_file_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder is the agent's user's: a link that is put there between two steps leads root nowhere."""
-    monkeypatch.setattr(folders, "agent_uid", lambda: 65534)
+    monkeypatch.setattr(folders, "agent_uids", lambda: (65534,))
     host, secret = FakeHost(tmp_path), tmp_path / "shadow"
     secret.write_text("root's own")
     adoption.prepare_folder(host, "/var/lib/holdfast")

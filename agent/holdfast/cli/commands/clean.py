@@ -11,9 +11,10 @@ import click
 
 from holdfast.cli.asking import agents, call
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
+from holdfast.cli.guarded import silenced
 from holdfast.cli.options import config_option, folders_of
 from holdfast.cli.output import echo
-from holdfast.settings.dirs import runtime_dir, search_state_dirs, takeover_dir
+from holdfast.settings.dirs import runtime_dir, search_guard_dirs, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
 from holdfast.state import inventory
@@ -24,13 +25,13 @@ from holdfast.takeover.journal.record import Phase, anonymous
 
 @click.command("clean", short_help="Forget leases, identity and histories, before a disk is copied.")
 @click.option("--state-dir", metavar="DIR", type=click.Path(),
-              help="Clean only this folder, such as an image's var/lib/holdfast, and the folder of take-overs beside "
-                   "it; no agent is called.")
+              help="Clean only this folder, such as an image's var/lib/holdfast, and the folders of take-overs and "
+                   "of guard beside it; no agent is called.")
 @click.option("--force", is_flag=True, help="Go on when a running agent does not answer.")
 @config_option
 def command(state_dir: str | None, force: bool, config: str | None) -> None:
-    """Remove what belongs to this machine alone: leases with their client-ids, histories, and both
-    from the journals of take-overs. What `holdfast handback` needs stays.
+    """Remove what belongs to this machine alone: leases with their client-ids, histories, also guard's, and
+    both from the journals of take-overs. What `holdfast handback` needs stays.
 
     The network is not touched. A running agent keeps its lease in use, and writes nothing until it
     is started again. The command may be repeated.
@@ -39,10 +40,12 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
         settings = folders_of(config)
         _silence(settings, force=force)
         state_dirs = search_state_dirs(settings.state_dir)
+        guard_dirs = search_guard_dirs(settings.state_dir)
     else:
-        state_dirs = (state_dir,)
+        state_dirs, guard_dirs = (state_dir,), search_guard_dirs(state_dir)
     removed = [path for one in state_dirs for path in (*_clean(one, anyones=state_dir is not None),
                                                        *_clean_journals(takeover_dir(one)))]
+    removed += [path for one in guard_dirs for path in _clean(one, anyones=state_dir is not None)]
     for path in removed:
         echo(f"removed {path}")
     if not removed:
@@ -55,6 +58,9 @@ def _silence(settings: Settings, *, force: bool) -> None:
         name for name, path in agents(settings).items()
         if call(path, "KeepNothing", {"interface": name}) is not None
     }
+    if not silenced(settings) and not force:
+        raise CliError(FAILED, "a guard runs that does not answer, and would write its history again: stop it, or use "
+                               "--force")
     for name, pid in _served(runtime_dir(settings.runtime_dir)).items():
         if name not in answered and not force:
             raise CliError(FAILED, f"{name} is served by an agent (pid {pid}) that does not answer, and would write "

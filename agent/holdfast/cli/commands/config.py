@@ -10,7 +10,7 @@ import click
 from holdfast.cli.options import config_option, read_settings
 from holdfast.cli.output import complain, echo
 from holdfast.settings.model import Settings
-from holdfast.settings.schema import AGENT, INTERFACE, Key
+from holdfast.settings.schema import AGENT, GUARD, INTERFACE, Key
 
 
 @click.group("config", short_help="Show or check the configuration.")
@@ -41,6 +41,7 @@ def check(config: str | None) -> None:
 def _show(settings: Settings) -> Iterator[str]:
     yield from (f"# read: {path}" for path in settings.files or ("nothing; these are the defaults",))
     yield from _table("agent", AGENT, settings, settings, meanings=True)
+    yield from _table("guard", GUARD, settings.guard, settings, meanings=True)
     yield from _table("defaults", INTERFACE, settings.defaults, settings, meanings=True)
     for name in dict.fromkeys(name for name, _ in settings.tables):
         own = {key: known for key, known in INTERFACE.items() if f"interfaces.{name}.{key}" in settings.origins}

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import click
 
-from holdfast.cli.exits import FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
+from holdfast.cli.exits import CONFIGURATION, FAILED, NO_INTERFACE, NOT_PERMITTED, CliError
 from holdfast.cli.options import (
     config_option,
     folders_of,
@@ -21,7 +21,7 @@ from holdfast.cli.output import complain, echo, echo_json
 from holdfast.cli.times import local_time, since
 from holdfast.observe.outcomes import interfaces_with_history, read_history
 from holdfast.observe.words import duration, latency
-from holdfast.settings.dirs import guard_dir, runtime_dir, search_guard_dirs
+from holdfast.settings.dirs import guard_dir, guard_runtime_dir, search_guard_dirs, search_runtime_dirs
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,35 +30,45 @@ if TYPE_CHECKING:
 
 @click.command("guard", short_help="Stand beside another DHCP client, and tell what becomes of its renewals.")
 @interface_argument(required=False, nargs=-1)
-@click.option("--rebroadcast", is_flag=True,
-              help="Repeat by broadcast, once and byte for byte, a unicast renewal that nobody answers.")
-@click.option("--group", metavar="N", type=click.IntRange(0, 65535), default=6867, show_default=True,
-              help="The NFLOG group; another program may not use the same.")
+@click.option("--rebroadcast/--no-rebroadcast", default=None,
+              help="Repeat by broadcast, once and byte for byte, a unicast renewal that nobody answers; or do not, "
+                   "whatever the configuration says.")
+@click.option("--group", metavar="N", type=click.IntRange(0, 65535),
+              help="The NFLOG group, instead of the configured one (6867); another program may not use the same.")
 @click.option("--report", "reports", is_flag=True,
               help="Print what guard has recorded, what it means, and the next command; guard nothing.")
 @click.option("--since", "start", metavar="T",
               help="With --report, only renewals from T on: a span such as 30m, 2h or 1d, or a time in ISO 8601.")
 @json_option
+@click.option("--unit", is_flag=True, hidden=True)
+@click.option("--remove-table", is_flag=True, hidden=True)
 @config_option
-def command(interfaces: tuple[str, ...], rebroadcast: bool, group: int, reports: bool, start: str | None,
-            as_json: bool, config: str | None) -> None:
+def command(interfaces: tuple[str, ...], rebroadcast: bool | None, group: int | None, reports: bool,
+            start: str | None, as_json: bool, unit: bool, remove_table: bool, config: str | None) -> None:
     """Stand beside the DHCP client of each IFACE, or of every interface, until Ctrl-C or SIGTERM.
 
     The client, its addresses and its configuration are not touched. What becomes of each renewal is printed,
-    and kept for `holdfast history` and for --report. IFACE may be a pattern such as 'eth*'.
+    and kept for `holdfast history` and for --report. IFACE may be a pattern such as 'eth*'. Without one, the
+    interfaces of [guard] in the configuration are guarded, and without those every one.
     """
-    if reports and rebroadcast:
+    if remove_table:  # the unit's last step
+        from holdfast.guard.nflog import remove_table as remove  # noqa: PLC0415
+
+        remove()
+        return
+    if reports and rebroadcast is not None:
         raise click.UsageError("--report only reads: it goes with --since and --json, not with --rebroadcast")
     if reports:
         _report(interfaces, start, config, as_json=as_json)
     elif start is not None or as_json:
         raise click.UsageError("--since and --json go with --report")
     else:
-        _guard(interfaces, config, rebroadcast=rebroadcast, group=group)
+        _guard(interfaces, config, rebroadcast=rebroadcast, group=group, unit=unit)
 
 
-def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool, group: int) -> None:
-    from holdfast.guard.service import Service  # noqa: PLC0415 - netlink's classes
+def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool | None, group: int | None,
+           unit: bool) -> None:
+    from holdfast.guard.service import Places, Service  # noqa: PLC0415 - netlink's classes
     from holdfast.network import KernelError  # noqa: PLC0415
     from holdfast.observe.log import Log  # noqa: PLC0415
 
@@ -68,8 +78,15 @@ def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool
         if name == "lo":
             raise CliError(NO_INTERFACE, "lo is the loopback interface: no DHCP client serves it")
     settings = folders_of(config)
-    service = Service(interfaces, guard_dir(settings.state_dir), runtime_dir(settings.runtime_dir),
-                      Log(settings.log), rebroadcast=rebroadcast, group=group)
+    said = settings.guard
+    own = guard_runtime_dir(settings.runtime_dir)
+    agents = tuple(folder for folder in search_runtime_dirs(settings.runtime_dir) if folder != own)
+    service = Service(
+        interfaces or said.interfaces, Places(guard_dir(settings.state_dir), own, agents, said.metrics_dir),
+        Log(settings.log), rebroadcast=said.rebroadcast if rebroadcast is None else rebroadcast,
+        nflog_group=said.nflog_group if group is None else group, control_group=_group(settings.control_group),
+        outlived=unit,
+    )
     try:
         service.start()
     except PermissionError as error:
@@ -80,6 +97,15 @@ def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool
         raise CliError(status, str(getattr(error, "strerror", None) or error)) from None
     service.run()
     service.close()
+
+
+def _group(name: str | None) -> int | None:
+    from holdfast.runtime.control_service import group_id  # noqa: PLC0415
+
+    try:
+        return group_id(name)
+    except KeyError:
+        raise CliError(CONFIGURATION, f"key agent.control_group: there is no group {name}") from None
 
 
 def _report(interfaces: tuple[str, ...], start: str | None, config: str | None, *, as_json: bool) -> None:

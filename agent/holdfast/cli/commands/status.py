@@ -7,6 +7,7 @@ from typing import Any, Iterator, Mapping
 
 import click
 
+from holdfast.cli import guarded
 from holdfast.cli.asking import agents, ask, call, waiting_agent
 from holdfast.cli.exits import NO_AGENT, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
@@ -24,20 +25,24 @@ Facts = Mapping[str, Any]
 @json_option
 @config_option
 def command(interface: str | None, as_json: bool, config: str | None) -> None:
-    """Show state, address, server, times, last outcome and counters of IFACE, or of every interface."""
+    """Show state, address, server, times, last outcome and counters of IFACE, or of every interface; and
+    what guard knows of the interfaces that it stands beside."""
     settings = folders_of(config)
-    clients = _all(settings) if interface is None else ask(settings, interface, "Status")["clients"]
+    guards = guarded.guarded(settings, interface)
+    if interface is None:
+        clients = _all(settings)
+    else:
+        clients = ask(settings, interface, "Status")["clients"] if not guards or interface in agents(settings) else []
     waits = None if clients else waiting_agent(settings)
-    if not clients and waits is None:
+    if not clients and not guards and waits is None:
         raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
     if as_json:
-        echo_json(clients)
-    elif not clients:
+        echo_json([*clients, *guards])
+    elif not clients and waits is not None:
         echo(f"no interface is served: {waits}")
-    else:
-        for number, client in enumerate(clients):
-            for line in ([""] if number else []) + list(_lines(client)):
-                echo(line)
+    for number, text in enumerate([] if as_json else [*map(_lines, clients), *map(guarded.lines, guards)]):
+        for line in ([""] if number else []) + list(text):
+            echo(line)
 
 
 def _all(settings: Settings) -> list[Facts]:
