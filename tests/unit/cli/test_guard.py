@@ -91,3 +91,25 @@ def test_a_report_of_nothing_says_where_it_looked(tmp_path: Path, capsys: pytest
 def test_options_that_do_not_go_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["guard", *words]) == 2
     assert capsys.readouterr().err
+
+
+def test_the_report_as_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, _ = _settled(tmp_path)
+    page = tmp_path / "report.html"
+    assert main(["guard", "--report", "--html", str(page), "--config", str(config)]) == 0
+    assert "the server does not hear unicast" in page.read_text()
+    assert main(["guard", "--report", "--html", "-", "--config", str(config)]) == 0
+    assert capsys.readouterr().out == page.read_text()
+    assert main(["guard", "--report", "--html", str(tmp_path), "--config", str(config)]) == 1
+
+
+@pytest.mark.parametrize("words", [
+    ["--advise", "--rebroadcast"], ["--advise", "--report"], ["--report", "--json", "--html", "x"], ["--html", "x"],
+])
+def test_what_does_not_go_together(words: list[str]) -> None:
+    assert main(["guard", *words]) == 2
+
+
+def test_advice_for_an_interface_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["guard", "--advise", "absent0"]) == 4
+    assert "there is no interface absent0" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from fnmatch import fnmatchcase
 
 import click
@@ -17,15 +16,9 @@ from holdfast.cli.options import (
     json_option,
     no_such_interface,
 )
-from holdfast.cli.output import complain, echo, echo_json
-from holdfast.cli.times import local_time, since
-from holdfast.observe.outcomes import interfaces_with_history, read_history
-from holdfast.observe.words import duration, latency
-from holdfast.settings.dirs import guard_dir, guard_runtime_dir, search_guard_dirs, search_runtime_dirs
-from holdfast.wire.record import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from holdfast.guard.report import Report
+from holdfast.cli.output import complain, echo
+from holdfast.escape import printable
+from holdfast.settings.dirs import guard_dir, guard_runtime_dir, search_runtime_dirs
 
 
 @click.command("guard", short_help="Stand beside another DHCP client, and tell what becomes of its renewals.")
@@ -40,11 +33,16 @@ if TYPE_CHECKING:
 @click.option("--since", "start", metavar="T",
               help="With --report, only renewals from T on: a span such as 30m, 2h or 1d, or a time in ISO 8601.")
 @json_option
+@click.option("--html", "page", metavar="FILE", type=click.Path(),
+              help="With --report, write it as one HTML page with a time line; - is standard output.")
+@click.option("--advise", "advises", is_flag=True,
+              help="Print, as a diff, settings of the client that keep its address longer; change and guard nothing.")
 @click.option("--unit", is_flag=True, hidden=True)
 @click.option("--remove-table", is_flag=True, hidden=True)
 @config_option
 def command(interfaces: tuple[str, ...], rebroadcast: bool | None, group: int | None, reports: bool,
-            start: str | None, as_json: bool, unit: bool, remove_table: bool, config: str | None) -> None:
+            start: str | None, as_json: bool, page: str | None, advises: bool, unit: bool, remove_table: bool,
+            config: str | None) -> None:
     """Stand beside the DHCP client of each IFACE, or of every interface, until Ctrl-C or SIGTERM.
 
     The client, its addresses and its configuration are not touched. What becomes of each renewal is printed,
@@ -56,14 +54,64 @@ def command(interfaces: tuple[str, ...], rebroadcast: bool | None, group: int | 
 
         remove()
         return
-    if reports and rebroadcast is not None:
-        raise click.UsageError("--report only reads: it goes with --since and --json, not with --rebroadcast")
+    if (reports or advises) and rebroadcast is not None:
+        raise click.UsageError("--report and --advise only read: they do not go with --rebroadcast")
+    if advises and (reports or as_json or page is not None or start is not None):
+        raise click.UsageError("--advise goes with interfaces alone")
+    if reports and as_json and page is not None:
+        raise click.UsageError("--html and --json do not go together")
     if reports:
-        _report(interfaces, start, config, as_json=as_json)
-    elif start is not None or as_json:
-        raise click.UsageError("--since and --json go with --report")
+        from holdfast.cli.guard_report import report  # noqa: PLC0415 - seldom asked for
+
+        report(interfaces, start, config, as_json=as_json, page=page)
+    elif start is not None or as_json or page is not None:
+        raise click.UsageError("--since, --html and --json go with --report")
+    elif advises:
+        _advise(interfaces)
     else:
         _guard(interfaces, config, rebroadcast=rebroadcast, group=group, unit=unit)
+
+
+def _advise(interfaces: tuple[str, ...]) -> None:
+    """A diff for each interface that a client serves."""
+    from difflib import unified_diff  # noqa: PLC0415
+
+    from holdfast.guard.advice import advice  # noqa: PLC0415 - all managers
+    from holdfast.guard.programs import client_of  # noqa: PLC0415
+    from holdfast.managers.formats.errors import FormatError  # noqa: PLC0415
+    from holdfast.managers.formats.tree import Tree  # noqa: PLC0415
+    from holdfast.network.census import all_links  # noqa: PLC0415
+
+    _check(interfaces)
+    links = [link for link in all_links() if link.ethernet and not link.enslaved
+             and (not interfaces or any(fnmatchcase(link.name, pattern) for pattern in interfaces))]
+    tree = Tree("/")
+    for number, link in enumerate(links):
+        client = client_of(link.name)
+        try:
+            said = advice(client, link.name, link.ifindex, tree)
+        except (OSError, FormatError) as error:
+            raise CliError(FAILED, f"{link.name}: {error}") from None
+        echo(("\n" if number else "") + f"# {link.name}: {printable(client.program)}")
+        for reason in said.reasons:
+            echo(f"# {printable(reason)}")
+        if said.path:
+            lines = unified_diff(said.before.splitlines(), said.after.splitlines(),
+                                 said.path if said.before else "/dev/null", said.path, lineterm="")
+            for line in lines:
+                echo(printable(line))
+            echo(f"# then: {said.command}")
+    if not links:
+        complain("there is no Ethernet interface to advise about")
+
+
+def _check(interfaces: tuple[str, ...]) -> None:
+    """CliError for a name that cannot be guarded."""
+    for name in interfaces:
+        if not set(name) & set("*?[") and name not in interface_names():
+            raise CliError(NO_INTERFACE, no_such_interface(name))
+        if name == "lo":
+            raise CliError(NO_INTERFACE, "lo is the loopback interface: no DHCP client serves it")
 
 
 def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool | None, group: int | None,
@@ -72,11 +120,7 @@ def _guard(interfaces: tuple[str, ...], config: str | None, *, rebroadcast: bool
     from holdfast.network import KernelError  # noqa: PLC0415
     from holdfast.observe.log import Log  # noqa: PLC0415
 
-    for name in interfaces:
-        if not set(name) & set("*?[") and name not in interface_names():
-            raise CliError(NO_INTERFACE, no_such_interface(name))
-        if name == "lo":
-            raise CliError(NO_INTERFACE, "lo is the loopback interface: no DHCP client serves it")
+    _check(interfaces)
     settings = folders_of(config)
     said = settings.guard
     own = guard_runtime_dir(settings.runtime_dir)
@@ -106,62 +150,3 @@ def _group(name: str | None) -> int | None:
         return group_id(name)
     except KeyError:
         raise CliError(CONFIGURATION, f"key agent.control_group: there is no group {name}") from None
-
-
-def _report(interfaces: tuple[str, ...], start: str | None, config: str | None, *, as_json: bool) -> None:
-    from holdfast.guard.report import report_of  # noqa: PLC0415 - statistics
-
-    try:
-        begin = None if start is None else since(start, time.time())
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--since") from None
-    folders = search_guard_dirs(folders_of(config).state_dir)
-    reports = []
-    try:
-        for folder in folders:
-            for name in interfaces_with_history(folder):
-                if not interfaces or any(fnmatchcase(name, pattern) for pattern in interfaces):
-                    records = read_history(folder, name, since=begin)
-                    reports += [report_of(name, records)] if records else []
-    except PermissionError as error:
-        raise CliError(NOT_PERMITTED, f"not permitted to read {error.filename}; run as root") from None
-    except OSError as error:
-        raise CliError(FAILED, f"{error.filename} cannot be read: {error.strerror}") from None
-    if as_json:
-        echo_json([report._asdict() for report in reports])
-    elif not reports:
-        complain(f"guard has recorded nothing {'since then ' if start else ''}in {' or '.join(folders)}; "
-                 "`holdfast guard` begins")
-    for number, report in enumerate([] if as_json else reports):
-        if number:
-            echo()
-        for line in _lines(report):
-            echo(line)
-
-
-def _delay(report: Report) -> str:
-    if report.delay_median is None or report.delay_worst is None:
-        return "-"
-    return (f"median {latency(report.delay_median)}, worst {latency(report.delay_worst)}, where the first message got "
-            "none")
-
-
-def _lines(report: Report) -> list[str]:
-    """``report`` for people."""
-    rows = [
-        ("renewals", str(report.renewals)),
-        ("answered by unicast", str(report.by_unicast)),
-        ("only by broadcast", str(report.by_broadcast)),
-        ("unanswered", str(report.unanswered)),
-        *((label, str(number)) for label, number in (
-            ("refused by NAK", report.refused), ("ignored by the client", report.ignored),
-            ("open when guard ended", report.undecided), ("packets guard sent", report.rebroadcasts)) if number),
-        ("time to the answer", _delay(report)),
-        ("leases lost", str(report.lost)),
-        ("longest silence", "-" if report.silence is None else duration(report.silence)),
-        ("other servers", ", ".join(report.others) or "-"),
-    ]
-    head = f"{report.interface}: {', '.join(report.clients)}, {local_time(report.begin)} to {local_time(report.end)}"
-    width = max(len(label) for label, _ in rows)
-    return [head, *(f"  {label.ljust(width)}  {value}" for label, value in rows), report.verdict,
-            *(f"  next: sudo {line}" for line in report.commands)]

@@ -1,0 +1,212 @@
+"""The report as one HTML page that needs nothing else: for each interface its verdict, its counts and a time line."""
+
+from __future__ import annotations
+
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from math import log10
+from typing import Any
+
+from holdfast.core.outcome import Purpose, Via
+from holdfast.guard.actions import Verdict
+from holdfast.guard.report import Report
+from holdfast.observe.words import duration, latency
+from holdfast.wire.record import NamedTuple
+
+Record = Mapping[str, Any]
+
+#: The newest ones that are drawn and listed; the counts are of all.
+DRAWN, LISTED = 2000, 200
+#: Pixels: the whole, and the field of the time line in it.
+_WIDTH, _HEIGHT = 960, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 944, 44, 214
+#: Seconds at the foot and at the head of the scale, which is logarithmic.
+_FASTEST, _SLOWEST = 0.001, 1000.0
+_TICKS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (100.0, "100 s"))
+
+
+class _Kind(NamedTuple):
+    """How one kind of outcome is shown: its class of colours, its sign (_SIGNS) and what it means."""
+
+    name: str
+    meaning: str
+
+
+_UNICAST = _Kind("unicast", "answered by unicast")
+_BROADCAST = _Kind("broadcast", "answered only by broadcast")
+_IGNORED = _Kind("ignored", "answered, and ignored by the client")
+_REFUSED = _Kind("refused", "refused by NAK")
+_UNANSWERED = _Kind("unanswered", "not answered")
+_LOST = _Kind("lost", "the lease ended")
+_KINDS = (_UNICAST, _BROADCAST, _IGNORED, _REFUSED, _UNANSWERED, _LOST)
+
+_SIGNS: Mapping[str, Callable[[float, float], str]] = {
+    "unicast": lambda x, y: f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
+    "broadcast": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5 9h-10z"/>',
+    "ignored": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}h8v8h-8z"/>',
+    "refused": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5.5 5.5-5.5 5.5-5.5-5.5z"/>',
+    "unanswered": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0-8l-8 8"/>',
+    "lost": lambda x, y: f'<path d="M{x - 4.5:.1f} {y - 4.5:.1f}h9v9h-9z"/>',
+}
+
+_STYLE = """\
+:root { color-scheme: light dark; --ground: #fff; --ink: #24292f; --soft: #57606a; --grid: #e3e8ed; --border: #d0d7de;
+  --unicast: #2da44e; --broadcast: #0a6fb8; --ignored: #8250df; --refused: #c2410c; --unanswered: #cf222e;
+  --lost: #82071e; }
+@media (prefers-color-scheme: dark) { :root { --ground: #0d1117; --ink: #e6edf3; --soft: #9198a1; --grid: #21262d;
+  --border: #30363d; --unicast: #57ab5a; --broadcast: #58a6ff; --ignored: #b392f0; --refused: #f0883e;
+  --unanswered: #ff7b72; --lost: #ffb3ad; } }
+body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif;
+  max-width: 992px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid var(--border);
+  padding-top: 1.2rem; }
+.soft, figcaption, th { color: var(--soft); } .verdict { font-size: 1.1rem; }
+code { font: 0.95em ui-monospace, "DejaVu Sans Mono", monospace; }
+table { border-collapse: collapse; } th, td { text-align: left; padding: 0.15rem 1.2rem 0.15rem 0;
+  vertical-align: top; } th { font-weight: normal; } td { font-variant-numeric: tabular-nums; }
+figure { margin: 1.2rem 0; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+svg .grid { stroke: var(--grid); } svg .line { fill: none; stroke-width: 2; } details { margin: 1rem 0; }
+.scroll { overflow-x: auto; }
+"""
+
+
+def render(reports: Sequence[tuple[Report, Sequence[Record]]]) -> str:
+    """The page of ``reports``, each with the records that it was made of. Times are UTC."""
+    body = "\n".join(line for report, records in reports for line in _interface(report, records))
+    colours = "".join(f".{kind.name} {{ fill: var(--{kind.name}); stroke: var(--{kind.name}); }}\n" for kind in _KINDS)
+    made = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    nothing = "<p>Guard has recorded nothing yet.</p>"
+    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Holdfast guard</title>\n'
+            f"<style>\n{_STYLE}{colours}</style>\n</head>\n<body>\n<h1>Renewals that Holdfast guard has seen</h1>\n"
+            f'<p class="soft">Made {made} UTC. All times are UTC.</p>\n{body or nothing}\n</body>\n</html>\n')
+
+
+def _interface(report: Report, records: Sequence[Record]) -> Iterator[str]:
+    shown = [(record, kind) for record in records if (kind := _kind(record)) is not None]
+    yield f"<h2>{escape(report.interface)}: {escape(', '.join(report.clients))}</h2>"
+    yield f'<p class="verdict">{escape(report.verdict)}</p>'
+    if report.commands:
+        yield "<p>Next: " + " or ".join(f"<code>sudo {escape(line)}</code>" for line in report.commands) + "</p>"
+    if shown:
+        yield from _figure(shown[-DRAWN:])
+    yield "<table>"
+    yield from (f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in _counts(report))
+    yield "</table>"
+    if shown:
+        yield from _list(shown[-LISTED:], len(shown))
+
+
+def _counts(report: Report) -> Iterator[tuple[str, str]]:
+    yield "from, to", f"{_moment(report.begin)}, {_moment(report.end)}"
+    yield "renewals", str(report.renewals)
+    yield "answered by unicast", str(report.by_unicast)
+    yield "only by broadcast", str(report.by_broadcast)
+    yield "unanswered", str(report.unanswered)
+    yield "refused by NAK", str(report.refused)
+    yield "ignored by the client", str(report.ignored)
+    yield "packets guard sent", str(report.rebroadcasts)
+    if report.delay_median is not None and report.delay_worst is not None:
+        yield ("time to the answer where the first message got none",
+               f"median {latency(report.delay_median)}, worst {latency(report.delay_worst)}")
+    yield "leases lost", str(report.lost)
+    yield "longest silence", "-" if report.silence is None else duration(report.silence)
+    yield "other servers", ", ".join(report.others) or "-"
+
+
+def _kind(record: Record) -> _Kind | None:
+    """None for what is no renewal, and has not cost a lease."""
+    result = record.get("result")
+    if result == Verdict.EXPIRED:
+        return _LOST
+    if record.get("purpose") != Purpose.T1:
+        return None
+    if result == Verdict.KEPT:
+        return _UNANSWERED
+    if result in (Verdict.IGNORED, Verdict.REFUSED):
+        return _IGNORED if result == Verdict.IGNORED else _REFUSED
+    return _UNICAST if record.get("path") == Via.UNICAST else _BROADCAST
+
+
+# -- the time line ---------------------------------------------------------------------------------
+
+
+def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
+    times = [_seconds(record) for record, _ in shown]
+    begin, end = min(times), max(times)
+    span = max(end - begin, 1.0)
+
+    def across(instant: float) -> float:
+        return _LEFT + 12 + (instant - begin) / span * (_RIGHT - _LEFT - 24)
+
+    yield (f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Each renewal by its time and by the '
+           'time to its answer">')
+    yield f'<text x="{_LEFT - 8}" y="{_TOP - 12}" text-anchor="end">none</text>'
+    yield f'<path class="grid" d="M{_LEFT} {_TOP - 16}H{_RIGHT}"/>'
+    for seconds, label in _TICKS:
+        yield (f'<path class="grid" d="M{_LEFT} {_down(seconds):.1f}H{_RIGHT}"/>'
+               f'<text x="{_LEFT - 8}" y="{_down(seconds) + 4:.1f}" text-anchor="end">{label}</text>')
+    for number in range(5):
+        instant = begin + span * number / 4
+        anchor = ("start", "middle", "middle", "middle", "end")[number]
+        yield (f'<text x="{across(instant):.1f}" y="{_BOTTOM + 22}" text-anchor="{anchor}">'
+               f"{_short(instant, span)}</text>")
+    for record, kind in shown:
+        yield _mark(record, kind, across(_seconds(record)))
+    yield "</svg><figcaption>Time from the first message to the answer. " + _legend(shown) + "</figcaption></figure>"
+
+
+def _down(seconds: float) -> float:
+    inside = min(max(seconds, _FASTEST), _SLOWEST)
+    return _BOTTOM - log10(inside / _FASTEST) / log10(_SLOWEST / _FASTEST) * (_BOTTOM - _TOP)
+
+
+def _mark(record: Record, kind: _Kind, x: float) -> str:
+    took = record.get("latency")
+    y = _down(took) if isinstance(took, (int, float)) else _TOP - 16
+    said = f"{_moment(str(record.get('time')))}: {kind.meaning}" + (
+        f", after {latency(took)}" if isinstance(took, (int, float)) else "")
+    return f'<g class="{kind.name}"><title>{escape(said)}</title>{_SIGNS[kind.name](x, y)}</g>'
+
+
+def _legend(shown: Sequence[tuple[Record, _Kind]]) -> str:
+    there = {kind.name for _, kind in shown}
+    return " &#160; ".join(
+        f'<svg style="width:14px;height:14px;vertical-align:-2px" viewBox="0 0 14 14"><g class="{kind.name}">'
+        f"{_SIGNS[kind.name](7, 7)}</g></svg> {kind.meaning}" for kind in _KINDS if kind.name in there
+    )
+
+
+def _list(shown: Sequence[tuple[Record, _Kind]], total: int) -> Iterator[str]:
+    newest = f"The newest {len(shown)} of {total} renewals" if total > len(shown) else f"All {total} renewals"
+    yield f'<details><summary>{newest}</summary><div class="scroll"><table>'
+    yield "<tr>" + "".join(f"<th>{name}</th>" for name in (
+        "time", "result", "path", "server", "messages", "repeats", "answer after")) + "</tr>"
+    for record, _ in reversed(shown):
+        took = record.get("latency")
+        cells = (_moment(str(record.get("time"))), *(record.get(key) for key in ("result", "path", "server")),
+                 record.get("attempts"), record.get("rebroadcasts"),
+                 latency(took) if isinstance(took, (int, float)) else None)
+        yield "<tr>" + "".join(f"<td>{escape('-' if cell is None else str(cell))}</td>" for cell in cells) + "</tr>"
+    yield "</table></div></details>"
+
+
+# -- times -----------------------------------------------------------------------------------------
+
+
+def _seconds(record: Record) -> float:
+    """Unix seconds; zero for what is no time: the file may be damaged."""
+    try:
+        return float(timegm(time.strptime(str(record.get("time"))[:19], "%Y-%m-%dT%H:%M:%S")))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _moment(text: str) -> str:
+    return text[:19].replace("T", " ")
+
+
+def _short(instant: float, span: float) -> str:
+    return time.strftime("%H:%M:%S" if span < 3600 else "%m-%d %H:%M", time.gmtime(instant))
