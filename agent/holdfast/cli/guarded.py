@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from holdfast.cli.asking import no_answer
+from holdfast.cli.status_text import Line, ago
 from holdfast.cli.times import local_time
 from holdfast.control import client
 from holdfast.control.interface import GUARD, guard_path
@@ -43,6 +44,15 @@ def _ask(settings: Settings, method: str) -> dict[str, Any] | None:
         with suppress(client.NoAgentError):
             return client.call(guard_path(folder), method, {}, interface=GUARD)
     return None
+
+
+def line_of(facts: Facts) -> Line:
+    """One interface at a glance."""
+    lease, last = facts["lease"] or {"address": "-", "server": None, "expiry": 0.0}, facts["last"]
+    left = "for ever" if lease["expiry"] is None else duration(max(lease["expiry"], 0.0)) if facts["lease"] else "-"
+    now = "renewing" if facts["asking"] else "-" if last is None else f"{last['text']}, {ago(last['time'])}"
+    return Line((facts["interface"], "guarded", lease["address"], lease["server"] or "-", left, facts["client"], now),
+                "cyan")
 
 
 def lines(facts: Facts) -> Iterator[str]:

@@ -36,14 +36,25 @@ def coloured(stream: object = None) -> bool:
     return bool(isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def columns() -> int:
-    """The width of the terminal; COLUMNS when stdout is none."""
-    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else COLUMNS
+def columns() -> int | None:
+    """The width of the terminal; None when stdout is none: a file or a pipe gets everything."""
+    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else None
+
+
+def shortened(text: str, width: int | None) -> str:
+    """``text``, escaped, in ``width`` columns, with an ellipsis where something is cut."""
+    text = printable(text)
+    return text if width is None or len(text) <= width else text[:max(width - 1, 0)].rstrip() + "\u2026"
+
+
+def clear_screen() -> None:
+    """Begin anew at the top of a terminal; an empty line elsewhere."""
+    click.echo("\x1b[H\x1b[2J" if sys.stdout.isatty() else "", nl=not sys.stdout.isatty())
 
 
 def wrapped(text: str, margin: int) -> list[str]:
     """``text``, escaped, as lines that leave ``margin`` columns free; no word is broken. At least one line."""
-    room = max(min(columns(), WIDEST) - margin, 20)
+    room = max(min(columns() or COLUMNS, WIDEST) - margin, 20)
     return textwrap.wrap(printable(text), room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
@@ -58,7 +69,7 @@ def echo(text: str = "", *, err: bool = False, style: Style | None = None, dim: 
             line = line.replace(style.word, click.style(style.word, fg=style.colour, bold=True), 1)
         elif dim:
             line = click.style(line, dim=True)
-    click.echo(line, err=err, color=coloured(stream))
+    click.echo(line, file=stream, color=coloured(stream))
 
 
 def complain(text: str) -> None:

@@ -18,6 +18,11 @@ def local_time(moment: object) -> str:
         return str(moment)
 
 
+def unix_time(moment: str) -> float:
+    """ISO 8601 as Unix seconds. Raises ValueError."""
+    return _from_iso(moment)
+
+
 def since(text: str, now: float) -> float:
     """``30m``, ``2h``, ``1d12h``, or ISO 8601 (local time without a zone) as Unix seconds. Raises
     ValueError."""

@@ -15,7 +15,7 @@ from typing import Callable, Iterator
 import pytest
 from tests.support.control import LEASE, OUTCOME, WALL, ControlBench, FakeClient, Impostor
 
-from holdfast.cli import main, options
+from holdfast.cli import main, options, status_text
 from holdfast.cli.commands import status
 from holdfast.control import client
 from holdfast.control.interface import agent_path
@@ -34,6 +34,9 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
     monkeypatch.setattr(dirs, "search_config_dirs", lambda: (str(tmp_path),))
     monkeypatch.setattr(status.time, "time", lambda: WALL)
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("nameserver 192.0.2.53\n")
+    monkeypatch.setattr(status_text, "RESOLV_CONF", str(resolv_conf))
 
 
 @pytest.fixture
@@ -65,24 +68,35 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 STATUS = """\
 eth0: BOUND, 10.0.0.5/24 from 10.0.0.1
-  lease    2 min, since 2023-11-14 22:12:20, 1 min ago
-  T1       2023-11-14 22:13:20, 0 s ago
-  T2       2023-11-14 22:14:05, in 45 s
-  expiry   2023-11-14 22:14:20, in 1 min
-  unicast  not heard by the server; renewed by broadcast; round trip 0.25 s
-  routes   default via 10.0.0.1
-  DNS      10.0.0.1 (search example.org)
-  MTU      1450
-  note     MTU 12 is ignored
-  last     renewed 10.0.0.5 from 10.0.0.1 by unicast in 10.0 ms (1 message; operator), 1 min were left \
+  lease     2 min, since 2023-11-14 22:12:20, 1 min ago
+  T1        2023-11-14 22:13:20, 0 s ago
+  T2        2023-11-14 22:14:05, in 45 s
+  expiry    2023-11-14 22:14:20, in 1 min
+  unicast   not heard by the server; renewed by broadcast; round trip 0.25 s
+  routes    default via 10.0.0.1
+  DNS       10.0.0.1 (search example.org)
+  resolver  RESOLV_CONF has 192.0.2.53; not 10.0.0.1
+  MTU       1450
+  note      MTU 12 is ignored
+  last      renewed 10.0.0.5 from 10.0.0.1 by unicast in 10.0 ms (1 message; operator), 1 min were left \
 (2023-11-14 22:13:19)
-  dropped  3 xid
+  dropped   3 xid
+"""
+
+
+#: What a pipe gets: nothing is cut.
+LINE = """\
+IFACE  STATE  ADDRESS      SERVER    LEFT   FLAGS        NOW
+eth0   BOUND  10.0.0.5/24  10.0.0.1  1 min  deaf server  renewed 10.0.0.5 from 10.0.0.1 by unicast in 10.0 ms \
+(1 message; operator), 1 min were left, 1 s ago
 """
 
 
 def test_status(bench: ControlBench, run: Run) -> None:
-    assert run("status") == (0, STATUS, "")
-    assert run("status", "eth0") == (0, STATUS, "")
+    whole = STATUS.replace("RESOLV_CONF", status_text.RESOLV_CONF)
+    assert run("status", "eth0") == (0, whole, "")
+    assert run("status", "eth0", "eth0") == (0, whole, "")
+    assert run("status") == (0, LINE, "")
 
 
 def test_status_as_json(bench: ControlBench, run: Run) -> None:
@@ -96,8 +110,10 @@ def test_status_of_several_interfaces(bench: ControlBench, run: Run) -> None:
     second.link = second.spec = None
     second.shot = Snapshot("INIT", None, None, None, {}, None)
     bench.run(lambda: bench.control.add(second))
-    assert run("status") == (
-        0, STATUS + "\neth5: INIT, the interface is not there, no address\n  dropped  nothing\n", "")
+    assert run("status") == (0, LINE + "eth5   INIT   -            -         -      gone         -\n", "")
+    code, out, _ = run("status", "eth0", "eth5")
+    assert code == 0
+    assert out.endswith("\n\neth5: INIT, the interface is not there, no address\n  dropped  nothing\n")
 
 
 def test_status_of_an_address_that_is_held_beyond_its_lease(bench: ControlBench, run: Run) -> None:
@@ -106,18 +122,18 @@ def test_status_of_an_address_that_is_held_beyond_its_lease(bench: ControlBench,
     held = LEASE._replace(ended_at=now - 61.0, expires_at=now - 30.0)
     gateway = Gateway(IPv4Address("10.0.0.1"), bytes.fromhex("020000000ff1"))
     bench.client.shot = Snapshot("SELECTING", held, None, None, {}, None, gateway)
-    shown = run("status")[1]
+    shown = run("status", "eth0")[1]
     assert shown.startswith("eth0: SELECTING, 10.0.0.5/24 from 10.0.0.1, held beyond its lease\n")
-    assert "\n  held     as long as the gateway answers; now until 2023-11-14 22:13:50, in 30 s\n" in shown
-    assert "\n  expiry   2023-11-14 22:13:19, 1 s ago\n" in shown
-    assert "\n  gateway  10.0.0.1 02:00:00:00:0f:f1\n" in shown
+    assert "\n  held      as long as the gateway answers; now until 2023-11-14 22:13:50, in 30 s\n" in shown
+    assert "\n  expiry    2023-11-14 22:13:19, 1 s ago\n" in shown
+    assert "\n  gateway   10.0.0.1 02:00:00:00:0f:f1\n" in shown
 
 
 def test_status_of_a_lease_without_end_and_without_server(bench: ControlBench, run: Run) -> None:
     endless = LEASE._replace(t1_at=inf, t2_at=inf, expires_at=inf, lease_time=inf, server_id=None, verified=False)
     bench.client.spec = None
     bench.client.shot = Snapshot("BOUND", endless, None, None, {}, None)
-    assert run("status")[1] == """\
+    assert run("status", "eth0")[1] == """\
 eth0: BOUND, 10.0.0.5, not yet verified
   lease    for ever, since 2023-11-14 22:12:20, 1 min ago
   T1       never
@@ -175,7 +191,7 @@ def test_no_agent(folder: str, run: Run) -> None:
 
 def test_an_agent_that_waits_for_links(bench: ControlBench, folder: str, run: Run) -> None:
     bench.run(lambda: bench.control.serve_patterns(("en*", "eth*")))
-    assert run("status") == (0, STATUS, "")
+    assert run("status") == (0, LINE, "")
     bench.run(lambda: bench.control.remove("eth0"))
     waits = f"the agent (pid {os.getpid()}) waits for a link that fits en* or eth*"
     assert run("status") == (0, f"no interface is served: {waits}\n", "")
@@ -269,7 +285,7 @@ def test_a_folder_that_may_not_be_looked_into(folder: str, run: Run, monkeypatch
 def test_a_broken_configuration_does_not_hide_a_running_agent(bench: ControlBench, run: Run, tmp_path: Path) -> None:
     (tmp_path / "holdfast.toml").write_text("nonsense")
     assert run("status") == (
-        0, STATUS, "holdfast: the configuration is wrong and not used; see `holdfast config check`\n")
+        0, LINE, "holdfast: the configuration is wrong and not used; see `holdfast config check`\n")
     code, _, err = run("status", "--config", str(tmp_path / "holdfast.toml"))
     assert (code, "is not TOML" in err) == (6, True)
 

@@ -78,6 +78,8 @@ def test_status_shows_what_is_guarded(
     guard: Running, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status", "--config", f"{folder}/holdfast.toml"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("eth0   guarded  192.0.2.50")
+    assert main(["status", "eth0", "--config", f"{folder}/holdfast.toml"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "eth0: guarded beside dhclient (pid 7), 192.0.2.50 from 192.0.2.1"
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}

@@ -75,7 +75,7 @@ def test_interfaces_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0"), (3, "wlan0")])
     status = cli.command.get_command(click.Context(cli.command), "status")
     assert status is not None
-    (argument,) = (param for param in status.params if param.name == "interface")
+    (argument,) = (param for param in status.params if param.name == "interfaces")
     context = click.Context(status)
     assert [item.value for item in argument.shell_complete(context, "")] == ["eth0", "wlan0"]
     assert [item.value for item in argument.shell_complete(context, "w")] == ["wlan0"]

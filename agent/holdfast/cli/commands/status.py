@@ -1,48 +1,81 @@
-"""``holdfast status``: state, lease and counters of each interface, from the running agents."""
+"""``holdfast status``: every interface at a glance, or the whole of some, from the running agents."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping, Sequence
 
 import click
 
 from holdfast.cli import guarded
 from holdfast.cli.asking import agents, ask, call, waiting_agent
-from holdfast.cli.exits import NO_AGENT, CliError
+from holdfast.cli.exits import NO_AGENT, USAGE, CliError
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
-from holdfast.cli.outcome import in_words
-from holdfast.cli.output import echo, echo_json
-from holdfast.cli.times import local_time
-from holdfast.observe.words import duration, latency
+from holdfast.cli.output import clear_screen, columns, echo, echo_json, shortened, styled
+from holdfast.cli.status_text import HEADINGS, Line, block, line_of
 from holdfast.settings.model import Settings
 
 Facts = Mapping[str, Any]
 
+#: Seconds between two looks of ``--watch``.
+INTERVAL = 1.0
+
 
 @click.command("status", short_help="Show state, address, times, last outcome and counters.")
-@interface_argument(required=False)
+@interface_argument(required=False, nargs=-1)
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @json_option
 @config_option
-def command(interface: str | None, as_json: bool, config: str | None) -> None:
-    """Show state, address, server, times, last outcome and counters of IFACE, or of every interface; and
-    what guard knows of the interfaces that it stands beside."""
+def command(interfaces: tuple[str, ...], watch: bool, as_json: bool, config: str | None) -> None:
+    """Show every interface on a line: state, address, server, time left, flags, and what goes on now; those that guard
+    stands beside, too.
+
+    With IFACE: all that is known of it, counters of ignored messages included. --json always has the whole.
+    """
+    if watch and as_json:
+        raise CliError(USAGE, "--watch goes without --json; `holdfast monitor --json` is for programs")
     settings = folders_of(config)
-    guards = guarded.guarded(settings, interface)
-    if interface is None:
-        clients = _all(settings)
-    else:
-        clients = ask(settings, interface, "Status")["clients"] if not guards or interface in agents(settings) else []
+    names = list(dict.fromkeys(interfaces))
+    if not watch:
+        _show(settings, names, as_json=as_json)
+        return
+    try:
+        while True:
+            clear_screen()
+            try:
+                _show(settings, names, as_json=False)
+            except CliError as error:  # an agent that is restarted
+                echo(error.format_message())
+            time.sleep(INTERVAL)
+    except KeyboardInterrupt:
+        return
+
+
+def _show(settings: Settings, names: Sequence[str], *, as_json: bool) -> None:
+    guards = [one for one in guarded.guarded(settings) if not names or one["interface"] in names]
+    clients = _chosen(settings, names, {one["interface"] for one in guards}) if names else _all(settings)
     waits = None if clients else waiting_agent(settings)
     if not clients and not guards and waits is None:
         raise CliError(NO_AGENT, "no agent is running; start one with `holdfast run IFACE`")
+    lines = [*map(line_of, clients), *map(guarded.line_of, guards)]
     if as_json:
         echo_json([*clients, *guards])
-    elif not clients and waits is not None:
+        return
+    if not clients and waits is not None:
         echo(f"no interface is served: {waits}")
-    for number, text in enumerate([] if as_json else [*map(_lines, clients), *map(guarded.lines, guards)]):
-        for line in ([""] if number else []) + list(text):
-            echo(line)
+    if not names and lines:
+        print_lines(lines)
+        return
+    for number, (text, line) in enumerate(zip([*map(block, clients), *map(guarded.lines, guards)], lines)):  # noqa: B905
+        for one in ([""] if number else []) + list(text):
+            echo(one, style=styled(line.cells[1], line.colour))
+
+
+def _chosen(settings: Settings, names: Sequence[str], guards: set[str]) -> list[Facts]:
+    """Those of ``names`` that agents serve. CliError for one that neither an agent nor guard knows."""
+    served = agents(settings)
+    return [client for name in names if name in served or name not in guards
+            for client in ask(settings, name, "Status")["clients"]]
 
 
 def _all(settings: Settings) -> list[Facts]:
@@ -53,76 +86,11 @@ def _all(settings: Settings) -> list[Facts]:
     return clients
 
 
-def _lines(client: Facts) -> Iterator[str]:
-    yield f"{client['interface']}: {_headline(client)}"
-    rows = [*_lease_rows(client), *_network_rows(client["network"]), *_record_rows(client)]
-    width = max((len(label) for label, _ in rows), default=0)
-    yield from (f"  {label:<{width}}  {text}" for label, text in rows)
-
-
-def _headline(client: Facts) -> str:
-    state, lease, network = client["state"], client["lease"], client["network"]
-    if not client["present"]:
-        state += ", the interface is not there"
-    if client["yielded"]:
-        state += " (yielded)"
-    if lease is None:
-        return f"{state}, no address"
-    address = network["address"] if network else lease["address"]
-    server = f" from {lease['server']}" if lease["server"] else ""
-    held = ", held beyond its lease" if lease["held_until"] else ""
-    return f"{state}, {address}{server}" + (held if held or lease["verified"] else ", not yet verified")
-
-
-def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
-    lease = client["lease"]
-    if lease is None:
-        return
-    endless = lease["duration"] is None
-    yield "lease", ("for ever" if endless else duration(lease["duration"])) + f", since {_instant(lease['started'])}"
-    for label, key in (("T1", "renewal"), ("T2", "rebinding"), ("expiry", "expiry")):
-        yield label, "never" if lease[key] is None else _instant(lease[key])
-    if lease["held_until"] is not None:
-        yield "held", f"as long as the gateway answers; now until {_instant(lease['held_until'])}"
-    if client["gateway"] is not None:
-        yield "gateway", client["gateway"]
-    trip = "" if client["round_trip"] is None else f"; round trip {latency(client['round_trip'])}"
-    yield "unicast", _unicast(client) + trip
-
-
-def _unicast(client: Facts) -> str:
-    if not client["lease"]["server"]:
-        return "not possible: the server gave no identifier; renewed by broadcast"
-    return {True: "heard by the server", False: "not heard by the server; renewed by broadcast",
-            None: "not known before the first renewal"}[client["hears_unicast"]]
-
-
-def _network_rows(network: Facts | None) -> Iterator[tuple[str, str]]:
-    if network is None:
-        return
-    yield "routes", ", ".join(network["routes"]) or "none"
-    search = f" (search {' '.join(network['search'])})" if network["search"] else ""
-    yield "DNS", (", ".join(network["dns"]) or "none") + search
-    for label, key in (("MTU", "mtu"), ("portal", "captive_portal")):
-        if network[key] is not None:
-            yield label, str(network[key])
-    yield from (("note", notice) for notice in network["notices"])
-
-
-def _record_rows(client: Facts) -> Iterator[tuple[str, str]]:
-    if client["yielded"]:
-        yield "yielded", f"nothing is put back on the interface until `holdfast yield --back {client['interface']}`"
-    if client["rival"] is not None:
-        yield "fight", f"another program removes what is put on the interface: {client['rival']}"
-    last = client["last_outcome"]
-    if last is not None:
-        yield "last", f"{in_words(last)} ({local_time(last['time'])})"
-    drops = client["drops"]
-    yield "dropped", ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items())) or "nothing"
-
-
-def _instant(instant: Facts) -> str:
-    seconds = instant["seconds"]
-    distance = f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
-    # Seconds from now is what the agent knows for sure; the wall clock may have been set since.
-    return f"{local_time(time.time() + seconds)}, {distance}"
+def print_lines(lines: Sequence[Line]) -> None:
+    """One line each, no wider than the terminal."""
+    rows = [HEADINGS, *(line.cells for line in lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS) - 1)]
+    for row, colour in zip(rows, [None, *(line.colour for line in lines)]):  # noqa: B905 - Python 3.10
+        cells = [cell.ljust(width) for cell, width in zip(row, widths)]  # noqa: B905 - the last has no width
+        text = shortened("  ".join([*cells, row[-1]]).rstrip(), columns())
+        echo(text, style=None if colour is None else styled(row[1], colour), dim=colour is None)
