@@ -15,15 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-#: All of pyroute2 that the agent loads (network/rtnl.py): 0.1 of its 1.7 MB. A test compares it with what is loaded.
-PYROUTE2 = (
-    "common.py",
-    "netlink/__init__.py",
-    "netlink/exceptions.py",
-    "netlink/rtnl/__init__.py",
-    "netlink/rtnl/ifaddrmsg.py",
-    "netlink/rtnl/rtmsg.py",
-)
 #: What an operator reads. Their links to other pages of the repository lead nowhere here.
 PAGES = (
     "README.md", "SECURITY.md", "docs/cloud-init.md", "docs/guard.md", "docs/images.md", "docs/migrating.md",
@@ -140,7 +131,7 @@ def wheel_files(wheel: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             top, _, rest = name.partition("/")
-            wanted = rest == "METADATA" if top.endswith(".dist-info") else top != "pyroute2" or rest in PYROUTE2
+            wanted = rest == "METADATA" or not top.endswith(".dist-info")
             if wanted and not name.endswith("/"):
                 yield name, archive.read(name)
 

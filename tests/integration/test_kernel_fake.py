@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 from contextlib import closing
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
@@ -63,7 +62,7 @@ def comparable(observed: Observed) -> tuple[dict[str, tuple[object, ...]], set[R
     """What both know: addresses by flags, metric and mark; routes."""
     keep = IFA_F_NOPREFIXROUTE | IFA_F_SECONDARY
     addresses = {str(a.interface): (a.flags & keep, a.metric, a.mark) for a in observed.addresses}
-    return addresses, {replace(route) for route in observed.routes}
+    return addresses, {route._replace() for route in observed.routes}
 
 
 @pytest.mark.parametrize("promotes", [False, True])

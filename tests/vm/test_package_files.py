@@ -59,7 +59,7 @@ def test_both_families_carry_the_same(distribution: Distribution) -> None:
     }
     top = {path.split("/")[5] for path in files if path.startswith(f"/{payload.SITE}/")}
     assert {name for name in top if not name.endswith(".dist-info")} == {
-        "click", "holdfast", "jeepney", "platformdirs", "pyroute2", "tomli",
+        "click", "holdfast", "jeepney", "platformdirs", "tomli",
     }
     assert not [path for path in files | rpm if path.endswith((".pyc", ".so")) or "scapy" in path]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import struct
 from contextlib import suppress
 from ipaddress import IPv4Address
 from math import inf
 
-from holdfast.network import LinkError
+from holdfast.network import LinkError, rtnl
 from holdfast.network.netlink import NetlinkSocket
-from holdfast.network.rtnl import ifaddrmsg
 from holdfast.network.watch import MAX_DATAGRAM, MAX_DATAGRAMS, RTMGRP_IPV4_IFADDR
 from holdfast.wire.record import NamedTuple
 
@@ -55,17 +53,15 @@ class AddressWatch:
 
     def read(self) -> dict[IPv4Address, Held]:
         """All addresses now. Raises KernelError."""
-        request = ifaddrmsg()
-        request["family"] = socket.AF_INET
+        request = rtnl.ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)
         found: dict[IPv4Address, Held] = {}
         for answer in self._requests.dump(request, RTM_GETADDR, "reading addresses", lambda _: True):
-            message = ifaddrmsg(answer)
-            message.decode()
-            local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            times = message.get_attr("IFA_CACHEINFO") or {"ifa_valid": FOREVER}
-            valid = inf if times["ifa_valid"] == FOREVER else float(times["ifa_valid"])
+            ifindex = rtnl.ADDRESS.unpack_from(answer, rtnl.HEADER)[4]
+            held = rtnl.attributes(answer[rtnl.HEADER + rtnl.ADDRESS.size:])
+            local = held.get(rtnl.IFA_LOCAL) or held.get(rtnl.IFA_ADDRESS, b"")
+            valid = rtnl.number(held.get(rtnl.IFA_CACHEINFO, b"\xff" * 8)[4:8])  # struct ifa_cacheinfo
             with suppress(ValueError):
-                found[IPv4Address(local)] = Held(struct.unpack_from("=I", answer, 20)[0], valid)
+                found[IPv4Address(local)] = Held(ifindex, inf if valid == FOREVER else float(valid))
         return found
 
     def close(self) -> None:

@@ -1,8 +1,7 @@
 """The wanted state of an interface, and its configuration in the kernel.
 
 ``spec.py`` (lease -> NetworkSpec) and ``plan.py`` (the difference) are pure; ``kernel.py`` performs and reads
-back; ``watch.py`` reports what other programs changed. ``link.py`` and ``watch.py``
-are imported before the first DISCOVER and therefore import neither pyroute2 nor dataclasses.
+back; ``watch.py`` reports what other programs changed; ``rtnl.py`` has the messages of all three.
 """
 
 

@@ -7,14 +7,14 @@ netlink message, and a message becomes what was observed.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
-from typing import Any
 
-from holdfast.network import KernelError
+from holdfast.network import KernelError, rtnl
 from holdfast.network import plan as plans
 from holdfast.network.link import IFF_UP, holders
 from holdfast.network.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, NetlinkSocket
@@ -32,7 +32,6 @@ from holdfast.network.plan import (
     PutAddress,
     SetMtu,
 )
-from holdfast.network.rtnl import ifaddrmsg, linkmsg, rtmsg
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
 
 AF_INET, AF_INET6 = 2, 10
@@ -45,9 +44,6 @@ RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
 IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES = 1, 20
 IFLA_INET6_CONF, DEVCONF_DISABLE_IPV6 = 2, 26
-IFLA_INFO_SLAVE_KIND = 4
-IFA_LOCAL, IFA_PROTO = 2, 11
-RTA_DST, RTA_PREFSRC = 1, 7
 FOREVER = 0xFFFFFFFF
 
 #: Route protocols that can concern us: ours, the kernel's prefix routes, what scripts and people add. The
@@ -124,8 +120,8 @@ class Kernel:
         """The routes that are ours or lead to the subnets of ``specs``. Those that others add by the thousand are asked
         for only where an address has no prefix route of the kernel's, since anybody may have made it then."""
         sources = {*(spec.address.ip for spec in specs), *(a.interface.ip for a in addresses if a.mark == plans.MARK)}
-        seek = (*(_attribute(RTA_PREFSRC, source.packed) for source in sources),
-                *(_attribute(RTA_DST, spec.address.network.network_address.packed) for spec in specs))
+        seek = (*(_attribute(rtnl.RTA_PREFSRC, source.packed) for source in sources),
+                *(_attribute(rtnl.RTA_DST, spec.address.network.network_address.packed) for spec in specs))
         bare = any(held.flags & IFA_F_NOPREFIXROUTE for held in addresses)
         found: list[bytes] = []
         for protocol in sorted(PROTOCOLS) if bare else (RTPROT_KERNEL, RTPROT_DHCP):
@@ -139,7 +135,8 @@ class Kernel:
     def _dump_routes(self, protocol: int, keep: Callable[[bytes], bool], seek: tuple[bytes, ...]) -> list[bytes]:
         """Those of ``protocol``, 0 for any, as far as the kernel filters (4.20)."""
         # Not asked for by table: the kernel says ENOENT while there is no table main yet.
-        message = _message(rtmsg, [("RTA_OIF", self.ifindex)], family=AF_INET, proto=protocol, type=RTN_UNICAST)
+        message = rtnl.ROUTE.pack(AF_INET, 0, 0, 0, 0, protocol, 0, RTN_UNICAST, 0)
+        message += rtnl.u32(rtnl.RTA_OIF, self.ifindex)
         return self._netlink.dump(message, RTM_GETROUTE, "reading routes", keep, seek)
 
     def _addresses(self, *about: IPv4Interface) -> tuple[Address, ...]:
@@ -148,9 +145,10 @@ class Kernel:
         exact: tuple[bytes, ...] = ()
         subnets: tuple[bytes, ...] = ()
         if about:
-            exact = (_attribute(IFA_PROTO, bytes((plans.MARK,))), *(_attribute(IFA_LOCAL, a.ip.packed) for a in about))
+            own = [_attribute(rtnl.IFA_LOCAL, a.ip.packed) for a in about]
+            exact = (_attribute(rtnl.IFA_PROTO, bytes((plans.MARK,))), *own)
             # The whole bytes of the prefix; whoever reads looks at the rest.
-            subnets = tuple(_attribute(IFA_LOCAL, a.ip.packed)[:4 + a.network.prefixlen // 8] for a in about)
+            subnets = tuple(local[:4 + a.network.prefixlen // 8] for local, a in zip(own, about, strict=True))
 
         def concerns(answer: bytes) -> bool:
             if answer[20:24] != index:
@@ -161,25 +159,27 @@ class Kernel:
             return not answer[18] & IFA_F_SECONDARY and any(pattern in answer for pattern in subnets)
 
         answers = self._netlink.dump(
-            _message(ifaddrmsg, family=AF_INET, index=self.ifindex), RTM_GETADDR, "reading addresses", concerns,
+            rtnl.ADDRESS.pack(AF_INET, 0, 0, 0, self.ifindex), RTM_GETADDR, "reading addresses", concerns,
             exact + subnets,
         )
         return tuple(_read_address(answer) for answer in answers)
 
     def _link(self) -> Observed:
         """The link alone: the MTU, whether promote_secondaries is on for it, whether it is up and speaks IPv6."""
-        request = _message(linkmsg, [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)], index=self.ifindex)
-        answer = _decoded(linkmsg, self._netlink.get(request, RTM_GETLINK, "reading the link"))
+        request = self._link_message() + rtnl.u32(rtnl.IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+        answer = self._netlink.get(request, RTM_GETLINK, "reading the link")
+        _, _, _, flags, _ = rtnl.LINK.unpack_from(answer, rtnl.HEADER)
+        held = rtnl.attributes(answer[rtnl.HEADER + rtnl.LINK.size:])
         # The nested attributes: AF_INET, in it IFLA_INET_CONF, an array of u32 counted from 1; AF_INET6, in it
         # IFLA_INET6_CONF, one counted from 0.
-        families = answer.get_attr("IFLA_AF_SPEC") or b""
-        conf = _nested(_nested(families, AF_INET), IFLA_INET_CONF)
+        families = rtnl.attributes(held.get(rtnl.IFLA_AF_SPEC, b""))
+        conf = rtnl.attributes(families.get(AF_INET, b"")).get(IFLA_INET_CONF, b"")
         at = 4 * (IPV4_DEVCONF_PROMOTE_SECONDARIES - 1)
-        conf6 = _nested(_nested(families, AF_INET6), IFLA_INET6_CONF)
+        conf6 = rtnl.attributes(families.get(AF_INET6, b"")).get(IFLA_INET6_CONF, b"")
         at6 = 4 * DEVCONF_DISABLE_IPV6
         return Observed(
-            mtu=int(answer.get_attr("IFLA_MTU") or 0), promotes=any(conf[at:at + 4]), up=bool(answer["flags"] & IFF_UP),
-            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]), port_of=port_of(answer),
+            mtu=rtnl.number(held.get(rtnl.IFLA_MTU)), promotes=any(conf[at:at + 4]), up=bool(flags & IFF_UP),
+            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]), port_of=port_of(held),
         )
 
     def _also_on(self, address: IPv4Address) -> tuple[str, ...]:
@@ -191,13 +191,12 @@ class Kernel:
     def promote(self) -> None:
         """Switch on net.ipv4.conf.LINK.promote_secondaries, as systemd does by default. By netlink, since
         /proc/sys is read-only in containers and under ProtectKernelTunables, and goes by name."""
-        leaf = struct.pack("=HHI", 8, IPV4_DEVCONF_PROMOTE_SECONDARIES, 1)
-        conf = struct.pack("=HH", 4 + len(leaf), IFLA_INET_CONF) + leaf
-        inet = struct.pack("=HH", 4 + len(conf), AF_INET) + conf
-        self._netlink.change(
-            _message(linkmsg, [("IFLA_AF_SPEC", inet)], index=self.ifindex), RTM_SETLINK, 0,
-            "switching on promote_secondaries",
-        )
+        conf = rtnl.attribute(IFLA_INET_CONF, rtnl.u32(IPV4_DEVCONF_PROMOTE_SECONDARIES, 1))
+        message = self._link_message() + rtnl.attribute(rtnl.IFLA_AF_SPEC, rtnl.attribute(AF_INET, conf))
+        self._netlink.change(message, RTM_SETLINK, 0, "switching on promote_secondaries")
+
+    def _link_message(self) -> bytes:
+        return rtnl.LINK.pack(0, 0, self.ifindex, 0, 0)
 
     def perform(self, op: Op) -> None:
         """Perform one operation. It is no error when the kernel has that state already."""
@@ -210,17 +209,17 @@ class Kernel:
     def _perform(self, op: Op) -> None:
         change = self._netlink.change
         if isinstance(op, SetMtu):
-            message = _message(linkmsg, [("IFLA_MTU", op.mtu)], index=self.ifindex)
+            message = self._link_message() + rtnl.u32(rtnl.IFLA_MTU, op.mtu)
             change(message, RTM_SETLINK, 0, f"setting the MTU to {op.mtu}")
         elif isinstance(op, PutAddress):
             message = _address_message(op.address, self.ifindex)
             change(message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, f"adding address {op.address.interface}")
         elif isinstance(op, DeleteAddress):
             interface = op.address.interface
-            message = _message(
-                ifaddrmsg,
-                [("IFA_LOCAL", str(interface.ip)), ("IFA_ADDRESS", str(op.address.peer or interface.ip))],
-                family=AF_INET, prefixlen=interface.network.prefixlen, index=self.ifindex,
+            message = (
+                rtnl.ADDRESS.pack(AF_INET, interface.network.prefixlen, 0, 0, self.ifindex)
+                + rtnl.attribute(rtnl.IFA_LOCAL, interface.ip.packed)
+                + rtnl.attribute(rtnl.IFA_ADDRESS, (op.address.peer or interface.ip).packed)
             )
             change(message, RTM_DELADDR, 0, f"removing address {interface}")
         elif isinstance(op, AddRoute):
@@ -240,48 +239,34 @@ _HARMLESS: dict[type, tuple[int, ...]] = {
 }
 
 
-def _message(kind: Any, attributes: list[tuple[str, Any]] | None = None, **fields: int) -> Any:
-    message = kind()
-    message.update(fields)
-    message["attrs"] = attributes or []
-    return message
-
-
-def _decoded(kind: Any, data: bytes) -> Any:
-    message = kind(data)
-    message.decode()
-    return message
-
-
-def _address_message(address: Address, ifindex: int) -> Any:
-    attributes: list[tuple[str, Any]] = [
-        ("IFA_LOCAL", str(address.interface.ip)),
-        ("IFA_ADDRESS", str(address.peer or address.interface.ip)),
-        ("IFA_FLAGS", address.flags & ~IFA_F_STATE),
-        ("IFA_CACHEINFO", {
-            "ifa_preferred": _lifetime(address.preferred), "ifa_valid": _lifetime(address.valid),
-            "cstamp": 0, "tstamp": 0,
-        }),
+def _address_message(address: Address, ifindex: int) -> bytes:
+    interface = address.interface
+    flags = address.flags & ~IFA_F_STATE
+    lifetimes = struct.pack("=4I", _lifetime(address.preferred), _lifetime(address.valid), 0, 0)  # struct ifa_cacheinfo
+    parts = [
+        rtnl.ADDRESS.pack(AF_INET, interface.network.prefixlen, flags & 0xFF, address.scope, ifindex),
+        rtnl.attribute(rtnl.IFA_LOCAL, interface.ip.packed),
+        rtnl.attribute(rtnl.IFA_ADDRESS, (address.peer or interface.ip).packed),
+        rtnl.u32(rtnl.IFA_FLAGS, flags),
+        rtnl.attribute(rtnl.IFA_CACHEINFO, lifetimes),
     ]
     if address.broadcast is not None:
-        attributes.append(("IFA_BROADCAST", str(address.broadcast)))
+        parts.append(rtnl.attribute(rtnl.IFA_BROADCAST, address.broadcast.packed))
     if address.label is not None:
-        attributes.append(("IFA_LABEL", address.label))
+        parts.append(rtnl.attribute(rtnl.IFA_LABEL, os.fsencode(address.label) + b"\0"))
     if address.metric:
-        attributes.append(("IFA_RT_PRIORITY", address.metric))
+        parts.append(rtnl.u32(rtnl.IFA_RT_PRIORITY, address.metric))
     if address.mark:
-        attributes.append(("IFA_PROTO", address.mark))
-    return _message(
-        ifaddrmsg, attributes, family=AF_INET, prefixlen=address.interface.network.prefixlen,
-        flags=address.flags & ~IFA_F_STATE & 0xFF, scope=address.scope, index=ifindex,
-    )
+        parts.append(rtnl.attribute(rtnl.IFA_PROTO, bytes((address.mark,))))
+    return b"".join(parts)
 
 
-def port_of(answer: Any) -> str:
+def port_of(attributes: dict[int, bytes]) -> str:
     """Kind and name of what the link is a port of, "" for a link that is none. A VRF gets no packets of its links."""
-    master = answer.get_attr("IFLA_MASTER")
-    kind = _nested(answer.get_attr("IFLA_LINKINFO") or b"", IFLA_INFO_SLAVE_KIND).rstrip(b"\0")
-    return f"{kind.decode('ascii', 'replace')} {_name(master)}" if master and kind not in (b"", b"vrf") else ""
+    master = rtnl.number(attributes.get(rtnl.IFLA_MASTER))
+    info = rtnl.attributes(attributes.get(rtnl.IFLA_LINKINFO, b""))
+    kind = rtnl.text(info.get(rtnl.IFLA_INFO_SLAVE_KIND)) or ""
+    return f"{kind} {_name(master)}" if master and kind not in ("", "vrf") else ""
 
 
 def _name(ifindex: int) -> str:
@@ -298,48 +283,51 @@ def _lifetime(seconds: float) -> int:
 
 
 def _read_address(data: bytes) -> Address:
-    message = _decoded(ifaddrmsg, data)
-    times = message.get_attr("IFA_CACHEINFO") or {"ifa_valid": FOREVER, "ifa_preferred": FOREVER}
-    local, peer = message.get_attr("IFA_LOCAL"), message.get_attr("IFA_ADDRESS")
-    broadcast = message.get_attr("IFA_BROADCAST")
+    _, prefixlen, flags, scope, _ = rtnl.ADDRESS.unpack_from(data, rtnl.HEADER)
+    held = rtnl.attributes(data[rtnl.HEADER + rtnl.ADDRESS.size:])
+    times = held.get(rtnl.IFA_CACHEINFO, b"")
+    preferred, valid = struct.unpack_from("=2I", times) if len(times) >= 8 else (FOREVER, FOREVER)
+    local, peer = held.get(rtnl.IFA_LOCAL), held.get(rtnl.IFA_ADDRESS)
+    broadcast = held.get(rtnl.IFA_BROADCAST)
     return Address(
-        interface=IPv4Interface((local or peer, message["prefixlen"])),
+        interface=IPv4Interface((local or peer, prefixlen)),
         broadcast=IPv4Address(broadcast) if broadcast else None,
-        label=message.get_attr("IFA_LABEL"),
-        scope=message["scope"],
-        flags=message.get_attr("IFA_FLAGS") or message["flags"],
-        valid=inf if times["ifa_valid"] == FOREVER else float(times["ifa_valid"]),
-        preferred=inf if times["ifa_preferred"] == FOREVER else float(times["ifa_preferred"]),
-        metric=message.get_attr("IFA_RT_PRIORITY") or 0,
-        mark=message.get_attr("IFA_PROTO") or 0,
+        label=rtnl.text(held.get(rtnl.IFA_LABEL)),
+        scope=scope,
+        flags=rtnl.number(held.get(rtnl.IFA_FLAGS)) or flags,
+        valid=inf if valid == FOREVER else float(valid),
+        preferred=inf if preferred == FOREVER else float(preferred),
+        metric=rtnl.number(held.get(rtnl.IFA_RT_PRIORITY)),
+        mark=rtnl.number(held.get(rtnl.IFA_PROTO)),
         peer=IPv4Address(peer) if local and peer and peer != local else None,
     )
 
 
-def _route_message(route: Route, ifindex: int) -> Any:
-    attributes: list[tuple[str, Any]] = [("RTA_OIF", ifindex)]
-    if route.destination.prefixlen:
-        attributes.append(("RTA_DST", str(route.destination.network_address)))
-    if route.gateway is not None:
-        attributes.append(("RTA_GATEWAY", str(route.gateway)))
-    if route.metric:
-        attributes.append(("RTA_PRIORITY", route.metric))
-    if route.source is not None:
-        attributes.append(("RTA_PREFSRC", str(route.source)))
-    if route.mtu:
-        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", route.mtu)]}))
+def _route_message(route: Route, ifindex: int) -> bytes:
     # The scope counts when deleting, too: no gateway stands for any there, and "any scope" would let the
     # request for an on-link route find one through a gateway.
     scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
-    return _message(
-        rtmsg, attributes, family=AF_INET, dst_len=route.destination.prefixlen, table=RT_TABLE_MAIN,
-        proto=route.protocol, scope=scope, type=RTN_UNICAST,
-    )
+    length = route.destination.prefixlen
+    parts = [
+        rtnl.ROUTE.pack(AF_INET, length, 0, 0, RT_TABLE_MAIN, route.protocol, scope, RTN_UNICAST, 0),
+        rtnl.u32(rtnl.RTA_OIF, ifindex),
+    ]
+    if length:
+        parts.append(rtnl.attribute(rtnl.RTA_DST, route.destination.network_address.packed))
+    if route.gateway is not None:
+        parts.append(rtnl.attribute(rtnl.RTA_GATEWAY, route.gateway.packed))
+    if route.metric:
+        parts.append(rtnl.u32(rtnl.RTA_PRIORITY, route.metric))
+    if route.source is not None:
+        parts.append(rtnl.attribute(rtnl.RTA_PREFSRC, route.source.packed))
+    if route.mtu:
+        parts.append(rtnl.attribute(rtnl.RTA_METRICS, rtnl.u32(rtnl.RTAX_MTU, route.mtu)))
+    return b"".join(parts)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
-    """struct rtattr as it stands in a message."""
-    return struct.pack("=HH", 4 + len(value), kind) + value
+    """An attribute without its padding, to be looked for in a message."""
+    return rtnl.attribute(kind, value)[:4 + len(value)]
 
 
 def _concerns_us(answer: bytes) -> bool:
@@ -352,29 +340,16 @@ def _concerns_us(answer: bytes) -> bool:
 
 def _read_route(data: bytes, ifindex: int) -> Route | None:
     """None for another link's, and for what is never ours: multipath, nexthop objects, IPv6 gateways."""
-    message = _decoded(rtmsg, data)
-    if message.get_attr("RTA_OIF") != ifindex or message.get_attr("RTA_VIA") is not None:
+    _, length, _, _, _, protocol, _, _, _ = rtnl.ROUTE.unpack_from(data, rtnl.HEADER)
+    held = rtnl.attributes(data[rtnl.HEADER + rtnl.ROUTE.size:])
+    if rtnl.number(held.get(rtnl.RTA_OIF)) != ifindex or rtnl.RTA_VIA in held:
         return None
-    gateway, source = message.get_attr("RTA_GATEWAY"), message.get_attr("RTA_PREFSRC")
-    metrics = message.get_attr("RTA_METRICS")
+    gateway, source = held.get(rtnl.RTA_GATEWAY), held.get(rtnl.RTA_PREFSRC)
     return Route(
-        destination=IPv4Network((message.get_attr("RTA_DST") or 0, message["dst_len"])),
+        destination=IPv4Network((held.get(rtnl.RTA_DST, bytes(4)), length)),
         gateway=IPv4Address(gateway) if gateway else None,
-        metric=message.get_attr("RTA_PRIORITY") or 0,
+        metric=rtnl.number(held.get(rtnl.RTA_PRIORITY)),
         source=IPv4Address(source) if source else None,
-        protocol=message["proto"],
-        mtu=(metrics.get_attr("RTAX_MTU") or 0) if metrics is not None else 0,
+        protocol=protocol,
+        mtu=rtnl.number(rtnl.attributes(held.get(rtnl.RTA_METRICS, b"")).get(rtnl.RTAX_MTU)),
     )
-
-
-def _nested(attributes: bytes, wanted: int) -> bytes:
-    """The value of the first attribute of type ``wanted`` (struct nlattr), empty when there is none."""
-    position = 0
-    while position + 4 <= len(attributes):
-        length, kind = struct.unpack_from("=HH", attributes, position)
-        if length < 4:
-            break
-        if kind & 0x3FFF == wanted:
-            return attributes[position + 4:position + length]
-        position += (length + 3) & ~3
-    return b""

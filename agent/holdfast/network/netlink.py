@@ -1,8 +1,8 @@
 """One rtnetlink socket for requests: an acknowledged change, or a dump. netlink(7), rtnetlink(7).
 
-Messages are pyroute2's; requests and answers are handled here. Every answer is matched by sequence number. A request
-whose answer was lost (ENOBUFS, no answer in time) is repeated. A dump that changed while it was read is read again.
-Everything is bounded.
+Messages are made by ``rtnl``, without their header; requests and answers are handled here. Every answer is matched by
+sequence number. A request whose answer was lost (ENOBUFS, no answer in time) is repeated. A dump that changed while it
+was read is read again. Everything is bounded.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Callable
 
 from holdfast.network import KernelError
 from holdfast.network.watch import split
@@ -66,35 +65,30 @@ class NetlinkSocket:
         """Close the socket."""
         self._socket.close()
 
-    def change(self, message: Any, kind: int, flags: int, what: str) -> None:
+    def change(self, message: bytes, kind: int, flags: int, what: str) -> None:
         """Ask for a change and wait for its acknowledgement. ``what`` names it in the error."""
         self._insist(message, kind, flags | NLM_F_ACK, what, lambda _: True)
 
     def dump(
-        self, message: Any, kind: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...] = ()
+        self, message: bytes, kind: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...] = ()
     ) -> list[bytes]:
         """All answers that ``keep`` wants. It sees raw messages, so that a full routing table costs
         little; a datagram with none of the bytes ``seek`` in it is not even taken apart (rule 91). When the table
         changed during each attempt, the last attempt's answers are returned: reading back shows the rest."""
         return self._insist(message, kind, NLM_F_DUMP, what, keep, seek)
 
-    def get(self, message: Any, kind: int, what: str) -> bytes:
+    def get(self, message: bytes, kind: int, what: str) -> bytes:
         """The one answer to a request for one object."""
         answers = self._insist(message, kind, 0, what, lambda _: True)
         return answers[0]
 
     def _insist(
-        self, message: Any, kind: int, flags: int, what: str, keep: Callable[[bytes], bool],
+        self, message: bytes, kind: int, flags: int, what: str, keep: Callable[[bytes], bool],
         seek: tuple[bytes, ...] = (),
     ) -> list[bytes]:
-        message["header"] = {
-            "length": 0, "type": kind, "flags": flags | NLM_F_REQUEST, "sequence_number": 0, "pid": 0,
-        }
-        message.encode()
-        request = bytearray(message.data)
         for attempt in range(1, ATTEMPTS + 1):
             self._sequence = self._sequence % 0xFFFFFFFF + 1
-            struct.pack_into("=I", request, 8, self._sequence)
+            request = struct.pack("=IHHII", 16 + len(message), kind, flags | NLM_F_REQUEST, self._sequence, 0) + message
             try:
                 answers, interrupted = self._exchange(request, flags, what, keep, seek)
             except KernelError as error:
@@ -106,7 +100,7 @@ class NetlinkSocket:
         raise AssertionError("the last attempt returns or raises")
 
     def _exchange(
-        self, request: bytes | bytearray, flags: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...]
+        self, request: bytes, flags: int, what: str, keep: Callable[[bytes], bool], seek: tuple[bytes, ...]
     ) -> tuple[list[bytes], bool]:
         """One request and its answers; whether a dump was interrupted."""
         answers: list[bytes] = []

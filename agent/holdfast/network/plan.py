@@ -15,13 +15,12 @@ is removed; the error is raised, and the next attempt does the rest.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import ceil, inf
-from typing import Protocol, Union
 
 from holdfast.network import KernelError
 from holdfast.network.spec import MIN_IPV6_MTU, RTPROT_DHCP, NetworkSpec, Route
+from holdfast.wire.record import NamedTuple, Protocol, record
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
@@ -39,8 +38,8 @@ IFA_F_STATE = IFA_F_SECONDARY | 0x08 | 0x20 | 0x40 | 0x80  # dadfailed, deprecat
 MARK = 0x48
 
 
-@dataclass(frozen=True)
-class Address:
+@record
+class Address(NamedTuple):
     """An IPv4 address of the interface. Lifetimes are seconds from now, inf for none.
 
     ``peer`` is IFA_ADDRESS where it differs from the local address (point-to-point). ``metric`` is the
@@ -69,8 +68,8 @@ class Address:
         return self.interface == interface and self.peer is None
 
 
-@dataclass(frozen=True)
-class Observed:
+@record
+class Observed(NamedTuple):
     """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
 
     ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
@@ -93,42 +92,42 @@ class Observed:
         return next((held for held in self.addresses if held.has(interface)), None)
 
 
-@dataclass(frozen=True)
-class SetMtu:
+@record
+class SetMtu(NamedTuple):
     """Set the link's MTU, without taking it down."""
 
     mtu: int
 
 
-@dataclass(frozen=True)
-class PutAddress:
+@record
+class PutAddress(NamedTuple):
     """Add the address, or replace the lifetimes of the one that is there (RTM_NEWADDR with replace)."""
 
     address: Address
 
 
-@dataclass(frozen=True)
-class DeleteAddress:
+@record
+class DeleteAddress(NamedTuple):
     """Remove exactly this address."""
 
     address: Address
 
 
-@dataclass(frozen=True)
-class AddRoute:
+@record
+class AddRoute(NamedTuple):
     """Add the route. A route with the same destination stays."""
 
     route: Route
 
 
-@dataclass(frozen=True)
-class DeleteRoute:
+@record
+class DeleteRoute(NamedTuple):
     """Remove exactly this route."""
 
     route: Route
 
 
-Op = Union[SetMtu, PutAddress, DeleteAddress, AddRoute, DeleteRoute]
+Op = SetMtu | PutAddress | DeleteAddress | AddRoute | DeleteRoute
 
 
 # -- what to do, in order ------------------------------------------------------------------------
@@ -203,7 +202,7 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     present = observed.find(desired.address)
     if present is None:
         present = Address(desired.address, desired.broadcast, metric=desired.metric)
-    return replace(present, flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
+    return present._replace(flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
 
 
 def _agrees(held: Address | None, wanted: Address) -> bool:
@@ -274,7 +273,7 @@ def _after_put(held: tuple[Address, ...], put: Address) -> tuple[Address, ...]:
         return held
     network = put.interface.network
     if any(address.interface.network == network for address in held):
-        put = replace(put, flags=put.flags | IFA_F_SECONDARY)
+        put = put._replace(flags=put.flags | IFA_F_SECONDARY)
     return (*held, put)
 
 
@@ -293,7 +292,7 @@ def _after_delete(held: tuple[Address, ...], victim: Address) -> tuple[Address, 
     left = [address for address in held if (address.interface, address.peer) != (victim.interface, victim.peer)]
     for at, address in enumerate(left):
         if address.interface.network == victim.interface.network:
-            left[at] = replace(address, flags=address.flags & ~IFA_F_SECONDARY)
+            left[at] = address._replace(flags=address.flags & ~IFA_F_SECONDARY)
             break
     return tuple(left)
 
@@ -318,7 +317,7 @@ def _removal(held: tuple[Address, ...], victim: Address, promotes: bool) -> list
     return [
         *(PutAddress(stand_in) for stand_in in stand_ins),
         DeleteAddress(victim),
-        *(PutAddress(replace(f, flags=f.flags & ~IFA_F_STATE)) for f in followers),
+        *(PutAddress(f._replace(flags=f.flags & ~IFA_F_STATE)) for f in followers),
         *(DeleteAddress(stand_in) for stand_in in stand_ins),
     ]
 

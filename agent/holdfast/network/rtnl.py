@@ -1,63 +1,61 @@
-"""pyroute2's message classes, and nothing else of pyroute2. The only file that imports it.
+"""The messages of rtnetlink(7) as far as a DHCP client speaks it: a fixed structure, then attributes.
 
-``import pyroute2`` runs its ``__init__``, which loads every protocol it knows: 100 ms and 20 MiB that a
-DHCP client does not need. Its message codecs need none of it. So a bare package module of that name
-is installed while they are imported, and removed afterwards: a later import of pyroute2 gets the real one.
-When pyroute2 is loaded already, it is used as it is.
-
-pyroute2's own ``ifinfmsg`` loads 20 plugins for kinds of links; ``linkmsg`` here is the few attributes
-we need, in its own declarative form.
+An attribute is ``struct rtattr``: length (u16) with its header, type (u16), value, and padding to four bytes. Numbers
+are in the machine's byte order. Nothing here raises on what a kernel sends.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import types
+from struct import Struct, pack
+from sys import byteorder
+
+#: The structures behind the 16 bytes of struct nlmsghdr (linux/rtnetlink.h, linux/if_addr.h).
+LINK = Struct("=BxHiII")  # ifinfomsg: family type index flags change
+ADDRESS = Struct("=4BI")  # ifaddrmsg: family prefixlen flags scope index
+ROUTE = Struct("=8BI")  # rtmsg: family dst_len src_len tos table protocol scope type flags
+HEADER = 16
+
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_AF_SPEC = 1, 3, 4, 10, 18, 26
+IFLA_EXT_MASK, IFLA_EVENT, IFLA_INFO_SLAVE_KIND = 29, 44, 4
+IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO = 1, 2, 3, 4, 6
+IFA_FLAGS, IFA_RT_PRIORITY, IFA_PROTO = 8, 9, 11
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_VIA = 1, 4, 5, 6, 7, 8, 18
+RTAX_MTU = 2
+
+_RTATTR = Struct("=HH")
+_TYPE = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 
-def _stand_in() -> bool:
-    """Install the bare package module; False when the real one is loaded."""
-    if "pyroute2" in sys.modules:
-        return False
-    spec = importlib.util.find_spec("pyroute2")
-    if spec is None:
-        raise ImportError("pyroute2 is not installed: it is what holdfast speaks to the kernel with")
-    package = types.ModuleType("pyroute2")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    package.__spec__ = spec
-    sys.modules["pyroute2"] = package
-    return True
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, padded."""
+    return _RTATTR.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-_stood_in = _stand_in()
-try:
-    from pyroute2.netlink import nlmsg
-    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-    from pyroute2.netlink.rtnl.rtmsg import rtmsg
-finally:
-    if _stood_in:
-        del sys.modules["pyroute2"]
-
-__all__ = ["ifaddrmsg", "linkmsg", "nlmsg", "rtmsg"]
+def u32(kind: int, value: int) -> bytes:
+    """An attribute with a number."""
+    return attribute(kind, pack("=I", value))
 
 
-class linkmsg(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as pyroute2 names its classes
-    """struct ifinfomsg and the attributes we use (linux/if_link.h); nested ones stay bytes."""
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in ``data`` by their types; of one type the first. What is cut off is left out."""
+    found: dict[int, bytes] = {}
+    position = 0
+    while position + 4 <= len(data):
+        length, kind = _RTATTR.unpack_from(data, position)
+        if length < 4 or position + length > len(data):
+            break
+        found.setdefault(kind & _TYPE, data[position + 4:position + length])
+        position += (length + 3) & ~3
+    return found
 
-    prefix = "IFLA_"
-    fields = (
-        ("family", "B"), ("__align", "x"), ("type", "H"), ("index", "i"), ("flags", "I"), ("change", "I"),
-    )
-    nla_map = (
-        (1, "IFLA_ADDRESS", "cdata"),
-        (3, "IFLA_IFNAME", "asciiz"),
-        (4, "IFLA_MTU", "uint32"),
-        (10, "IFLA_MASTER", "uint32"),
-        (18, "IFLA_LINKINFO", "cdata"),
-        (26, "IFLA_AF_SPEC", "cdata"),
-        (29, "IFLA_EXT_MASK", "uint32"),
-        (44, "IFLA_EVENT", "uint32"),
-        (50, "IFLA_MIN_MTU", "uint32"),
-        (51, "IFLA_MAX_MTU", "uint32"),
-    )
+
+def number(value: bytes | None) -> int:
+    """A number of any size; 0 where there is none."""
+    return int.from_bytes(value or b"", byteorder)
+
+
+def text(value: bytes | None) -> str | None:
+    """A string, which ends with a zero byte."""
+    return None if value is None else value.split(b"\0")[0].decode("utf-8", "surrogateescape")
+
+

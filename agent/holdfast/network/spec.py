@@ -6,15 +6,18 @@ used. Every list is bounded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Callable, Sequence, TypeVar
 
 from holdfast.core.lease import Lease
 from holdfast.wire import WireError
 from holdfast.wire import options as opt
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 #: rtnetlink(7) routing protocol "dhcp" (linux/rtnetlink.h, since 4.x also in iproute2's rt_protos).
 RTPROT_DHCP = 16
@@ -44,8 +47,8 @@ MULTICAST_AND_ABOVE = IPv4Network("224.0.0.0/3")
 THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 
-@dataclass(frozen=True)
-class Route:
+@record
+class Route(NamedTuple):
     """One route over our interface, in table main. ``gateway`` None is on-link (scope link).
 
     ``source`` is the preferred source address; on ours it is the lease's address, and that is what
@@ -70,8 +73,8 @@ class Route:
         return f"{'default' if self.destination.prefixlen == 0 else self.destination}{via}"
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
+@record
+class NetworkSpec(NamedTuple):
     """What should be on the interface. Pure data: comparable, and complete without the lease.
 
     ``broadcast`` None: the address has none (/31, /32). ``mtu`` None: leave it as it is.

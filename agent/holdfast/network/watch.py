@@ -1,7 +1,6 @@
 """Changes of one interface, from the kernel's messages (rtnetlink(7) multicast groups).
 
-``LinkWatch`` is made before the first DISCOVER, so that nothing is missed, and costs a socket; pyroute2's
-message classes are imported when the first message that concerns us has to be read. A machine with many
+``LinkWatch`` is made before the first DISCOVER, so that nothing is missed, and costs a socket. A machine with many
 containers or a routing daemon gets a flood of messages about others: those are recognised by a few bytes of their
 fixed headers and not decoded.
 """
@@ -14,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from holdfast.network import LinkError, link
+from holdfast.network import LinkError, link, rtnl
 from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
 
 if TYPE_CHECKING:
@@ -169,17 +168,17 @@ class LinkWatch:
             return []
         if kind == RTM_DELLINK:
             return self._change(None) if self.link is not None else []
-        attributes = _decode("linkmsg", message)
-        name = attributes.get_attr("IFLA_IFNAME")
+        attributes = rtnl.attributes(message[rtnl.HEADER + rtnl.LINK.size:])
+        name = rtnl.text(attributes.get(rtnl.IFLA_IFNAME)) or ""
         if self.link is None and name != self.name:
             return []
-        mac = (attributes.get_attr("IFLA_ADDRESS") or b"")[:6]
+        mac = attributes.get(rtnl.IFLA_ADDRESS, b"")[:6]
         events = self._change(link.Link(name, ifindex, mac, htype, flags & 0xFFFF))
-        master = int(attributes.get_attr("IFLA_MASTER") or 0)
+        master = rtnl.number(attributes.get(rtnl.IFLA_MASTER))
         if master != self._master:
             events.append(self._event(Kind.MASTER))
         self._master = master
-        if attributes.get_attr("IFLA_EVENT") == IFLA_EVENT_NOTIFY_PEERS:
+        if rtnl.number(attributes.get(rtnl.IFLA_EVENT)) == IFLA_EVENT_NOTIFY_PEERS:
             events.append(self._event(Kind.ANNOUNCED))
         return events
 
@@ -226,18 +225,18 @@ class LinkWatch:
         # struct ifaddrmsg: family, prefixlen, flags, scope (one byte each), index (u32)
         if struct.unpack_from("=I", message, 20)[0] != self.link.ifindex:
             return []
-        local = _decode("ifaddrmsg", message).get_attr("IFA_LOCAL")
-        if local is None:
+        local = rtnl.attributes(message[rtnl.HEADER + rtnl.ADDRESS.size:]).get(rtnl.IFA_LOCAL)
+        if local is None or len(local) != 4:
             return []
         what = Kind.ADDRESS_ADDED if kind == RTM_NEWADDR else Kind.ADDRESS_REMOVED
         return [self._event(what, address=IPv4Interface((local, message[17])))]
 
     def _route_events(self, message: bytes) -> list[LinkEvent]:
-        route = _decode("rtmsg", message)
-        if self.link is None or route.get_attr("RTA_OIF") != self.link.ifindex:
+        route = rtnl.attributes(message[rtnl.HEADER + rtnl.ROUTE.size:])
+        if self.link is None or rtnl.number(route.get(rtnl.RTA_OIF)) != self.link.ifindex:
             return []
-        destination = IPv4Network((route.get_attr("RTA_DST") or 0, message[17]))
-        gateway = route.get_attr("RTA_GATEWAY")
+        destination = IPv4Network((route.get(rtnl.RTA_DST, bytes(4)), message[17]))
+        gateway = route.get(rtnl.RTA_GATEWAY)
         return [self._event(
             Kind.ROUTE_REMOVED, destination=destination, gateway=IPv4Address(gateway) if gateway else None
         )]
@@ -257,11 +256,3 @@ def split(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind, data[position:position + length]
         position += (length + 3) & ~3
-
-
-def _decode(name: str, message: bytes) -> Any:
-    from holdfast.network import rtnl  # noqa: PLC0415 - 20 ms that the first DISCOVER does not wait for
-
-    decoded = getattr(rtnl, name)(message)
-    decoded.decode()
-    return decoded

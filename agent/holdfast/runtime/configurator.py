@@ -121,8 +121,6 @@ class Configurator:
 
     def _leave(self, desired: NetworkSpec, former: NetworkSpec | None) -> None:
         """Touch nothing: the address is there, and is another's. What the former lease left goes."""
-        from dataclasses import replace  # noqa: PLC0415 - rarely
-
         self._reporter.line_once("foreign", 4, (
             f"{desired.address.ip}, which the server leases to us, is on the interface already, and not by this agent: "
             "it is left as it is, without the lease's lifetime and routes; remove it there, or have the server lease "
@@ -130,7 +128,7 @@ class Configurator:
         ))
         if former is not None and former.address.ip != desired.address.ip:
             self._leftovers = [*_without(self._leftovers, former), former]
-        self.spec = replace(desired, routes=(), mtu=None)
+        self.spec = desired._replace(routes=(), mtu=None)
         if self._leftovers:
             self._removing.attempt()
         self._publishing.attempt_after(0)

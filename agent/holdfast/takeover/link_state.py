@@ -4,7 +4,6 @@ hand-back."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ _OTHERS_LIMIT = 512  # a guest's table is a handful; a router's is no business o
 def interesting(observed: Observed) -> Observed:
     """What the journal keeps: all but the kernel's own routes, which come and go with the address."""
     routes = [route for route in observed.routes if route.protocol in (RTPROT_DHCP, RTPROT_BOOT)]
-    return replace(observed, routes=tuple(routes[:_OTHERS_LIMIT]))
+    return observed._replace(routes=tuple(routes[:_OTHERS_LIMIT]))
 
 
 def adopt(host: Host, ifname: str, spec: NetworkSpec, lease: Lease) -> None:
@@ -48,7 +47,7 @@ def adopt(host: Host, ifname: str, spec: NetworkSpec, lease: Lease) -> None:
     extra = () if DEFAULT not in {route.destination for route in spec.routes} else tuple(
         Route(DEFAULT, router, spec.metric, spec.address.ip) for router in _routers(lease)
     )
-    ops = plan_adoption(observed, replace(spec, routes=(*spec.routes, *extra)))
+    ops = plan_adoption(observed, spec._replace(routes=(*spec.routes, *extra)))
     host.perform(ifname, ops, lambda _text: None)
 
 
@@ -73,7 +72,7 @@ def plan_return(observed: Observed, before: Observed, address: IPv4Interface, le
     former = {held.interface.ip for held in before.addresses}
     moved = address.ip not in former
     wanted = [
-        replace(route, source=address.ip) if moved and route.source in former else route for route in before.routes
+        route._replace(source=address.ip) if moved and route.source in former else route for route in before.routes
     ]
     ops: list[Op] = [AddRoute(route) for route in wanted if route not in observed.routes]
     ops += [
@@ -86,7 +85,7 @@ def plan_return(observed: Observed, before: Observed, address: IPv4Interface, le
     if held is not None and left > 0:
         was = before.find(address)
         seconds = inf if (was is not None and was.valid == inf) or left == inf else max(1.0, left)
-        put = replace(held, flags=held.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=0)
+        put = held._replace(flags=held.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=0)
         ops.append(PutAddress(put))
     if before.mtu and before.mtu != observed.mtu:
         ops.append(SetMtu(before.mtu))

@@ -7,7 +7,7 @@ It is driven through the same plan and the same reading back as the real one, so
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 from typing import Callable
@@ -154,7 +154,7 @@ class FakeKernel:
         """Move to ``now``: lifetimes count down, addresses whose life is over go."""
         passed, self.now = now - self.now, now
         aged = [
-            replace(a, valid=a.valid - passed, preferred=max(0.0, a.preferred - passed))
+            a._replace(valid=a.valid - passed, preferred=max(0.0, a.preferred - passed))
             for a in self.addresses
         ]
         self.addresses = tuple(aged)
@@ -173,8 +173,7 @@ class FakeKernel:
         """inet_rtm_newaddr: an entry that is there keeps all but lifetimes, metric and protocol."""
         for at, held in enumerate(self.addresses):
             if held.interface == address.interface:
-                updated = replace(
-                    held, valid=address.valid, preferred=address.preferred, metric=address.metric,
+                updated = held._replace(valid=address.valid, preferred=address.preferred, metric=address.metric,
                     mark=address.mark,
                 )
                 self.addresses = (*self.addresses[:at], updated, *self.addresses[at + 1:])
@@ -183,7 +182,7 @@ class FakeKernel:
         network = address.interface.network
         first = not any(held.interface.network == network for held in self.addresses)
         flags = address.flags & ~IFA_F_SECONDARY | (0 if first else IFA_F_SECONDARY)
-        self.addresses = (*self.addresses, replace(address, flags=flags))
+        self.addresses = (*self.addresses, address._replace(flags=flags))
         self._prefix_routes()
 
     def _delete(self, interface: IPv4Interface) -> None:
@@ -195,7 +194,7 @@ class FakeKernel:
         mates = [held for held in left if held.interface.network == interface.network]
         if not victim.secondary and mates:
             if self.promotes:
-                left[left.index(mates[0])] = replace(mates[0], flags=mates[0].flags & ~IFA_F_SECONDARY)
+                left[left.index(mates[0])] = mates[0]._replace(flags=mates[0].flags & ~IFA_F_SECONDARY)
             else:
                 left = [held for held in left if held not in mates]
         self.addresses = tuple(left)

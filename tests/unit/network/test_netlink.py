@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.network import KernelError
 from holdfast.network.netlink import ATTEMPTS, NetlinkSocket
-from holdfast.network.rtnl import linkmsg
+from holdfast.network.rtnl import LINK
 
 NEWLINK, ERROR, DONE = 16, 2, 3
 DUMP_INTR, ACK_TLVS = 0x10, 0x200
@@ -68,11 +68,11 @@ def talk(*scripts: Script) -> tuple[NetlinkSocket, Scripted]:
 
 
 def dump(netlink: NetlinkSocket) -> list[bytes]:
-    return [data[16:] for data in netlink.dump(linkmsg(), 18, "reading", lambda data: data[16] != 0xFF)]
+    return [data[16:] for data in netlink.dump(LINK.pack(0, 0, 1, 0, 0), 18, "reading", lambda data: data[16] != 0xFF)]
 
 
 def change(netlink: NetlinkSocket) -> None:
-    netlink.change(linkmsg(), 19, 0, "changing")
+    netlink.change(LINK.pack(0, 0, 1, 0, 0), 19, 0, "changing")
 
 
 def ack(sequence: int) -> list[bytes | OSError]:

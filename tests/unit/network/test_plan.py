@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 
@@ -100,7 +99,7 @@ def test_a_renewal_is_one_address_update(until: float) -> None:  # rule 56
 ])
 def test_what_is_all_there_is_not_touched_when_it_may_be_kept(held: float, mark: int, touched: bool) -> None:  # rule 47
     [ours] = APPLIED.addresses
-    observed = replace(APPLIED, addresses=(replace(ours, valid=held, preferred=held, mark=mark),))
+    observed = APPLIED._replace(addresses=(ours._replace(valid=held, preferred=held, mark=mark),))
     desired = make_spec(until=1099.5)
     assert bool(plan(observed, desired, None, 1000.0, keep=True)) is touched
     assert plan(observed, desired, None, 1000.0) != []
@@ -108,7 +107,7 @@ def test_what_is_all_there_is_not_touched_when_it_may_be_kept(held: float, mark:
 
 def test_an_endless_lease_may_be_kept_too() -> None:  # rules 32, 47
     [ours] = APPLIED.addresses
-    observed = replace(APPLIED, addresses=(replace(ours, valid=inf, preferred=inf, mark=MARK),))
+    observed = APPLIED._replace(addresses=(ours._replace(valid=inf, preferred=inf, mark=MARK),))
     assert plan(observed, make_spec(until=inf), None, 1000.0, keep=True) == []
 
 
@@ -120,7 +119,7 @@ def test_a_renewal_with_another_mtu_and_router_touches_just_those() -> None:  # 
 
 
 def test_a_lost_route_is_put_back() -> None:
-    assert say(plan(replace(APPLIED, routes=(PREFIX,)), make_spec(), make_spec(), 0)) == [
+    assert say(plan(APPLIED._replace(routes=(PREFIX,)), make_spec(), make_spec(), 0)) == [
         "+10.0.0.5/24", "+default via 10.0.0.1",
     ]
 
@@ -160,7 +159,7 @@ def test_an_adopted_address_keeps_what_the_other_client_chose() -> None:  # rule
         flags=IFA_F_NOPREFIXROUTE | 0x80, scope=253,
     )
     wanted = wanted_address(Observed(addresses=(theirs,)), make_spec(until=300), 0)
-    assert wanted == replace(theirs, valid=300, preferred=300, flags=IFA_F_NOPREFIXROUTE, mark=MARK)
+    assert wanted == theirs._replace(valid=300, preferred=300, flags=IFA_F_NOPREFIXROUTE, mark=MARK)
 
 
 @pytest.mark.parametrize("protocol", [KERNEL, RTPROT_DHCP, STATIC])
@@ -191,10 +190,10 @@ def test_a_script_s_routes_go_only_when_they_double_ours() -> None:
     """dhclient-script: `ip route add default via GATEWAY`, so protocol boot, no source, metric 0."""
     theirs = route("0.0.0.0/0", "10.0.0.1", metric=0, source=None, protocol=RTPROT_BOOT)
     others = (
-        replace(theirs, gateway=IPv4Address("10.0.0.9")), replace(theirs, protocol=STATIC),
-        replace(theirs, source=IPv4Address("10.0.0.77")), replace(theirs, destination=IPv4Network("192.0.2.0/24")),
+        theirs._replace(gateway=IPv4Address("10.0.0.9")), theirs._replace(protocol=STATIC),
+        theirs._replace(source=IPv4Address("10.0.0.77")), theirs._replace(destination=IPv4Network("192.0.2.0/24")),
     )
-    observed = replace(APPLIED, routes=(PREFIX, GATEWAY, theirs, *others))
+    observed = APPLIED._replace(routes=(PREFIX, GATEWAY, theirs, *others))
     assert plan_adoption(observed, make_spec()) == [DeleteRoute(theirs)]
     assert say(plan(observed, make_spec(), None, 0)) == ["+10.0.0.5/24"]
 
@@ -228,7 +227,7 @@ def test_an_address_that_a_crash_left_behind_is_known_by_its_mark() -> None:  # 
     left = (Address(OURS, valid=50, mark=MARK), address("10.0.0.9/24", valid=60, flags=IFA_F_SECONDARY))
     observed = Observed(left, (PREFIX, GATEWAY))
     assert say(plan(observed, make_spec("10.0.0.9"), None, 0))[-2:] == ["-default via 10.0.0.1", "-10.0.0.5/24"]
-    unmarked = replace(observed, addresses=(replace(left[0], mark=0), left[1]))
+    unmarked = observed._replace(addresses=(left[0]._replace(mark=0), left[1]))
     assert "-10.0.0.5/24" not in say(plan(unmarked, make_spec("10.0.0.9"), None, 0))
 
 
@@ -259,13 +258,13 @@ def test_foreign_addresses_and_routes_are_untouched(lease: str) -> None:  # rule
 
 
 def test_removal_takes_ours_only() -> None:
-    observed = replace(APPLIED, addresses=(*APPLIED.addresses, VIP), routes=(*APPLIED.routes, *FOREIGN))
+    observed = APPLIED._replace(addresses=(*APPLIED.addresses, VIP), routes=(*APPLIED.routes, *FOREIGN))
     assert say(plan_removal(observed, make_spec())) == ["-default via 10.0.0.1", "-10.0.0.5/24"]
     assert plan_removal(Observed((VIP,), FOREIGN), make_spec()) == []
 
 
 def test_where_nothing_is_promoted_secondaries_get_a_stand_in() -> None:  # rule 58
-    observed = replace(APPLIED, addresses=(*APPLIED.addresses, VIP), promotes=False)
+    observed = APPLIED._replace(addresses=(*APPLIED.addresses, VIP), promotes=False)
     ops = plan_removal(observed, make_spec())
     assert say(ops) == [
         "-default via 10.0.0.1", "+10.0.0.100/32", "-10.0.0.5/24", "+10.0.0.100/24", "-10.0.0.100/32",
@@ -273,11 +272,11 @@ def test_where_nothing_is_promoted_secondaries_get_a_stand_in() -> None:  # rule
     stand_in, restored = ops[1], ops[3]
     assert isinstance(stand_in, PutAddress)
     assert stand_in.address.valid == STAND_IN_LIFETIME
-    assert restored == PutAddress(replace(VIP, flags=0))
+    assert restored == PutAddress(VIP._replace(flags=0))
 
 
 def test_where_nothing_is_promoted_our_own_new_address_gets_a_stand_in_too() -> None:  # rules 57, 58
-    observed = replace(APPLIED, promotes=False)
+    observed = APPLIED._replace(promotes=False)
     assert say(plan(observed, make_spec("10.0.0.9"), make_spec(), 0)) == [
         "+10.0.0.9/24", "+default via 10.0.0.1", "-default via 10.0.0.1",
         "+10.0.0.9/32", "-10.0.0.5/24", "+10.0.0.9/24", "-10.0.0.9/32",
@@ -285,8 +284,8 @@ def test_where_nothing_is_promoted_our_own_new_address_gets_a_stand_in_too() -> 
 
 
 def test_a_secondary_goes_without_a_swap_and_two_primaries_in_turn() -> None:  # rule 58
-    two = (VIP, replace(APPLIED.addresses[0], flags=IFA_F_SECONDARY))
-    two = (replace(VIP, flags=0), two[1])
+    two = (VIP, APPLIED.addresses[0]._replace(flags=IFA_F_SECONDARY))
+    two = (VIP._replace(flags=0), two[1])
     assert say(plan_removal(Observed(two, promotes=False), make_spec())) == ["-10.0.0.5/24"]
     three = (
         Address(OURS, valid=9, mark=MARK),
@@ -311,10 +310,10 @@ def test_what_is_missing_is_named() -> None:
     desired = make_spec(until=50)
     assert missing(APPLIED, desired, 0) == []
     assert missing(Observed(), desired, 0) == ["address 10.0.0.5/24"]
-    assert missing(replace(APPLIED, routes=(PREFIX,)), desired, 0) == ["route default via 10.0.0.1"]
+    assert missing(APPLIED._replace(routes=(PREFIX,)), desired, 0) == ["route default via 10.0.0.1"]
     [fault] = missing(APPLIED, make_spec(until=500), 0)
     assert fault == "address 10.0.0.5/24 with 500.0 s to live (it has 50)"
-    forever = replace(APPLIED, addresses=(Address(OURS),))
+    forever = APPLIED._replace(addresses=(Address(OURS),))
     assert missing(forever, make_spec(until=inf), 0) == []
     assert len(missing(forever, desired, 0)) == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 from pathlib import Path
@@ -131,7 +130,7 @@ def test_a_lease_that_was_only_half_configured_leaves_nothing_when_the_next_one_
     half, last = _moved(bench.lease), bench.lease._replace(address=IPv4Address("192.0.2.70"))
     bench.kernel.fail_on = {bench.kernel.operations + 2: errno.ENOMEM}  # its address is put, its route not
     assert bench.configurator.configure(half, bench.lease) is not None
-    bench.kernel.addresses = tuple(replace(address, mark=0) for address in bench.kernel.addresses)
+    bench.kernel.addresses = tuple(address._replace(mark=0) for address in bench.kernel.addresses)
     assert bench.addresses == [OURS, OTHER]
     assert bench.configurator.configure(last, half) is None
     assert bench.addresses == [last.address]
@@ -143,7 +142,7 @@ def test_the_end_of_a_half_configured_lease_leaves_nothing_of_those_before(bench
     for lease, former in ((half, bench.lease), (last, half)):
         bench.kernel.fail_on = {bench.kernel.operations + 2: errno.ENOMEM}
         assert bench.configurator.configure(lease, former) is not None
-        bench.kernel.addresses = tuple(replace(address, mark=0) for address in bench.kernel.addresses)
+        bench.kernel.addresses = tuple(address._replace(mark=0) for address in bench.kernel.addresses)
     bench.configurator.deconfigure(last)
     assert bench.addresses == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from holdfast.runtime.dns_spooler import TRY_AGAIN, DnsSpooler
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
-SPEC = replace(make_spec(), dns=(IPv4Address("10.0.0.2"),), search=("example.org",))
+SPEC = make_spec()._replace(dns=(IPv4Address("10.0.0.2"),), search=("example.org",))
 
 
 class Bench:
@@ -84,9 +83,9 @@ def test_a_file_is_written_and_the_program_run(bench: Bench) -> None:
 def test_a_renewal_with_the_same_names_is_nothing_to_do(bench: Bench) -> None:
     bench.publish()
     bench.ended()
-    bench.publish(replace(SPEC, valid_until=7.0))
+    bench.publish(SPEC._replace(valid_until=7.0))
     assert bench.runs == 1
-    bench.publish(replace(SPEC, search=()))
+    bench.publish(SPEC._replace(search=()))
     assert bench.runs == 2
 
 
@@ -103,7 +102,7 @@ def test_somebody_else_s_resolv_conf_is_a_reason_to_publish_again(bench: Bench) 
 
 def test_what_comes_while_it_runs_is_done_after_it(bench: Bench) -> None:
     bench.publish()
-    bench.publish(replace(SPEC, search=()))
+    bench.publish(SPEC._replace(search=()))
     bench.spooler.withdraw("eth0", 2)
     assert bench.runs == 1
     bench.ended()
@@ -147,7 +146,7 @@ def test_a_failure_for_good_waits_for_a_change(bench: Bench) -> None:
     bench.ended()
     bench.loop.run(1000)
     assert bench.runs == 1
-    bench.publish(replace(SPEC, search=()))
+    bench.publish(SPEC._replace(search=()))
     bench.ended()
     assert bench.said == ["eth0: name servers: another manager owns it", "the publisher of name servers ended with 3"]
 
@@ -188,7 +187,7 @@ def test_what_systemd_did_not_see_it_is_told_again(tmp_path: Path) -> None:
     (bench.spool / "eth0.json").unlink()
     bench.spool.rmdir()
     bench.loop.run(6.0)
-    bench.publish(replace(SPEC, search=()))
+    bench.publish(SPEC._replace(search=()))
     bench.spooler.close()
     assert not reminded(100.0)
 

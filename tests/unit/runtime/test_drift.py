@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
@@ -127,7 +126,7 @@ def test_yielded_an_address_that_is_there_lives_on_with_the_lease(host: Host) ->
 def test_yielded_the_administrator_s_own_lifetime_is_left_alone(host: Host) -> None:
     host.interface.yield_interface(True)
     [held] = host.kernel.addresses
-    host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
+    host.kernel.addresses = (held._replace(valid=float("inf"), preferred=float("inf")),)
     host.loop.run(50000)
     assert [address.valid for address in host.kernel.addresses] == [float("inf")]
 
@@ -145,7 +144,7 @@ def test_yielded_an_address_that_was_made_permanent_does_not_end_with_the_lease(
     host.interface.yield_interface(True)
     [held] = host.kernel.addresses
     routes = host.kernel.routes
-    host.kernel.addresses = (replace(held, valid=float("inf"), preferred=float("inf")),)
+    host.kernel.addresses = (held._replace(valid=float("inf"), preferred=float("inf")),)
     host.server.silent = True
     host.loop.run(90000)
     assert host.interface.snapshot().lease is None

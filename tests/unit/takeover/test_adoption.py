@@ -23,7 +23,7 @@ from holdfast.takeover.errors import TakeoverError
 
 NOW = 10_000.0
 HELD = Address(ADDRESS, valid=3000.0)
-FOREVER = replace(HELD, valid=inf)
+FOREVER = HELD._replace(valid=inf)
 
 
 def test_as_the_kernel_counts() -> None:
@@ -62,7 +62,7 @@ def test_any_times_become_a_lease_that_can_be_stored(
         foreign_lease(NOW), started_at=started, t1_at=t1, t2_at=t2, expires_at=end,
         options={51: lasts.to_bytes(4, "big")},
     )
-    lease = adoption.to_lease(foreign, replace(HELD, valid=valid), NOW)
+    lease = adoption.to_lease(foreign, HELD._replace(valid=valid), NOW)
     assert lease.started_at <= lease.t1_at <= lease.t2_at <= lease.expires_at
     assert abs(lease.started_at + lease.lease_time - lease.expires_at) < 1
     assert lease.started_at <= NOW

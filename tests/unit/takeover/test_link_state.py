@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from math import inf
 from pathlib import Path
@@ -36,7 +35,7 @@ def test_a_client_without_option_121(tmp_path: Path) -> None:
     host = FakeHost(tmp_path)
     other = IPv4Address("192.0.2.2")
     lease = LEASE._replace(options={**LEASE.options, 121: b"\0" + other.packed})
-    ours = replace(OURS, gateway=other)
+    ours = OURS._replace(gateway=other)
     host.observed = Observed((HELD,), (DEFAULT, ours))
     link_state.adopt(host, "eth0", spec_from_lease(lease), lease)
     assert host.performed == [DeleteRoute(DEFAULT)]
@@ -44,14 +43,14 @@ def test_a_client_without_option_121(tmp_path: Path) -> None:
 
 def test_put_back() -> None:
     """The former routes first, then ours away, then the lifetime: for ever where it was so."""
-    before = Observed((replace(HELD, valid=inf, mark=0), VIRTUAL), (DEFAULT, FOREIGN), 1500)
+    before = Observed((HELD._replace(valid=inf, mark=0), VIRTUAL), (DEFAULT, FOREIGN), 1500)
     now = Observed((HELD, VIRTUAL), (OURS, FOREIGN), 1400)
     ops = link_state.plan_return(now, before, ADDRESS, 3000.0)
     assert ops == [
         AddRoute(DEFAULT), DeleteRoute(OURS),
-        PutAddress(replace(HELD, valid=inf, preferred=inf, mark=0)), SetMtu(1500),
+        PutAddress(HELD._replace(valid=inf, preferred=inf, mark=0)), SetMtu(1500),
     ]
-    limited = replace(before, addresses=(replace(HELD, valid=7.0),))
+    limited = before._replace(addresses=(HELD._replace(valid=7.0),))
     (put,) = [op for op in link_state.plan_return(now, limited, ADDRESS, 3000.0) if isinstance(op, PutAddress)]
     assert (put.address.valid, put.address.flags) == (3000.0, 0x200)
 
@@ -64,13 +63,13 @@ def test_nothing_to_do() -> None:
 def test_an_address_that_has_moved() -> None:
     """The former client's routes follow it; what is not on the interface is not given a lifetime."""
     moved = IPv4Interface("192.0.2.60/24")
-    theirs = replace(DEFAULT, source=ADDRESS.ip, protocol=16, metric=1003)
+    theirs = DEFAULT._replace(source=ADDRESS.ip, protocol=16, metric=1003)
     before = Observed((HELD,), (theirs,), 1500)
     prefix = Route(IPv4Network("192.0.2.0/24"), None, 100, moved.ip)
-    ours = replace(OURS, source=moved.ip)
-    now = Observed((replace(HELD, interface=moved),), (ours, prefix), 1500)
+    ours = OURS._replace(source=moved.ip)
+    now = Observed((HELD._replace(interface=moved),), (ours, prefix), 1500)
     ops = link_state.plan_return(now, before, moved, 60.0)
-    assert ops[:2] == [AddRoute(replace(theirs, source=moved.ip)), DeleteRoute(ours)]
+    assert ops[:2] == [AddRoute(theirs._replace(source=moved.ip)), DeleteRoute(ours)]
     assert DeleteRoute(prefix) not in ops, "without it nothing would be on-link"
     assert not any(isinstance(op, PutAddress) for op in link_state.plan_return(now, before, ADDRESS, 60.0))
 

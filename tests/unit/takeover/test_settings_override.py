@@ -106,7 +106,7 @@ def test_a_default_route_that_the_former_client_left_out() -> None:
     ours = Route(IPv4Network("0.0.0.0/0"), GATEWAY, 100, ADDRESS.ip)
     spec = NetworkSpec(IPv4Interface(ADDRESS), routes=(ours,))
     check_default_route("eth0", BEFORE, spec)
-    check_default_route("eth0", Observed(), replace(spec, routes=()))
+    check_default_route("eth0", Observed(), spec._replace(routes=()))
     elsewhere = Route(IPv4Network("10.0.0.0/8"), IPv4Address("192.0.2.7"), 0, None)
     with pytest.raises(TakeoverError, match=r"offers default via 192\.0\.2\.1, and eth0 has no default.*use_routes"):
-        check_default_route("eth0", replace(BEFORE, routes=(elsewhere,)), spec)
+        check_default_route("eth0", BEFORE._replace(routes=(elsewhere,)), spec)

@@ -80,14 +80,12 @@ def anonymous(journal: Journal) -> Journal:
         journal.lease, address=nobodys(journal.lease.address), server_id=None, started_at=0.0, t1_at=0.0, t2_at=0.0,
         expires_at=0.0, options={}, client_id=None, hostname=None,
     )
-    before = replace(
-        journal.before,
-        addresses=tuple(
-            replace(held, interface=nobodys(held.interface), label=None) for held in journal.before.addresses
+    before = journal.before._replace(addresses=tuple(
+            held._replace(interface=nobodys(held.interface), label=None) for held in journal.before.addresses
             if held.interface.ip in mine
         ),
         routes=tuple(
-            replace(route, source=IPv4Address(0)) if route.source in mine else route for route in journal.before.routes
+            route._replace(source=IPv4Address(0)) if route.source in mine else route for route in journal.before.routes
         ),
     )
     return replace(journal, lease=lease, before=before, found=replace(journal.found, pids=()), boot_id="", deadman="")
