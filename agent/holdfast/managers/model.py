@@ -17,7 +17,7 @@ class Link(NamedTuple):
 
     The rest is what managers match by, None where it is not known: for a pattern, in an image, for a card that is
     not there yet. ``mac`` and ``permanent_mac`` as aa:bb:cc:dd:ee:ff; ``driver`` and ``path`` as udev's
-    ID_NET_DRIVER and ID_PATH; ``kind`` as networkd's Type= ("ether", "bridge").
+    ID_NET_DRIVER and ID_PATH; ``kind`` as networkd's Type= ("ether", "bridge"); ``ifindex``: the kernel's.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Link(NamedTuple):
     driver: str | None = None
     path: str | None = None
     kind: str | None = None
+    ifindex: int | None = None
 
     @property
     def pattern(self) -> bool:

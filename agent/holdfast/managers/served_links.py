@@ -66,6 +66,7 @@ def describe(tree: Tree, name: str) -> Link:
     return Link(
         name, mac, mac if _line(tree, f"{device}/addr_assign_type") == "0" else None,
         udev.get("ID_NET_DRIVER") or (driver.rpartition("/")[2] if driver else None), udev.get("ID_PATH"), kind,
+        int(index) if index.isascii() and index.isdigit() else None,
     )
 
 

@@ -210,6 +210,7 @@ def test_a_link_is_described_by_sys_and_udev(tmp_path: Path) -> None:
     udev.write_text("I:1\nE:ID_PATH=pci-0000:00:03.0\n")
     tree = Tree(str(tmp_path))
     mac = "52:54:00:00:00:01"
-    assert served_links.describe(tree, "ens3") == Link("ens3", mac, mac, "virtio_net", "pci-0000:00:03.0", "ether")
+    assert served_links.describe(tree, "ens3") == Link(
+        "ens3", mac, mac, "virtio_net", "pci-0000:00:03.0", "ether", 2)
     assert served_links.describe(tree, "en*") == Link("en*")
     assert served_links.describe(tree, "ens9") == Link("ens9")

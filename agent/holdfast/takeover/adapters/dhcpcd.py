@@ -1,25 +1,29 @@
-"""dhcpcd, alone: one process for one interface, or a manager for all of them.
+"""dhcpcd: one process for one interface, or a manager for all of them, which then keeps all but DHCPv4 of the link.
 
 Facts, tried with 9.4.1: SIGKILL to the whole process group (it separates privileges) leaves the interface as it is;
 ``-k`` releases, ``-x`` flushes unless the configuration says ``persistent``. Started with a lease on disk it begins
 with INIT-REBOOT and takes address and routes that are there for its own. ``dhcpcd -N`` beside a ``dhcpcd -4`` does
 not find it and starts a second one: SIGUSR1 to the process asks for the same renewal. It overwrites its own command
-line with a title, so what it was started with is known only from its unit, or as far as the title tells it.
+line with a title, so what it was started with is known only from its unit, or as far as the title tells it. A manager
+that is killed and started again adopts the addresses of its other links by their leases, IPv6's by the same routers and
+servers; with ``noipv4`` for a link it leaves all that is IPv4 there alone.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
 from holdfast.managers import lease_files
-from holdfast.managers.dhcpcd import CONFIGURATION, claim, options
+from holdfast.managers.dhcpcd import CONFIGURATION, UNIT, claim, does_dhcpv4, options, starts
 from holdfast.managers.formats import dhcp_options
 from holdfast.takeover.adapters import interface, process
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
 from holdfast.takeover.model import Change, FileChange, ForeignLease, Found, Ownership
+from holdfast.takeover.overlay_ownership import own_by_overlay
 from holdfast.takeover.processes import Process
 from holdfast.wire import WireError
 from holdfast.wire import message as msg
@@ -45,7 +49,7 @@ class Dhcpcd:
         def look() -> list[Process]:
             mine = [process for process in host.processes() if process.comm == "dhcpcd" and not _helper(process)]
             named = [process for process in mine if _names(process, ifname)]
-            if named or lease_path(host, ifname) is None:
+            if named or lease_path(host, ifname) is None or not host.ask(does_dhcpv4, ifname):
                 return named
             return [process for process in mine if _manages(process)]
 
@@ -59,12 +63,15 @@ class Dhcpcd:
             host, self.name, self.name, ifname, main, process.evidence(main), pids=pids,
             facts={"manages": "all" if _manages(main) else "", "group": str(main.group)},
         )
+        if _keeps_link(host, found):
+            found = replace(found, facts={**found.facts, "lets_go_by": f"SIGKILL, and systemctl start {UNIT}"})
         return _with_command_line(found)
 
     def read(self, host: Host, found: Found) -> ForeignLease:
         """The reply in its lease file."""
-        interface.refuse_dhcpv6(host, found.ifname, self.name)
-        if found.facts.get("manages"):
+        if not _keeps_link(host, found):
+            interface.refuse_dhcpv6(host, found.ifname, self.name)
+        if found.facts.get("manages") and not _keeps_link(host, found):
             others = [name for name in host.interfaces() if name not in ("lo", found.ifname) and lease_path(host, name)]
             if others:
                 raise TakeoverError(
@@ -83,7 +90,10 @@ class Dhcpcd:
         process.ask(host, found)
 
     def own(self, host: Host, found: Found, lease: ForeignLease) -> Ownership:  # noqa: ARG002 - as the others
-        """Its own unit does not start it, and ``denyinterfaces`` keeps one for all links off this one."""
+        """The manager that its unit starts keeps the link, and is told to leave IPv4 alone there. Of any other the own
+        unit does not start it, and ``denyinterfaces`` keeps one for all links off this one."""
+        if _keeps_link(host, found):
+            return own_by_overlay(host, found)
         owned = process.unit_ownership(host, found)
         persistent: tuple[Change, ...] = owned.persistent
         text = host.read(CONFIGURATION)
@@ -96,7 +106,17 @@ class Dhcpcd:
         return Ownership((*owned.volatile, *interface.kernel_router_advertisements(host, found.ifname)), persistent)
 
     def stop(self, host: Host, found: Found) -> None:
-        """The whole group, and what it forked in the meantime."""
+        """The whole group, and what it forked in the meantime; a manager is started again, with the overlay. Its lease
+        file goes: by that ``find`` tells a manager that has a lease there from one that has none."""
+        keeps_link = _keeps_link(host, found)
+        self._end(host, found)
+        if keeps_link:
+            path = lease_path(host, found.ifname)
+            if path is not None:
+                host.remove(path)
+            _start_unit(host)
+
+    def _end(self, host: Host, found: Found) -> None:
         process.stop(host, found)
 
         def emptied() -> bool:
@@ -111,12 +131,34 @@ class Dhcpcd:
 
     def give_back(self, host: Host, found: Found, lease_now: ForeignLease) -> None:
         """Start it with the lease in its file; returns when it is a daemon, or after ``BIND_PATIENCE``."""
+        if _keeps_link(host, found):
+            now = [each for each in host.processes() if each.comm == "dhcpcd" and host.unit_of(each.pid) == UNIT]
+            if now:
+                self._end(host, replace(found, pids=tuple(each.pid for each in now),
+                                        facts={**found.facts, "group": str(now[0].group)}))
         try:
             write_lease(host, found.ifname, lease_now)
         finally:  # on a full disk it is started with its old lease file
-            process.start_again(host, found)
+            if _keeps_link(host, found):
+                _start_unit(host)
+            else:
+                process.start_again(host, found)
         # It becomes a daemon when it is bound; without a server that takes too long to wait for.
         host.wait(lambda: not any(map(_launches, host.processes())), BIND_PATIENCE)
+
+
+def _keeps_link(host: Host, found: Found) -> bool:
+    """It is the manager that its unit starts, at the next boot too."""
+    return bool(found.facts.get("manages")) and found.unit == UNIT and host.systemd and host.ask(starts)
+
+
+def _start_unit(host: Host) -> None:
+    """Start the unit when systemd has seen that its process has gone; what is active is not started. Without waiting:
+    some units have it wait for an address. Reset the start limit first: it must not stay stopped after repeated
+    attempts."""
+    host.wait(lambda: not process.main_pid(host, UNIT), STOP_PATIENCE)
+    host.run(["systemctl", "reset-failed", UNIT])
+    host.must(["systemctl", "start", "--no-block", UNIT])
 
 
 def _helper(process: Process) -> bool:
@@ -148,8 +190,6 @@ def _with_command_line(found: Found) -> Found:
     if "[ip4]" in title and "[ip6]" not in title:
         argv.append("-4")
     argv += ["-b"] if found.facts.get("manages") else [found.ifname]
-    from dataclasses import replace  # noqa: PLC0415 - once
-
     # The environment was overwritten with the title, too.
     return replace(found, argv=tuple(argv), environment=process.BARE, cwd="/")
 

@@ -183,3 +183,46 @@ def test_ask(host: FakeHost) -> None:
     privileged(host)
     Dhcpcd().ask_renewal(host, find(host))
     assert host.killed == [(20, 10)], "SIGUSR1 to the one that speaks DHCP"
+
+
+@pytest.fixture
+def manager(host: FakeHost) -> FakeHost:
+    """dhcpcd.service serves every link, after a boot too; with addresses of DHCPv6, and another link."""
+    host.boot_systemd()
+    host.put("/etc/systemd/system/multi-user.target.wants/dhcpcd.service", "[Unit]\n")
+    host.links["eth1"] = host.links["eth0"]
+    host.put("/var/lib/dhcpcd/eth1.lease", reply())
+    host.add_process(20, "dhcpcd: [manager] [ip4]", comm="dhcpcd", unit="dhcpcd.service", group=19)
+    host.add_process(21, "dhcpcd: [privileged proxy]", comm="dhcpcd", unit="dhcpcd.service", group=19, ppid=20)
+    host.answers |= {
+        "systemctl show": lambda _: Completed(0, "20\n" if host.exists("/proc/20/stat") else "0\n", ""),
+        "ip -6": Completed(0, "2: eth0 inet6 2001:db8::7/128 scope global dynamic\n", ""),
+    }
+    return host
+
+
+def test_the_manager_of_all_links_keeps_the_link(manager: FakeHost) -> None:
+    found = find(manager)
+    lease = Dhcpcd().read(manager, found)
+    owned = Dhcpcd().own(manager, found, lease)
+    assert owned.overlaid
+    assert owned.settings == {"use_domains": False, "use_mtu": False, "use_ntp": False}
+    assert not any(isinstance(change, FileChange) and change.path.startswith("/etc") for change in owned.volatile)
+    Dhcpcd().stop(manager, found)
+    assert {pid for pid, _ in manager.killed} == {20, 21}
+    assert manager.ran[-2:] == [("systemctl", "reset-failed", "dhcpcd.service"),
+                                ("systemctl", "start", "--no-block", "dhcpcd.service")]
+    manager.add_process(30, "dhcpcd: [manager] [ip4]", comm="dhcpcd", unit="dhcpcd.service", group=30)
+    assert Dhcpcd().find(manager, "eth0") is None, "its lease is no longer dhcpcd's"
+    assert Dhcpcd().find(manager, "eth1") is not None
+    manager.killed.clear()
+    Dhcpcd().give_back(manager, found, lease)
+    assert {pid for pid, _ in manager.killed} == {30}, "it is started again without the overlay"
+    assert manager.ran[-1] == ("systemctl", "start", "--no-block", "dhcpcd.service")
+    assert manager.exists("/var/lib/dhcpcd/eth0.lease")
+
+
+def test_a_manager_that_leaves_ipv4_alone_is_no_client(manager: FakeHost) -> None:
+    manager.put("/etc/dhcpcd.conf", f"{CONF}interface eth0\nnoipv4\n")
+    assert Dhcpcd().find(manager, "eth0") is None
+    assert Dhcpcd().find(manager, "eth1") is not None

@@ -1,0 +1,145 @@
+"""dhcpcd.conf(5) as settings of Holdfast: what is done otherwise than Holdfast would by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from holdfast.managers.formats import dhcp_options
+from holdfast.managers.formats.dhcpcd_conf import Line
+from holdfast.managers.formats.tree import Tree
+from holdfast.managers.model import Link, Value
+
+DUID_FILES = ("/var/lib/dhcpcd/duid", "/etc/dhcpcd.duid")
+#: dhcpcd(8): a link's metric is this and its index; 2000 more for wireless ones.
+_METRIC, _WIRELESS = 1000, 2000
+#: Options for IPv6, for dhcpcd itself, for its link-local addresses, or for how messages are timed.
+_NOT_DHCPV4 = frozenset((
+    "ipv6", "ipv6rs", "noipv6", "noipv6rs", "ipv6ra_autoconf", "ipv6ra_noautoconf", "ipv6ra_fork", "ipv6ra_own",
+    "ipv6ra_own_default", "ipv6ra_accept_nopublic", "slaac", "dhcp6", "nodhcp6", "inform6", "ia_na", "ia_ta", "ia_pd",
+    "vendclass", "allowinterfaces", "denyinterfaces", "controlgroup", "debug", "quiet", "background", "persistent",
+    "dev", "nodev", "nolink", "noup", "link_rcvbuf", "logfile", "env", "script", "waitip", "timeout", "reboot",
+    "nodelay", "ipv4", "dhcp", "noipv4ll", "noarp", "ipv4ll_time", "release", "fqdn", "hostname_short", "iaid", "duid",
+    "ipv6only", "ipv4only", "noipv4", "nodhcp", "option", "nooption",
+))
+#: What a reply is used for, and the options by which dhcpcd learns it. What is not requested is not used.
+_USES = {
+    "use_dns": ("domain_name_servers", "6"), "use_domains": ("domain_name", "domain_search", "15", "119"),
+    "use_mtu": ("interface_mtu", "26"), "use_ntp": ("ntp_servers", "42"),
+}
+#: Options without which a reply is ignored: Holdfast's replies have them.
+_REQUIRED = frozenset(("dhcp_server_identifier", "dhcp_message_type", "subnet_mask"))
+
+
+class Read(NamedTuple):
+    """``settings`` by the keys of [interfaces.NAME], and the lines that cannot be honoured."""
+
+    settings: dict[str, Value]
+    unknown: tuple[str, ...]
+
+
+def of(tree: Tree, link: Link, lines: Sequence[Line]) -> Read:
+    """What ``lines``, those for the link, mean."""
+    requested = {word for line in lines if line.option == "option" for word in line.words}
+    requested -= {word for line in lines if line.option == "nooption" for word in line.words}
+    made: dict[str, Value] = {use: False for use, words in _USES.items() if not requested & set(words)}
+    unknown = []
+    for line in lines:
+        said = {} if line.option in _NOT_DHCPV4 else _said(line)
+        if said is None:
+            unknown.append(f"{line.option} {line.value}".strip())
+        else:
+            made.update(said)
+    classes = tuple(line.value for line in lines if line.option == "userclass")
+    if classes:
+        made["user_class"] = classes
+    made.update(_client_id(tree, link, lines))
+    if "metric" not in made and link.ifindex is not None:
+        made["metric"] = _METRIC + link.ifindex + (_WIRELESS if link.kind == "wlan" else 0)
+    return Read(made, tuple(unknown))
+
+
+def _said(line: Line) -> dict[str, Value] | None:
+    """What one line means; None for what is not known, or cannot be done."""
+    option, value = line.option, line.value
+    if option in ("hostname", "vendorclassid", "userclass", "clientid") and not _plain(value):
+        return None
+    if option == "hostname":
+        return {"hostname": value or "@system"}
+    if option == "vendorclassid":
+        return None if _HEX.fullmatch(value) else {"vendor_class": value} if value else {}
+    if option in ("userclass", "clientid"):
+        return {}
+    if option == "metric":
+        return {"metric": int(value)} if value.isascii() and value.isdigit() and int(value) < 1 << 32 else None
+    if option == "static":
+        return _static(value)
+    if option == "nohook":
+        return dict.fromkeys(_hooks(line), False)
+    if option == "require":
+        return {} if set(line.words) <= _REQUIRED else None
+    return _FLAGS.get(option)
+
+
+_FLAGS: dict[str, dict[str, Value]] = {
+    "nogateway": {"use_gateway": False}, "gateway": {"use_gateway": True}, "broadcast": {"broadcast_flag": True},
+    "anonymous": {"anonymize": True},
+}
+_HEX = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2})+")
+
+
+def _plain(value: str) -> bool:
+    """True for text without quotes and escapes."""
+    return value.isprintable() and value.isascii() and not set(value) & set("\"'\\#")
+
+
+def _static(value: str) -> dict[str, Value] | None:
+    """What is put in the place of what the server says."""
+    name, _, text = value.partition("=")
+    words = tuple(text.replace('"', " ").split())
+    if name == "domain_name_servers" and all(dhcp_options.address(word) for word in words):
+        return {"dns": words, "use_dns": False}
+    if name in ("domain_name", "domain_search"):
+        return {"search": words, "use_domains": False}
+    return {} if name in ("ip6_address", "ip_address") else None
+
+
+def _hooks(line: Line) -> Iterator[str]:
+    """The uses of a lease that hooks which are left out would have made."""
+    for word in line.words:
+        name = re.sub(r"^\d\d-", "", word)
+        if name.startswith("resolv.conf"):
+            yield from ("use_dns", "use_domains")
+        elif re.match("ntp|chrony|timesyncd|openntpd", name):
+            yield "use_ntp"
+
+
+def _client_id(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value]:
+    """Option 61, by the last line that says one. Not where it cannot be told: the agent goes on with that of its lease
+    then."""
+    said = next((line for line in reversed(lines) if line.option in ("clientid", "duid")), None)
+    if said is None or not _plain(said.value):
+        return {}
+    if said.option == "duid":
+        return _of_duid(tree, link, lines)
+    if not said.value:
+        return {"client_id": "mac"}
+    octets = said.value.replace(":", "") if _HEX.fullmatch(said.value) else "00" + said.value.encode().hex()
+    return {"client_id": octets.lower()}
+
+
+def _of_duid(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value]:
+    """RFC 4361, of the DUID that dhcpcd keeps, and of the end of the hardware address unless an IAID is said."""
+    texts = ((tree.text(path) or "").strip() for path in DUID_FILES)
+    duid = next((found for text in texts if (found := dhcp_options.hexadecimal(text))), None)
+    said = next((line.value for line in reversed(lines) if line.option == "iaid"), None)
+    if duid is None or link.mac is None or (said is None and link.kind == "vlan"):
+        return {}
+    if said is None:
+        iaid = link.mac.replace(":", "")[-8:]
+    elif said.isascii() and said.isdigit() and int(said) < 1 << 32:
+        iaid = f"{int(said):08x}"
+    else:
+        return {}
+    return {"client_id": f"ff{iaid}{duid.hex()}"}
