@@ -109,15 +109,22 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
                                             "over it"]
     refusals += [f"{UNIT}: `dhcpcd {word}` cannot be honoured; write it into {CONFIGURATION}" for word in _words(tree)
                  if not _FLAGS.fullmatch(word)]
-    if link.pattern:
-        refusals.append(f"{CONFIGURATION}: dhcpcd knows no patterns of links, and {link.name} is one; name the links")
+    if link.pattern and not all(covers(link.name, each) for each in options(tree).allowed or ("*",)):
+        refusals.append(f"{CONFIGURATION}: {link.name} is a pattern, and dhcpcd serves other links, too: name the "
+                        f"links, or say `allowinterfaces {link.name}`")
     settings, unknown = dhcpcd_settings.of(tree, link, lines)
     refusals += [f"{CONFIGURATION}: `{line}` cannot be honoured; take it out, or leave this link to dhcpcd"
                  for line in unknown]
-    added = Substitution(0, (f"interface {link.name}", "noipv4"))
-    copy = substitutions.copy(text, {len(text.split("\n")): added})
+    copy = substitutions.copy(text, _added(text, link))
     entries = (File(COPY, copy.encode("utf-8", "surrogateescape")), Bind(CONFIGURATION, COPY))
     return Takeout("dhcpcd", CONFIGURATION, entries, settings, tuple(_lost(tree, lines)), tuple(refusals))
+
+
+def _added(text: str, link: Link) -> substitutions.Substitutions:
+    """A block of the link's own; for a pattern, which covers all links that dhcpcd serves, a line before all blocks."""
+    if link.pattern:
+        return {dhcpcd_conf.first_block(text): Substitution(0, ("noipv4",))}
+    return {len(text.split("\n")): Substitution(0, (f"interface {link.name}", "noipv4"))}
 
 
 def _does(lines: Sequence[Line]) -> bool:

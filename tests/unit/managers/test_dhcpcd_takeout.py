@@ -160,10 +160,23 @@ def test_patterns_a_missing_file_and_command_lines_are_refused(tree: Tree, put: 
         "/etc/dhcpcd.conf is not there; make an empty one, for a copy is mounted over it",)
     put("/etc/dhcpcd.conf", STOCK)
     assert taken(tree, Link("eth*")).refusals == (
-        "/etc/dhcpcd.conf: dhcpcd knows no patterns of links, and eth* is one; name the links",)
+        "/etc/dhcpcd.conf: eth* is a pattern, and dhcpcd serves other links, too: name the links, or say "
+        "`allowinterfaces eth*`",)
     put("/etc/systemd/system/dhcpcd.service.d/a.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/dhcpcd -q -w -4\n")
     assert taken(tree).refusals == (
         "dhcpcd.service: `dhcpcd -4` cannot be honoured; write it into /etc/dhcpcd.conf",)
+
+
+@pytest.mark.parametrize(("pattern", "more"), [
+    ("eth*", "allowinterfaces eth*\n"), ("e*", "allowinterfaces eth0 eth1\ninterface eth1\nmetric 9\n"), ("*", ""),
+])
+def test_a_pattern_of_all_that_it_serves_is_a_line_before_all_blocks(
+    tree: Tree, put: Put, pattern: str, more: str
+) -> None:
+    put("/etc/dhcpcd.conf", STOCK + more)
+    found = taken(tree, Link(pattern))
+    assert found.refusals == ()
+    assert "noipv4" in [line.option for line in dhcpcd_conf.lines(copied(found)) if not line.block]
 
 
 def test_hooks_that_are_not_run_for_dhcpv4_any_more_are_named(tree: Tree, put: Put) -> None:

@@ -92,7 +92,7 @@ def profile(keys: str = "", ipv4: str = "method=auto\n") -> str:
     ("ifcfg", {f"{IFCFG}/ifcfg-ens3": "DEVICE=ens3\nBOOTPROTO=dhcp\nONBOOT=yes\n",
                f"{IFCFG}/ifcfg-ens4": "DEVICE=ens4\nBOOTPROTO=none\n"}, ["ens3"]),
     ("ifcfg", {f"{IFCFG}/ifcfg-x": f"HWADDR={MAC}\nBOOTPROTO=dhcp\n"}, ["ens3"]),
-    ("dhcpcd", {"etc/dhcpcd.conf": "denyinterfaces ens4\n"}, ["ens3", "ens3.5"]),
+    ("dhcpcd", {"etc/dhcpcd.conf": "allowinterfaces en*\ndenyinterfaces ens4\n"}, ["ens3", "ens3.5"]),
 ])
 def test_a_pattern_means_the_links_that_managers_do_dhcp_on(
     serves: Serves, manager: str, files: Mapping[str, str], served: list[str]

@@ -45,3 +45,10 @@ def named(text: str) -> frozenset[str]:
     """The links that have a block: dhcpcd then serves them also where it would not by itself."""
     heads = (each.split() for each in text.splitlines())
     return frozenset(words[1] for words in heads if len(words) > 1 and words[0] == "interface")
+
+
+def first_block(text: str) -> int:
+    """The number (from 0) of the line that begins the first block; that after the last line where there is none."""
+    physical = text.split("\n")
+    heads = (number for number, line in enumerate(physical) if line.split()[:1] and line.split()[0] in _BLOCKS)
+    return next(heads, len(physical))
