@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 #: What an operator reads. Their links to other pages of the repository lead nowhere here.
 PAGES = (
-    "README.md", "SECURITY.md", "docs/cloud-init.md", "docs/guard.md", "docs/images.md", "docs/migrating.md",
-    "docs/operations.md",
+    "README.md", "SECURITY.md", "docs/cloud-init.md", "docs/fleet.md", "docs/guard.md", "docs/images.md",
+    "docs/migrating.md", "docs/operations.md",
 )
 SITE = "usr/lib/holdfast/site"
 SYSTEM = "usr/lib/systemd/system"
@@ -205,7 +205,8 @@ def documentation(payload: Payload) -> None:
                         ("fish", "usr/share/fish/vendor_completions.d/holdfast.fish")):
         payload.write(path, completions.script(shell))
     payload.write(f"usr/share/holdfast/{bill.NAME}", bill.render(payload.sources, __version__))
-    payload.copy("monitoring/holdfast.rules.yml", "usr/share/doc/holdfast/examples/holdfast.rules.yml")
+    for name in ("holdfast.rules.yml", "holdfast.dashboard.json", "alertmanager.yml"):
+        payload.copy(f"monitoring/{name}", f"usr/share/doc/holdfast/examples/{name}")
     for page in PAGES:
         payload.write(f"usr/share/doc/holdfast/{page}", (payload.sources / page).read_bytes())
     if payload.flavour.licences:  # Debian has them in its copyright file

@@ -37,6 +37,13 @@ def holdfast_command() -> list[str]:
     return [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())"]
 
 
+def agent_environment(folder: Path) -> dict[str, str]:
+    """For an agent whose state and sockets are below ``folder``, and that tells no service manager anything."""
+    hidden = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID"}
+    folders = {"STATE_DIRECTORY": str(folder / "state"), "RUNTIME_DIRECTORY": str(folder / "run")}
+    return {key: value for key, value in os.environ.items() if key not in hidden} | folders
+
+
 def hardware_address(link: str) -> str:
     """The MAC of a link in the calling thread's namespace, as "02:00:00:00:00:01"."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as probe:
@@ -128,12 +135,7 @@ class Stage:
 
     def environment(self) -> dict[str, str]:
         """The client's: its folders are on the stage, and no service manager is told anything."""
-        hidden = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID"}
-        folders = {
-            "STATE_DIRECTORY": str(self.client.directory / "state"),
-            "RUNTIME_DIRECTORY": str(self.client.directory / "run"),
-        }
-        return {key: value for key, value in os.environ.items() if key not in hidden} | folders
+        return agent_environment(self.client.directory)
 
     def start(self) -> None:
         """Start `holdfast run eth0`."""

@@ -13,7 +13,6 @@ import click
 import pytest
 
 from holdfast.cli import COMMANDS, command, completions
-from holdfast.observe import ids, metrics
 from holdfast.settings.load import load
 from holdfast.settings.model import Settings
 from holdfast.settings.schema import AGENT, GUARD, INTERFACE
@@ -90,23 +89,6 @@ def test_completions_ask_the_program() -> None:
 def test_pages_can_be_compressed_to_the_same_bytes() -> None:
     page = PAGES["holdfast.1"].encode()
     assert gzip.compress(page, 9, mtime=0) == gzip.compress(page, 9, mtime=0)
-
-
-def test_alerts_speak_of_metrics_that_there_are() -> None:
-    packaging = Path(__file__).parents[3] / "packaging"
-    rules = (packaging / "monitoring" / "holdfast.rules.yml").read_text()
-    expressions = re.findall(r"expr: (.+)", rules)
-    written = Path(metrics.__file__).read_text()
-    for name in re.findall(r"\bholdfast_\w+", " ".join(expressions)):
-        assert f'"{name}"' in written
-    for code in re.findall(r'code="([a-z-]+)"', " ".join(expressions)):
-        assert code in ids.NOTICES
-    for results in re.findall(r'result=~"([a-z|]+)"', " ".join(expressions)):
-        assert set(results.split("|")) <= set(ids.RESULTS)
-    # A dead agent's file still names the end of the lease; a living one's says that it has none.
-    (ended,) = re.findall(r"alert: HoldfastLeaseEnded\n +expr: (.+)", rules)
-    assert ended == "holdfast_lease_expiry_timestamp_seconds < time() or holdfast_lease_valid == 0"
-    assert {rules.count(word) for word in ("- alert:", "expr:", "summary:", "severity:")} == {len(expressions)}
 
 
 def test_the_bill_of_materials_names_what_is_packaged() -> None:

@@ -1,0 +1,1 @@
+"""A small fleet, watched by the programs that operators watch theirs with."""
