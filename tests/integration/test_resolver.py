@@ -96,7 +96,7 @@ def test_the_ladder_climbs_to_resolved_when_it_comes_up(bus: Path, tmp_path: Pat
     file = tmp_path / "resolv.conf"
     file.write_text("nameserver 192.0.2.53\n")
     plain = ResolvConf(str(tmp_path / "saved"), atomic.write, path=str(file), interfaces=lambda: ["eth0"])
-    resolver = Resolver([Resolved(NetworkdLinks(str(tmp_path), atomic.write, lambda _: ()), str(bus)), plain])
+    resolver = Resolver([Resolved(NetworkdLinks(str(tmp_path), atomic.write, lambda *_: ()), str(bus)), plain])
     assert resolver.publish("eth0", 2, NAMES) == "resolv.conf"
     assert "nameserver 10.0.0.2\n" in file.read_text()
     service = StandIn(bus)

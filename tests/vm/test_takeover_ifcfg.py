@@ -14,6 +14,8 @@ from tests.support.guests import File, Guest, Link
 from tests.support.guests.handover import FLOWS, Former, Handover
 from tests.support.guests.variants import LINK
 
+from holdfast.managers.formats.shell_assignments import assignments
+
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
 IFCFG = f"/etc/sysconfig/network-scripts/ifcfg-{LINK}"
@@ -97,7 +99,8 @@ def test_ifcfg_without_persistent_dhclient_and_what_becomes_of_the_file() -> Non
         with Handover(guest) as handover:
             assert " -1 " in guest.shell("pgrep --list-full dhclient")
             handover.holdfast("takeover", LINK, "--confirm-within", "300")
-            assert "BOOTPROTO=none" in guest.pull(IFCFG).decode().splitlines(), "a copy is mounted over it"
+            copy = assignments(guest.pull(IFCFG).decode())
+            assert copy == {**assignments(CONTENT), "BOOTPROTO": "none"}, "a copy is mounted over it"
             assert beneath(guest) == CONTENT
             handover.holdfast("confirm", LINK)
             assert beneath(guest) == CONTENT

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from tests.support.guests import File, Guest
-from tests.support.guests.handover import FLOWS, Former, there_and_back
+from tests.support.guests.handover import FLOWS, Former, Handover, there_and_back
+from tests.support.guests.net import client_id
+from tests.support.guests.variants import LINK
+from tests.support.monitor import boottime
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.usefixtures("guests")]
 
@@ -26,7 +29,7 @@ def runs(guest: Guest) -> bool:
     return guest.run(["pgrep", "dhclient|udhcpc|dhcpcd"]).stdout != ""
 
 
-FORMER = Former("ifupdown", runs, disturb="systemctl restart networking.service")  # ifdown -a, then ifup -a
+FORMER = Former("ifupdown", runs, disturb=f"ifup -a; ifup {LINK}")
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
@@ -40,3 +43,19 @@ def test_ifupdown_with_other_clients(client: str) -> None:
     files = {f"/sbin/{program}": NOT_HERE for program in absent}
     files["/etc/systemd/system/networking.service.d/10-container.conf"] = WRITABLE
     there_and_back(FORMER._replace(files=files, discovers=client == "udhcpc"))
+
+
+def test_a_restart_of_networking_is_mended() -> None:
+    """``ifdown -a`` flushes every link that ``ifup`` has set up, whoever serves it; Holdfast puts its address back, and
+    what an administrator has added is gone, as with dhclient: rule 60."""
+    with FORMER.boot() as guest:
+        guest.wait_booted()
+        with Handover(guest) as handover:
+            handover.holdfast("takeover", LINK)
+            began = boottime()
+            guest.run(["systemctl", "restart", "networking.service"], check=True)
+            assert not runs(guest)
+            guest.wait(lambda: handover.probe.answering(handover.address), 10, "the address answers")
+            handover.assert_holdfast_serves()
+            assert handover.net.packets.sent("DISCOVER", since=began) == []
+            assert {client_id(seen) for seen in handover.net.packets.sent(since=began)} == {handover.client_id}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -26,6 +26,12 @@ _TIMING = frozenset((
     "timeout", "retry", "reboot", "select-timeout", "initial-interval", "backoff-cutoff", "initial-delay",
     "do-forward-updates", "dhcp-cache-threshold", "key", "zone", "option", "db-time-format", "lease-id-format",
 ))
+#: Changes to what a server says. Of these options they are about the exchange itself, which Holdfast does its own way
+#: (54: a server identifier of 255.255.255.255 has every renewal go by broadcast; 58, 59: when it begins) ...
+_EDITS = ("supersede", "prepend", "append", "default")
+_OF_EXCHANGE = frozenset((54, 58, 59))
+#: ... or decides how long an address is used.
+_NOT_EDITED = frozenset((50, 51, 53, 55, 61))
 _SEND = re.compile(r"send (?:option )?([\w.-]+) ?=? ?(.+)", re.DOTALL)
 
 
@@ -42,8 +48,12 @@ def read(tree: Tree, link: str) -> Reading:
     text = dhclient_text.with_included(tree.text(path) or "", lambda included: tree.text(included) or "")
     settings: dict[str, Value] = {}
     refusals: list[str] = []
+    edits: list[str] = []
+    declared = dhclient_text.declared_options(text)
     for statement in _statements(text, link):
         keyword = statement.partition(" ")[0]
+        if keyword in _EDITS and _edit(statement, declared, edits):
+            continue
         sent = _SEND.fullmatch(statement)
         if sent is not None and _send(sent[1], sent[2].strip(), settings):
             continue
@@ -53,6 +63,8 @@ def read(tree: Tree, link: str) -> Reading:
             settings.update({use: False for use, options in _USES.items() if set(options) & set(_words(statement))})
         elif keyword not in _TIMING and statement:
             refusals.append(f"{path}: `{statement}` cannot be honoured; take it out, or leave this link to dhclient")
+    if edits:
+        settings["option_edits"] = tuple(edits)
     return Reading(settings, tuple(refusals))
 
 
@@ -80,6 +92,19 @@ def _statements(text: str, link: str) -> Iterator[str]:
     for name in dict.fromkeys(re.findall(r'\binterface\s+"([^"]+)"\s*\{', text)):
         if fnmatchcase(name, link):
             yield from dhclient_text.sections(text, f'interface "{name}"')
+
+
+def _edit(statement: str, declared: Mapping[str, int], edits: list[str]) -> bool:
+    """Add a change to what a server says to ``edits``; False when it cannot be made."""
+    verb, name, value = (*statement.split(" ", 2), "", "")[:3]
+    if name.startswith("dhcp6."):
+        return True
+    read = dhclient_leases.option(name, value.strip(), declared)
+    if read is None or read[0] in _NOT_EDITED:
+        return False
+    if read[0] not in _OF_EXCHANGE:
+        edits.append(f"{verb} {read[0]} {read[1].hex()}")
+    return True
 
 
 def _send(option: str, value: str, settings: dict[str, Value]) -> bool:

@@ -107,7 +107,7 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         text = substitutions.original((tree.read(one.path) or b"").decode("utf-8", "surrogateescape"))
         copy = f"{COPIES}{one.path}"
         content = substitutions.copy(text, _substitutions(one, text)).encode("utf-8", "surrogateescape")
-        entries += [File(copy, content), Bind(one.path, copy)]
+        entries += [File(copy, content, tree.permissions(one.path)), Bind(one.path, copy)]
         settings.update(_settings(one))
         unknown = [word for word in one.settings.get("DHCLIENTARGS", "").split() if word not in _RUNS]
         if unknown:

@@ -194,7 +194,9 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
         told = dhclient.read(tree, link.name)
         own = None if options.get("client") == "no" else \
             dhclient.client_id(tree, link.mac, f"/var/lib/dhcp/dhclient.{link.name}.leases")
-        return {**({"client_id": own} if own else {}), **settings, **told.settings}, told.refusals, \
+        # Debian's dhclient-script searches both, and its name before the list.
+        settings = {"use_domain_name": True, **({"client_id": own} if own else {}), **settings, **told.settings}
+        return settings, told.refusals, \
             tuple(dhclient.lost_hooks(tree))
     if "hostname" in options:
         settings["hostname"] = options["hostname"]
@@ -219,7 +221,8 @@ def _entries(tree: Tree, interfaces: Interfaces, taken: list[Stanza]) -> Iterato
         copy = f"{COPIES}{path}"
         found = _substitutions(interfaces, path, text, taken, copy)
         if found:
-            yield File(copy, substitutions.copy(text, found).encode("utf-8", "surrogateescape"))
+            content = substitutions.copy(text, found).encode("utf-8", "surrogateescape")
+            yield File(copy, content, tree.permissions(path))
             yield Bind(path, copy)
 
 

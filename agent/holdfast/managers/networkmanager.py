@@ -363,6 +363,7 @@ def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
     client_id = (_ipv4(tree, profile, link, "dhcp-client-id") or "mac").strip()
     if client_id == "perm-mac":
         client_id = f"01:{link.permanent_mac}" if link.permanent_mac else "mac"
+    settings["wait_for"] = "networkmanager"
     settings["client_id"] = _CLIENT_IDS.get(client_id) or _hexadecimal(client_id) or (b"\0" + client_id.encode()).hex()
     if keys.on("ipv4", "dhcp-send-hostname", default=True):
         settings["hostname"] = keys.get("ipv4", "dhcp-fqdn") or keys.get("ipv4", "dhcp-hostname") or "@system"

@@ -6,7 +6,7 @@ used. Every list is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from holdfast.core.lease import Lease
@@ -111,20 +111,26 @@ def spec_from_lease(
     use_domains: bool = True,
     use_ntp: bool = True,
     use_gateway: bool = True,
+    use_domain_name: bool = False,
+    edits: Sequence[str] = (),
 ) -> NetworkSpec:
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
-    domains: they come first, and with such domains option 15 is none to be searched.
+    domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
+    option 15 is searched before those of option 119, which do not name it. ``edits``: see ``edited``.
     """
-    reader = _Reader(lease)
+    reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
+    own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
     metric = DEFAULT_METRIC if metric is None else metric
     address = IPv4Interface((lease.address, _prefix_length(reader)))
     domains = reader.read(opt.DOMAIN_NAME, opt.domain_names) or ()
     search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)
+    if use_domain_name and not own_search and not set(domains) <= set(search):
+        search = (*domains, *search)
     search = search if use_dns and use_domains else ()
-    servers = _servers(reader, opt.DOMAIN_NAME_SERVER) if use_dns else ()
+    servers = _servers(reader, opt.DOMAIN_NAME_SERVER, own_servers) if use_dns else ()
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
@@ -140,6 +146,29 @@ def spec_from_lease(
         metric=metric,
         notices=tuple(reader.notices),
     )
+
+
+def edited(options: Mapping[int, bytes], edits: Sequence[str]) -> Mapping[int, bytes]:
+    """The options of a reply as dhclient.conf(5) changes them, in order: "supersede 6 0a000001" replaces option 6 by
+    these bytes, "prepend" and "append" put them before and behind it, "default" is for a reply without it."""
+    changed = dict(options)
+    for verb, number, text in map(str.split, edits):
+        code, value = int(number), bytes.fromhex(text)
+        now = changed.get(code, b"")
+        if now and code == opt.DOMAIN_SEARCH and verb in ("prepend", "append"):
+            now = _uncompressed(now)
+        changed[code] = {"supersede": value, "prepend": value + now, "append": now + value}.get(verb, now or value)
+    return changed
+
+
+def _uncompressed(search: bytes) -> bytes:
+    """Option 119 without pointers, which count from its beginning; nothing when it cannot be read."""
+    try:
+        names = opt.domain_search(search)
+    except WireError:
+        return b""
+    return b"".join(bytes([len(label)]) + label.encode() if label else b"\0"
+                    for name in names for label in (*name.split("."), ""))
 
 
 class _Reader:
@@ -264,12 +293,13 @@ def _mtu(reader: _Reader) -> int | None:
     return reader.read(opt.INTERFACE_MTU, opt.mtu)
 
 
-def _servers(reader: _Reader, code: int) -> tuple[IPv4Address, ...]:
-    """The addresses of an option that can be a server's, each once."""
+def _servers(reader: _Reader, code: int, own: bytes = b"") -> tuple[IPv4Address, ...]:
+    """The addresses of an option that can be a server's, or are this machine's ``own`` choice, each once."""
     offered = reader.read(code, opt.addresses) or ()
-    usable = tuple(dict.fromkeys(server for server in offered if _unicast(server)))
+    chosen = {own[at:at + 4] for at in range(0, len(own), 4)}
+    usable = tuple(dict.fromkeys(server for server in offered if _unicast(server) or server.packed in chosen))
     for server in dict.fromkeys(offered):
-        if not _unicast(server):
+        if server not in usable:
             reader.ignore(code, f"{server} cannot be a server")
             break  # one example is enough
     if len(usable) > MAX_SERVERS:

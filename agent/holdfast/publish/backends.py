@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
-from holdfast.publish.networkd_link import NetworkdLinks, own_servers
+from holdfast.publish.networkd_link import NetworkdLinks, said
 from holdfast.publish.resolvconf import Names, NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
 
@@ -34,7 +34,7 @@ def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> 
     """The machine's own. ``write(path, data, mode)`` replaces a file atomically; the former content of
     /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a backend that is there is not used."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
-    networkd = NetworkdLinks(state_directory, write, own_servers)
+    networkd = NetworkdLinks(state_directory, write, said)
     return Resolved(networkd), Resolvconf(say), NetworkManagerFile(write), ResolvConf(saved, write)
 
 

@@ -42,12 +42,13 @@ class Server(NamedTuple):
 
 
 class NetworkdLinks:
-    """Merges and tells. ``record``: a folder for what was told last. ``own_servers(path)``: DNS= of a .network file."""
+    """Merges and tells. ``record``: a folder for what was told last. ``said(path, key)``: the words of DNS= or Domains=
+    of a .network file."""
 
     def __init__(
-        self, record: str, write: Write, own_servers: Callable[[str], Sequence[str]], states: str = STATES
+        self, record: str, write: Write, said: Callable[[str, str], Sequence[str]], states: str = STATES
     ) -> None:
-        self._record, self._write, self._own_servers, self._states = record, write, own_servers, states
+        self._record, self._write, self._said, self._states = record, write, said, states
 
     def publish(self, link: Target, names: Names, call: Call) -> None:
         """Tell networkd the servers and domains of ``names`` beside its own. OSError; what ``call`` raises."""
@@ -64,10 +65,10 @@ class NetworkdLinks:
             else:
                 call("SetLinkDNS", "ia(iay)", (link.ifindex, plain))
         if names.search:
-            domains = dict.fromkeys((*own.get("DOMAINS", "").split(), *names.search))
             routed = own.get("ROUTE_DOMAINS", "").split()
             call("SetLinkDomains", "ia(sb)", (
-                link.ifindex, [*((each, False) for each in domains), *((each, True) for each in routed)]))
+                link.ifindex, [*((each, False) for each in self._domains(own, names)),
+                               *((each, True) for each in routed)]))
         self._write(self._path(link), json.dumps(self._wanted(link, names)).encode() + b"\n", 0o644)
 
     def withdraw(self, link: Target, call: Call) -> None:
@@ -85,12 +86,21 @@ class NetworkdLinks:
     def _merged(self, own: dict[str, str], names: Names) -> list[Server]:
         """Those of the .network file, those of the lease, and those that came by other ways: networkd's own order."""
         every = [server for word in own.get("DNS", "").split() if (server := _server(word))]
-        words = self._own_servers(own.get("NETWORK_FILE", ""))
+        words = self._said(own.get("NETWORK_FILE", ""), "DNS")
         static = {server.address for word in words if (server := _server(word))}
         leased = [Server(str(address)) for address in names.dns]
         return list(dict.fromkeys((
             *(one for one in every if one.address in static), *leased,
             *(one for one in every if one.address not in static),
+        )))
+
+    def _domains(self, own: dict[str, str], names: Names) -> list[str]:
+        """Likewise."""
+        every = own.get("DOMAINS", "").split()
+        static = {word.rstrip(".") for word in self._said(own.get("NETWORK_FILE", ""), "Domains")}
+        return list(dict.fromkeys((
+            *(one for one in every if one.rstrip(".") in static), *names.search,
+            *(one for one in every if one.rstrip(".") not in static),
         )))
 
     def _variables(self, link: Target) -> dict[str, str]:
@@ -143,13 +153,13 @@ def _family(address: str) -> int:
     return socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
 
 
-def own_servers(network_file: str) -> Sequence[str]:
-    """DNS= of a .network file of this machine with its drop-ins. OSError."""
+def said(network_file: str, key: str) -> Sequence[str]:
+    """The words of ``key`` in [Network] of a .network file of this machine with its drop-ins. OSError."""
     from holdfast.managers.formats.errors import FormatError  # noqa: PLC0415 - only for networkd's links
     from holdfast.managers.formats.tree import Tree  # noqa: PLC0415
     from holdfast.managers.networkd import network_file as read  # noqa: PLC0415
 
     try:
-        return read(Tree("/"), network_file).every("Network", "DNS") if network_file else ()
+        return read(Tree("/"), network_file).every("Network", key) if network_file else ()
     except FormatError:
         return ()

@@ -156,12 +156,12 @@ class NetworkManagerFile:
         try:
             theirs = _read(self._names)
             state = _read(os.path.join(self._devices, str(link.ifindex))) or ""
-            if theirs is None or "managed=true" not in state.splitlines():
+            if "managed=true" not in state.splitlines():
                 return False
             now = self._now()
             if now is not None:
                 records = {**_records(now), link.ifname: _Record(tuple(map(str, names.dns)), names.search)}
-                self._replace(now, _merged(records, theirs))
+                self._replace(now, _merged(records, theirs or ""))  # none: it has not had any yet
         except OSError as error:
             raise self._error(error) from None
         return True

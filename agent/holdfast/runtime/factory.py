@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Kernel, Reporter, Resolver
 
 
+#: NetworkManager(8): what it has on each link, by the link's index; and bytes of such a file.
+NETWORKMANAGER_DEVICES = "/run/NetworkManager/devices"
+_DEVICE_LIMIT = 64 << 10
 #: The metric of NetworkManager and netplan for a machine's first Ethernet link (network/spec.py: DEFAULT_METRIC).
 FIRST_METRIC = 100
 
@@ -85,6 +88,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
     return InterfaceDeps(
         find=_find,
         set_up=links.set_up,
+        manager_has=_networkmanager_has if settings.wait_for == "networkmanager" else _nothing_to_wait_for,
         own_macs=links.own_macs,
         on_link=_on_link,
         marked=lambda link: _marked(link, clock),
@@ -109,6 +113,20 @@ def _find(name: str) -> Link:
     """The interface with its carrier as it is at this moment."""
     links.settle_carrier(name)
     return links.ethernet(name)
+
+
+def _nothing_to_wait_for(_link: Link) -> bool:
+    return True
+
+
+def _networkmanager_has(link: Link) -> bool:
+    """True when NetworkManager has taken the link for its own, which its state file says. A link with an address
+    before that is another program's to it, whose IPv6 and name servers it leaves alone."""
+    try:
+        with open(f"{NETWORKMANAGER_DEVICES}/{link.ifindex}", encoding="utf-8", errors="replace") as file:
+            return "\nmanaged=true" in file.read(_DEVICE_LIMIT)
+    except OSError:
+        return False
 
 
 def _on_link(link: Link, remembered: Binding) -> bool:
@@ -139,6 +157,7 @@ def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec
         lease, metric=metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
         use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
         use_gateway=settings.use_gateway, dns=settings.dns, own_search=settings.search,
+        use_domain_name=settings.use_domain_name, edits=settings.option_edits,
     )
 
 

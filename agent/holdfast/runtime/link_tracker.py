@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts to use a link that cannot be used (not Ethernet, sockets refused).
 LINK_RETRY = 5.0
+#: Seconds between two looks whether the link's manager has set it up, and for how long that is waited for.
+MANAGER_RETRY, MANAGER_PATIENCE = 0.05, 10.0
 #: The events about which link is served; all others are about the link itself.
 TRACKED = frozenset({Kind.GONE, Kind.APPEARED, Kind.RENAMED, Kind.NEW_MAC})
 
@@ -55,6 +57,8 @@ class LinkTracker:
         self._looking = Retry(
             loop, self._look, LINK_RETRY, LINK_RETRY, errors=(OSError, SettingsError), on_failure=self._on_refused
         )
+        self._waiting = Retry(loop, self._look, MANAGER_RETRY, MANAGER_RETRY)
+        self._loop, self._waits_until = loop, 0.0  # for the link's manager; 0: not yet
         self.link: Link | None = None  # the one being served, None while there is none
 
     def begin(self) -> None:
@@ -81,9 +85,10 @@ class LinkTracker:
             self._reporter.line(5, f"{self._name} is here{again}")
 
     def _find(self) -> bool:
-        """Take the link if it is there. Raises OSError or SettingsError when it cannot be served."""
+        """Take the link if it is there, and its manager has it. Raises OSError or SettingsError when it cannot be
+        served."""
         try:
-            self._take(self._deps.find(self._name))
+            taken = self._take(self._deps.find(self._name))
         except (OSError, SettingsError) as error:
             self.link = None  # half served is not served
             self._sockets.close()
@@ -91,13 +96,17 @@ class LinkTracker:
                 return False  # a netlink event reports it when it appears
             raise
         self._reporter.line_over("link")
-        return True
+        return taken
 
     def _on_refused(self, error: Exception) -> None:
         why = getattr(error, "strerror", None) or error
         self._reporter.line_once("link", 3, f"{self._name} cannot be served: {why}; trying again")
 
-    def _take(self, link: Link) -> None:
+    def _take(self, link: Link) -> bool:
+        """Serve the link; False when its manager is waited for."""
+        if not self._deps.manager_has(link) and self._patient(link):
+            self._waiting.attempt_after(MANAGER_RETRY)
+            return False
         if not link.up:
             self._deps.set_up(link.name)
             link = self._deps.find(link.name)
@@ -106,6 +115,19 @@ class LinkTracker:
         self._configurator.attach(link)
         self._user.serve(link)
         self._known = True
+        return True
+
+    def _patient(self, link: Link) -> bool:
+        """True while the link's manager may yet set it up. What is served before would be another program's link to
+        it, and left alone."""
+        if not self._waits_until:
+            self._waits_until = self._loop.now() + MANAGER_PATIENCE
+            self._reporter.line(6, f"{link.name} is served when its manager has set it up")
+        if self._loop.now() < self._waits_until:
+            return True
+        self._reporter.line_once("manager", 4, f"{link.name} is served although its manager has not set it up in "
+                                               f"{MANAGER_PATIENCE:.0f} s")
+        return False
 
     def lost(self) -> None:
         """The sockets reported the loss before netlink; look again later in case the link is back by then."""
@@ -134,7 +156,7 @@ class LinkTracker:
             self._let_go()
 
     def _let_go(self) -> None:
-        self.link = None
+        self.link, self._waits_until = None, 0.0
         self._sockets.close()
         self._configurator.detach()
         self._user.submit(ev.LinkDown())
@@ -154,3 +176,4 @@ class LinkTracker:
     def stop(self) -> None:
         """Stop looking for the link."""
         self._looking.cancel()
+        self._waiting.cancel()

@@ -47,6 +47,8 @@ class InterfaceSettings(NamedTuple):
     search: tuple[str, ...] = ()
     use_mtu: bool = True
     use_domains: bool = True
+    use_domain_name: bool = False
+    option_edits: tuple[str, ...] = ()
     use_ntp: bool = True
     use_gateway: bool = True
     acd: str = _PROTOCOL.acd
@@ -58,6 +60,7 @@ class InterfaceSettings(NamedTuple):
     anonymize: bool = _PROTOCOL.anonymize
     start_delay: bool = _PROTOCOL.start_delay
     discover_ceiling: float = _PROTOCOL.discover_ceiling
+    wait_for: str = ""
 
 
 @record

@@ -68,6 +68,10 @@ INTERFACE: dict[str, Key] = {
                   "search domains of this machine's own, before the server's of option 119 and instead of option 15"),
     "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
     "use_domains": Key(checks.boolean, "use the server's search domains (options 119, 15), where use_dns is true"),
+    "use_domain_name": Key(checks.boolean, "search the domain of option 15 also where option 119 names others"),
+    "option_edits": Key(checks.option_edits,
+                        "changes to the options of a reply before they are used, as dhclient.conf has them, with the "
+                        'number and bytes in hex: "supersede 6 0a000001", likewise "prepend", "append" and "default"'),
     "use_ntp": Key(checks.boolean, "use the server's time servers (option 42)"),
     "use_gateway": Key(checks.boolean, "install the server's default route (options 3, 121), where use_routes is true"),
     "acd": Key(checks.choice("optimistic", "strict", "off"),
@@ -91,4 +95,7 @@ INTERFACE: dict[str, Key] = {
                        "are powered on together); off, because a virtual machine's boot waits for its "
                        "address, hosts start guests one after the other, and retransmissions are jittered"),
     "discover_ceiling": Key(checks.seconds(2, 3600), "longest gap between two DISCOVERs, in seconds"),
+    "wait_for": Key(checks.choice("", "networkmanager"),
+                    'the manager that sets the link up before it is served, for 10 s at most: "networkmanager", or '
+                    '"" for none; what it finds configured before, it leaves alone'),
 }

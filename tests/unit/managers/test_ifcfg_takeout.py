@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.unit.managers.conftest import Put
 
@@ -62,3 +64,11 @@ def test_networkmanager_s_own_are_left_alone(tree: Tree, put: Put) -> None:
     assert ifcfg.takeout(tree, Link("eth0")) is None
     put(PATH, "BOOTPROTO=dhcp\nNM_CONTROLLED=no\n")
     assert ifcfg.takeout(tree, Link("eth0")) is not None
+
+
+def test_a_copy_is_as_secret_as_its_file(tree: Tree, put: Put, tmp_path: Path) -> None:
+    put(PATH, "BOOTPROTO=dhcp\nKEY=secret\n")
+    (tmp_path / PATH.lstrip("/")).chmod(0o600)
+    file = take(tree).entries[0]
+    assert isinstance(file, File)
+    assert file.mode == 0o600

@@ -105,16 +105,48 @@ def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
     put("/var/lib/dhcp/dhclient.eth0.leases", r'default-duid "\000\001\000\001";' + "\n")
     put("/etc/dhcp/dhclient.conf", 'send host-name = gethostname();\nrequest subnet-mask, routers,\n domain-name;\n'
         'interface "eth0" { send vendor-class-identifier "box"; }\ninterface "eth1" { send user-class "x"; }\n'
-        "timeout 60;\nprepend domain-name-servers 127.0.0.1;\n")
+        "timeout 60;\nreject 192.0.2.1;\n")
     put("/etc/dhcp/dhclient-exit-hooks.d/mine", "")
     found = take(tree, mac="02:00:00:00:00:09")
     assert found.settings == {
-        "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system", "vendor_class": "box",
+        "use_domain_name": True, "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system",
+        "vendor_class": "box",
         "use_dns": False, "use_mtu": False, "use_ntp": False}
-    assert found.refusals == ("/etc/dhcp/dhclient.conf: `prepend domain-name-servers 127.0.0.1` cannot be honoured; "
+    assert found.refusals == ("/etc/dhcp/dhclient.conf: `reject 192.0.2.1` cannot be honoured; "
                               "take it out, or leave this link to dhclient",)
     assert found.lost == ("/etc/dhcp/dhclient-exit-hooks.d/mine is not run for DHCPv4 any more; a program in "
                           "/etc/holdfast/hooks.d can do it",)
+
+
+@pytest.mark.parametrize(("statement", "edits"), [
+    ("supersede domain-name-servers 192.0.2.1, 192.0.2.2", ("supersede 6 c0000201c0000202",)),
+    ('prepend domain-name "corp.example "', ("prepend 15 636f72702e6578616d706c6520",)),
+    ('append domain-search "a.example", "b"', ("append 119 0161076578616d706c6500016200",)),
+    ("default interface-mtu 1400", ("default 26 0578",)),
+    ("supersede rfc3442-classless-static-routes 8, 10, 192, 0, 2, 1", ("supersede 121 080ac0000201",)),
+    ("supersede dhcp-server-identifier 255.255.255.255", None),
+    ("supersede dhcp6.name-servers 2001:db8::1", None),
+])
+def test_changes_to_replies(tree: Tree, put: Put, statement: str, edits: tuple[str, ...] | None) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n"
+        f"{statement};\n")
+    found = take(tree)
+    assert found.refusals == ()
+    assert found.settings.get("option_edits") == edits
+
+
+@pytest.mark.parametrize("statement", [
+    "supersede dhcp-lease-time 600", "supersede domain-name-servers localhost", "append nobody-knows 1", "supersede",
+])
+def test_changes_that_cannot_be_made(tree: Tree, put: Put, statement: str) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", f"{statement};\n")
+    found = take(tree)
+    assert len(found.refusals) == 1
+    assert f"`{statement}` cannot be honoured" in found.refusals[0]
 
 
 def test_settings_of_other_clients(tree: Tree, put: Put) -> None:

@@ -62,7 +62,8 @@ def test_only_dhcpv4_is_taken_out(take: Take) -> None:
         "[ipv4]\n", "[ipv4]\nmethod=disabled\n")
     assert found is not None
     assert (found.refusals, found.lost, found.source) == ((), (), f"/{ETC}/a.nmconnection")
-    assert found.settings == {"client_id": "mac", "hostname": "@system", "metric": 100, "use_mtu": False}
+    assert found.settings == {"wait_for": "networkmanager", "client_id": "mac", "hostname": "@system", "metric": 100,
+                              "use_mtu": False}
 
 
 def test_the_carrier_is_ignored(take: Take) -> None:

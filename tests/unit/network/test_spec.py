@@ -36,6 +36,37 @@ def from_reply(name: str, **lease: float) -> list[str]:
     return [str(spec.address), *map(str, spec.routes)]
 
 
+# -- changes to replies ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("edits", "dns"), [
+    (("supersede 6 c0000202",), ["192.0.2.2"]), (("prepend 6 7f000001",), ["127.0.0.1", "192.0.2.1"]),
+    (("append 6 7f000001", "append 6 7f000002"), ["192.0.2.1", "127.0.0.1", "127.0.0.2"]),
+    (("default 6 7f000001",), ["192.0.2.1"]),
+])
+def test_a_reply_is_changed_before_it_is_used(edits: tuple[str, ...], dns: list[str]) -> None:
+    lease = make_lease(options={6: bytes((192, 0, 2, 1))})
+    spec = spec_from_lease(lease, edits=(*edits, "default 26 0578"))
+    assert [str(server) for server in spec.dns] == dns
+    assert spec.mtu == 1400
+    assert lease.options == {6: bytes((192, 0, 2, 1))}
+
+
+def test_a_compressed_search_list_is_changed() -> None:
+    search = b"\x01a\x07example\x00\x01b\xc0\x02"
+    spec = spec_from_lease(make_lease(options={119: search}), edits=("prepend 119 01780479616d6c00",))
+    assert spec.search == ("x.yaml", "a.example", "b.example")
+    assert spec_from_lease(make_lease(options={119: b"\xc0"}), edits=("append 119 016100",)).search == ("a",)
+
+
+@pytest.mark.parametrize(("name", "search", "wanted"), [
+    (b"corp", b"\x01a\x00", ("corp", "a")), (b"a", b"\x01b\x00\x01a\x00", ("b", "a")), (b"corp", b"", ("corp",)),
+])
+def test_the_domain_of_option_15_is_searched_too(name: bytes, search: bytes, wanted: tuple[str, ...]) -> None:
+    options = {15: name, **({119: search} if search else {})}
+    assert spec_from_lease(make_lease(options=options), use_domain_name=True).search == wanted
+
+
 # -- the field's replies -------------------------------------------------------------------------
 
 

@@ -447,6 +447,12 @@ def test_where_networkmanager_writes_nothing_neither_do_we(beside: BesideNetwork
     assert beside.etc.read_text() == "# by hand\n"
 
 
+def test_networkmanager_may_have_no_names_yet(beside: BesideNetworkManager) -> None:
+    beside.names.unlink()
+    assert beside.backend.publish(ETH0, names("10.0.0.2"))
+    assert lines(beside.etc) == ["nameserver 10.0.0.2"]
+
+
 def test_a_link_that_networkmanager_has_not_is_the_next_rung_s(beside: BesideNetworkManager) -> None:
     beside.state.write_text("[device]\nmanaged=false\n")
     assert not beside.backend.publish(ETH0, names("10.0.0.2"))

@@ -26,8 +26,9 @@ ROUTE = ("SetLinkDefaultRoute", (2, True))
 
 
 def networkd(folder: Path) -> NetworkdLinks:
-    """networkd's links, with state files in ``folder``; its file says DNS=192.0.2.1."""
-    return NetworkdLinks(str(folder), publisher.replace, lambda _: ["192.0.2.1#dns.example"], states=str(folder))
+    """networkd's links, with state files in ``folder``; its file says DNS=192.0.2.1 and Domains=own.example."""
+    said = {"DNS": ["192.0.2.1#dns.example"], "Domains": ["own.example"]}
+    return NetworkdLinks(str(folder), publisher.replace, lambda _, key: said[key], states=str(folder))
 
 
 @pytest.fixture
@@ -100,14 +101,14 @@ class Networkd:
 
 def test_networkd_is_told_beside_its_own(bus: FakeBus, backend: Resolved, tmp_path: Path) -> None:
     """Its file's, the lease's, DHCPv6's; and it is asked once until it has written its state anew."""
-    manager = Networkd(bus, tmp_path, "192.0.2.1#dns.example [2001:db8::53]:5353", "own.example")
+    manager = Networkd(bus, tmp_path, "192.0.2.1#dns.example [2001:db8::53]:5353", "six.example own.example")
     assert backend.publish(LINK, NAMES)
     six = bytes.fromhex("20010db8000000000000000000000053")
     told = [("RevertLinkDNS", (2,)), ("SetLinkDNSEx", (2, [
         (2, bytes((192, 0, 2, 1)), 0, "dns.example"), (2, b"\x0a\0\0\x02", 0, ""), (2, b"\x0a\0\0\x03", 0, ""),
         (10, six, 5353, "")])),
         ("SetLinkDomains", (2, [("own.example", False), ("example.org", False), ("example.net", False),
-                                ("corp", True)]))]
+                                ("six.example", False), ("corp", True)]))]
     assert manager.told == told
     assert backend.publish(LINK, NAMES)
     assert manager.told == told

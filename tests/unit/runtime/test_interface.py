@@ -230,6 +230,41 @@ def test_a_missing_interface_is_waited_for() -> None:
     assert host.notes.said("eth0 is here again") == 0, "it is the first time"
 
 
+def test_a_link_is_served_when_its_manager_has_it() -> None:
+    host = Host()
+    host.managed = False
+    host.interface.begin()
+    host.loop.run(5)
+    assert host.interface.link is None
+    assert host.notes.said("eth0 is served when its manager has set it up") == 1
+    told(host, Kind.CARRIER_UP)  # by its manager
+    host.managed = True
+    host.loop.run(1)
+    assert host.state == "BOUND"
+    assert host.notes.said("eth0 is here") == 1
+
+
+def test_a_manager_that_does_not_come_is_not_waited_for_long() -> None:
+    host = Host()
+    host.managed = False
+    host.interface.begin()
+    host.loop.run(9.9)
+    assert host.interface.link is None
+    host.loop.run(1)
+    assert host.state == "BOUND"
+    assert host.notes.said("eth0 is served although its manager has not set it up in 10 s") == 1
+
+
+def test_a_link_that_waits_for_its_manager_is_not_served_after_the_end() -> None:
+    host = Host()
+    host.managed = False
+    host.interface.begin()
+    host.interface.end()
+    host.managed = True
+    host.loop.run(1)
+    assert host.interface.link is None
+
+
 def test_settings_that_do_not_fit_an_interface_that_comes_late_end_nothing() -> None:
     host = Host()
     host.link, link = None, host.link

@@ -222,6 +222,15 @@ def _code(name: str, declared: Mapping[str, int]) -> int | None:
     return _CODES.get(name)
 
 
+def option(name: str, text: str, declared: Mapping[str, int]) -> tuple[int, bytes] | None:
+    """The number and the bytes of an option as a configuration has it; None when it cannot be read."""
+    code = _code(name, declared)
+    try:
+        return None if code is None else (code, _value(name, code, text))
+    except (ValueError, OverflowError):
+        return None
+
+
 def _value(name: str, code: int, text: str) -> bytes:
     if len(text) > _VALUE_LIMIT:
         raise ValueError(name)

@@ -73,6 +73,11 @@ class Tree:
         status = self.stat(path)
         return None if status is None else status.st_mode
 
+    def permissions(self, path: str) -> int:
+        """The permission bits of what the path leads to, 0o644 when there is nothing."""
+        mode = self.mode(path)
+        return 0o644 if mode is None else stat.S_IMODE(mode) & 0o777
+
     def is_file(self, path: str) -> bool:
         """True if a regular file is there."""
         mode = self.mode(path)
