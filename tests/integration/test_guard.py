@@ -9,23 +9,20 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from holdfast import __version__
 from holdfast.guard.nflog import TABLE
 from holdfast_lab.peers import ALL
-from holdfast_lab.peers.running import Running
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.faults import Faults, Lease, Unicast
+from holdfast_lab.testbed.guarded import GuardedMachine
 from holdfast_lab.testbed.netns import Namespace, connect
 from holdfast_lab.testbed.server import LabServer
-from holdfast_lab.testbed.stage import LINK, holdfast_command
-from holdfast_lab.witness.exchanges import renewals
-from holdfast_lab.witness.watch import NetlinkWatch
+from holdfast_lab.testbed.stage import LINK
+from holdfast_lab.witness.exchanges import renewals as exchanges
 
 pytestmark = pytest.mark.root
 LEASE = Lease(time=20, t1=6, t2=17)
@@ -36,51 +33,16 @@ RARE = Lease(time=50, t1=20, t2=45)
 PATIENCE = 40.0
 
 
-class Guest:
+class Guest(GuardedMachine):
     """One machine with a client, a server that is deaf to unicast, and a guard between them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder, self._stack = folder, stack
-        self.machine = stack.enter_context(Namespace("guarded", private_files=False))  # the cage brings its own
-        far = stack.enter_context(Namespace("server"))
-        connect(self.machine, LINK, far, "srv0")
-        far.run(lambda: far.rtnl.add_address("srv0", "192.0.2.1/24"))
-        self.server = stack.enter_context(LabServer(far, lease=LEASE, faults=Faults(unicast=Unicast.SILENT)))
-        self.watch = NetlinkWatch(self.machine)
-        stack.callback(self.watch.close)
-        self.log = folder / "guard.log"
-        self.settings = ""
-
-    def guard(self, *options: str, interfaces: tuple[str, ...] = (LINK,)) -> subprocess.Popen[Any]:
-        """Start a guard, and wait until it watches."""
-        config = self.folder / "holdfast.toml"
-        config.write_text(f'[agent]\nstate_dir = "{self.folder}/state"\nruntime_dir = "{self.folder}/run"\n'
-                          f'[guard]\nmetrics_dir = "{self.folder}"\n{self.settings}')
-        with self.log.open("ab") as log:
-            child = self.machine.popen(
-                [*holdfast_command(), "guard", *interfaces, "--config", str(config), *options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )
-        wait_until(lambda: f"watching {LINK}" in self.log.read_text(), PATIENCE, "the guard watches")
-        return child
-
-    def client(self, name: str, **changes: Any) -> Running:
-        running = Running(replace(ALL[name], **changes), self.machine, LINK, self.folder / "client.log")
-        self._stack.callback(running.kill)
-        return running
-
-    def records(self) -> list[dict[str, Any]]:
-        path = self.folder / "state-guard" / f"{LINK}.outcomes.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def renewal(self) -> dict[str, Any]:
-        """The record of the first renewal."""
-        def first() -> dict[str, Any] | None:
-            return next((record for record in self.records() if record["purpose"] == "t1"), None)
-
-        record = wait_until(first, PATIENCE, "a renewal is recorded")
-        assert record is not None
-        return record
+        machine = stack.enter_context(Namespace("guarded", private_files=False))
+        self.far = stack.enter_context(Namespace("server"))
+        connect(machine, LINK, self.far, "srv0")
+        self.far.run(lambda: self.far.rtnl.add_address("srv0", "192.0.2.1/24"))
+        self.server = stack.enter_context(LabServer(self.far, lease=LEASE, faults=Faults(unicast=Unicast.SILENT)))
+        super().__init__(machine, LINK, folder)
 
     def tables(self) -> str:
         """The nftables tables of the machine, as the kernel tells them."""
@@ -96,9 +58,9 @@ def _tables() -> str:
 @pytest.fixture
 def guest(tmp_path: Path) -> Iterator[Guest]:
     with ExitStack() as stack:
-        made = Guest(tmp_path, stack)
+        made = stack.enter_context(Guest(tmp_path, stack))
         yield made
-        print(made.log.read_text() if made.log.exists() else "no guard was started")
+        print(made.said() or "no guard was started")
 
 
 @pytest.mark.parametrize(("client", "result", "taken"), [
@@ -110,12 +72,12 @@ def test_a_renewal_that_nobody_hears_is_answered_after_a_second(
 ) -> None:
     guest.guard("--rebroadcast")
     guest.client(client)
-    record = guest.renewal()
+    record = guest.renewal(PATIENCE)
     assert (record["result"], record["taken"], record["rebroadcasts"]) == (result, taken, 1)
     assert (record["client"], record["server"], record["path"]) == (client, "192.0.2.1", "broadcast")
     assert record["on_wire"] is True
     assert 0.99 <= record["latency"] < 2.5
-    first = renewals(guest.server.wire.all())[0]
+    first = exchanges(guest.server.wire.all())[0]
     assert first.latency is not None
     assert 0.9 < first.latency < 2.5
     assert guest.watch.events("address-") == []
@@ -139,25 +101,20 @@ def test_a_client_that_was_there_before_and_sets_no_lifetime(guest: Guest) -> No
     guest.client("dhclient", command=(program, "-sf", str(script), *words))
     guest.watch.wait_for(lambda event: event.kind == "address+", PATIENCE)
     guest.guard()
-    record = guest.renewal()
+    record = guest.renewal(PATIENCE)
     assert (record["result"], record["taken"], record["client"]) == ("renewed", True, "dhclient")
     assert (record["server"], record["former_address"]) == ("192.0.2.1", "192.0.2.50")
     assert RARE.t2 - RARE.t1 < record["seconds_left"] < RARE.time
 
 
 def test_the_configuration_gives_leave_and_status_and_metrics_tell(guest: Guest) -> None:
-    guest.settings = 'rebroadcast = true\ninterfaces = ["et*"]\n'
-    guest.guard(interfaces=())
+    guest.guard(interfaces=(), settings='rebroadcast = true\ninterfaces = ["et*"]\n')
     guest.client("networkd")
-    assert guest.renewal()["rebroadcasts"] == 1
+    assert guest.renewal(PATIENCE)["rebroadcasts"] == 1
     metrics = (guest.folder / f"holdfast_guard_{LINK}.prom").read_text()
     assert f'holdfast_guard_outcomes_total{{interface="{LINK}",result="renewed"}} 1' in metrics
     assert f'holdfast_guard_build_info{{interface="{LINK}",version="{__version__}",client="networkd"}} 1' in metrics
-    asked = guest.machine.popen(
-        [*holdfast_command(), "status", LINK, "--json", "--config", str(guest.folder / "holdfast.toml")],
-        stdout=subprocess.PIPE, text=True,
-    )
-    one, = json.loads(asked.communicate(timeout=20)[0])
+    one, = json.loads(guest.machine.output(guest.command("status", LINK, "--json")))
     assert (one["guarded"], one["client"], one["lease"]["address"]) == (True, "networkd", "192.0.2.50")
     assert (one["results"]["renewed"], one["rebroadcasts"]) == (1, 1)
 
@@ -169,7 +126,7 @@ def test_without_leave_it_sends_nothing_and_tells(guest: Guest) -> None:
     assert sent.ciaddr == "192.0.2.50"
     child.send_signal(signal.SIGTERM)
     assert child.wait(10) == 0
-    record = guest.renewal()
+    record = guest.renewal(PATIENCE)
     assert (record["result"], record["rebroadcasts"], record["path"]) == ("kept", 0, "unicast")
 
 
@@ -184,10 +141,8 @@ def test_its_end_leaves_nothing_behind(guest: Guest, number: signal.Signals) -> 
 
 def test_a_second_guard_is_told_of_the_first(guest: Guest) -> None:
     guest.guard()
-    second = guest.machine.popen(
-        [*holdfast_command(), "guard", LINK, "--config", str(guest.folder / "holdfast.toml")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
+    second = guest.machine.popen(guest.command("guard", LINK), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True)
     _, said = second.communicate(timeout=20)
     assert second.returncode == 1
     assert said == "holdfast: another guard watches the interfaces of this network namespace\n"
