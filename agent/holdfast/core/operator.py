@@ -25,8 +25,10 @@ from holdfast.wire.message import ANY, BROADCAST
 
 def on_operator(m: Machine, event: ev.Renew | ev.Rebind, now: float) -> None:
     """``renew`` and ``rebind``: ask now, in whatever way the state has."""
-    state = m.state
     broadcast = isinstance(event, ev.Rebind)
+    if isinstance(m.state, (Renewing, Rebinding)):  # what is about to end was asked before
+        m.update(m.state._replace(renewal=m.state.renewal._replace(asked_in=m.state.renewal.number)))
+    state = m.state
     if isinstance(state, (Renewing, Rebinding)) and broadcast:
         rebinding = Rebinding(state.lease, state.renewal._replace(skip_unicast=True))
         if isinstance(state, Renewing):

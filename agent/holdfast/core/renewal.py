@@ -155,7 +155,7 @@ def on_retransmit(m: Machine, now: float) -> None:
         return
     rounds = 1 if renewal.purpose is Purpose.CHECK else schedule.VERIFY_ROUNDS
     enough = rounds + (schedule.MOVE_ROUNDS if parallel_discover.elsewhere(m) else 0)
-    if _verifying(lease, renewal, now) and renewal.number >= enough:
+    if _verifying(lease, renewal, now) and renewal.number - renewal.asked_in >= enough:
         cause = "; ".join(part for part in (bound.cause_of(renewal), _GATEWAY_SAYS[m.arp.network]) if part)
         m.conclude(unanswered(lease, renewal, Result.KEPT, now, cause))
         m.enter(Bound(lease), Reason.KEPT_UNTIL_T1, now)

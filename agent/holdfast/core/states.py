@@ -91,7 +91,8 @@ class Renewal(NamedTuple):
     ``rungs`` are the ways (``Via``) of the present round that are still to be sent. ``rounds`` are the last
     few rounds, the newest last, so that a late answer still counts; ``number`` counts them all.
     ``refused_by_other``: a server that is not the lease's said NAK in this round. ``setback``: why unicast
-    was not enough, for the record."""
+    was not enough, for the record. ``asked_in``: the number of the round in which the operator asked last, 0 for none;
+    a check that may end without an answer counts its rounds from there."""
 
     purpose: Purpose
     cause: str
@@ -106,6 +107,7 @@ class Renewal(NamedTuple):
     refused_by_other: bool = False
     ask_anew: bool = False
     setback: str = ""
+    asked_in: int = 0
     parallel: ParallelDiscover | None = None
 
 

@@ -51,6 +51,21 @@ def test_renew_in_the_middle_of_a_round_lets_it_be() -> None:
 
 
 @pytest.mark.parametrize("event", [ev.Renew(), ev.Rebind()])
+def test_a_check_that_is_about_to_end_asks_again(event: ev.Event) -> None:
+    whole = Scene().bound()
+    whole.feed(ev.Renew())
+    whole.until_state("BOUND")
+    scene = Scene().bound()
+    scene.feed(ev.Renew())
+    scene.until_sent(len(whole.sent) - len(scene.sent))  # the last message of a check that nobody answers
+    scene.feed(event)
+    scene.until_sent(1)
+    assert scene.state in {"RENEWING", "REBINDING"}
+    scene.ack()
+    assert scene.outcomes[-1].result is Result.RENEWED
+
+
+@pytest.mark.parametrize("event", [ev.Renew(), ev.Rebind()])
 @pytest.mark.parametrize("situation", ["SELECTING", "REQUESTING", "REBOOTING"])
 def test_on_the_way_to_a_lease_the_question_is_repeated(event: ev.Event, situation: str) -> None:
     scene = {
