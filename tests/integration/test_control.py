@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import stat
 import sys
@@ -141,3 +142,27 @@ def test_command_line(make_bench: Any) -> None:
     ended = command("status", "hf0")
     assert ended.returncode == 3
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_monitor_follows_an_agent_that_is_restarted(make_bench: Any) -> None:
+    bench = make_bench("dnsmasq")
+    bench.acquire()
+    argv = [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())", "monitor", "--json"]
+    told = bench.folder / "monitor.json"
+    with told.open("wb") as out:
+        child = bench.agent.namespace.popen(argv, env=bench.agent.environment(), stdout=out)
+
+    def events(kind: str) -> list[dict[str, Any]]:
+        whole = [json.loads(line) for line in told.read_text().splitlines() if line.endswith("}")]
+        return [event for event in whole if event["kind"] == kind]
+
+    bench.agent.wait(lambda: events("state"), 20, "it watches")
+    assert bench.agent.command("renew", "hf0").returncode == 0
+    bench.agent.wait(lambda: events("outcome"), 10, "the renewal")
+    assert events("outcome")[0]["outcome"]["result"] == "renewed"
+    assert {"BOUND -> RENEWING (operator)"} <= {event["text"] for event in events("transition")}
+    bench.agent.terminate()
+    bench.agent.start()
+    bench.agent.wait(lambda: len(events("state")) == 2, 20, "it watches the next agent")
+    child.send_signal(signal.SIGINT)
+    assert child.wait(20) == 0

@@ -62,6 +62,7 @@ class FakeClient:
         self.online, self.awaited = True, True
         self.observations, self.filtered = Observations(), 0
         self.problems: dict[str, str] = {}
+        self.watchers: list[Callable[..., None]] = []
         self.yielded, self.rival = False, None
         self.yield_error: OSError | None = None
         self.online_listeners: list[Callable[[], None]] = []
@@ -80,6 +81,10 @@ class FakeClient:
     def when_online(self, callback: Callable[[], None]) -> Callable[[], None]:
         self.online_listeners.append(callback)
         return lambda: self.online_listeners.remove(callback)
+
+    def watch(self, callback: Callable[..., None]) -> Callable[[], None]:
+        self.watchers.append(callback)
+        return lambda: self.watchers.remove(callback)
 
     def yield_interface(self, yielded: bool) -> None:
         if self.yield_error is not None:

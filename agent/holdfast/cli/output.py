@@ -77,6 +77,12 @@ def complain(text: str) -> None:
     echo(f"holdfast: {text}", err=True)
 
 
+def echo_line(text: str) -> None:
+    """Print ``text``, JSON in ASCII on one line, for programs that read a pipe: at once."""
+    click.echo(text)
+    sys.stdout.flush()
+
+
 def echo_json(value: object) -> None:
     """Print ``value`` as JSON in ASCII."""
     import json  # noqa: PLC0415 - for programs only

@@ -110,6 +110,8 @@ def listens(path: str, timeout: float) -> bool:
 class Call:
     """One pending call, for a caller that waits for several: poll ``fileno``, then ``receive``."""
 
+    _flags: Mapping[str, bool] = {}
+
     def __init__(
         self, path: str, method: str, parameters: Mapping[str, object] | None = None, *, timeout: float | None = None,
         interface: str = NAME,
@@ -126,7 +128,7 @@ class Call:
         self._received = bytearray()
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._ask(encode({"method": f"{interface}.{method}", "parameters": given}))
+            self._ask(encode({"method": f"{interface}.{method}", "parameters": given, **self._flags}))
         except BaseException:
             self.close()
             raise
@@ -160,14 +162,7 @@ class Call:
 
     def receive(self) -> dict[str, Any] | None:
         """Read without waiting: the reply once it is complete, else None. Raises ControlError."""
-        try:
-            part = self._connection.recv(1 << 16)
-        except BlockingIOError:
-            return None
-        except OSError:
-            part = b""
-        if not part:
-            raise self._hung_up()
+        part = self._read()
         data, end, rest = part.partition(b"\0")
         self._received += data
         if len(self._received) > ANSWER_LIMIT:
@@ -177,6 +172,18 @@ class Call:
         if rest:
             raise self._improper("more than one answer")
         return self._result(bytes(self._received))
+
+    def _read(self) -> bytes:
+        """What has come; empty when nothing has. Raises ControlError at the end."""
+        try:
+            part = self._connection.recv(1 << 16)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            part = b""
+        if not part:
+            raise self._hung_up()
+        return part
 
     def _ask(self, question: bytes) -> None:
         self._connection.settimeout(min(self._timeout, ASK_TIMEOUT))
@@ -225,6 +232,20 @@ class Call:
 
     def _improper(self, why: str) -> ImproperAnswerError:
         return ImproperAnswerError(f"the agent at {self.path} gave no proper answer: {why}")
+
+
+class Stream(Call):
+    """A call that is answered until it is given up: poll ``fileno``, then ``receive_all``."""
+
+    _flags: Mapping[str, bool] = {"more": True}
+
+    def receive_all(self) -> list[dict[str, Any]]:
+        """Read without waiting: the replies that are complete. Raises ControlError."""
+        *whole, rest = bytes(self._received + self._read()).split(b"\0")
+        self._received = bytearray(rest)
+        if len(rest) > ANSWER_LIMIT:
+            raise self._improper(f"more than {ANSWER_LIMIT} bytes")
+        return [self._result(data) for data in whole]
 
 
 def _object(parameters: object) -> object:

@@ -2,8 +2,9 @@
 
 Nothing a client does can block the agent or make it grow: sockets never block, messages and clients are bounded, one
 call of one client is served in a round of the loop, and the next only when its answer has gone out. A method is called
-with parameters that are as the interface's definition declares them. ``more`` is answered once, as the protocol allows;
-``upgrade`` is refused, because no method here goes on in another protocol.
+with parameters that are as the interface's definition declares them. A method may answer ``more`` than once; a client
+that does not read what it gets is disconnected. ``upgrade`` is refused, because no method here goes on in another
+protocol.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MESSAGE_LIMIT = 16 << 10
 CLIENT_LIMIT = 16
 #: Seconds without accepting after accept(2) has failed (no descriptor left).
 ACCEPT_PAUSE = 1.0
+#: Bytes that wait for a client that asked for more: some hundred events.
+BACKLOG_LIMIT = 128 << 10
 
 #: The URL of the project.
 URL = "man:holdfast.service(8)"
@@ -48,17 +51,23 @@ class VarlinkError(Exception):
 
 
 class Reply:
-    """The answer to one call: ``answer`` or ``fail``, once, at any time. ``cancel`` is called when the
-    client goes away before that."""
+    """The answer to one call: ``answer`` or ``fail``, once, at any time, and where the client asked for ``more`` any
+    number of ``go_on`` before. ``cancel`` is called when the client goes away before that."""
 
-    def __init__(self, client: _Client, oneway: bool) -> None:
+    def __init__(self, client: _Client, oneway: bool, more: bool = False) -> None:
         self.cancel: Callable[[], None] = lambda: None
+        self.more = more
         self._client: _Client | None = client
         self._oneway = oneway
 
     def answer(self, **parameters: object) -> None:
         """Success."""
         self._finish({"parameters": parameters})
+
+    def go_on(self, **parameters: object) -> None:
+        """Success, and more to come."""
+        if self._client is not None and not self._oneway:
+            self._client.send({"parameters": parameters, "continues": True})
 
     def fail(self, error: VarlinkError) -> None:
         """An error of the interface."""
@@ -203,15 +212,24 @@ class _Client:
         """The call is served; None for one that wants no answer."""
         self._reply = None
         if message is not None:
-            from holdfast.control.message import encode  # noqa: PLC0415 - loaded when the call came
+            self.send(message)
+        if self._connection.fileno() >= 0:
+            self._schedule()
 
-            try:
-                self._to_send = encode(message)
-            except ValueError:
-                self.close()  # a number that JSON does not have
-                return
-            self._send()
-        self._schedule()
+    def send(self, message: Mapping[str, object]) -> None:
+        """Send ``message`` when there is room; too much that waits, or a number that JSON does not have, ends the
+        connection."""
+        from holdfast.control.message import encode  # noqa: PLC0415 - loaded when the call came
+
+        try:
+            self._to_send += encode(message)
+        except ValueError:
+            self.close()
+            return
+        if self.busy and len(self._to_send) > BACKLOG_LIMIT:
+            self.close()
+            return
+        self._send()
 
     def close(self) -> None:
         """Close the connection."""
@@ -298,5 +316,5 @@ class _Client:
             # agent runs: it keeps its leases, and can be asked nothing.
             self.close()
             return
-        self._reply = Reply(self, message.get("oneway") is True)
+        self._reply = Reply(self, message.get("oneway") is True, message.get("more") is True)
         self._server.call(message, self._reply)

@@ -98,6 +98,7 @@ class InterfaceReporter:
         self._last: Outcome | None = None
         self._unwritten = ""
         self.observations = Observations()
+        self._watchers: list[Callable[[str, str, str | None, Outcome | None], None]] = []
 
     def transitioned(self, action: Transitioned, lease: Lease | None) -> None:
         """The state changed; ``lease`` is the one in use now."""
@@ -105,6 +106,7 @@ class InterfaceReporter:
         text = f"{action.former} -> {action.state} ({action.reason.value})"
         fields = {"HOLDFAST_FORMER_STATE": action.former, "HOLDFAST_CAUSE": action.reason.value}
         self._tell(ids.TRANSITION, text, fields)
+        self._publish("transition", text)
         self._flush_history()
         self._write_metrics()
 
@@ -164,6 +166,7 @@ class InterfaceReporter:
         kind = ids.NOTICES.get(code, ids.LINE)
         text = f"{code.replace('-', ' ').replace('nak', 'NAK')}: {action.detail}"
         self._limited(kind, "notice " + code, text, {"HOLDFAST_NOTICE": code}, NOTICE_BURST)
+        self._publish("notice", text, code)
 
     def contention(self, rival: str, removals: int, seconds: float) -> None:
         """Contention has begun: another program, perhaps ``rival``, made ``removals`` within ``seconds``."""
@@ -172,6 +175,7 @@ class InterfaceReporter:
                 f"{seconds:.0f} s; what it takes is put back ever more slowly; stop it, or leave the interface to it "
                 f"with `holdfast yield {self.ifname}`")
         self._tell(ids.NOTICES["fight"], text, {"HOLDFAST_NOTICE": "fight", "HOLDFAST_RIVAL": rival})
+        self._publish("notice", text, "fight")
         self._write_metrics()
 
     def line(self, priority: int, text: str) -> None:
@@ -185,6 +189,16 @@ class InterfaceReporter:
     def line_over(self, topic: str) -> None:
         """Forget what was written about ``topic``, so that its next texts are written in any case."""
         self._said.forget(topic)
+
+    def watch(self, callback: Callable[[str, str, str | None, Outcome | None], None]) -> Callable[[], None]:
+        """Call ``callback(kind, text, code, outcome)`` with every transition, outcome and notice from now on, until the
+        returned function is called."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
+
+    def _publish(self, kind: str, text: str, code: str | None = None, outcome: Outcome | None = None) -> None:
+        for watcher in list(self._watchers):
+            watcher(kind, text, code, outcome)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -242,6 +256,7 @@ class InterfaceReporter:
         result = outcome.result.value
         text = outcome_text(outcome, renew_in)
         self._limited(ids.RESULTS[result], "result " + result, text, fields, OUTCOME_BURST)
+        self._publish("outcome", text, None, outcome)
 
     def _won(self, outcome: Outcome) -> bool:
         """Whether the lease in use is the one that ``outcome`` brought."""

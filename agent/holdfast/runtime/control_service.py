@@ -3,7 +3,7 @@
 An agent that serves by pattern has one for itself as well, which is there before any link that fits. A method without
 an ``interface`` means the one whose socket it came by, except Status, which then covers every interface that this
 process serves. Renew, Rebind and Release are answered when their outcome is recorded and its other actions are done,
-WaitOnline when there is a lease.
+WaitOnline when there is a lease, Monitor until the client hangs up.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Control:
             "KeepNothing": self._keep_nothing(name),
             "Yield": self._yield(name),
             "History": self._history(name),
+            "Monitor": self._monitor(name),
         }
         self._servers[name] = Server(self._loop, path, {NAME: methods}, group=self._group)
 
@@ -168,6 +169,24 @@ class Control:
         def method(parameters: Parameters, reply: Reply) -> None:
             self._find(parameters, default).keep_nothing()
             reply.answer()
+
+        return method
+
+    def _monitor(self, default: str) -> Callable[[Parameters, Reply], None]:
+        def method(parameters: Parameters, reply: Reply) -> None:
+            served = self._find(parameters, default)
+
+            def event(kind: str, text: str, code: str | None, outcome: Outcome | None) -> Mapping[str, object]:
+                return views.event(served, kind, text, code, outcome, self._loop.now(), self._wall())
+
+            shot = served.snapshot()
+            address = "no address" if shot.lease is None else str(shot.lease.address)
+            first = event("state", f"{shot.state}, {address}", None, None)
+            if not reply.more:
+                reply.answer(event=first)
+                return
+            reply.cancel = served.watch(lambda *what: reply.go_on(event=event(*what)))
+            reply.go_on(event=first)
 
         return method
 

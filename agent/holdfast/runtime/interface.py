@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from holdfast.network.watch import LinkEvent
     from holdfast.observe.observations import Observations
     from holdfast.runtime.factory import AgentContext
-    from holdfast.runtime.ports import InterfaceDeps, Reporter
+    from holdfast.runtime.ports import InterfaceDeps, Reporter, Watcher
 
 #: A wall clock that is set forward by fewer seconds is not treated as a pause of the guest.
 PAUSE_MIN = 5.0
@@ -95,6 +95,10 @@ class Interface:
     def observations(self) -> Observations:
         """What the link has shown so far."""
         return self._reporter.observations
+
+    def watch(self, callback: Watcher) -> Callable[[], None]:
+        """Call ``callback`` with every transition, outcome and notice, until the returned function is called."""
+        return self._reporter.watch(callback)
 
     @property
     def problems(self) -> Mapping[str, str]:

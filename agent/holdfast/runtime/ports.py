@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from holdfast.state.markers import YieldMarker
     from holdfast.wire.message import Message
 
+    #: (kind, text, code of a notice, outcome): see ``observe.report``.
+    Watcher = Callable[[str, str, str | None, Outcome | None], None]
+
 
 class ServedInterface(Protocol):
     """What the control socket asks of one interface (``runtime.interface``)."""
@@ -57,6 +60,9 @@ class ServedInterface(Protocol):
     @property
     def observations(self) -> Observations:
         """What the link has shown so far."""
+
+    def watch(self, callback: Watcher) -> Callable[[], None]:
+        """Call ``callback`` with every transition, outcome and notice, until the returned function is called."""
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -136,6 +142,9 @@ class Reporter(Protocol):
 
     def line_over(self, topic: str) -> None:
         """Forget what was written about ``topic``, so that its next texts are written."""
+
+    def watch(self, callback: Watcher) -> Callable[[], None]:
+        """Call ``callback`` with every transition, outcome and notice, until the returned function is called."""
 
     @property
     def problems(self) -> Mapping[str, str]:

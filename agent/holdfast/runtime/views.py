@@ -120,6 +120,18 @@ def record(served: ServedInterface, outcome: Outcome, now: float, wall: float) -
     return as_record(outcome, served.name, boottime=outcome.ended_at, wall=ended)
 
 
+def event(
+    served: ServedInterface, kind: str, text: str, code: str | None, outcome: Outcome | None, now: float, wall: float
+) -> Mapping[str, object]:
+    """An Event."""
+    from holdfast.observe.outcomes import iso_time  # noqa: PLC0415
+
+    return {
+        "time": iso_time(wall), "interface": served.name, "kind": kind, "text": text, "state": served.snapshot().state,
+        "code": code, "outcome": None if outcome is None else record(served, outcome, now, wall),
+    }
+
+
 def _network(spec: NetworkSpec) -> Mapping[str, object]:
     """A Network."""
     return {

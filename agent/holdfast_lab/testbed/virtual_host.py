@@ -109,6 +109,7 @@ class Notes:
         self.keeps_nothing = False
         self._said: dict[str, tuple[str, ...]] = {}
         self.observations = Observations()
+        self.watchers: list[Callable[..., None]] = []
         self.claims: list[tuple[IPv4Address, bytes]] = []
 
     def transitioned(self, action: act.Transitioned, lease: Lease | None) -> None:
@@ -125,6 +126,10 @@ class Notes:
 
     def received(self, received: Received) -> None:
         pass
+
+    def watch(self, callback: Callable[..., None]) -> Callable[[], None]:
+        self.watchers.append(callback)
+        return lambda: self.watchers.remove(callback)
 
     def claimed(self, address: IPv4Address, by: bytes) -> None:
         self.claims.append((address, by))

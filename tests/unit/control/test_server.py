@@ -215,8 +215,8 @@ def test_any_value_in_any_parameter_gets_an_answer(bench: ControlBench, method: 
                     assert answer == {"error": f"{SERVICE}.InvalidParameter", "parameters": {"parameter": "else"}}
         for value in _ANYTHING[:-1]:
             for field in ("method", "parameters", "oneway", "more", "upgrade"):
-                if (field, value) == ("oneway", True):
-                    continue
+                if (field, value) == ("oneway", True) or (field, value, short) == ("more", True, "Monitor"):
+                    continue  # never answered, or never to the end
                 assert ask(connection, {"method": method, "parameters": None, field: value})
 
 
@@ -235,6 +235,22 @@ def test_a_client_that_sends_and_never_reads_is_dropped_and_holds_up_nobody(benc
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             flood()
         assert ask(honest, {"method": "io.holdfast.Agent.Status"})
+
+
+def test_a_client_that_watches_and_does_not_read_is_disconnected(bench: ControlBench) -> None:
+    with closing(bench.connect()) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b'{"method":"io.holdfast.Agent.Monitor","more":true}\0')
+        fair_time.wait_until(lambda: bool(bench.client.watchers), 10, "it watches")
+
+        def flood() -> bool:
+            for watcher in list(bench.client.watchers):
+                watcher("notice", "x" * 4096, "no-offer", None)
+            return not bench.client.watchers
+
+        fair_time.wait_until(lambda: bench.run(flood), 20, "it is let go")
+    with closing(bench.connect()) as other:
+        assert ask(other, {"method": "io.holdfast.Agent.Status"})
 
 
 def test_a_slow_client_gets_its_whole_answer(bench: ControlBench) -> None:

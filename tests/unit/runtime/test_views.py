@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.support.control import LEASE, OUTCOME, SPEC, ControlBench, FakeClient, ask
+from tests.support.control import LEASE, OUTCOME, SPEC, ControlBench, FakeClient, ask, hear
 
 from holdfast.control.idl import Array, Map, Maybe, Named, Struct, Type, conform
 from holdfast.control.interface import NAME, SERVICE, definition
@@ -27,6 +27,7 @@ from holdfast.observe.outcomes import OutcomeJournal, Record, as_record
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
+from holdfast_lab.testbed import fair_time
 
 AGENT = definition(NAME)
 Member = tuple[str, str]
@@ -139,6 +140,24 @@ def test_every_method(bench: ControlBench) -> None:
     for name in definition(SERVICE).methods:
         parameters = {"interface": SERVICE} if name == "GetInterfaceDescription" else {}
         assert answer(bench, f"{SERVICE}.{name}", **parameters)
+
+
+def test_every_event(bench: ControlBench) -> None:
+    with closing(bench.connect()) as connection:
+        first = ask(connection, {"method": f"{NAME}.Monitor", "parameters": {"interface": "eth0"}, "more": True})
+        assert (first["continues"], first["parameters"]["event"]["kind"]) == (True, "state")
+        (tell,) = bench.client.watchers
+        kind = AGENT.methods["Monitor"].gives
+        seen: set[Member] = set()
+        for what in (("outcome", "renewed", None, OUTCOME), ("notice", "no offer", "no-offer", None)):
+            bench.run(lambda what=what: tell(*what))  # type: ignore[misc]
+            event = hear(connection)["parameters"]
+            assert event["event"]["kind"] == what[0]
+            assert conform(AGENT, kind, event, strict=True) == event
+            seen |= set(members(kind, event, "Monitor"))
+        assert {member for member in seen if member[0] == "Event"} == {
+            member for member in declared() if member[0] == "Event"}
+    fair_time.wait_until(lambda: bench.client.watchers == [], 10, "nobody watches any more")
 
 
 def test_every_error(bench: ControlBench, monkeypatch: pytest.MonkeyPatch) -> None:
