@@ -31,11 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw the run as a picture as well")
     parser.add_argument("--lease", metavar="SECONDS", type=int, help="a longer lease, T1 at 1/2 and T2 at 7/8 of it")
     parser.add_argument("--peer", choices=["dhclient"], help="run this client beside Holdfast, on the same cable")
+    parser.add_argument("--guard", action="store_true",
+                        help="instead: a stock dhclient, without and with `holdfast guard` beside it")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that everything is put away
     try:
         if os.geteuid() != 0:
             enter_user_namespace()
+        if options.guard:
+            from holdfast_lab import guard_demo  # noqa: PLC0415 - only with --guard
+
+            return guard_demo.run()
         return run(options.svg, options.peer, lease_of(options.lease))
     except NamespaceError as error:
         print(f"demo: {error}", file=sys.stderr)

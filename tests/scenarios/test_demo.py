@@ -102,3 +102,15 @@ def test_a_machine_without_user_namespaces_is_told_what_to_do() -> None:
     )
     assert done.returncode == 2
     assert "sudo" in done.stderr
+
+
+def test_the_demo_of_guard_shows_both_machines() -> None:
+    reading, writing = os.openpty()
+    with start(writing, "--guard") as demo:
+        os.close(writing)
+        said = read_all(reading, demo, None, 90).decode()
+        os.close(reading)
+    assert demo.returncode == 0, said
+    assert "by guard, 1.0" in said
+    assert "the server does not hear unicast" in said, "the report"
+    assert not [line for line in said.splitlines() if "guarded " in line and "REMOVED" in line]

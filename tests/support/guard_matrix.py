@@ -62,7 +62,7 @@ def _scripted(faults: Faults) -> Callable[[Site, ExitStack, Path], None]:
 
 
 def _silent_arp(site: Site, stack: ExitStack, folder: Path) -> None:
-    site.server.sysctl(f"net.ipv4.conf.{BRIDGE}.arp_ignore", 8)
+    site.server.sysctl(f"net/ipv4/conf/{BRIDGE}/arp_ignore", 8)
     _scripted(Faults(unicast=Unicast.SILENT))(site, stack, folder)
 
 
@@ -99,7 +99,14 @@ SERVERS: dict[str, Callable[[Site, ExitStack, Path], None]] = {
 
 
 def run(server: str, client: str, *, leave: bool) -> Cell:
-    """One cell, once."""
+    """One cell, once. A bench that cannot be made is a cell, too: the others go on."""
+    try:
+        return _run(server, client, leave=leave)
+    except Exception as error:  # noqa: BLE001
+        return Cell(server, client, leave, None, "failed", None, 0, 0, f"{type(error).__name__}: {error}")
+
+
+def _run(server: str, client: str, *, leave: bool) -> Cell:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="guard-")))
         site = Site(private_files=False)

@@ -197,6 +197,8 @@ class Service:
         guard = Guard(rebroadcast=self._rebroadcast, others=reporter.others_before())
         self._guarded[link.ifindex] = one = Guarded(link.name, guard, reporter)
         self._find_client(link.ifindex, one)
+        if one.client.name == UNKNOWN:  # it is about to start, and then says so by its first message
+            one.client_known_until = -inf
         for address, held in self._held.items():
             if held.ifindex == link.ifindex:
                 self._feed(link.ifindex, ev.Lifetime(address, self._ends[address]))
