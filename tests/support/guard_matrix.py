@@ -102,7 +102,7 @@ def run(server: str, client: str, *, leave: bool) -> Cell:
     """One cell, once. A bench that cannot be made is a cell, too: the others go on."""
     try:
         return _run(server, client, leave=leave)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return Cell(server, client, leave, None, "failed", None, 0, 0, f"{type(error).__name__}: {error}")
 
 
