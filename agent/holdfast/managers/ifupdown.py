@@ -7,20 +7,24 @@ are gone after a boot, and made again before networking.service. In the copy:
 - the method is ``manual``, which sets the link up as a client does, and applies ``hwaddress``. It also applies ``mtu``,
   which ``dhcp`` does not, so that option is written ``MTU``: hooks get the same IF_MTU, and ifup passes over it. All of
   this is tried with 0.8.41.
+- a folder below /run, which udev fills with stanzas of cards that it finds (Debian's cloud images before 12), is read
+  from copies likewise: what is written there later is read when the overlay has been made anew, before ifup@ starts.
 - an ``up`` line waits for the address, at most as long as dhclient does, because what follows may need it.
 Everything else is as it was, byte for byte.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from holdfast.managers import dhclient
 from holdfast.managers.formats import interfaces5, substitutions, systemd_units
 from holdfast.managers.formats.errors import FormatError
-from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces, Stanza
+from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces, Source, Stanza
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.shell_assignments import assignments
 from holdfast.managers.formats.substitutions import Substitution
@@ -157,16 +161,17 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     reached = {one.name: _served_as(interfaces, one.name) for one in interfaces.stanzas if one.dhcp}
     logical = {name for name, every in reached.items() if any(overlaps(one.links, link.name) for one in every)}
     taken = [one for one in interfaces.stanzas if one.dhcp and one.name in logical]
-    if not taken:
+    if not taken and not any(map(_volatile, interfaces.sources)):
         return None
     refusals = [
         f"{INTERFACES}: {one.why} also serves other links than {link.name}; serve {one.links}, or give {link.name} a "
         "stanza of its own" for name in sorted(logical) for one in reached[name] if not covers(link.name, one.links)
     ]
     settings, unknown, lost = _settings(tree, link, taken)
-    if len(reached) == 1 and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
+    if len(reached) <= 1 and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
         settings["metric"] = 0  # the scripts' own; with more links the kernel has but one route of that metric
-    return Takeout("ifupdown", taken[0].path, tuple(_entries(tree, interfaces, taken)), settings, lost,
+    source = taken[0].path if taken else INTERFACES
+    return Takeout("ifupdown", source, tuple(_entries(tree, interfaces, taken)), settings, lost,
                    (*dict.fromkeys(refusals), *unknown))
 
 
@@ -179,6 +184,11 @@ def rules(tree: Tree, link: Link) -> list[Rule] | None:
     if all(one.name == "lo" for one in interfaces.stanzas):
         return None
     return [Rule("ifupdown", one.links, "", dhcp=True) for one in served(interfaces) if overlaps(one.links, link.name)]
+
+
+def _volatile(source: Source) -> bool:
+    """True for what another program writes at each boot."""
+    return source.pattern.startswith("/run/")
 
 
 def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Value], tuple[str, ...], tuple[str, ...]]:
@@ -220,16 +230,19 @@ def _entries(tree: Tree, interfaces: Interfaces, taken: list[Stanza]) -> Iterato
         text = substitutions.original((tree.read(path) or b"").decode("utf-8", "surrogateescape"))
         copy = f"{COPIES}{path}"
         found = _substitutions(interfaces, path, text, taken, copy)
-        if found:
+        volatile = any(_volatile(one) and _reads(one, path) for one in interfaces.sources)
+        if found or volatile:
             content = substitutions.copy(text, found).encode("utf-8", "surrogateescape")
             yield File(copy, content, tree.permissions(path))
-            yield Bind(path, copy)
+            if not volatile:  # else it is read from the copy's own place
+                yield Bind(path, copy)
 
 
 def _substitutions(
     interfaces: Interfaces, path: str, text: str, taken: list[Stanza], copy: str
 ) -> dict[int, Substitution]:
     stanzas = {one.line: one for one in interfaces.stanzas if one.path == path}
+    sources = [one for one in interfaces.sources if one.path == path]
     physical, inside = text.split("\n"), False
     found: dict[int, Substitution] = {}
     for first, end, whole in interfaces5.spans(physical):
@@ -241,7 +254,7 @@ def _substitutions(
             new += [_WAIT.format(copy=copy)] if inside else []
         elif interfaces5.ends_stanza(word):
             inside = False
-            continue
+            new = _sourced([one for one in sources if one.line == first + 1]) or now
         elif inside and word == "mtu":
             new = [re.sub(r"\bmtu\b", "MTU", now[0], count=1), *now[1:]]
         else:
@@ -249,6 +262,19 @@ def _substitutions(
         if new != now:
             found[first] = Substitution(len(now), tuple(new))
     return found
+
+
+def _sourced(sources: list[Source]) -> list[str]:
+    """A ``source`` line of the same, with copies of what is below /run; nothing where that is no part of it."""
+    if not any(map(_volatile, sources)):
+        return []
+    patterns = (f"{COPIES if _volatile(one) else ''}{one.pattern}" for one in sources)
+    return [" ".join((sources[0].keyword, *patterns))]
+
+
+def _reads(source: Source, path: str) -> bool:
+    folder, name = posixpath.split(path)
+    return fnmatchcase(folder, source.folder) and source.reads(name)
 
 
 def _header(interfaces: Interfaces, stanza: Stanza, now: list[str], taken: list[Stanza]) -> list[str]:

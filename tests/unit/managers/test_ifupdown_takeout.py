@@ -24,7 +24,7 @@ STANZAS = ("# rendered\nauto lo\niface lo inet loopback\n    dns-nameservers 10.
 def _installed(put: Put) -> None:
     put("/sbin/ifup", "")
     put("/etc/systemd/system/multi-user.target.wants/networking.service", "[Unit]\n")
-    put(INTERFACES, "source interfaces.d/*\nsource-directory /run/network/interfaces.d\n")
+    put(INTERFACES, "source interfaces.d/*\n")
 
 
 def take(tree: Tree, name: str = "eth0", mac: str | None = None) -> Takeout:
@@ -66,10 +66,23 @@ def test_the_copy_in_place_of_the_file_is_read_as_the_file(tree: Tree, put: Put)
 
 
 def test_files_that_udev_writes_below_run(tree: Tree, put: Put) -> None:
-    path = "/run/network/interfaces.d/eth0"
-    put(path, "auto eth0\nallow-hotplug eth0\n\niface eth0 inet dhcp\n\niface eth0 inet6 manual\n  try_dhcp 1\n")
-    text = copies(take(tree))[path]
-    assert "iface eth0 inet6 manual\n  try_dhcp 1\n" in text
+    """A copy of the folder is read, which is there, with what it had, before anything is in it."""
+    folder = "/run/network/interfaces.d"
+    put(INTERFACES, f"source interfaces.d/*\nsource-directory {folder} /etc/more\nauto lo\n")
+    before = take(tree)
+    (text,) = copies(before).values()
+    assert without_comments(text) == [
+        "source interfaces.d/*", f"source-directory {ifupdown.COPIES}{folder} /etc/more", "auto lo", ""]
+    assert (before.source, before.settings["metric"]) == (INTERFACES, 0)
+    put(f"{folder}/eth0", "auto eth0\niface eth0 inet dhcp\n\niface eth0 inet6 manual\n  try_dhcp 1\n")
+    put(f"{folder}/eth1", "auto eth1\niface eth1 inet static\n")
+    after = take(tree)
+    assert copies(after) == copies(before)
+    files = {entry.path: entry.content.decode() for entry in after.entries if isinstance(entry, File)}
+    assert "iface eth0 inet manual\n" in files[f"{ifupdown.COPIES}{folder}/eth0"]
+    assert "iface eth0 inet6 manual\n  try_dhcp 1\n" in files[f"{ifupdown.COPIES}{folder}/eth0"]
+    assert files[f"{ifupdown.COPIES}{folder}/eth1"] == "auto eth1\niface eth1 inet static\n"
+    assert (after.source, after.settings) == (f"{folder}/eth0", before.settings)
 
 
 @pytest.mark.parametrize(("text", "expected"), [

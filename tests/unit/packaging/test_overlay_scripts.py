@@ -11,7 +11,7 @@ import pytest
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 DATA = Path(__file__).parents[2] / "data"
 #: Programs of the system that the scripts use; no Python among them.
-COREUTILS = ("cat", "cut", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sort")
+COREUTILS = ("cat", "cut", "grep", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sort")
 LINES = {
     "link\tens3\t/run/systemd/network/05-x.network": "run/systemd/network/05-x.network",
     "file\tens3\t/run/systemd/network/05-x.network.d/99.conf": "run/systemd/network/05-x.network.d/99.conf",
@@ -104,6 +104,19 @@ def test_networkmanager_comes_first(scripts: Scripts, units: Path) -> None:
         assert "\nBefore=cloud-init.service cloud-init-network.service\n" in shipped
         assert (units / unit).read_text() == shipped.replace(
             "Before=cloud-init.service cloud-init-network.service\n", "")
+
+
+@pytest.mark.parametrize(("text", "made"), [
+    ("auto lo\nsource-directory /run/network/interfaces.d\n", True), ("source /etc/network/interfaces.d/*\n", False),
+])
+def test_stanzas_below_run_are_overlaid_before_ifup(scripts: Scripts, units: Path, text: str, made: bool) -> None:
+    scripts.put("etc/holdfast/links", "ens3\n")
+    scripts.put("etc/network/interfaces", text)
+    scripts.run("holdfast-generator", str(units))
+    for unit in ("networking.service", "ifup@.service"):
+        drop_in = units / f"{unit}.d/50-holdfast-overlay.conf"
+        assert drop_in.exists() == made
+        assert not made or "ExecStartPre=-+/usr/bin/timeout 5 /usr/lib/holdfast/overlay\n" in drop_in.read_text()
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "\n \n", "a b\n", "../x\n", "$(touch x)\n", "a;b\n", ".\n..\n"])

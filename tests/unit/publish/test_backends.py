@@ -393,6 +393,22 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(path: Path, tmp_path:
         backend.withdraw(ETH0)
 
 
+def test_what_a_dhcpv6_client_wrote_last_stays(tmp_path: Path) -> None:
+    path, leases = tmp_path / "resolv.conf", tmp_path / "eth0.leases"
+    backend = ResolvConf(str(tmp_path / "saved"), atomic.write, path=str(path), interfaces=lambda: ["eth0"],
+                         leases=str(tmp_path / "{}.leases"))
+    path.write_text("nameserver 10.0.0.9\n")
+    leases.write_text('lease6 {\n  option dhcp6.name-servers 2001:db8::1;\n}\n'
+                      'lease6 {\n  option dhcp6.name-servers 2001:db8::53,fe80::1;\n}\n')
+    assert backend.publish(ETH0, names("10.0.0.2"))
+    assert lines(path) == ["nameserver 10.0.0.2"]
+    path.write_text("search six.test\nnameserver 2001:db8::53\nnameserver fe80::1%eth0\n")
+    assert backend.publish(ETH0, names("10.0.0.2"))
+    assert lines(path) == ["search six.test", "nameserver 2001:db8::53", "nameserver fe80::1%eth0"]
+    assert backend.publish(ETH1, names("10.0.0.2"))
+    assert lines(path) == ["nameserver 10.0.0.2"]
+
+
 # -- beside NetworkManager -----------------------------------------------------------------------
 
 

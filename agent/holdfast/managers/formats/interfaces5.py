@@ -74,9 +74,11 @@ class Mapping(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One word of ``source`` or ``source-directory`` in the file ``path``; ``pattern`` is absolute."""
+    """One word of ``source`` or ``source-directory`` in the file ``path``, in ``line`` (from 1); ``pattern`` is
+    absolute."""
 
     path: str
+    line: int
     keyword: str
     pattern: str
 
@@ -193,7 +195,7 @@ class _Reader:
         if _is_source(word):
             keyword = "source" if word == "source" else "source-directory"
             for pattern in self._patterns(path, rest):
-                self._source(Source(path, keyword, pattern), depth)
+                self._source(Source(path, number, keyword, pattern), depth)
         elif word == "auto" or word.startswith("allow-"):
             keyword = "auto" if word == "allow-auto" else word
             self.selections += [Selection(keyword, *_selected(each)) for each in words[1:]]
