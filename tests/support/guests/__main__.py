@@ -9,7 +9,8 @@ from tests.support.guests.tree import layer
 if __name__ == "__main__":
     reason = why_not()
     if reason is None:
-        for packages in (repositories.PACKAGES, workshop.PACKAGES, ("resolvconf",)):  # and below them the tree
+        # And below them the tree.
+        for packages in (repositories.PACKAGES, workshop.PACKAGES, ("resolvconf",), ("python3-apt",)):
             layer(*packages)
     else:
         print(f"guests: {reason}", file=sys.stderr)

@@ -124,14 +124,17 @@ class Nspawn(Guest):
         self, argv: Sequence[str], *, timeout: float = 60, stdin: bytes = b"", check: bool = False
     ) -> Completed:
         """nsenter(1)."""
-        enter = ["nsenter", f"--target={self._init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-        enter += ["--root", "--wd", "--", "/bin/sh", "-c", _INSIDE, "sh", *argv]
         try:
-            done = fair_time.run(enter, timeout, told=stdin, env=_ENVIRONMENT)
+            done = fair_time.run([*self.entering(), *argv], timeout, told=stdin, env=_ENVIRONMENT)
         except subprocess.TimeoutExpired as error:
             raise GuestError(f"{' '.join(argv)}: not done after {timeout:g} s\n{self.last_words()}") from error
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         return self._completed(Completed(tuple(argv), done.returncode, out, err, done.stdout), check)
+
+    def entering(self) -> list[str]:
+        """The words before a command that another program is to run inside, until the next boot."""
+        enter = ["nsenter", f"--target={self._init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        return [*enter, "--root", "--wd", "--", "/bin/sh", "-c", _INSIDE, "sh"]
 
     def reboot(self, *, timeout: float = 120) -> None:
         """Off and on, with a new interface of the same MAC: a machine's would have lost its addresses, too."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -86,10 +88,19 @@ def test_a_release_has_each_kind_of_change_once_and_a_link(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", [
-    "README.md", "docs/images.md", "packaging/image/dib/holdfast/README.rst",
+    "README.md", "docs/images.md", "packaging/image/dib/holdfast/README.rst", "packaging/ansible/playbook.yml",
     *(f"cloud-init/{name}" for name in ("user-data-merge.yaml", "user-data-package-url.yaml", "user-data-pip.yaml",
                                         "vendor-data.sh", "vendor-data.yaml")),
 ])
 def test_what_is_to_be_pasted_names_this_version(path: str) -> None:
     named = re.findall(r"holdfast(?:-dhcp)?(?:_|-|==)(\d+\.\d+\.\d+)", (ROOT / path).read_text())
     assert set(named) == {__version__}
+
+
+def test_the_example_for_ansible_is_a_playbook(tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")}
+    program = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run([program, "--syntax-check", ROOT / "packaging/ansible/playbook.yml"], capture_output=True,
+                          text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
