@@ -152,7 +152,7 @@ def programs(payload: Payload) -> None:
     def launcher(module: str) -> str:
         return LAUNCHER.format(python=flavour.python, module=module)
 
-    payload.write("usr/bin/holdfast", launcher("holdfast.cli"), 0o755)
+    payload.write("usr/bin/holdfast", launcher("holdfast.start"), 0o755)
     payload.write(f"{flavour.programs}/agent", launcher("holdfast.runtime.__main__"), 0o755)
     payload.write(f"{flavour.programs}/dns", launcher("holdfast.publish.publisher"), 0o755)
     payload.write(f"{flavour.programs}/overlay", launcher("holdfast.managers.__main__"), 0o755)

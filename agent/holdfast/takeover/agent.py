@@ -84,7 +84,8 @@ def _unproven(result: str) -> TakeoverError:
 
 
 def _is_agent(process: Process) -> bool:
-    return any("holdfast.runtime" in word for word in process.argv)
+    """Started as `holdfast run`, which becomes the daemon, or by a unit."""
+    return any("holdfast.runtime" in word or word.endswith(("/holdfast", "/holdfast/agent")) for word in process.argv)
 
 
 def unit_for(host: Host, settings: Settings, ifname: str, *, named: bool, listed: bool = False) -> str:

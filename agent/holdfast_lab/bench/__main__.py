@@ -19,7 +19,7 @@ from holdfast_lab.bench.code import ImportTimer, measure_decode
 from holdfast_lab.bench.figures import Figures
 from holdfast_lab.bench.flood import measure_flood
 from holdfast_lab.bench.measure import groups, measure_fault, measure_idle, measure_starts
-from holdfast_lab.peers import ALL, installed
+from holdfast_lab.peers import ALL, IN_A_SHELL, installed
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.render.terminal import Screen
 
@@ -28,11 +28,12 @@ IN_PYTHON = ("holdfast", "pyroute2")
 SETTLE = 15
 """Seconds from the address to the idle window. NetworkManager's dispatcher stays for 10."""
 DOCS = Path("docs/benchmarks")
-NOT_PERMITTED, FAILED = 5, 1
+NOT_PERMITTED, FAILED, MISSED = 5, 1, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit status: 0 done, 1 could not measure, 2 usage, 5 not root. A missed budget is a result, not an error."""
+    """The exit status: 0 done, 1 could not measure, 2 usage, 3 a budget is missed (with --check), 5 not root. Without
+    --check a missed budget is a result, not an error."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     if options.read:
         figures = Figures.from_json(json.loads(Path(options.read).read_text(encoding="utf-8")))
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write_docs:
         for path in docs.write(figures, DOCS):
             print(f"wrote {path}")
-    return 0
+    return MISSED if options.check and any(one.met is False for one in report.verdicts(figures)) else 0
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -73,6 +74,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--idle", type=positive, default=60, help="length of the idle window in seconds (60)")
     parser.add_argument("--json", metavar="FILE", help="write the raw figures there")
     parser.add_argument("--read", metavar="FILE", help="measure nothing; show the figures of an earlier --json")
+    parser.add_argument("--check", action="store_true", help="fail with status 3 when a budget is missed")
     parser.add_argument("--write-docs", action="store_true", help=f"write {DOCS}/ (page, pictures, raw figures)")
     return parser.parse_args(arguments)
 
@@ -98,7 +100,8 @@ def measure(options: argparse.Namespace, screen: Screen) -> Figures:
 
     if "starts" in options.parts:
         imports = ImportTimer()
-        figures.starts = measure_starts(clients, options.runs, tell, beside=imports.once)
+        shell = [IN_A_SHELL.name] if "holdfast" in clients else []
+        figures.starts = measure_starts([*clients, *shell], options.runs, tell, beside=imports.once)
         figures.imports = imports.medians()
     if "idle" in options.parts:
         for group in groups(clients, IN_PYTHON):
@@ -119,11 +122,8 @@ def show(figures: Figures) -> None:
     for table in (report.main_table(figures), report.ratio_table(figures)):
         out.print(grid(table), "", sep="\n")
     out.print(grid(report.verdict_table(report.verdicts(figures)), words=True), "", sep="\n")
-    for name in figures.missing:
-        print(f"{name} is not installed; left out")
-    for name, starts in figures.starts.items():
-        if starts.failed:
-            print(f"{name}: starts without an address: {starts.failed}")
+    for line in report.left_out(figures):
+        print(line)
 
 
 if __name__ == "__main__":

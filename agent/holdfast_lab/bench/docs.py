@@ -58,17 +58,17 @@ def write(figures: Figures, folder: Path) -> list[Path]:
 
 
 def start_chart(figures: Figures) -> str:
-    """Exec to first DISCOVER and to the address, with the two budgets that hang on dhclient."""
+    """Exec to first DISCOVER and to the address, with the two budgets that hang on peers."""
     rows = [
         Row(name, (_times(figures.discover(name), 1000), _times(figures.address(name), 1000)), name == report.OURS)
         for name in report.clients_in(figures)
     ]
     limits = []
-    discover, address = figures.discover("dhclient"), figures.address("dhclient")
+    discover, address = figures.discover("dhclient"), figures.address("networkd")
     if discover and address:
         limits = [
-            Limit(2000 * discover, "budget for the DISCOVER"),
-            Limit(3000 * address, "budget for the address"),
+            Limit(1000 * report.DISCOVER * discover, "budget for the DISCOVER"),
+            Limit(1000 * report.ADDRESS * address, "budget for the address"),
         ]
     runs = max((len(one.address) for one in figures.starts.values()), default=0)
     note = f"Milliseconds after exec, medians of {runs} cold start{'' if runs == 1 else 's'}; logarithmic axis"
@@ -105,7 +105,7 @@ def page(figures: Figures) -> str:
         ratios=report.ratio_table(figures), runs=max((len(one.address) for one in figures.starts.values()), default=0),
         server=shares[len(shares) // 2] if shares else None,
         window=max((one.window for one in figures.idle.values()), default=0),
-        ours=figures.idle.get(report.OURS), mib=report.MIB,
+        ours=figures.idle.get(report.OURS), mib=report.MIB, left_out=report.left_out(figures),
     )  # fmt: skip
 
 

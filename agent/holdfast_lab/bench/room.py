@@ -6,7 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from holdfast_lab.peers import ALL
+from holdfast_lab.peers import ALL, IN_A_SHELL
 from holdfast_lab.peers.running import Running
 from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease, Unicast
 from holdfast_lab.testbed.netns import Namespace, connect
@@ -45,7 +45,8 @@ class Room:
     def start(self) -> Running:
         """Start the client; RuntimeError when it cannot be."""
         log = Path(self._folder.name) / "log"
-        self.running = Running(ALL[self.client], self.machine, IFACE, log)
+        peer = IN_A_SHELL if self.client == IN_A_SHELL.name else ALL[self.client]
+        self.running = Running(peer, self.machine, IFACE, log)
         return self.running
 
     def first_discover(self, timeout: float) -> float:

@@ -7,12 +7,16 @@ machine in use is only where its files are: see ``cage.py``.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import holdfast
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,30 @@ def unpacked(program: str) -> Path | None:
         return root if file.read(2) == b"#!" else None
 
 
-HOLDFAST = Peer(
-    name="holdfast",
-    command=(sys.executable, "-I", "-m", "holdfast.runtime", "{iface}"),  # what the systemd unit starts
-    version=(sys.executable, "-I", "-c", "import holdfast; print(holdfast.__version__)"),
-    environment={"STATE_DIRECTORY": "/var/lib/holdfast", "RUNTIME_DIRECTORY": "/run/holdfast"},
-    folders={"/var/lib/holdfast": "root", "/run/holdfast": "root"},
-)
+#: Where the agent and its libraries are: the two folders of a checkout that a package has in one.
+SITE = (str(Path(holdfast.__file__).parents[1]), sysconfig.get_path("purelib"))
+
+
+def launched(module: str, *words: str) -> tuple[str, ...]:
+    """What starts ``module`` as the launchers of the packages do (packaging/holdfast_build/payload.py; they have -B,
+    since their byte-code is made at the installation), with the interpreter that HOLDFAST_PYTHON names, else ours."""
+    code = f"import sys; sys.path[:0] = {list(SITE)!r}; from {module} import main; sys.exit(main())"
+    return (os.environ.get("HOLDFAST_PYTHON", sys.executable), "-IS", "-c", code, *words)
+
+
+def _holdfast(name: str, command: tuple[str, ...]) -> Peer:
+    return Peer(
+        name=name,
+        command=command,
+        version=(sys.executable, "-I", "-c", "import holdfast; print(holdfast.__version__)"),
+        environment={"STATE_DIRECTORY": "/var/lib/holdfast", "RUNTIME_DIRECTORY": "/run/holdfast"},
+        folders={"/var/lib/holdfast": "root", "/run/holdfast": "root"},
+    )
+
+
+HOLDFAST = _holdfast("holdfast", launched("holdfast.runtime.__main__", "{iface}"))  # what the systemd unit starts
+#: What somebody types: `holdfast run eth0`.
+IN_A_SHELL = _holdfast("holdfast run", launched("holdfast.start", "run", "{iface}"))
 
 DHCLIENT = Peer(
     name="dhclient",
@@ -147,17 +168,16 @@ def version_of(peer: Peer) -> str | None:
 
 
 def version_in(text: str) -> str:
-    """The first word of a program's banner that looks like a version; "unknown" when none does.
+    """The first word of a program's banner that looks like a version; "unknown" when none does. A usage line, which a
+    program prints that does not know the option, has words such as ``6]]``.
 
     >>> version_in("isc-dhclient-4.4.3-P1")
     '4.4.3-P1'
     """
     for word in text.split():
-        digits = word.lstrip("vV")
-        if word.startswith("isc-dhclient-"):
-            digits = word.removeprefix("isc-dhclient-")
-        if digits[:1].isdigit() and not digits.endswith(":"):
-            return digits.strip("(),;")
+        found = re.fullmatch(r"\(?(?:isc-dhclient-)?[vV]?(\d+(?:\.\w+)*(?:[-+~]\w[\w.+~-]*)?)[),;]?", word)
+        if found:
+            return found[1]
     return "unknown"
 
 

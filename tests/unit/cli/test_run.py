@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.capabilities import missing_capabilities
 from holdfast.cli import main, options
-from holdfast.cli.capabilities import missing_capabilities
 from holdfast.cli.commands import run
 from holdfast.settings import dirs
 

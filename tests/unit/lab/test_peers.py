@@ -21,7 +21,9 @@ def test_every_description_names_its_interface_once() -> None:
 
 
 def test_holdfast_starts_as_its_unit_starts_it() -> None:
-    assert HOLDFAST.argv("eth0") == ([sys.executable, "-I", "-m", "holdfast.runtime", "eth0"], [])
+    words, roots = HOLDFAST.argv("eth0")
+    assert (words[:3], words[4:], roots) == ([sys.executable, "-IS", "-c"], ["eth0"], [])
+    assert words[3].endswith("; from holdfast.runtime.__main__ import main; sys.exit(main())")
     assert set(HOLDFAST.environment) == {"STATE_DIRECTORY", "RUNTIME_DIRECTORY"}
 
 
@@ -66,6 +68,9 @@ def test_a_python_package_that_is_not_there() -> None:
         ("systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT", "252"),
         ("1.42.4", "1.42.4"),
         ("usage: nothing", "unknown"),
+        ("usage: dhcpcd [-146ABbDdEGgHJKLMNPpqTV] [-C, --nohook hook] [-4|6]]", "unknown"),
+        ("dhcpcd 10.1.0\nCompiled in features: INET", "10.1.0"),
+        ("1.2-rc1+dfsg~x", "1.2-rc1+dfsg~x"),
     ],
 )
 def test_versions_are_found_in_banners(banner: str, version: str) -> None:

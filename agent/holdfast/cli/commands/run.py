@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 
 import holdfast
-from holdfast.cli.capabilities import missing_capabilities, root_lacks
+from holdfast.capabilities import missing_capabilities, root_lacks
 from holdfast.cli.exits import NO_INTERFACE, NOT_PERMITTED, USAGE, CliError
 from holdfast.cli.options import (
     config_option,

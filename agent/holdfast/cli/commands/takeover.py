@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli.capabilities import missing_capabilities, root_lacks
+from holdfast.capabilities import missing_capabilities, root_lacks
 from holdfast.cli.exits import NOT_PERMITTED, CliError
 from holdfast.cli.options import config_option, confirm_within_option, interface_argument
 from holdfast.cli.output import echo

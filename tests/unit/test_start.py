@@ -1,0 +1,53 @@
+"""start: `holdfast run eth0` is the daemon itself; everything else is the command line's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.interpreter import unmeasured
+
+import holdfast.capabilities
+from holdfast import start
+
+ROOT = Path(start.__file__).parent.parent
+
+
+def test_only_interfaces_that_are_there_are_served_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("_socket.if_nameindex", lambda: [(1, "lo"), (2, "eth0"), (3, "eth1")])
+    monkeypatch.setattr(holdfast.capabilities, "missing_capabilities", list)
+    assert start.can_serve(["eth0"])
+    assert start.can_serve(["eth1", "eth0"])
+    for words in (["eth7"], ["--wait", "eth7"], ["eth0", "--takeover"], ["--help"]):
+        assert not start.can_serve(words)
+    monkeypatch.setattr(holdfast.capabilities, "missing_capabilities", lambda: ["CAP_NET_RAW"])
+    assert not start.can_serve(["eth0"])
+
+
+def test_nobody_but_root_is_served_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert not start.can_serve(["lo"])
+
+
+def run(words: list[str], wanted: str, folder: Path) -> tuple[int, str]:
+    """The exit status of an isolated ``holdfast`` with ``words``, and what it printed of ``wanted``."""
+    code = (f"import sys; sys.path[:0] = {[str(ROOT), *filter(None, sys.path)]!r}; sys.argv[1:] = {words!r}\n"
+            "from holdfast.start import main\n"
+            f"try: status = main()\nexcept SystemExit as end: status = end.code\nprint({wanted})\nsys.exit(status)")
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False,
+                          env={**unmeasured(), "STATE_DIRECTORY": str(folder), "RUNTIME_DIRECTORY": str(folder)})
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_the_daemon_starts_without_the_command_line(tmp_path: Path) -> None:
+    # lo is there and no interface for DHCP: the daemon itself says so, and ends
+    wanted = "'click' in sys.modules, 'holdfast.runtime.supervisor' in sys.modules"
+    assert run(["run", "lo"], wanted, tmp_path) == (4, "False True")
+
+
+def test_everything_else_is_the_command_line_s(tmp_path: Path) -> None:
+    for words, status in ((["run", "--help"], 0), (["--version"], 0), (["run", "no-such-link"], 4)):
+        assert run(words, "'click' in sys.modules", tmp_path) == (status, "True")
