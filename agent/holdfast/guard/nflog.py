@@ -28,6 +28,7 @@ TIMEOUT = 1.0
 #: Before the filters (0) and connection tracking (-200) of the guest.
 PRIORITY = -350
 
+_CAP_NET_ADMIN = 12
 _NETLINK_NETFILTER = 12
 _REQUEST, _ACK, _EXCL, _CREATE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
 _NLMSG_ERROR = 2
@@ -86,19 +87,19 @@ class Nflog:
         assert self._log is not None
         return self._log.fileno()
 
-    def read(self) -> list[Logged]:
-        """What was sent since; never blocks, never raises."""
+    def read(self) -> tuple[list[Logged], bool]:
+        """What was sent since, of at most BATCH datagrams, and whether there may be more. Never blocks or raises."""
         assert self._log is not None
         found: list[Logged] = []
         for _ in range(BATCH):
             try:
                 data = self._log.recv(LONGEST)
             except BlockingIOError:
-                break
+                return found, False
             except OSError:  # ENOBUFS: a flood; what was lost is lost
                 continue
             found += [one for kind, message in split(data) if kind == _ULOG << 8 and (one := _logged(message))]
-        return found
+        return found, True
 
     def close(self) -> None:
         """Close both sockets; the kernel removes the table."""
@@ -143,11 +144,18 @@ def _acknowledged(sock: socket.socket, messages: list[bytes], what: str) -> None
 
 
 def _reason(error: OSError, what: str) -> str:
-    if error.errno in (errno.EBUSY, errno.EEXIST):
+    if error.errno == errno.EPERM and not _may_administer():
+        return f"{what}: CAP_NET_ADMIN is missing"
+    if error.errno in (errno.EBUSY, errno.EEXIST, errno.EPERM):  # the last one for what another socket owns
         return f"{what} is in use by another program"
-    if error.errno == errno.EPERM:  # also for what another socket owns
-        return f"{what} is another program's (another guard runs here?), or CAP_NET_ADMIN is missing"
     return f"{what}: {error.strerror or error}"
+
+
+def _may_administer() -> bool:
+    """True with CAP_NET_ADMIN (proc(5): status, CapEff)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        line = next((line for line in file if line.startswith("CapEff:")), "CapEff: 0")
+    return bool(int(line.split()[1], 16) >> _CAP_NET_ADMIN & 1)
 
 
 # -- messages

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from math import inf
@@ -29,6 +31,7 @@ from holdfast.guard.reporter import Reporter
 from holdfast.guard.status import Shown, serve
 from holdfast.guard.tap import Packet, Tap, read_message
 from holdfast.network import KernelError
+from holdfast.network import link as links
 from holdfast.network.census import Census, Found, all_links
 from holdfast.observe.log import Log
 from holdfast.observe.metrics import Textfile
@@ -61,6 +64,7 @@ class Guarded:
     def __init__(self, name: str, guard: Guard, reporter: Reporter) -> None:
         self.name, self.guard, self.reporter = name, guard, reporter
         self.client = Client("", "")
+        self.mac, self.told_of_stranger = b"", False
         self.client_known_until = self.lease_read_at = -inf
 
 
@@ -250,7 +254,10 @@ class Service:
     # -- packets ---------------------------------------------------------------------------------
 
     def _read_nflog(self) -> None:
-        for logged in self._nflog.read() if self._nflog is not None else []:
+        if self._nflog is None:
+            return
+        found, full = self._nflog.read()
+        for logged in found:
             try:
                 packet = read_message(logged.packet, logged.ifindex, outgoing=True, checksum_ready=False)
             except WireError:
@@ -258,6 +265,8 @@ class Service:
             # A broadcast is counted where it leaves; most clients send it on a packet socket, past this hook.
             if packet.destination != m.BROADCAST:
                 self._sent(packet, ev.Seen.OUTPUT)
+        if full:
+            self._pause(self._nflog.fileno(), self._read_nflog)
 
     def _read_tap(self) -> None:
         packets, full = self._tap.read()
@@ -268,14 +277,18 @@ class Service:
             else:
                 self._feed(packet.ifindex, ev.Replied(packet.message, packet.source))
         if full:
-            self.loop.unregister(self._tap.fileno())
-            self.loop.set_timer((self, "tap"), self.loop.now() + PAUSE, self._read_again)
+            self._pause(self._tap.fileno(), self._read_tap)
 
-    def _read_again(self) -> None:
-        self.loop.register(self._tap.fileno(), lambda _mask: self._read_tap())
+    def _pause(self, fd: int, read: Callable[[], None]) -> None:
+        """Leave a flood waiting for a moment."""
+        self.loop.unregister(fd)
+        self.loop.set_timer((self, "pause", fd), self.loop.now() + PAUSE,
+                            lambda: self.loop.register(fd, lambda _mask: read()))
 
     def _sent(self, packet: Packet, seen: ev.Seen) -> None:
         ifindex = packet.ifindex
+        if packet.message.ciaddr == m.ANY and self._is_strangers(ifindex, packet.message):
+            return
         if packet.message.ciaddr != m.ANY:
             # A bridge's port shows the bridge's message, and what another machine's client sends through it.
             owner = self._held.get(packet.message.ciaddr)
@@ -294,6 +307,21 @@ class Service:
             return
         self._find_client(ifindex, one)
         self._feed(ifindex, ev.Sent(packet.message, packet.payload, packet.source, packet.destination, seen))
+
+    def _is_strangers(self, ifindex: int, message: m.Message) -> bool:
+        """A container or a virtual machine sends through the interface: its client is not the one that is guarded."""
+        one = self._guarded.get(ifindex)
+        if one is None or message.chaddr == one.mac:
+            return False
+        with suppress(OSError):
+            one.mac = links.find(one.name).mac  # it may have been changed since
+        if message.chaddr == one.mac:
+            return False
+        if not one.told_of_stranger:
+            one.told_of_stranger = True
+            one.reporter.line(5, f"a client with the hardware address {message.chaddr.hex(':')} asks through this "
+                                 "interface: a container's or a virtual machine's, to be guarded where it runs")
+        return True
 
     # -- the machine -----------------------------------------------------------------------------
 

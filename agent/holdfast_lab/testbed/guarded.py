@@ -35,9 +35,7 @@ class GuardedMachine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for guard in self._guards:
-            guard.kill()
-            guard.wait()
+        self.stop_guards()
         for client in self._running:
             client.kill()
         self.watch.close()
@@ -58,6 +56,13 @@ class GuardedMachine:
         wait_until(lambda: self.said().count("guard: watching ") > before or child.poll() is not None, STARTED,
                    "the guard watches")
         return child
+
+    def stop_guards(self) -> None:
+        """SIGKILL to every guard that was started here."""
+        for guard in self._guards:
+            guard.kill()
+            guard.wait()
+        self._guards.clear()
 
     def command(self, *words: str) -> list[str]:
         """A command line of holdfast with this machine's configuration."""
