@@ -12,6 +12,7 @@ from typing import Any
 from holdfast.core.outcome import Purpose, Via
 from holdfast.guard.actions import Verdict
 from holdfast.guard.report import Report
+from holdfast.observe.page import document
 from holdfast.observe.words import duration, latency
 from holdfast.wire.record import NamedTuple
 
@@ -51,24 +52,11 @@ _SIGNS: Mapping[str, Callable[[float, float], str]] = {
     "lost": lambda x, y: f'<path d="M{x - 4.5:.1f} {y - 4.5:.1f}h9v9h-9z"/>',
 }
 
-_STYLE = """\
-:root { color-scheme: light dark; --ground: #fff; --ink: #24292f; --soft: #57606a; --grid: #e3e8ed; --border: #d0d7de;
-  --unicast: #2da44e; --broadcast: #0a6fb8; --ignored: #8250df; --refused: #c2410c; --unanswered: #cf222e;
+_COLOURS = """\
+:root { --unicast: #2da44e; --broadcast: #0a6fb8; --ignored: #8250df; --refused: #c2410c; --unanswered: #cf222e;
   --lost: #82071e; }
-@media (prefers-color-scheme: dark) { :root { --ground: #0d1117; --ink: #e6edf3; --soft: #9198a1; --grid: #21262d;
-  --border: #30363d; --unicast: #57ab5a; --broadcast: #58a6ff; --ignored: #b392f0; --refused: #f0883e;
-  --unanswered: #ff7b72; --lost: #ffb3ad; } }
-body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif;
-  max-width: 992px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid var(--border);
-  padding-top: 1.2rem; }
-.soft, figcaption, th { color: var(--soft); } .verdict { font-size: 1.1rem; }
-code { font: 0.95em ui-monospace, "DejaVu Sans Mono", monospace; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: 0.15rem 1.2rem 0.15rem 0;
-  vertical-align: top; } th { font-weight: normal; } td { font-variant-numeric: tabular-nums; }
-figure { margin: 1.2rem 0; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
-svg .grid { stroke: var(--grid); } svg .line { fill: none; stroke-width: 2; } details { margin: 1rem 0; }
-.scroll { overflow-x: auto; }
+@media (prefers-color-scheme: dark) { :root { --unicast: #57ab5a; --broadcast: #58a6ff; --ignored: #b392f0;
+  --refused: #f0883e; --unanswered: #ff7b72; --lost: #ffb3ad; } }
 """
 
 
@@ -78,10 +66,10 @@ def render(reports: Sequence[tuple[Report, Sequence[Record]]]) -> str:
     colours = "".join(f".{kind.name} {{ fill: var(--{kind.name}); stroke: var(--{kind.name}); }}\n" for kind in _KINDS)
     made = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     nothing = "<p>Guard has recorded nothing yet.</p>"
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Holdfast guard</title>\n'
-            f"<style>\n{_STYLE}{colours}</style>\n</head>\n<body>\n<h1>Renewals that Holdfast guard has seen</h1>\n"
-            f'<p class="soft">Made {made} UTC. All times are UTC.</p>\n{body or nothing}\n</body>\n</html>\n')
+    return document(
+        "Holdfast guard", "Renewals that Holdfast guard has seen", f"Made {made} UTC. All times are UTC.",
+        body or nothing, _COLOURS + colours,
+    )
 
 
 def _interface(report: Report, records: Sequence[Record]) -> Iterator[str]:

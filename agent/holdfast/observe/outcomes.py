@@ -189,9 +189,12 @@ def history_path(directory: str, ifname: str) -> str:
 
 
 def interfaces_with_history(directory: str) -> list[str]:
-    """The names of all interfaces that have a history in ``directory``; empty when there is none."""
+    """The names of all interfaces that have a history in ``directory``; empty when there is none. Raises
+    PermissionError."""
     try:
         names = folders.names(directory, anyones=True)
+    except PermissionError:
+        raise
     except OSError:
         return []
     return sorted({name.removesuffix(".1").removesuffix(HISTORY) for name in names

@@ -86,7 +86,7 @@ def test_a_report_of_nothing_says_where_it_looked(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("words", [
-    ["--report", "--rebroadcast"], ["--json"], ["--since", "1h"], ["--report", "--since", "yesterday"],
+    ["--report", "--rebroadcast"], ["--json"], ["--since", "1h"], ["--report", "--since", "whenever"],
 ])
 def test_options_that_do_not_go_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["guard", *words]) == 2

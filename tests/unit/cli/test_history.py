@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.control import OUTCOME
 
-from holdfast.cli import main, options
+from holdfast.cli import main, options, output
 from holdfast.cli.commands import history
 from holdfast.cli.times import local_time, since
 from holdfast.core import outcome as core
@@ -71,10 +71,41 @@ def test_since(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", f"holdfast: no outcome since then is recorded in {folder}\n")
 
 
+@pytest.mark.parametrize(("text", "moment"), [  # WALL is 2023-11-14 22:13:20 UTC
+    ("now", WALL), ("today", WALL - 80_000), ("yesterday", WALL - 166_400), ("2h", WALL - 7200), ("-1h", WALL - 3600),
+    ("1d12h", WALL - 129_600), ("2 hours ago", WALL - 7200), ("90 min", WALL - 5400), ("@1600000000", 1.6e9),
+    ("08:00", WALL - 80_000 + 28_800), ("8:00:30", WALL - 80_000 + 28_830), ("Yesterday", WALL - 166_400),
+])
+def test_times_as_journalctl_has_them(text: str, moment: float) -> None:
+    assert since(text, WALL) == moment
+
+
+def test_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(folder, ACQUIRED, RENEWED, KEPT)
+    page = folder / "page.html"
+    assert main(["history", "--html", str(page)]) == 0
+    assert capsys.readouterr() == ("", f"holdfast: {page} is written\n")
+    assert "<h2>eth0</h2>" in page.read_text()
+    assert main(["history", "--html", str(folder / "nowhere" / "page.html")]) == 1
+    assert capsys.readouterr().err == (
+        f"holdfast: {folder}/nowhere/page.html cannot be written: No such file or directory\n")
+
+
+def test_not_permitted_is_not_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("holdfast.observe.outcomes.folders.names", refuse)
+    assert main(["history"]) == 5
+    assert capsys.readouterr() == ("", f"holdfast: not permitted to read {folder}; run as root\n")
+
+
 def test_a_time_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["history", "--since", "yesterday"]) == 2
+    assert main(["history", "--since", "whenever"]) == 2
     err = capsys.readouterr().err
-    assert '"yesterday" is neither a time such as 2025-01-31T08:00 nor a span such as 30m, 2h or 1d' in err
+    assert '"whenever" is neither a time such as 2025-01-31T08:00, 08:00 or yesterday nor a span such as 30m, 2h' in err
     assert err.count("\n") == 1
 
 
@@ -131,10 +162,13 @@ def test_a_terminal_gets_lines_that_fit(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _write(folder, RENEWED._replace(cause="x" * 300))
-    monkeypatch.setattr(history.shutil, "get_terminal_size", lambda **_: os.terminal_size((80, 24)))
-    monkeypatch.setattr(history.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
     assert main(["history"]) == 0
-    assert max(len(line) for line in capsys.readouterr().out.splitlines()) == 80
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 80
+    assert lines[1].endswith("xx…"), "nothing is cut without a sign"
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
@@ -146,7 +180,8 @@ def test_spans_and_times(text: str, wanted: float) -> None:
     assert since(text, 1_000_000.0) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "5", "h", "5 h", "5x", "-5h", "2023-13-01", "9999999-01-01"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "h", "5 x", "5x", "@x", "-", "ago", "99:99:99:99", "2023-13-01", "9999999-01-01"])
 def test_what_is_neither(text: str) -> None:
     with pytest.raises(ValueError, match="is neither a time"):
         since(text, 1_000_000.0)
