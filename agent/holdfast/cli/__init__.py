@@ -13,8 +13,8 @@ from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 from holdfast.cli.output import complain, echo
 
 COMMANDS = (
-    "run", "status", "monitor", "history", "doctor", "renew", "rebind", "release", "guard", "takeover", "confirm",
-    "handback", "overlay", "wait-online", "yield", "clean", "config", "completion",
+    "run", "status", "monitor", "history", "explain", "doctor", "renew", "rebind", "release", "guard", "takeover",
+    "confirm", "handback", "overlay", "wait-online", "yield", "clean", "config", "completion",
 )
 
 

@@ -190,3 +190,19 @@ def test_what_is_neither(text: str) -> None:
 def test_local_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert local_time(0.0) == local_time("1970-01-01T00:00:00.000Z") == "1970-01-01 00:00:00"
     assert local_time("never") == "never"
+
+
+def test_explain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(folder, ACQUIRED, RENEWED)
+    _write(folder, ACQUIRED, name="eth1")
+    assert main(["explain", "eth0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "eth0: renewed, 2023-11-14 22:14:20"
+    assert any("did not answer the unicast request" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert main(["explain"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line[:3] == "eth"] == [
+        "eth0: renewed, 2023-11-14 22:14:20", "eth1: acquired, 2023-11-14 22:13:20"]
+    assert main(["explain", "eth7"]) == 4
+    assert main(["explain", "eth9"]) == 0
+    assert "no outcome is recorded" in capsys.readouterr().err
