@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
-from holdfast.observe.words import counted, duration
+from holdfast.observe.words import counted, duration, exchange_text
 
 Client = Mapping[str, Any]
 
@@ -128,14 +128,10 @@ def activity(client: Client) -> str:
     exchange = client["exchange"]
     if exchange["since"] is None:
         return f"{client['state']}, nothing sent yet" if client["lease"] is None else "nothing is under way"
-    messages = ", ".join(counted(number, kind) for kind, number in exchange["sent"].items())
-    answers = _counts(exchange["heard"])
-    parts = [f"{messages} sent in {duration(-exchange['since']['seconds'])}",
-             f"answered by {answers}" if answers else "nobody answered"]
-    upcoming = exchange["next"]
+    text, upcoming = exchange_text(exchange["sent"], exchange["heard"], -exchange["since"]["seconds"]), exchange["next"]
     if upcoming is not None and client["carrier"]:
-        parts.append(f"next in {duration(max(upcoming['seconds'], 0.0))}")
-    return ", ".join(parts)
+        text += f", next in {duration(max(upcoming['seconds'], 0.0))}"
+    return text
 
 
 # -- with a lease ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Mapping
 
 from holdfast.escape import printable
@@ -24,7 +25,8 @@ class Log:
 
     ``target`` is "auto" (the journal when stderr is connected to it), "journal" or "stderr".
     ``level`` is the highest priority number that stderr shows; the journal gets everything and has
-    filters of its own. ``lost`` counts the lines that could not be written.
+    filters of its own. Lines on a terminal begin with the local time. ``lost`` counts the lines that could not be
+    written.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Log:
         self._level = level
         self._fd = fd
         self._lost_before = 0
+        self._stamped = os.isatty(fd)  # the journal, and most of what else collects lines, have a clock of their own
         self._journal = _journal(target, fd, journal_path, environ)
 
     @property
@@ -67,6 +70,8 @@ class Log:
             self._journal = None
 
     def _to_stderr(self, text: str) -> None:
+        if self._stamped:
+            text = f"{time.strftime('%H:%M:%S')} {text}"
         missed = self.lost - self._lost_before
         if missed:
             told = "line before this one was lost: nobody read it" if missed == 1 else \

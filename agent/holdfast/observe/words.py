@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 
 from holdfast.core.outcome import Cause, Outcome, Result, Via
@@ -43,6 +44,13 @@ def latency(seconds: float) -> str:
 def counted(number: int, thing: str) -> str:
     """1 message, 2 messages."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def exchange_text(sent: Mapping[str, int], heard: Mapping[str, int], seconds: float) -> str:
+    """What became so far of the messages that were sent: ``5 DISCOVERs sent in 31 s, nobody answered``."""
+    messages = ", ".join(counted(number, kind) for kind, number in sent.items())
+    answers = ", ".join(f"{number} {kind}" for kind, number in sorted(heard.items()))
+    return f"{messages} sent in {duration(seconds)}, " + (f"answered by {answers}" if answers else "nobody answered")
 
 
 def outcome_text(outcome: Outcome, renew_in: float | None) -> str:

@@ -11,6 +11,7 @@ keeps the address as well, and reads the whole configuration.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from holdfast.clock import Clock, Jump, SystemClock
@@ -23,11 +24,13 @@ from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.core.outcome import Outcome
     from holdfast.observe.log import Log
     from holdfast.runtime.control_service import Control
     from holdfast.runtime.dns_spooler import DnsSpooler
     from holdfast.runtime.host.hotplug import Hotplug
     from holdfast.runtime.ports import Resolver
+    from holdfast.runtime.waiting import Waiting
     from holdfast.settings.model import Settings
 
 
@@ -55,6 +58,7 @@ class Supervisor:
         self._notifications = Notifications(self._context, self._status)
         self._control: Control | None = None
         self._spooler: DnsSpooler | None = None
+        self._waiting: Waiting | None = None
 
     def resolver(self) -> Resolver:
         """The spooler of name servers, one for all interfaces; made when it is first asked for."""
@@ -103,7 +107,7 @@ class Supervisor:
         self._links[name] = served
         self.loop.register(served.watch.fileno(), lambda _mask: self._on_link(served))
         interface = served.interface
-        interface.subscribe(lambda outcome: self._notifications.outcome(interface, outcome))
+        interface.subscribe(lambda outcome: self._on_outcome(interface, outcome))
         interface.begin(insist=matched)
         if served.watch.unsure:
             self._on_link(served)
@@ -121,6 +125,11 @@ class Supervisor:
     def _unreachable(self, whose: str, error: OSError) -> None:
         self._log.write(4, f"{whose}no control socket in {self._runtime_dir}: {error.strerror or error}; `holdfast "
                            "status` and the like cannot reach this agent until it is restarted")
+
+    def _on_outcome(self, interface: Interface, outcome: Outcome) -> None:
+        self._notifications.outcome(interface, outcome)
+        if self._waiting is not None and outcome.result.value in ("expired", "conflict"):
+            self._waiting.begin()
 
     def _on_link(self, served: ServedLink) -> None:
         moved = served.read_watch()
@@ -179,6 +188,7 @@ class Supervisor:
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them."""
         steps: list[Callable[[], None]] = [
+            self._say_what_is_served,
             self._take_signals,
             _import_kernel,
             *(interface.hold_port for interface in self.interfaces),
@@ -188,6 +198,7 @@ class Supervisor:
             _import_store,
             self._forget_former_machine,
             self._watch_generation,
+            self._begin_waiting,
         ]
         for step in steps:
             self.loop.run_once(0.0)
@@ -204,6 +215,18 @@ class Supervisor:
             interface.time_jumped(jump)
 
     # -- warming up ------------------------------------------------------------------------------
+
+    def _say_what_is_served(self) -> None:
+        from holdfast import __version__  # noqa: PLC0415
+
+        names = ", ".join((*self._links, *self._patterns, *self._listed))
+        self._log.write(6, f"holdfast {__version__} serves {names} (pid {os.getpid()}); an address stays when it ends")
+
+    def _begin_waiting(self) -> None:
+        from holdfast.runtime.waiting import Waiting  # noqa: PLC0415 - not before the first DISCOVER
+
+        self._waiting = Waiting(self.loop, lambda: self.interfaces, self._log.write)
+        self._waiting.begin()
 
     def _forget_former_machine(self) -> None:
         """Leases of interfaces that this machine does not have, too, tell that its disk is a copy."""
@@ -276,6 +299,7 @@ class Supervisor:
     def close(self) -> None:
         """Stop, keeping every address and lease; then close everything."""
         self._notifications.stopping()
+        kept = [text for interface in self.interfaces if (text := _kept(interface, self.loop.now()))]
         if self._hotplug is not None:
             self._hotplug.close()
         for served in self._links.values():
@@ -285,6 +309,7 @@ class Supervisor:
         self._notifications.close()
         if self._spooler is not None:
             self._spooler.close()
+        self._log.write(6, f"ended; {', '.join(kept)}" if kept else "ended; there was no address to keep")
         self.loop.close()
         self._log.close()
 
@@ -294,6 +319,15 @@ def _status(interface: Interface) -> str:
     if interface.link is None:
         return f"{interface.name}: no such interface, waiting for it"
     return f"{interface.name}: {shot.state}" + (f" {shot.lease.address}" if shot.lease is not None else "")
+
+
+def _kept(interface: Interface, now: float) -> str | None:
+    """What stays on the interface; None for nothing."""
+    lease = interface.snapshot().lease
+    if lease is None or interface.spec is None:
+        return None
+    left = "for ever" if lease.infinite else f"for {lease.seconds_left(now):.0f} s"
+    return f"{interface.name} keeps {lease.address} {left}"
 
 
 def why_not(name: str, error: OSError | AlreadyServedError) -> str:

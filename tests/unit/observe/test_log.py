@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import socket
 import tempfile
 from pathlib import Path
@@ -29,6 +31,16 @@ def test_a_line_for_people(pipe: tuple[int, int]) -> None:
     log.close()
     assert log.target == "stderr"
     assert os.read(pipe[0], 1000) == b"eth0: renewed\n"
+
+
+def test_a_terminal_gets_the_time_too() -> None:
+    master, slave = pty.openpty()
+    try:
+        Log("stderr", fd=slave).write(INFO, "eth0: renewed")
+        assert re.fullmatch(rb"\d\d:\d\d:\d\d eth0: renewed\r\n", os.read(master, 1000))
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def test_debug_is_shown_when_asked_for(pipe: tuple[int, int]) -> None:
