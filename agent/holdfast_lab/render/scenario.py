@@ -38,7 +38,7 @@ _BANDS: dict[str, dict[str, Any]] = {
 _THERE, _AWAY, _BEYOND = _BANDS.values()
 _DEEDS = {
     "cable": "cable {}", "client": "{}", "server": "leases forgotten", "delete": "address deleted",
-    "add_address": "addresses of others", "add_route": "a route of others",
+    "add_address": "addresses of others", "add_route": "a route of others", "gateway": "gateway {}",
 }  # fmt: skip
 
 

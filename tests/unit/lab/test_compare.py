@@ -99,6 +99,11 @@ def test_a_picture_says_who_kept_what(name: str) -> None:
     assert complaints_about(svg) == []
 
 
+@pytest.mark.parametrize("name", scenario.names())
+def test_every_scenario_has_a_picture(name: str) -> None:
+    assert complaints_about(draw(scenario.find(name), [])) == []
+
+
 def test_files(tmp_path: Path) -> None:
     written = write(ALL, tmp_path / "out")
     assert [path.name for path in written] == ["compare.json", "compare.md", "lab-silent-between.svg"]
