@@ -479,6 +479,24 @@ def _probing_outlasted(carrier: bool) -> Scene:
     return scene
 
 
+def _contradicted(scene: Scene) -> Scene:
+    """The server says NAK, and then ACK."""
+    if scene.state == "REBINDING":
+        scene.until_sent()
+    asked = scene.last
+    scene.nak()
+    scene.ack(to=asked)
+    return scene
+
+
+def _refused_once() -> Scene:
+    scene = SITUATIONS["REQUESTING"]()
+    scene.nak()
+    scene.offer()
+    scene.until_state("REQUESTING")
+    return scene
+
+
 ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("INIT", "SELECTING", "start: DISCOVER"): lambda: Scene().start(),
     ("INIT", "INIT-REBOOT", "start: a valid lease is remembered, no carrier"): SITUATIONS["INIT-REBOOT"],
@@ -498,6 +516,12 @@ ROWS: dict[tuple[str, str, str], Callable[[], Scene]] = {
     ("REBOOTING", "SELECTING", "NAK"): lambda: _after("REBOOTING", Scene.nak),
     ("REBOOTING", "SELECTING", "NAK of another server, and no ACK"): _foreign_nak_in_rebooting,
     ("REBOOTING", "SELECTING", "the remembered lease ended"): lambda: _reboot(2.0),
+    **{
+        ("SELECTING", state, "ACK of the server that has just said NAK"):
+            lambda state=state: _contradicted(SITUATIONS[state]())
+        for state in ("REQUESTING", "RENEWING", "REBINDING")
+    },
+    ("INIT", "REQUESTING", "ACK of the server that has just said NAK"): lambda: _contradicted(_refused_once()),
     ("SELECTING", "REQUESTING", "OFFER chosen"): SITUATIONS["REQUESTING"],
     ("SELECTING", "BOUND", "ACK, rapid commit"):
         lambda: _strict(Scene(rapid_commit=True).start(), lambda s: s.ack(more={opt.RAPID_COMMIT: b""})),

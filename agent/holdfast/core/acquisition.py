@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from holdfast.core import arp, bound, proxy_arp, replies, requests, schedule
+from holdfast.core import arp, bound, proxy_arp, refusal, replies, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, Timer
@@ -260,6 +260,7 @@ def on_nak(m: Machine, nak: Message, now: float) -> None:
         m.drop(reason, nak, "NAK of a server that was not chosen")
         return
     cause = nak_cause(nak)
+    refusal.note(m, state, nak, now)
     _note_failure(m, state.offer, now)
     m.conclude(refused(state.exchange, nak, cause, state.held, now))
     ask(m, now, Reason.NAK, cause=cause, held=state.held, delay=m.nak_wait())

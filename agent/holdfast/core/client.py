@@ -31,6 +31,7 @@ from holdfast.core import (
     init_reboot,
     operator,
     parallel_discover,
+    refusal,
     renewal,
     replies,
 )
@@ -185,7 +186,10 @@ def _xids(state: State) -> tuple[int, ...]:
 
 def _on_received(m: Machine, event: ev.Received, now: float) -> None:
     """Judge a message and hand it to its row of _REPLIES; everything else is dropped and counted."""
-    message, state = event.message, m.state
+    message = event.message
+    if m.refused is not None:
+        refusal.withdraw(m, message, now)
+    state = m.state
     reason = replies.refusal(message, m.config, _xids(state))
     if reason is not None:
         m.drop(reason, message)

@@ -42,6 +42,7 @@ from holdfast.core.states import (
     Probing,
     Rebinding,
     Rebooting,
+    Refused,
     Renewing,
     Requesting,
     Routers,
@@ -149,6 +150,7 @@ class Machine:
         self.arp = Arp()  # arp
         self.gateway: Gateway | None = None  # arp
         self.routers = Routers()  # proxy_arp
+        self.refused: Refused | None = None  # refusal
         self.hold_region: Hold | None = None  # expiry_hold
         self.address_losses: tuple[float, ...] = ()  # host: when others removed our address
         self.route_losses: tuple[float, ...] = ()  # host: when others removed our routes

@@ -10,7 +10,7 @@ it back. An OFFER of another address is kept for the last seconds.
 
 from __future__ import annotations
 
-from holdfast.core import acquisition, bound, parallel_discover, requests, schedule
+from holdfast.core import acquisition, bound, parallel_discover, refusal, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, Forget, NoticeCode, Transmit
 from holdfast.core.lease import Lease, Server
 from holdfast.core.machine import Machine, Timer
@@ -241,6 +241,7 @@ def _refused_by_other(m: Machine, state: Renewing | Rebinding, nak: Message, now
 def _refused(m: Machine, lease: Lease, renewal: Renewal, nak: Message, now: float) -> None:
     """Rule 26: ask anew and keep the address meanwhile, or with nak = "halt" do as figure 5 says."""
     cause = acquisition.nak_cause(nak)
+    refusal.note(m, bound.renewing_state(m), nak, now)
     m.conclude(unanswered(lease, renewal, Result.REFUSED, now, cause)._replace(
         latency=now - (now if renewal.started_at is None else renewal.started_at), server=nak.server_id
     ))

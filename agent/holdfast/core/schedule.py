@@ -101,6 +101,9 @@ CONFLICT_LIMIT = 10
 CONFLICT_WAIT = 60.0
 
 NAK_WAIT_CEILING = 300.0
+#: Seconds after a NAK in which an ACK of the same server to the same REQUEST still counts: answers of one server and
+#: of a neighbour that is faster come within one round trip, and the slowest are a second away.
+NAK_DOUBT = 2.0
 
 #: RFC 5227 section 1.1.
 PROBE_COUNT = 3

@@ -299,6 +299,16 @@ class Arp(NamedTuple):
 
 
 @record
+class Refused(NamedTuple):
+    """The exchange that a NAK ended at ``at``: the state that it was of, its xid, option 54 of the NAK as it came."""
+
+    state: Renewing | Rebinding | Requesting
+    xid: int
+    server: bytes
+    at: float
+
+
+@record
 class Hold(NamedTuple):
     """The region of ``on_expiry = "hold"``: may the address of the lease won at ``started_at`` outlive it? When the
     gateway last answered, whether somebody else claimed the address, how often was asked."""

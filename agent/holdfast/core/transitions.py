@@ -25,6 +25,7 @@ class Reason(str, Enum):
     PROBED = "nobody else has the address"
     DECLINED = "somebody else has the address: DECLINE"
     NAK = "NAK"
+    NAK_CONTRADICTED = "ACK of the server that has just said NAK"
     NAK_OF_OTHER = "NAK of another server, and no ACK"
     NO_ANSWER = "no answer"
     KEPT = "no answer: the lease is still ours"
@@ -130,6 +131,8 @@ TRANSITIONS: tuple[tuple[str, str, Reason], ...] = (
     ("REBINDING", "PROBING", Reason.ACK_PROBED_FIRST),
     ("REBINDING", "SELECTING", Reason.LEASE_ENDED),
     ("REBINDING", "INIT", Reason.LEASE_ENDED),
+    ("INIT", "REQUESTING", Reason.NAK_CONTRADICTED),
+    *(("SELECTING", former, Reason.NAK_CONTRADICTED) for former in ("REQUESTING", "RENEWING", "REBINDING")),
     *((name, "SELECTING", Reason.HELD) for name in ("BOUND", "RENEWING", "REBINDING")),
     *((name, name, on) for name in ("INIT", "SELECTING", "REQUESTING", "PROBING")
       for on in (Reason.HELD, Reason.HELD_ON)),

@@ -124,7 +124,8 @@ def in_words(row: Row) -> bool:
     waits = target == "INIT" and (source, "SELECTING", reason) in ROWS  # INIT instead of SELECTING
     strict = reason.endswith(", strict conflict detection") or (source == "PROBING" and target in ASKING)
     ipv6 = reason == "the network is IPv6-only"
-    return source == target or "STOPPED" in (source, target) or waits or strict or ipv6
+    contradicted = reason == "ACK of the server that has just said NAK"
+    return contradicted or source == target or "STOPPED" in (source, target) or waits or strict or ipv6
 
 
 def check_complete() -> None:
