@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
+from holdfast.state import background
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that gets no processor on a busy machine is no slow disk: what is written in this process is waited for,
+    but by tests of slow disks."""
+    monkeypatch.setattr(background, "PATIENCE", 60.0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ from math import inf
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.state import HISTORY
 from holdfast.state import folder as folders
+from holdfast.state.background import Background
 from holdfast.state.identity import BOOT_ID
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
@@ -120,6 +121,7 @@ class OutcomeJournal:
         self.path = history_path(directory, ifname)
         self.lost = 0
         self._size_limit = size_limit
+        self._disk = Background()
         self._queue: deque[bytes] = deque()
 
     @property
@@ -138,7 +140,16 @@ class OutcomeJournal:
         self.flush()
 
     def flush(self) -> None:
-        """Write all that are not written yet, in order. Raises OSError; the rest is then kept."""
+        """Write all that are not written yet, in order; a disk that takes long is not waited for. Raises OSError; the
+        rest is then kept."""
+        if self._queue and not self._disk.busy:
+            self._disk.run(self._write_all)
+
+    def close(self) -> None:
+        """Wait a second for what is being written."""
+        self._disk.wait(1.0)
+
+    def _write_all(self) -> None:
         while self._queue:
             self._write(self._queue[0])
             self._queue.popleft()

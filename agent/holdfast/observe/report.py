@@ -218,6 +218,8 @@ class InterfaceReporter:
     def close(self) -> None:
         """Write the outcomes that are not written yet. The log belongs to the process and stays open."""
         self._flush_history()
+        if self._outcomes is not None:
+            self._outcomes.close()
         self._write_metrics()
 
     def _keep(self, record: Record) -> None:

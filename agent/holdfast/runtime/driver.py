@@ -22,6 +22,7 @@ from holdfast.core import events as ev
 from holdfast.core.outcome import Via
 from holdfast.runtime.retry import Retry, nothing
 from holdfast.sockets.link import Batch, Listener
+from holdfast.state.background import Background
 from holdfast.wire import WireError
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.ports import InterfaceDeps, Reporter, Store
     from holdfast.sockets.arp import Claim
+
+
+#: Seconds: between two looks at a disk that has not answered; until it is reported; that an agent which ends waits.
+LOOK_AGAIN, SLOW_DISK, LAST_WAIT = 0.25, 5.0, 1.0
 
 
 class Subscribers:
@@ -59,11 +64,15 @@ class Subscribers:
 
 
 class LeaseWriter:
-    """Keeps the lease file equal to what the core wants: writes at once, and tries again while the disk refuses."""
+    """Keeps the lease file equal to what the core wants: writes at once, and tries again while the disk refuses. A disk
+    that takes long is not waited for."""
 
     def __init__(self, store: Store, loop: Loop, reporter: Reporter) -> None:
-        self._store, self._reporter = store, reporter
-        self._stopped = False
+        self._store, self._loop, self._reporter = store, loop, reporter
+        self._stopped = self._slow = False
+        self._disk, self._began = Background(), 0.0
+        self._writing: Callable[[], None] = nothing
+        self._wanted: Callable[[], None] = nothing
         self._retry = Retry(loop, nothing, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
 
     def save(self, binding: Binding) -> None:
@@ -77,17 +86,51 @@ class LeaseWriter:
     def stop_writing(self) -> None:
         """Write nothing from now on, also not what could not be written so far."""
         self._stopped = True
-        self._retry.cancel()
+        self._cancel()
 
     def close(self) -> None:
         """Try once more to write what could not be written so far."""
         if self._retry.failing and not self._stopped:
             self._retry.attempt()
+        self._cancel()
+
+    def _cancel(self) -> None:
         self._retry.cancel()
+        self._loop.set_timer((self, "disk"), None, self._look)
+        self._disk.wait(LAST_WAIT)
 
     def _write(self, action: Callable[[], None]) -> None:
         if not self._stopped:
-            self._retry.action = action
+            self._wanted, self._retry.action = action, self._begin
+            self._retry.attempt()
+
+    def _begin(self) -> bool:
+        """Write what is wanted now; False: the disk has not answered yet. Raises OSError."""
+        if self._disk.busy:
+            return False
+        self._writing, self._began = self._wanted, self._loop.now()
+        if self._disk.run(self._writing):
+            return True
+        self._loop.set_timer((self, "disk"), self._began + LOOK_AGAIN, self._look)
+        return False
+
+    def _look(self) -> None:
+        """Has the disk answered?"""
+        now, error = self._loop.now(), self._disk.error
+        if self._disk.busy:
+            if now - self._began >= SLOW_DISK and not self._slow:
+                self._slow = True
+                self._on_failure(OSError(errno.ETIMEDOUT, "the disk does not answer"))
+            self._loop.set_timer((self, "disk"), now + LOOK_AGAIN, self._look)
+            return
+        if self._slow and error is None:
+            self._on_recovery()
+        self._slow = False
+        if error is not None:
+            self._retry.failed(error)
+        elif self._writing is self._wanted:
+            self._retry.succeeded()
+        else:
             self._retry.attempt()
 
     def _on_failure(self, error: Exception) -> None:
