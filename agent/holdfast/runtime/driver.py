@@ -73,7 +73,7 @@ class LeaseWriter:
         self._disk, self._began = Background(), 0.0
         self._writing: Callable[[], None] = nothing
         self._wanted: Callable[[], None] = nothing
-        self._retry = Retry(loop, nothing, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
+        self._retry = Retry(loop, self._begin, 1.0, 300.0, on_failure=self._on_failure, on_recovery=self._on_recovery)
 
     def save(self, binding: Binding) -> None:
         """Keep ``binding`` in the file from now on."""
@@ -100,9 +100,16 @@ class LeaseWriter:
         self._disk.wait(LAST_WAIT)
 
     def _write(self, action: Callable[[], None]) -> None:
-        if not self._stopped:
-            self._wanted, self._retry.action = action, self._begin
+        if self._stopped:
+            return
+        self._wanted = action
+        if self._retry.failing or self._disk.busy:
             self._retry.attempt()
+            return
+        try:
+            self._begin()
+        except OSError as error:
+            self._retry.failed(error)
 
     def _begin(self) -> bool:
         """Write what is wanted now; False: the disk has not answered yet. Raises OSError."""

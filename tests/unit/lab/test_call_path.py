@@ -30,7 +30,7 @@ def test_two_runs_take_the_same_way(trace: object) -> None:
 def test_a_renewal_s_ack_takes_the_short_way() -> None:
     path = call_path.renewal()
     assert "network/spec.py" in path.files, "the ACK was taken, and the interface configured"
-    assert len(path.files) <= 14
+    assert len(path.files) <= 15  # with the one that keeps a disk from holding up the rest
     assert path.returns <= 40
 
 
