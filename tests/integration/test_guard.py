@@ -46,10 +46,11 @@ class Guest(GuardedMachine):
 
     def tables(self) -> str:
         """The nftables tables of the machine, as the kernel tells them."""
-        return self.machine.run(_tables)
+        return self.machine.run(tables_here)
 
 
-def _tables() -> str:
+def tables_here() -> str:
+    """The nftables tables of this thread's network namespace."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as asking:  # NETLINK_NETFILTER, NFT_MSG_GETTABLE
         asking.send(struct.pack("=IHHIIBBH", 20, 10 << 8 | 1, 0x301, 1, 0, 0, 0, 0))
         return asking.recv(1 << 16).decode("latin-1")

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.support.servers import Dhcpd, Dnsmasq, Kea, Server, Service
-from tests.support.site import BRIDGE, CLIENT, Site
+from tests.support.site import BRIDGE, CLIENT, PORT, Site
 
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.faults import Faults, Lease, Unicast
@@ -66,13 +66,20 @@ def _silent_arp(site: Site, stack: ExitStack, folder: Path) -> None:
     _scripted(Faults(unicast=Unicast.SILENT))(site, stack, folder)
 
 
+def _drop_unicast(site: Site) -> None:
+    """To any server: where there are two, either may have given the lease."""
+    site.on_server("nft", "add", "table", "netdev", "faults")
+    site.on_server("nft", f"add chain netdev faults client {{ type filter hook ingress device {PORT} priority 0; }}")
+    site.on_server("nft", "add rule netdev faults client ip daddr != 255.255.255.255 udp dport 67 drop")
+
+
 def _real(kind: type[Server], *others: tuple[type[Server], str, str]) -> Callable[[Site, ExitStack, Path], None]:
-    """``kind``, deaf to unicast, and other servers: their kind, address and pool."""
+    """``kind`` and other servers (their kind, address and pool), none of which hears unicast."""
     def make(site: Site, stack: ExitStack, folder: Path) -> None:
         server = kind(site.server, BRIDGE, folder, SERVICE)
         server.start()
         stack.callback(server.stop)
-        site.drop_unicast()
+        _drop_unicast(site)
         for other, address, pool in others:
             machine = site.add_machine(f"{address}/24")
             second = other(machine, "eth0", folder / "second", SERVICE._replace(server=f"{address}/24", pool=pool))

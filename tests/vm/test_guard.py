@@ -70,6 +70,7 @@ def test_the_service_of_the_package_beside_netplan(distribution: Distribution) -
                    60, "systemd has started it again")
         guest.run(["systemctl", "stop", UNIT], check=True)
         assert TABLE not in tables(guest)
+        guest.shell("rm /etc/holdfast/holdfast.d/50-guard.toml")  # the administrator's
         guest.run(["apt-get", "purge", "--yes", "holdfast"], timeout=120, check=True)
         assert guest.shell("find /etc /usr /var/lib /run -xdev -name '*holdfast*' -not -path '/run/systemd/*'") == ""
         assert guest.addresses() == [address]

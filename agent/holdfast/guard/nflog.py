@@ -35,7 +35,8 @@ _NLMSG_ERROR = 2
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NFTABLES, _ULOG = 10, 4  # NFNL_SUBSYS_*
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = 0, 2, 3, 6
-_OWNER = 0x2  # NFT_TABLE_F_OWNER
+#: NFT_TABLE_F_OWNER; a kernel before 5.12 refuses it.
+OWNER = 0x2
 _LOCAL_OUT, _ACCEPT = 3, 1
 _NFPROTO_UNSPEC, _NFPROTO_IPV4 = 0, 2
 _CFG_CMD, _CFG_MODE, _CFG_QTHRESH = 1, 2, 5
@@ -75,11 +76,13 @@ class Nflog:
     def _make_table(self, group: int, *, outlived: bool) -> None:
         assert self._tables is not None
         try:
-            _acknowledged(self._tables, _table(group, _OWNER), f"the table {TABLE}")
+            _acknowledged(self._tables, _table(group, OWNER), f"the table {TABLE}")
         except NflogError as error:
             if not outlived or error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
             self._owned = False
+            self._tables.close()  # what the kernel said to the rest of it is waiting there
+            self._tables = _open()
             _acknowledged(self._tables, _table(group, 0), f"the table {TABLE}")
 
     def fileno(self) -> int:
