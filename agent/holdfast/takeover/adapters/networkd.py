@@ -9,6 +9,10 @@ Facts, each tried with systemd 252:
 - When it starts, it takes all addresses and routes off the links that it manages, other programs' too, and begins
   with DISCOVER. (In a container, where there is no udev, it takes nothing.) With KeepConfiguration=yes it takes nothing
   and begins with INIT-REBOOT for the address that it finds; the address has no lifetime then.
+- From 257 on a networkd that is asked to end hands the next one a list of what it has by DHCPv4. Where that one does no
+  DHCPv4, it removes all of it, whatever KeepConfiguration= says. One that is killed hands nothing on, and leaves the
+  links as they are, as every version's restart does; the next one finds addresses and routes that it keeps. Its routes
+  from router advertisements have nexthop objects (ip-nexthop(8)), and the next one adds its own beside them.
 - With KeepConfiguration=dhcp and DHCP=no it takes neither addresses with a lifetime nor routes of protocol dhcp, at
   restart, reload, reconfigure and carrier loss; with yes it takes nothing.
 
@@ -19,6 +23,7 @@ go of the link. The address's lifetime in the kernel says how much time is left.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from math import inf
@@ -36,6 +41,13 @@ from holdfast.takeover.processes import Process
 
 #: systemd's first version with KeepConfiguration=.
 FIRST_VERSION = 243
+#: The first that may hand a list of its addresses on (systemd 256 was not tried).
+HANDS_ON = 256
+#: Seconds for systemd to see that it was killed.
+KILL_PATIENCE = 5.0
+#: Seconds for routers to answer a solicitation: at most 0.5 s, and 3 s after another answer (RFC 4861, 6.2.6).
+ADVERTISEMENT_PATIENCE = 4.0
+_NEXTHOP = re.compile(r"id (\d+) (via \S+ dev \S+)")
 #: Seconds for networkd to have its lease again. INIT-REBOOT is asked at once; 30 s allow for six tries.
 LEASE_TIMEOUT = 30.0
 
@@ -132,10 +144,44 @@ def _process(host: Host) -> Process | None:
 
 
 def _restart(host: Host) -> None:
-    """Reset the start limit first: systemd starts a unit at most five times in ten seconds, and networkd must not stay
-    stopped after repeated attempts."""
+    """Without anything handed on from the running one. Reset the start limit first: systemd starts a unit at most five
+    times in ten seconds, and networkd must not stay stopped after repeated attempts."""
     host.run(["systemctl", "reset-failed", UNIT])
-    host.must(["systemctl", "restart", UNIT])
+    version = _version(host)
+    if version is None or version < HANDS_ON:
+        host.must(["systemctl", "restart", UNIT])
+        return
+    former, nexthops = main_pid(host, UNIT), _advertised(host)
+    host.must(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", UNIT])
+    host.wait(lambda: main_pid(host, UNIT) != former, KILL_PATIENCE)
+    host.must(["systemctl", "start", UNIT])  # it may have started by itself already (Restart=)
+    _remove_duplicates(host, nexthops)
+
+
+def _advertised(host: Host) -> dict[str, str]:
+    """The nexthop objects from router advertisements: number -> gateway and link."""
+    lines = host.run(["ip", "-6", "nexthop", "show"]).stdout.splitlines()
+    return {found[1]: found[2] for line in lines if (found := _NEXTHOP.match(line)) and "proto ra" in line}
+
+
+def _remove_duplicates(host: Host, former: Mapping[str, str]) -> None:
+    """Remove those of ``former`` whose gateway has another one by now, with their routes; a router that has not
+    answered yet keeps the former one, which ends with its lifetime."""
+
+    def doubled() -> list[str]:
+        now = _advertised(host)
+        renewed = {gateway for number, gateway in now.items() if number not in former}
+        return [number for number, gateway in former.items() if number in now and gateway in renewed]
+
+    host.wait(lambda: len(doubled()) == len(former), ADVERTISEMENT_PATIENCE)
+    for number in doubled():
+        host.run(["ip", "nexthop", "del", "id", number])
+
+
+def _version(host: Host) -> int | None:
+    """systemd's, None when it does not say."""
+    words = host.run(["networkctl", "--version"]).stdout.split()  # systemd 252 (252.39-1) ...
+    return int(words[1]) if len(words) > 1 and words[1].isascii() and words[1].isdigit() else None
 
 
 def _variables(text: str) -> dict[str, str]:
@@ -183,10 +229,10 @@ def _hostname(host: Host, file: NetworkFile) -> str | None:
 
 def _refuse_old_version(host: Host, ifname: str) -> None:
     """TakeoverError when networkd could not be kept from taking addresses away when it starts."""
-    words = host.run(["networkctl", "--version"]).stdout.split()  # systemd 252 (252.39-1) ...
-    if len(words) > 1 and words[1].isdigit() and int(words[1]) < FIRST_VERSION:
+    version = _version(host)
+    if version is not None and version < FIRST_VERSION:
         raise TakeoverError(
-            f"{ifname}: networkd {words[1]} knows no KeepConfiguration= (systemd {FIRST_VERSION} does): "
+            f"{ifname}: networkd {version} knows no KeepConfiguration= (systemd {FIRST_VERSION} does): "
             "its start would take addresses away"
         )
 

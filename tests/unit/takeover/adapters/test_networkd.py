@@ -175,7 +175,28 @@ def test_it_is_stopped_for_this_link_by_a_restart(host: FakeHost) -> None:
     found = find(host)
     host.answers["systemctl restart systemd-networkd.service"] = lambda _: let_go(host)
     Networkd().stop(host, found)
-    assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+    commands = [command for command in host.ran[1:] if command[0] == "systemctl"]
+    assert commands == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+
+
+def test_from_257_on_it_is_killed_because_it_would_hand_its_addresses_on(host: FakeHost) -> None:
+    found = find(host)
+    host.answers["networkctl --version"] = Completed(0, "systemd 257 (257.8-1~deb13u2)\n", "")
+    host.answers["systemctl start systemd-networkd.service"] = lambda _: let_go(host)
+    pids = iter(("32", "32", "0"))
+    host.answers["systemctl show --property=MainPID"] = lambda _: Completed(0, f"{next(pids)}\n", "")
+    del host.answers["systemctl show --property=MainPID --value systemd-networkd.service"]
+    former = "id 7 via fe80::1 dev eth0 scope link proto ra\nid 8 via fe80::2 dev eth0 scope link proto ra\n"
+    static = "id 9 via fe80::1 dev eth0 scope link proto static\n"
+    shown = iter((former + static, *[former + "id 17 via fe80::1 dev eth0 scope link proto ra \n"] * 4))
+    host.answers["ip -6 nexthop show"] = lambda _: Completed(0, next(shown), "")
+    Networkd().stop(host, found)
+    assert [command for command in host.ran if command[1] in ("kill", "start") or "del" in command] == [
+        ("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "systemd-networkd.service"),
+        ("systemctl", "start", "systemd-networkd.service"),
+        ("ip", "nexthop", "del", "id", "7"),  # the other router has not answered
+    ]
+    assert next(pids, None) is None, "it is started when systemd has seen that it is gone"
 
 
 def test_a_link_that_stays_managed_is_told(host: FakeHost) -> None:
@@ -188,7 +209,8 @@ def test_it_is_given_back_so_that_it_keeps_the_address(host: FakeHost) -> None:
     lease = Networkd().read(host, found)
     Networkd().give_back(host, found, lease)
     assert "KeepConfiguration=yes" in host.text(KEEP)
-    assert host.ran[1:] == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
+    commands = [command for command in host.ran[1:] if command[0] == "systemctl"]
+    assert commands == [("systemctl", verb, "systemd-networkd.service") for verb in ("reset-failed", "restart")]
 
 
 def test_no_lease_after_a_hand_back_is_told(host: FakeHost) -> None:
