@@ -18,7 +18,7 @@ import pytest
 from tests.support.leases import PLAIN, classless, make_spec, packed
 from tests.support.monitor import Change, Monitor, boottime
 
-from holdfast.network import KernelError
+from holdfast.network import KernelError, kernel
 from holdfast.network.kernel import Kernel
 from holdfast.network.link import has_address
 from holdfast.network.plan import MARK, plan_adoption
@@ -421,16 +421,82 @@ def test_a_route_that_the_kernel_finds_nonsensical_is_a_notice(machine: Machine)
     assert "default via 10.0.0.1 src 10.0.0.5 dhcp metric 100" in machine.routes()
 
 
-def test_other_tables_kinds_and_daemons_are_not_looked_at(machine: Machine) -> None:  # rule 58
+def test_other_tables_kinds_and_daemons_are_not_touched(machine: Machine) -> None:  # rule 58
     machine.apply(machine.spec())
     machine.sh("route add 198.51.100.0/24 via 10.0.0.77 table 100 proto dhcp src 10.0.0.5",
                "route add blackhole 198.51.101.0/24", "route add 198.51.102.0/24 via 10.0.0.77 proto bird",
                "route add 198.51.103.0/24 nexthop via 10.0.0.77 nexthop via 10.0.0.78")
     seen = machine.kernel.observe().routes
-    assert {str(route.destination) for route in seen} == {"10.0.0.0/24", "0.0.0.0/0"}
+    assert {(str(route.destination), route.table) for route in seen} == {
+        ("10.0.0.0/24", 0), ("0.0.0.0/0", 0), ("198.51.100.0/24", 100)}
+    concerned = machine.kernel.observe(machine.spec()).routes
+    assert {(str(route.destination), route.table) for route in concerned} == {("10.0.0.0/24", 0), ("0.0.0.0/0", 0)}
     assert Route(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.0.1"), 100, IPv4Address(OLD)) in seen
     machine.apply(machine.spec(NEW), machine.spec())
     assert "198.51.102.0/24 via 10.0.0.77 bird" in machine.routes()
+
+
+TABLE = 177
+
+
+def tables(machine: Machine) -> dict[int, set[str]]:
+    """What is in each of the tables but for local, as text."""
+    found: dict[int, set[str]] = {}
+    for route in machine.ip("-4", "route", "show", "table", "all"):
+        table = route.get("table", "main")
+        if route.get("dev") == "eth0" and route.get("type", "unicast") == "unicast" and table != "local":
+            text = f"{route['dst']} {route.get('gateway', '-')} {route.get('prefsrc')} {route.get('metric', 0)}"
+            found.setdefault(254 if table == "main" else int(table), set()).add(text)
+    return found
+
+
+EXPECTED = {"default 10.0.0.1 10.0.0.5 100", "10.0.0.0/24 - 10.0.0.5 100"}
+
+
+def test_a_link_in_a_vrf_has_its_routes_in_the_vrf_s_table(  # rule 97
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel says of a link in a VRF is read by test_rtnl; a VRF that says it is in a booted guest."""
+    monkeypatch.setattr(kernel, "table_of", lambda _attributes: TABLE)
+    prefix = "10.0.0.0/24 - 10.0.0.5 100"  # of the kernel, which puts it into the VRF's where there is one
+    machine.apply(machine.spec())
+    assert tables(machine) == {TABLE: {"default 10.0.0.1 10.0.0.5 100"}, 254: {prefix}}
+    machine.sh(f"route del default table {TABLE}")
+    machine.apply(machine.spec())
+    assert tables(machine) == {TABLE: {"default 10.0.0.1 10.0.0.5 100"}, 254: {prefix}}
+    machine.client.run(lambda: machine.kernel.remove(machine.spec()))
+    assert tables(machine) == {}
+
+
+@pytest.mark.parametrize("table", [TABLE, 70_000])
+def test_a_table_of_the_configuration_s_has_all_routes(machine: Machine, table: int) -> None:  # rule 97
+    spec, moved = (machine.spec(address)._replace(table=table) for address in (OLD, NEW))
+    machine.apply(spec)
+    assert tables(machine) == {table: EXPECTED}
+    machine.sh(f"route del 10.0.0.0/24 dev eth0 table {table}",
+               "route add 198.51.100.0/24 dev eth0 table 99 proto dhcp")
+    machine.apply(spec)
+    others = {99: {"198.51.100.0/24 - None 0"}}
+    assert tables(machine) == {table: EXPECTED, **others}
+    machine.apply(moved, spec)
+    assert tables(machine) == {table: {line.replace(OLD, NEW) for line in EXPECTED}, **others}
+    machine.sh("addr add 192.0.2.1/32 dev eth0")  # the kernel removes all routes with the last address
+    machine.client.run(lambda: machine.kernel.remove(moved))
+    assert tables(machine) == others
+
+
+def test_a_renewal_in_a_table_of_its_own_is_one_newaddr_and_nothing_else(machine: Machine) -> None:  # rules 56, 97
+    spec = machine.spec()._replace(table=TABLE)
+    machine.apply(spec)
+    before = machine.mark()
+    machine.apply(machine.spec(left=900)._replace(table=TABLE))
+    changes = [change for change in machine.monitor.changes[before:] if not change.kind.endswith("LINK")]
+    assert kinds(changes) == ["NEWADDR 10.0.0.5"]
+
+
+def test_main_by_its_number_is_main(machine: Machine) -> None:  # rule 97
+    machine.apply(machine.spec()._replace(table=254))
+    assert tables(machine) == {254: EXPECTED}
 
 
 def test_whose_an_address_is_the_mark_says(machine: Machine) -> None:

@@ -42,8 +42,6 @@ _RULES: Sequence[Callable[[Tree, Link], Sequence[Rule] | None]] = (
     networkd.rules, networkmanager.rules, ifupdown.rules, ifcfg.rules, dhcpcd.rules,
 )
 ENTRIES = f"{OVERLAY_DIR}/entries"
-#: What a manager's file may say of the use of a lease, and the agent cannot do.
-_NOT_HONOURED = {"route_table": "the lease's routes go into a table of their own, and Holdfast's go into main"}
 #: Bytes of one file that is compared; what is larger is not ours.
 SIZE_LIMIT = 1 << 20
 
@@ -141,8 +139,6 @@ def _of_link(tree: Tree, link: Link) -> LinkOverlay:
             if takeout is not None:
                 takeouts.append(takeout)
                 refusals += takeout.refusals
-                refusals += (f"{takeout.source}: {text}" for key, text in _NOT_HONOURED.items()
-                             if key in takeout.settings)
     rules = _rules(tree, link) if link.pattern and not refusals else None
     return LinkOverlay(link, tuple(takeouts), tuple(refusals), rules)
 

@@ -38,7 +38,7 @@ AF_INET, AF_INET6 = 2, 10
 RTM_GETLINK, RTM_SETLINK = 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RT_TABLE_MAIN, RTN_UNICAST = 254, 1
+RT_TABLE_COMPAT, RT_TABLE_MAIN, RT_TABLE_LOCAL, RTN_UNICAST = 252, 254, 255, 1
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
 RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
@@ -57,6 +57,7 @@ class Kernel:
     def __init__(self, ifindex: int) -> None:
         self.ifindex = ifindex
         self._netlink = NetlinkSocket()
+        self._table = RT_TABLE_MAIN  # the link's own, as last observed
 
     def apply(
         self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
@@ -100,14 +101,17 @@ class Kernel:
 
     def observe(self, *specs: NetworkSpec) -> Observed:
         """The interface as the kernel has it now; with ``specs`` only what concerns them and us, so that its cost does
-        not grow with others' addresses and routes (rule 91)."""
+        not grow with others' addresses and routes (rule 91), and of routes those of the link's own table and theirs."""
         link = self._link()
         addresses = self._addresses(*(spec.address for spec in specs if link.promotes))
         routes = self._routes(specs, addresses) if specs else self._dump_routes(0, _concerns_us, ())
-        read = [_read_route(answer, self.ifindex) for answer in routes]
+        read = [_read_route(answer, self.ifindex, link.table) for answer in routes]
+        tables = {0, *(0 if spec.table == link.table else spec.table for spec in specs)}
+        self._table = link.table
         return Observed(
             addresses=addresses,
-            routes=tuple(route for route in read if route is not None),
+            routes=tuple(route for route in read if route is not None and (route.table in tables or not specs)),
+            table=link.table,
             mtu=link.mtu,
             promotes=link.promotes,
             up=link.up,
@@ -165,7 +169,8 @@ class Kernel:
         return tuple(_read_address(answer) for answer in answers)
 
     def _link(self) -> Observed:
-        """The link alone: the MTU, whether promote_secondaries is on for it, whether it is up and speaks IPv6."""
+        """The link alone: the MTU, its routing table, whether promote_secondaries is on for it, whether it is up and
+        speaks IPv6."""
         request = self._link_message() + rtnl.u32(rtnl.IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
         answer = self._netlink.get(request, RTM_GETLINK, "reading the link")
         _, _, _, flags, _ = rtnl.LINK.unpack_from(answer, rtnl.HEADER)
@@ -179,7 +184,7 @@ class Kernel:
         at6 = 4 * DEVCONF_DISABLE_IPV6
         return Observed(
             mtu=rtnl.number(held.get(rtnl.IFLA_MTU)), promotes=any(conf[at:at + 4]), up=bool(flags & IFF_UP),
-            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]), port_of=port_of(held),
+            ipv6=len(conf6) >= at6 + 4 and not any(conf6[at6:at6 + 4]), port_of=port_of(held), table=table_of(held),
         )
 
     def _also_on(self, address: IPv4Address) -> tuple[str, ...]:
@@ -224,10 +229,10 @@ class Kernel:
             change(message, RTM_DELADDR, 0, f"removing address {interface}")
         elif isinstance(op, AddRoute):
             # Append: replacing would remove another interface's default route of the same metric.
-            message = _route_message(op.route, self.ifindex)
+            message = _route_message(op.route, self.ifindex, self._table)
             change(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, f"adding route {op.route}")
         else:
-            message = _route_message(op.route, self.ifindex)
+            message = _route_message(op.route, self.ifindex, self._table)
             change(message, RTM_DELROUTE, 0, f"removing route {op.route}")
 
 
@@ -269,6 +274,14 @@ def port_of(attributes: dict[int, bytes]) -> str:
     return f"{kind} {_name(master)}" if master and kind not in ("", "vrf") else ""
 
 
+def table_of(attributes: dict[int, bytes]) -> int:
+    """The table that the kernel looks up for the link's packets: that of its VRF, main otherwise."""
+    info = rtnl.attributes(attributes.get(rtnl.IFLA_LINKINFO, b""))
+    port = rtnl.attributes(info.get(rtnl.IFLA_INFO_SLAVE_DATA, b""))
+    vrf = rtnl.text(info.get(rtnl.IFLA_INFO_SLAVE_KIND)) == "vrf"
+    return (rtnl.number(port.get(rtnl.IFLA_VRF_PORT_TABLE)) if vrf else 0) or RT_TABLE_MAIN
+
+
 def _name(ifindex: int) -> str:
     """The name of an interface, its number when there is none."""
     try:
@@ -303,13 +316,16 @@ def _read_address(data: bytes) -> Address:
     )
 
 
-def _route_message(route: Route, ifindex: int) -> bytes:
+def _route_message(route: Route, ifindex: int, own_table: int) -> bytes:
     # The scope counts when deleting, too: no gateway stands for any there, and "any scope" would let the
     # request for an on-link route find one through a gateway.
     scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
-    length = route.destination.prefixlen
+    length, table = route.destination.prefixlen, route.table or own_table
     parts = [
-        rtnl.ROUTE.pack(AF_INET, length, 0, 0, RT_TABLE_MAIN, route.protocol, scope, RTN_UNICAST, 0),
+        # A byte for the table, which rtnetlink(7) has an attribute for.
+        rtnl.ROUTE.pack(AF_INET, length, 0, 0, table if table < 256 else RT_TABLE_COMPAT, route.protocol, scope,
+                        RTN_UNICAST, 0),
+        rtnl.u32(rtnl.RTA_TABLE, table),
         rtnl.u32(rtnl.RTA_OIF, ifindex),
     ]
     if length:
@@ -333,18 +349,19 @@ def _attribute(kind: int, value: bytes) -> bytes:
 def _concerns_us(answer: bytes) -> bool:
     """struct rtmsg from byte 16: family dst_len src_len tos table protocol scope type."""
     return (
-        answer[20] == RT_TABLE_MAIN and answer[21] in PROTOCOLS
+        answer[20] != RT_TABLE_LOCAL and answer[21] in PROTOCOLS
         and answer[23] == RTN_UNICAST and answer[19] == 0
     )
 
 
-def _read_route(data: bytes, ifindex: int) -> Route | None:
+def _read_route(data: bytes, ifindex: int, own_table: int) -> Route | None:
     """None for another link's, and for what is never ours: multipath, nexthop objects, IPv6 gateways."""
-    _, length, _, _, _, protocol, _, _, _ = rtnl.ROUTE.unpack_from(data, rtnl.HEADER)
+    _, length, _, _, table, protocol, _, _, _ = rtnl.ROUTE.unpack_from(data, rtnl.HEADER)
     held = rtnl.attributes(data[rtnl.HEADER + rtnl.ROUTE.size:])
     if rtnl.number(held.get(rtnl.RTA_OIF)) != ifindex or rtnl.RTA_VIA in held:
         return None
     gateway, source = held.get(rtnl.RTA_GATEWAY), held.get(rtnl.RTA_PREFSRC)
+    table = rtnl.number(held.get(rtnl.RTA_TABLE)) or table
     return Route(
         destination=IPv4Network((held.get(rtnl.RTA_DST, bytes(4)), length)),
         gateway=IPv4Address(gateway) if gateway else None,
@@ -352,4 +369,5 @@ def _read_route(data: bytes, ifindex: int) -> Route | None:
         source=IPv4Address(source) if source else None,
         protocol=protocol,
         mtu=rtnl.number(rtnl.attributes(held.get(rtnl.RTA_METRICS, b"")).get(rtnl.RTAX_MTU)),
+        table=0 if table == own_table else table,
     )

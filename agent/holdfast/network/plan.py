@@ -25,6 +25,8 @@ from holdfast.wire.record import NamedTuple, Protocol, record
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
 
+RT_TABLE_MAIN = 254
+
 #: Lifetime in seconds of a temporary /32 address, in case this process ends in the middle of a swap.
 STAND_IN_LIFETIME = 10
 
@@ -70,7 +72,8 @@ class Address(NamedTuple):
 
 @record
 class Observed(NamedTuple):
-    """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of table main.
+    """The interface as the kernel has it. ``addresses`` in the kernel's order; ``routes`` of the link's own table (its
+    number is ``table``: main, or its VRF's), and of other tables where they were looked for.
 
     ``promotes``: when a primary address goes, its secondaries stay (sysctl promote_secondaries).
     ``up``: administratively; when it is not, the kernel takes no routes. ``ipv6``: the link speaks IPv6. ``port_of``:
@@ -86,6 +89,7 @@ class Observed(NamedTuple):
     ipv6: bool = False
     port_of: str = ""
     also_on: tuple[str, ...] = ()
+    table: int = RT_TABLE_MAIN
 
     def find(self, interface: IPv4Interface) -> Address | None:
         """The one that ``has`` it."""
@@ -178,11 +182,12 @@ def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
     gateway, without a source or with ours. They have metric 0, so they would outrank ours for ever, also
     after the address has moved away.
     """
+    table = _table(observed, desired)
     places = {(route.destination, route.gateway) for route in desired.routes}
     return [
         DeleteRoute(route) for route in observed.routes
         if route.protocol == RTPROT_BOOT
-        and (route.destination, route.gateway) in places
+        and (route.destination, route.gateway) in places and route.table == table
         and route.source in (None, desired.address.ip)
     ]
 
@@ -201,7 +206,9 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     seconds = max(1.0, float(ceil(left - 1e-6))) if left < inf else inf
     present = observed.find(desired.address)
     if present is None:
-        present = Address(desired.address, desired.broadcast, metric=desired.metric)
+        # The kernel would put the prefix route into the link's own table.
+        flags = IFA_F_NOPREFIXROUTE if _table(observed, desired) else 0
+        present = Address(desired.address, desired.broadcast, metric=desired.metric, flags=flags)
     return present._replace(flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
 
 
@@ -217,21 +224,34 @@ def _agrees(held: Address | None, wanted: Address) -> bool:
 def wanted_routes(
     observed: Observed, desired: NetworkSpec, leaving: frozenset[IPv4Address] = frozenset()
 ) -> tuple[Route, ...]:
-    """The spec's routes, and the prefix route where the kernel makes none.
+    """The spec's routes, in its table, and the prefix route where the kernel makes none there.
 
-    The kernel makes it for the first address of a subnet, and not when that one says "noprefixroute":
-    NetworkManager and dhcpcd add addresses so, and the route themselves. An address adopted from them
+    The kernel makes it in the link's own table, for the first address of a subnet, and not when that one says
+    "noprefixroute": NetworkManager and dhcpcd add addresses so, and the route themselves. An address adopted from them
     keeps its flag, so its prefix route is ours to keep; one of theirs that was there first leaves us
     without. Addresses ``leaving`` take routes with their source along.
     """
-    network = desired.address.network
+    network, table = desired.address.network, _table(observed, desired)
+    routes = own_routes(observed, desired)
     first = next((held for held in observed.addresses if held.interface.network == network), None)
-    if first is None or not first.flags & IFA_F_NOPREFIXROUTE or network.prefixlen == 32:
-        return desired.routes
+    made = first is None or not first.flags & IFA_F_NOPREFIXROUTE
+    if (made and not table) or network.prefixlen == 32:
+        return routes
     for route in observed.routes:
-        if route.destination == network and route.onlink and route.source not in leaving:
-            return (route, *desired.routes)
-    return (Route(network, None, desired.metric, desired.address.ip), *desired.routes)
+        if route.destination == network and route.onlink and route.source not in leaving and route.table == table:
+            return (route, *routes)
+    return (Route(network, None, desired.metric, desired.address.ip, table=table), *routes)
+
+
+def own_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:
+    """The spec's routes, as they are read back: those of the link's own table have none."""
+    table = _table(observed, desired)
+    return tuple(route._replace(table=table) for route in desired.routes) if desired.table else desired.routes
+
+
+def _table(observed: Observed, desired: NetworkSpec) -> int:
+    """The table of the spec's routes, 0 for the link's own."""
+    return 0 if desired.table == observed.table else desired.table
 
 
 def missing(observed: Observed, desired: NetworkSpec, now: float) -> list[str]:

@@ -24,6 +24,8 @@ def lease_of(observed: Observed, now: float) -> Lease | None:
     routes = [
         route for route in observed.routes if route.protocol == RTPROT_DHCP and route.source == held.interface.ip
     ]
+    # Scripts for policy routing copy them into further tables.
+    routes = [route for route in routes if route.table == routes[0].table]
     options = {opt.SUBNET_MASK: held.interface.netmask.packed}
     if routes:
         options[opt.CLASSLESS_STATIC_ROUTE] = b"".join(_classless(route) for route in routes)

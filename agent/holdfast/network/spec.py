@@ -49,7 +49,8 @@ THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 @record
 class Route(NamedTuple):
-    """One route over our interface, in table main. ``gateway`` None is on-link (scope link).
+    """One route over our interface. ``gateway`` None is on-link (scope link). ``table`` is its routing table, 0 for the
+    link's own: main, or that of the VRF which the link is in.
 
     ``source`` is the preferred source address; on ours it is the lease's address, and that is what
     makes the kernel take the route away together with the address. ``mtu`` is the route's own, 0 for none: dhcpcd
@@ -62,6 +63,7 @@ class Route(NamedTuple):
     source: IPv4Address | None
     protocol: int = RTPROT_DHCP
     mtu: int = 0
+    table: int = 0
 
     @property
     def onlink(self) -> bool:
@@ -81,7 +83,8 @@ class NetworkSpec(NamedTuple):
     ``search`` are the search domains in use: option 119, or else the names in option 15, of which
     ``domain`` is the first. ``hostname`` is as offered; nothing acts on it, nor on
     ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
-    ``routes`` are in the order in which they can be added: on-link ones first.
+    ``routes`` are in the order in which they can be added: on-link ones first. ``table`` is that of all of them, and of
+    the prefix route; 0 for the link's own.
     """
 
     address: IPv4Interface
@@ -97,6 +100,7 @@ class NetworkSpec(NamedTuple):
     valid_until: float = float("inf")
     metric: int = DEFAULT_METRIC
     notices: tuple[str, ...] = ()
+    table: int = 0
 
 
 def spec_from_lease(
@@ -113,13 +117,15 @@ def spec_from_lease(
     use_gateway: bool = True,
     use_domain_name: bool = False,
     edits: Sequence[str] = (),
+    table: int | None = None,
 ) -> NetworkSpec:
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
     domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
-    option 15 is searched before those of option 119, which do not name it. ``edits``: see ``edited``.
+    option 15 is searched before those of option 119, which do not name it. ``edits``: see ``edited``. ``table``: the
+    routes go there instead of into the link's own table.
     """
     reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
     own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
@@ -134,7 +140,7 @@ def spec_from_lease(
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
-        routes=_routes(reader, address, metric, use_gateway=use_gateway) if use_routes else (),
+        routes=_routes(reader, address, metric, table or 0, use_gateway=use_gateway) if use_routes else (),
         mtu=_mtu(reader) if use_mtu else None,
         dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
         search=tuple(dict.fromkeys((*own_search, *search)))[:MAX_DOMAINS],
@@ -145,6 +151,7 @@ def spec_from_lease(
         valid_until=lease.expires_at,
         metric=metric,
         notices=tuple(reader.notices),
+        table=table or 0,
     )
 
 
@@ -230,8 +237,11 @@ def _broadcast(reader: _Reader, address: IPv4Interface) -> IPv4Address | None:
     return usual
 
 
-def _routes(reader: _Reader, address: IPv4Interface, metric: int, *, use_gateway: bool) -> tuple[Route, ...]:
+def _routes(
+    reader: _Reader, address: IPv4Interface, metric: int, table: int, *, use_gateway: bool
+) -> tuple[Route, ...]:
     """Options 121, else 249, else 33 and 3 (RFC 3442; rule 64), in an order that the kernel accepts."""
+    ours = Route(address.network, None, metric, address.ip, table=table)
     direct: dict[IPv4Network, Route] = {}
     routed: dict[IPv4Network, Route] = {}
     code, pairs = _offered_routes(reader)
@@ -245,18 +255,18 @@ def _routes(reader: _Reader, address: IPv4Interface, metric: int, *, use_gateway
         # Some servers name the client itself as its router, and mean "on this link" (proxy ARP).
         elif int(gateway) == 0 or gateway == address.ip:
             if destination != address.network:  # the kernel makes that one itself
-                direct[destination] = Route(destination, None, metric, address.ip)
+                direct[destination] = ours._replace(destination=destination)
         elif not _unicast(gateway):
             reader.ignore(code, f"{gateway} cannot be a gateway")
         else:
-            routed[destination] = Route(destination, gateway, metric, address.ip)
+            routed[destination] = ours._replace(destination=destination, gateway=gateway)
     reached = [address.network, *(network for network in direct if network.prefixlen)]
     for gateway in [route.gateway for route in routed.values() if route.gateway is not None]:
         if not any(gateway in network for network in reached):
             # GCP and Hetzner: /32, and a router outside of it (rule 66)
             host = IPv4Network(gateway)
             routed.pop(host, None)  # a route to the gateway through the gateway cannot work
-            direct[host] = Route(host, None, metric, address.ip)
+            direct[host] = ours._replace(destination=host)
             reached.append(host)
     return (*direct.values(), *routed.values())
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE = 16, 17, 20, 21, 25
-RTPROT_DHCP, RT_TABLE_MAIN = 16, 254
+RTPROT_DHCP, RT_TABLE_LOCAL = 16, 255
 IFLA_EVENT_NOTIFY_PEERS = 4
 
 #: Datagrams taken in one ``read``, so that a flood cannot keep the loop from its timers; what is left
@@ -62,7 +62,7 @@ class Kind(str, Enum):
 class LinkEvent(NamedTuple):
     """One thing that happened. ``name`` and ``ifindex`` are the interface's after it.
 
-    ``address`` is set for addresses; ``destination`` and ``gateway`` (None for on-link) for routes;
+    ``address`` is set for addresses; ``destination``, ``gateway`` (None for on-link) and ``table`` for routes;
     ``former`` is the name before RENAMED.
     """
 
@@ -74,6 +74,7 @@ class LinkEvent(NamedTuple):
     destination: IPv4Network | None = None
     gateway: IPv4Address | None = None
     former: str = ""
+    table: int = 0
 
 
 class LinkWatch:
@@ -157,7 +158,7 @@ class LinkWatch:
         if kind in (RTM_NEWADDR, RTM_DELADDR):
             return self._address_events(kind, message)
         # struct rtmsg: family dst_len src_len tos table protocol scope type, one byte each
-        if kind == RTM_DELROUTE and message[20:22] == bytes((RT_TABLE_MAIN, RTPROT_DHCP)):
+        if kind == RTM_DELROUTE and message[20] != RT_TABLE_LOCAL and message[21] == RTPROT_DHCP:
             return self._route_events(message)
         return []
 
@@ -238,7 +239,8 @@ class LinkWatch:
         destination = IPv4Network((route.get(rtnl.RTA_DST, bytes(4)), message[17]))
         gateway = route.get(rtnl.RTA_GATEWAY)
         return [self._event(
-            Kind.ROUTE_REMOVED, destination=destination, gateway=IPv4Address(gateway) if gateway else None
+            Kind.ROUTE_REMOVED, destination=destination, gateway=IPv4Address(gateway) if gateway else None,
+            table=rtnl.number(route.get(rtnl.RTA_TABLE)),
         )]
 
     def _event(self, kind: Kind, **more: Any) -> LinkEvent:

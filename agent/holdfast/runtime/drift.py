@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.core import events as ev
+from holdfast.network.plan import RT_TABLE_MAIN
 from holdfast.network.watch import Kind
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
+    from holdfast.network.spec import NetworkSpec
     from holdfast.network.watch import LinkEvent
     from holdfast.runtime.configurator import Configurator
     from holdfast.runtime.driver import Driver
@@ -54,6 +56,8 @@ class Drift:
             # Setting a link down removes its routes without a message, and applying tells what a port does not carry.
             self._driver.submit(ev.RoutesLost())
         elif change.kind is Kind.ROUTE_REMOVED:
+            if not _concerns(change, spec):
+                return
             if not (self._removals and self._loop.now() - self._removals[-1] < SAME_REMOVAL):
                 self._count_removal()
             self._driver.submit(ev.RoutesLost())
@@ -79,3 +83,11 @@ class Drift:
         """Forget all removals."""
         self._loop.set_timer((self, "quiet"), None, self._on_quiet)
         self.rival, self._removals = None, []
+
+
+def _concerns(change: LinkEvent, spec: NetworkSpec) -> bool:
+    """The route that was removed may have been of the spec's table: the one that it names, main, or a VRF's, whose
+    number is not known here."""
+    if spec.table or change.table in (0, RT_TABLE_MAIN):
+        return change.table in (0, spec.table or RT_TABLE_MAIN)
+    return change.destination in (spec.address.network, *(route.destination for route in spec.routes))

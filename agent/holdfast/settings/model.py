@@ -41,6 +41,7 @@ class InterfaceSettings(NamedTuple):
     user_class: tuple[str, ...] = ()
     request: tuple[int, ...] = ()
     metric: int | None = None
+    route_table: int | None = None
     use_routes: bool = True
     use_dns: bool = True
     dns: tuple[str, ...] = ()

@@ -60,6 +60,8 @@ INTERFACE: dict[str, Key] = {
     "request": Key(checks.option_codes, "options to request in addition to the usual ones, by number or name"),
     "metric": Key(checks.integer(0, 0xFFFFFFFF),
                   "metric of the routes; the lowest wins; unset: 100 for the first interface, 101 for the next"),
+    "route_table": Key(checks.integer(1, 0xFFFFFFFF),
+                       "routing table of the routes and of the subnet's route; unset: main, or that of the link's VRF"),
     "use_routes": Key(checks.boolean, "install the server's routes (options 121, 249, 33, 3)"),
     "use_dns": Key(checks.boolean, "use the server's name servers and search domains"),
     "dns": Key(checks.name_servers,

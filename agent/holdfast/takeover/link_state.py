@@ -17,6 +17,7 @@ from holdfast.network.plan import (
     Op,
     PutAddress,
     SetMtu,
+    own_routes,
     plan_adoption,
 )
 from holdfast.network.spec import RTPROT_DHCP, NetworkSpec, Route
@@ -32,8 +33,10 @@ _OTHERS_LIMIT = 512  # a guest's table is a handful; a router's is no business o
 
 
 def interesting(observed: Observed) -> Observed:
-    """What the journal keeps: all but the kernel's own routes, which come and go with the address."""
-    routes = [route for route in observed.routes if route.protocol in (RTPROT_DHCP, RTPROT_BOOT)]
+    """What the journal keeps: all but the kernel's own routes, which come and go with the address, and what others have
+    put into other tables."""
+    routes = [route for route in observed.routes
+              if route.protocol == RTPROT_DHCP or (route.protocol == RTPROT_BOOT and not route.table)]
     return observed._replace(routes=tuple(routes[:_OTHERS_LIMIT]))
 
 
@@ -41,7 +44,7 @@ def adopt(host: Host, ifname: str, spec: NetworkSpec, lease: Lease) -> None:
     """Remove the former client's unmarked duplicates of our routes, once ours are there, so that there is always
     one."""
     observed = host.observe(ifname)
-    if any(route not in observed.routes for route in spec.routes):
+    if any(route not in observed.routes for route in own_routes(observed, spec)):
         return  # the agent reports the error and tries again; until then theirs are the only ones
     # A client that does not know option 121 uses option 3's router: its default route is a duplicate, too.
     extra = () if DEFAULT not in {route.destination for route in spec.routes} else tuple(
@@ -70,6 +73,7 @@ def put_back(
 def plan_return(observed: Observed, before: Observed, address: IPv4Interface, left: float) -> list[Op]:
     """As ``put_back``; pure. ``left``: seconds until the lease ends."""
     former = {held.interface.ip for held in before.addresses}
+    tables = {0, *(route.table for route in before.routes)}
     moved = address.ip not in former
     wanted = [
         route._replace(source=address.ip) if moved and route.source in former else route for route in before.routes
@@ -77,7 +81,8 @@ def plan_return(observed: Observed, before: Observed, address: IPv4Interface, le
     ops: list[Op] = [AddRoute(route) for route in wanted if route not in observed.routes]
     ops += [
         DeleteRoute(route) for route in observed.routes
-        if route.protocol == RTPROT_DHCP and route.source == address.ip and route not in wanted
+        if route.protocol == RTPROT_DHCP and route.source == address.ip and route.table in tables
+        and route not in wanted
         # the prefix route of an address that the kernel made none for
         and not (route.onlink and route.destination == address.network)
     ]

@@ -16,7 +16,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from tests.support.interpreter import unmeasured
 
 from holdfast.network import rtnl
-from holdfast.network.kernel import port_of
+from holdfast.network.kernel import port_of, table_of
 from holdfast_lab.testbed import fair_time
 
 
@@ -86,6 +86,14 @@ def test_the_first_of_two_counts_and_a_cut_one_does_not() -> None:
     assert rtnl.attributes(data + rtnl.u32(6, 4)[:-1]) == {4: struct.pack("=I", 1), 5: struct.pack("=I", 3)}
     assert rtnl.attributes(struct.pack("=HH", 3, 1) + data) == {}
     assert (rtnl.number(None), rtnl.text(None), rtnl.text(b"a\0b")) == (0, None, "a")
+
+
+@pytest.mark.parametrize(("kind", "found"), [(b"vrf", 1001), (b"bond", 254), (b"", 254)])
+def test_the_table_of_a_link_is_that_of_its_vrf(kind: bytes, found: int) -> None:  # rule 97
+    port = rtnl.attribute(rtnl.IFLA_INFO_SLAVE_DATA, rtnl.u32(rtnl.IFLA_VRF_PORT_TABLE, 1001))
+    slave = rtnl.attribute(rtnl.IFLA_INFO_SLAVE_KIND, kind + b"\0") + port
+    assert table_of(rtnl.attributes(rtnl.attribute(rtnl.IFLA_LINKINFO, slave))) == found
+    assert table_of({}) == 254
 
 
 @pytest.mark.parametrize(("kind", "found"), [

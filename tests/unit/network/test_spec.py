@@ -386,6 +386,16 @@ def test_what_the_operator_does_not_want_is_left_out() -> None:
     assert spec.domain == "example.org"
 
 
+def test_all_routes_go_into_the_table_that_is_asked_for() -> None:  # rule 97
+    routes = classless(("0.0.0.0/0", "192.0.2.1"), ("198.51.100.0/24", "0.0.0.0"))
+    options = {**PLAIN, opt.CLASSLESS_STATIC_ROUTE: routes}
+    spec = spec_from_lease(make_lease(options=options), table=1001)
+    assert spec.table == 1001
+    assert [(str(route.destination), route.table) for route in spec.routes] == [
+        ("198.51.100.0/24", 1001), ("192.0.2.1/32", 1001), ("0.0.0.0/0", 1001)]
+    assert {route.table for route in spec_from_lease(make_lease(options=options)).routes} == {0}
+
+
 # -- anything ------------------------------------------------------------------------------------
 
 READ = [

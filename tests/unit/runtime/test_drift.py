@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
@@ -31,6 +31,19 @@ def delete_address(host: Host) -> None:
 def delete_routes(host: Host) -> None:
     host.kernel.routes = ()
     host.interface.links_changed([LinkEvent(Kind.ROUTE_REMOVED, "eth0", 2)])
+
+
+@pytest.mark.parametrize(("table", "destination", "repaired"), [
+    (254, "0.0.0.0/0", True), (1001, "0.0.0.0/0", True), (1001, "198.51.100.0/24", False),
+])
+def test_routes_of_a_vrf_s_table_are_put_back_and_others_are_no_concern(  # rule 97
+    host: Host, table: int, destination: str, repaired: bool
+) -> None:
+    host.kernel.routes = ()
+    host.interface.links_changed([
+        LinkEvent(Kind.ROUTE_REMOVED, "eth0", 2, destination=IPv4Network(destination), table=table)])
+    host.loop.run(1)
+    assert (host.kernel.routes != ()) == repaired
 
 
 # -- contention (rule 60) ------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def _observed_to_json(observed: Observed) -> dict[str, Any]:
         "routes": [
             {"destination": str(route.destination), "gateway": None if route.gateway is None else str(route.gateway),
              "metric": route.metric, "source": None if route.source is None else str(route.source),
-             "protocol": route.protocol, "mtu": route.mtu}
+             "protocol": route.protocol, "mtu": route.mtu, "table": route.table}
             for route in observed.routes
         ],
     }
@@ -195,7 +195,7 @@ def _observed(table: Mapping[str, Any]) -> Observed:
             None if route["gateway"] is None else IPv4Address(_text(route["gateway"])),
             _number(route["metric"], 1 << 32),
             None if route["source"] is None else IPv4Address(_text(route["source"])), _number(route["protocol"], 256),
-            _number(route["mtu"], 1 << 32),
+            _number(route["mtu"], 1 << 32), _number(route.get("table", 0), 1 << 32),  # 0.1 wrote none
         )
         for route in table["routes"]
     )
