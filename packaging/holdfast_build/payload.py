@@ -156,12 +156,12 @@ def programs(payload: Payload) -> None:
     payload.write(f"{flavour.programs}/agent", launcher("holdfast.runtime.__main__"), 0o755)
     payload.write(f"{flavour.programs}/dns", launcher("holdfast.publish.publisher"), 0o755)
     payload.write(f"{flavour.programs}/overlay", launcher("holdfast.managers.__main__"), 0o755)
-    for name in ("overlay-binds", "fallback"):
+    for name in ("overlay-binds", "overlay-devices", "fallback"):
         payload.copy(f"systemd/{name}", f"{flavour.programs}/{name}", 0o755)
     if flavour.programs != "usr/lib/holdfast":
         payload.write(f"{flavour.programs}/python", CHOOSE_PYTHON, 0o755)
         payload.write(f"{flavour.programs}/byte-compile", BYTE_COMPILE, 0o755)
-        for name in ("agent", "dns", "overlay", "overlay-binds", "fallback"):
+        for name in ("agent", "dns", "overlay", "overlay-binds", "overlay-devices", "fallback"):
             payload.link(f"usr/lib/holdfast/{name}", f"../../libexec/holdfast/{name}")
 
 

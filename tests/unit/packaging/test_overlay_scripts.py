@@ -11,7 +11,7 @@ import pytest
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 DATA = Path(__file__).parents[2] / "data"
 #: Programs of the system that the scripts use; no Python among them.
-COREUTILS = ("cat", "cut", "grep", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sort")
+COREUTILS = ("cat", "cut", "grep", "head", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sort", "tr")
 LINES = {
     "link\tens3\t/run/systemd/network/05-x.network": "run/systemd/network/05-x.network",
     "file\tens3\t/run/systemd/network/05-x.network.d/99.conf": "run/systemd/network/05-x.network.d/99.conf",
@@ -86,24 +86,6 @@ def test_names_have_an_agent_each_and_patterns_one_for_all(scripts: Scripts, uni
     waiting = units / "network-online.target.wants/holdfast-wait-online.service"
     assert waiting.readlink() == Path("/usr/lib/systemd/system/holdfast-wait-online.service")
     assert "Wants=holdfast-fallback@:all.timer" in (units / "holdfast.service.d/50-overlay.conf").read_text()
-
-
-def test_networkmanager_comes_first(scripts: Scripts, units: Path) -> None:
-    """And so nothing of ours is before a stage of cloud-init that may be before NetworkManager."""
-    for unit in ("holdfast.service", "holdfast@.service", "holdfast-wait-online.service"):
-        scripts.put(f"usr/lib/systemd/system/{unit}", (SYSTEMD / unit).read_text())
-    scripts.put("etc/holdfast/links", "ens3\nen*\n")
-    scripts.put("etc/systemd/system/multi-user.target.wants/x")
-    (scripts.root / "etc/systemd/system/multi-user.target.wants/NetworkManager.service").symlink_to("/dev/null")
-    scripts.run("holdfast-generator", str(units))
-    for unit in ("holdfast.service", "holdfast@ens3.service"):
-        assert "After=holdfast-overlay.service NetworkManager.service\n" in (
-            units / f"{unit}.d/50-overlay.conf").read_text()
-    for unit in ("holdfast.service", "holdfast@.service", "holdfast-wait-online.service"):
-        shipped = (SYSTEMD / unit).read_text()
-        assert "\nBefore=cloud-init.service cloud-init-network.service\n" in shipped
-        assert (units / unit).read_text() == shipped.replace(
-            "Before=cloud-init.service cloud-init-network.service\n", "")
 
 
 @pytest.mark.parametrize(("text", "made"), [
@@ -216,6 +198,85 @@ def test_before_a_removal_the_files_of_former_images_go(scripts: Scripts) -> Non
     scripts.run("fallback", ":removed")
     left = [str(path.relative_to(scripts.root)) for path in scripts.root.rglob("*") if path.is_file()]
     assert left == ["etc/NetworkManager/conf.d/90-holdfast.conf"]
+
+
+UUID = "5f0e0f43-4e43-4b4b-9d5d-0d8e2b1c9b00"
+PROFILE = f"[connection]\nid=x\nuuid={UUID}\n{{}}\n[ipv4]\nmethod=disabled\n[ipv6]\nmethod={{}}\n"
+SHADOW = "run/NetworkManager/system-connections/holdfast-x-ens3.nmconnection"
+
+
+@pytest.fixture
+def devices(scripts: Scripts) -> Scripts:
+    """Two cards; the overlay has a profile for NetworkManager, and an agent has given the link an address."""
+    for index, link in enumerate(("ens3", "ens4"), 2):
+        scripts.put(f"sys/class/net/{link}/ifindex", f"{index}\n")
+        scripts.put(f"sys/class/net/{link}/address", f"fa:16:3e:00:00:0{index}\n")
+    scripts.put("run/holdfast-overlay/entries", f"file\tens3\t/run/x.conf\nfile\tens3\t/{SHADOW}\n")
+    scripts.put(SHADOW, PROFILE.format("", "auto"))
+    scripts.program("ip", 'case $* in "-4"*) echo "2: inet 192.0.2.9/24" ;; esac')
+    return scripts
+
+
+def states(scripts: Scripts) -> dict[str, str]:
+    folder = scripts.root / "run/NetworkManager/devices"
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def flushed(scripts: Scripts) -> list[str]:
+    return [line for line in scripts_calls(scripts, "ip") if "flush" in line]
+
+
+def test_networkmanager_is_told_which_profile_is_active(devices: Scripts) -> None:
+    devices.run("overlay-devices", ":early")
+    (told,) = states(devices).values()
+    assert told.splitlines()[1:] == ["[device]", "managed=true", f"connection-uuid={UUID}", "nm-owned=false"]
+    assert flushed(devices) == []
+    devices.run("overlay-devices")
+    assert states(devices) == {"2": told}
+    assert flushed(devices) == ["ip -6 addr flush dev ens3 scope link"]
+    devices.put("run/NetworkManager/devices/2", "[device]\nmanaged=true\n")
+    devices.run("overlay-devices")
+    assert states(devices) == {"2": "[device]\nmanaged=true\n"}, "one that has run knows by itself"
+    assert len(flushed(devices)) == 1
+
+
+@pytest.mark.parametrize(("said", "links"), [
+    ("", ["2", "3"]), ("interface-name=ens4", ["3"]), ("[ethernet]\nmac-address=FA:16:3E:00:00:03", ["3"]),
+])
+def test_of_a_pattern_each_link_has_its_own_profile(devices: Scripts, said: str, links: list[str]) -> None:
+    devices.put("run/holdfast-overlay/entries", f"file\ten*\t/{SHADOW}\n")
+    devices.put(SHADOW, PROFILE.format(said, "auto"))
+    devices.run("overlay-devices")
+    assert sorted(states(devices)) == links
+
+
+@pytest.mark.parametrize(("said", "method"), [
+    ("", "ignore"), ("", "manual"), ("[ethernet]\ncloned-mac-address=02:00:00:00:00:01", "auto"),
+    ("[802-1x]\neap=tls", "auto"),
+])
+def test_what_networkmanager_has_to_activate_it_is_not_told(devices: Scripts, said: str, method: str) -> None:
+    devices.put(SHADOW, PROFILE.format(said, method))
+    devices.run("overlay-devices")
+    assert states(devices) == {}
+    assert flushed(devices) == []
+
+
+def test_the_mtu_of_the_profile_is_set(devices: Scripts) -> None:
+    devices.put(SHADOW, PROFILE.format("[ethernet]\nmtu=1450", "auto"))
+    devices.run("overlay-devices")
+    assert "ip link set dev ens3 mtu 1450" in scripts_calls(devices, "ip")
+
+
+def test_an_address_is_waited_for_and_not_for_ever(devices: Scripts) -> None:
+    devices.program("ip", "")
+    devices.program("sleep", "")
+    devices.run("overlay-devices")
+    assert list(states(devices)) == ["2"]
+    assert scripts_calls(devices, "sleep") == ["sleep 0.1"] * 50
+
+
+def scripts_calls(scripts: Scripts, program: str) -> list[str]:
+    return [line for line in scripts.calls.read_text().splitlines() if line.startswith(f"{program} ")]
 
 
 def test_a_record_of_others_removes_nothing_elsewhere(overlay: Scripts) -> None:
