@@ -15,6 +15,9 @@ from tests.support.guests.place import ROOT
 
 from holdfast_build.buildroot import locked
 
+#: The last commit of 0.1.0.
+FORMER = "c896bae0ea5204b9a64c86ce18396151996defbd"
+
 
 class Distribution(NamedTuple):
     """The package, the same with a higher revision, the wheel, the wheels that this one depends on, and the others.
@@ -46,8 +49,23 @@ def build(folder: Path) -> Distribution:
     )
 
 
-def _build(kind: str, revision: str, out: Path) -> None:
-    command = [str(ROOT / "dev"), "build", kind, "--revision", revision, "--out", str(out)]
+def former(folder: Path) -> Path:
+    """The .deb of 0.1.0, built below ``folder`` by its own sources from this repository's history; likewise shared."""
+    with locked(folder / "former.lock"):
+        if not (folder / "former" / "done").exists():
+            (folder / "former" / "sources").mkdir(parents=True)
+            command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "archive", FORMER]
+            archive = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+            sources = folder / "former" / "sources"
+            subprocess.run(["tar", "-x", "-C", str(sources)], input=archive, check=True)
+            (sources / ".venv").symlink_to(ROOT / ".venv")
+            _build("deb", "1", folder / "former", sources)
+            (folder / "former" / "done").touch()
+    return _only(folder / "former", "*.deb")
+
+
+def _build(kind: str, revision: str, out: Path, sources: Path = ROOT) -> None:
+    command = [str(sources / "dev"), "build", kind, "--revision", revision, "--out", str(out)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COVERAGE", "PYTHON"))}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

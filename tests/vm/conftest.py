@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
-from tests.support.distribution import Distribution, build
+from tests.support.distribution import Distribution, build, former
 from tests.support.guests import remove_leftovers, why_not
 
 #: Seconds that one test may take, waiting for a free slot included; then its stack is shown and its process ends.
@@ -31,6 +31,14 @@ def distribution(guests: None, tmp_path_factory: pytest.TempPathFactory) -> Dist
     base = tmp_path_factory.getbasetemp()
     run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return build(Path(os.environ.get("HOLDFAST_TESTS_SHARED", run)))
+
+
+@pytest.fixture(scope="session")
+def former_package(guests: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of 0.1.0, likewise."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return former(Path(os.environ.get("HOLDFAST_TESTS_SHARED", run)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
