@@ -106,6 +106,8 @@ def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[Point]:
     return points
 
 
+#: Pixels above or below a dot within which its words need no line to it.
+_NEAR = 16
 #: Times worth a line, in seconds.
 _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000)
 
@@ -125,6 +127,10 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
             axes.axhline(point.load, color=LIMIT, linewidth=1.5, dashes=(3.3, 2.7))
     merged = _merged(axes, points)
     taken = [_square(axes, point, 6) for point in merged]
+    for point in points:
+        if point.names[0].startswith("RFC 2131"):  # nothing is written on the line
+            y = axes.transData.transform((point.time, point.load))[1]
+            taken.append(Bbox.from_extents(axes.bbox.x0, y - 1, axes.bbox.x1, y + 1))
     for point in merged:
         _label(axes, point, taken)
     for ours in (False, True):
@@ -170,3 +176,7 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
         if room.x0 < box.x0 and box.x1 < room.x1 and not any(box.overlaps(other) for other in taken):
             break
     taken.append(label.get_window_extent())
+    if abs(label.get_position()[1]) > _NEAR:
+        y = label.get_position()[1]
+        axes.annotate("", (point.time, point.load), (0, y - 6 if y > 0 else y + 6), textcoords="offset points",
+                      arrowprops={"arrowstyle": "-", "color": OTHER, "linewidth": 1, "shrinkA": 0, "shrinkB": 0})
