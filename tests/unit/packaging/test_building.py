@@ -150,4 +150,4 @@ def test_the_distribution_has_a_name_of_its_own() -> None:
     """`holdfast` on PyPI is another project."""
     text = (PACKAGING.parent / "pyproject.toml").read_text()
     assert re.search(r'^\[project\]\nname = "(.*?)"', text, re.MULTILINE)[1] == "holdfast-dhcp"  # type: ignore[index]
-    assert 'holdfast = "holdfast.cli:main"' in text
+    assert 'holdfast = "holdfast.start:main"' in text
