@@ -4,9 +4,13 @@ the bytes to bound."""
 
 from __future__ import annotations
 
-import json
 from math import isfinite
-from typing import Any
+
+from holdfast import json_text
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Values within values; a Status has six.
 DEPTH_LIMIT = 16
@@ -19,7 +23,7 @@ _DIGITS = 20
 def loads(data: bytes) -> Any:
     """The value that ``data`` is. Raises ValueError, whose text says why, and nothing else."""
     try:
-        value = json.loads(data.decode(), parse_constant=_no_constant, parse_int=_int, parse_float=_float)
+        value = json_text.loads(data, parse_int=_int, parse_float=_float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
@@ -46,10 +50,6 @@ def _is_unicode(value: object) -> bool:
     if isinstance(value, str) and not value.isascii():
         return not any("\ud800" <= char <= "\udfff" for char in value)
     return True
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON")
 
 
 def _int(text: str) -> int:

@@ -24,8 +24,9 @@ from jeepney.io.blocking import open_dbus_connection
 from holdfast.network import ResolverError
 from holdfast.publish.backends import Resolver, ladder
 from holdfast.publish.networkd_link import NetworkdLinks
-from holdfast.publish.resolvconf import Names, ResolvConf
+from holdfast.publish.resolvconf import ResolvConf
 from holdfast.publish.resolved import RESOLVE1, Resolved
+from holdfast.publish.spool import Names
 from holdfast.state import atomic
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect

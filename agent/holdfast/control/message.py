@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from holdfast import strict_json
+from holdfast import json_text, strict_json
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class MessageError(ValueError):
@@ -15,7 +17,7 @@ class MessageError(ValueError):
 
 def encode(message: Mapping[str, object]) -> bytes:
     """``message`` as it is sent, its NUL included. Raises ValueError for NaN and infinity, which JSON does not have."""
-    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\0"
+    return json_text.dumps(message, spaces=False).encode() + b"\0"
 
 
 def decode(data: bytes) -> dict[str, Any]:

@@ -9,17 +9,26 @@ protocol.
 
 from __future__ import annotations
 
+import _socket as socket
 import select
-import socket
-from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from holdfast import __version__
 from holdfast.control.interface import SERVICE, definition
-from holdfast.control.unix_socket import listen, permitted, remove
+from holdfast.control.unix_socket import accept, listen, permitted, remove
 from holdfast.eventloop.ports import EVENT_READ, EVENT_WRITE
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
     from holdfast.eventloop.ports import Loop
+
+    #: What a method gets: every parameter that the definition declares, None where an optional one was not given.
+    Parameters = Mapping[str, Any]
+    Method = Callable[[Parameters, "Reply"], None]
+    #: The methods of one interface by their short names.
+    Methods = Mapping[str, Method]
 
 #: Bytes of one call; ours have about a hundred.
 MESSAGE_LIMIT = 16 << 10
@@ -33,12 +42,6 @@ BACKLOG_LIMIT = 128 << 10
 
 #: The URL of the project.
 URL = "man:holdfast.service(8)"
-
-#: What a method gets: every parameter that the definition declares, None where an optional one was not given.
-Parameters = Mapping[str, Any]
-Method = Callable[[Parameters, "Reply"], None]
-#: The methods of one interface by their short names.
-Methods = Mapping[str, Method]
 
 
 class VarlinkError(Exception):
@@ -158,7 +161,7 @@ class Server:
 
     def _accept(self, mask: int) -> None:  # noqa: ARG002
         try:
-            connection, _ = self._socket.accept()
+            connection = accept(self._socket)
         except BlockingIOError:
             return  # it hung up again
         except OSError:

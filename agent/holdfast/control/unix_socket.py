@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket as socket
 import contextlib
 import os
-import socket
 import struct
 from collections.abc import Iterator
 from errno import EADDRINUSE, EPERM
@@ -14,6 +14,14 @@ from holdfast.state import folder as folders
 #: The socket's name until it gets its own.
 _DRAFT = "s"
 _SO_PEERGROUPS = 59  # asm-generic/socket.h; socket has no name for it
+
+
+def accept(server: socket.socket) -> socket.socket:
+    """The next connection, which does not block. BlockingIOError: there is none; OSError."""
+    fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - what socket.socket.accept calls
+    connection = socket.socket(fileno=fd)
+    connection.setblocking(False)
+    return connection
 
 
 def permitted(connection: socket.socket, group: int | None) -> bool:
@@ -117,7 +125,8 @@ def _clear(folder: int, name: str) -> None:
 
 
 def _refuse_to_replace(folder: int, name: str, path: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    with contextlib.closing(probe):
         try:
             with folders.socket_at(folder, name) as address:
                 probe.connect(address)

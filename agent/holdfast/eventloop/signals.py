@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # `signal` makes enums of its numbers
 import os
-import signal
-from typing import Callable
+from collections.abc import Callable
 
 from holdfast.eventloop.ports import Loop
 
@@ -27,7 +27,7 @@ class Signals:
     def _on_signal(self, _mask: int) -> None:
         # Each number once, however often it came.
         for number in set(os.read(self._read, 512)):
-            action = self._actions.get(signal.Signals(number))
+            action = self._actions.get(number)
             if action is not None:
                 action()
 

@@ -8,7 +8,7 @@ from math import inf
 
 from holdfast import __version__
 from holdfast.control.interface import GUARD, guard_path
-from holdfast.control.server import Parameters, Reply, Server
+from holdfast.control.server import Reply, Server
 from holdfast.eventloop.ports import Loop
 from holdfast.guard.machine import Guard
 from holdfast.guard.reporter import Reporter
@@ -18,6 +18,8 @@ from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+    from holdfast.control.server import Parameters
 
 
 class Shown(NamedTuple):

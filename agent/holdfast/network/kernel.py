@@ -6,9 +6,9 @@ netlink message, and a message becomes what was observed.
 
 from __future__ import annotations
 
+import _socket as socket
 import errno
 import os
-import socket
 import struct
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network

@@ -7,9 +7,9 @@ was read is read again. Everything is bounded.
 
 from __future__ import annotations
 
+import _socket as socket
 import errno
 import os
-import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -8,8 +8,8 @@ expiry passes, and the last success gets older (rule 75).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
-from typing import Iterable, Iterator, Mapping, NamedTuple
 
 from holdfast import __version__
 from holdfast.core.actions import DropReason
@@ -17,6 +17,7 @@ from holdfast.core.lease import Lease
 from holdfast.core.outcome import Outcome, Via
 from holdfast.observe import ids
 from holdfast.state import atomic
+from holdfast.wire.record import NamedTuple
 
 STATES = (
     "INIT", "INIT-REBOOT", "REBOOTING", "SELECTING", "REQUESTING", "PROBING",

@@ -131,12 +131,12 @@ class OutcomeJournal:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write ``record`` after all that are not written yet. Raises OSError; ``record`` is then kept."""
-        import json  # noqa: PLC0415 - not needed before the first lease
+        from holdfast import json_text  # noqa: PLC0415 - not needed before the first lease
 
         if len(self._queue) == QUEUE_LIMIT:
             self._queue.popleft()
             self.lost += 1
-        self._queue.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        self._queue.append(json_text.dumps(record, spaces=False).encode() + b"\n")
         self.flush()
 
     def flush(self) -> None:

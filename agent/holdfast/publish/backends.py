@@ -12,8 +12,9 @@ from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
 from holdfast.publish.networkd_link import NetworkdLinks, said
-from holdfast.publish.resolvconf import Names, NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
+from holdfast.publish.resolvconf import NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
+from holdfast.publish.spool import Names
 
 
 class Backend(Protocol):

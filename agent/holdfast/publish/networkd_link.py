@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from holdfast.publish.resolvconf import Names, Target, Write
+from holdfast.publish.resolvconf import Target, Write
+from holdfast.publish.spool import Names
 from holdfast.state import folder as folders
 
 STATES = "/run/systemd/netif/links"

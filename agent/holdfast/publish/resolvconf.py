@@ -12,10 +12,10 @@ import os
 import re
 import socket
 from contextlib import suppress
-from ipaddress import IPv4Address
 from typing import Callable, NamedTuple, Protocol
 
 from holdfast.network import ResolverError
+from holdfast.publish.spool import Names
 
 #: Where resolvconf and openresolv are, by distribution.
 RESOLVCONF = ("/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf")
@@ -65,14 +65,6 @@ class Target(NamedTuple):
 
     ifname: str
     ifindex: int
-
-
-class Names(NamedTuple):
-    """What a lease says about names. ``default_route``: queries about any domain may go to these servers."""
-
-    dns: tuple[IPv4Address, ...]
-    search: tuple[str, ...]
-    default_route: bool
 
 
 Write = Callable[[str, bytes, int], None]

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from holdfast.network import ResolverError
 from holdfast.publish.networkd_link import Call, NetworkdLinks
-from holdfast.publish.resolvconf import Names, Target
+from holdfast.publish.resolvconf import Target
+from holdfast.publish.spool import Names
 
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 RESOLVE1, NETWORK1 = "org.freedesktop.resolve1", "org.freedesktop.network1"

@@ -6,14 +6,16 @@ value is checked, and no value of a bad file is ever shown (it could be a link t
 
 from __future__ import annotations
 
-import json
 import os
 from ipaddress import IPv4Address
-from typing import Any, NamedTuple
 
-from holdfast.publish.resolvconf import Names
+from holdfast import json_text
 from holdfast.state import folder as folders
 from holdfast.wire import options as opt
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SUFFIX = ".json"
 VERSION = 1
@@ -28,6 +30,14 @@ class DnsFileError(ValueError):
     """What is wrong with a file, without anything of its content."""
 
 
+class Names(NamedTuple):
+    """What a lease says about names. ``default_route``: queries about any domain may go to these servers."""
+
+    dns: tuple[IPv4Address, ...]
+    search: tuple[str, ...]
+    default_route: bool
+
+
 class LinkNames(NamedTuple):
     """What is wanted for the interface with the number ``ifindex``; ``ntp``: its time servers."""
 
@@ -39,7 +49,7 @@ class LinkNames(NamedTuple):
 def render(wanted: LinkNames) -> bytes:
     """The file's content."""
     names = wanted.names
-    return json.dumps({
+    return json_text.dumps({
         "version": VERSION,
         "ifindex": wanted.ifindex,
         "dns": [str(server) for server in names.dns],
@@ -54,7 +64,7 @@ def parse(data: bytes) -> LinkNames:
     if len(data) > SIZE_LIMIT:
         raise DnsFileError(f"larger than {SIZE_LIMIT} bytes")
     try:
-        document = json.loads(data)
+        document = json_text.loads(data)
     except (ValueError, RecursionError):
         raise DnsFileError("not JSON") from None
     if not isinstance(document, dict) or document.get("version") != VERSION:

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping
 
 from holdfast.control.interface import NAME, SERVICE, agent_path, definition, socket_path
-from holdfast.control.server import Parameters, Reply, Server, VarlinkError
+from holdfast.control.server import Reply, Server, VarlinkError
 from holdfast.core import events as ev
 from holdfast.runtime import views
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast.control.server import Parameters
     from holdfast.core.client import Snapshot
     from holdfast.core.outcome import Outcome
     from holdfast.eventloop.ports import Loop

@@ -51,11 +51,10 @@ class DnsSpooler:
     def publish(self, ifname: str, ifindex: int, spec: NetworkSpec) -> None:
         """Want these name servers, domains and time servers. Nothing happens when that is known, and /etc/resolv.conf
         is as it was the last time. OSError when the file cannot be written."""
-        from holdfast.publish import spool  # noqa: PLC0415
-        from holdfast.publish.resolvconf import Names  # noqa: PLC0415 - json, when there is a lease
+        from holdfast.publish import spool  # noqa: PLC0415 - when there is a lease
 
         routed = any(route.destination.prefixlen == 0 for route in spec.routes)
-        data = spool.render(spool.LinkNames(ifindex, Names(spec.dns, spec.search, routed), spec.ntp))
+        data = spool.render(spool.LinkNames(ifindex, spool.Names(spec.dns, spec.search, routed), spec.ntp))
         # Another program's doing, or resolved that came up after us, shows in the file's identity.
         seen = _identity(self._resolv_conf)
         if self._files.get(ifindex) == (ifname, data, seen):

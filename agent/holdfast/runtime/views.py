@@ -6,8 +6,10 @@ the two together. ``now`` is CLOCK_BOOTTIME seconds, ``wall`` Unix seconds at th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
-from typing import TYPE_CHECKING, Mapping
+
+from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.core.client import Snapshot

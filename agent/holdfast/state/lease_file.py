@@ -7,19 +7,22 @@ Instants are kept three ways: as CLOCK_BOOTTIME with the boot's id, which is exa
 whatever was done to the wall clock (rule 44), and as the wall clock's distance from it at the time
 of writing, for after a reboot.
 
-Imported only when there is a file to read or a lease to write, because json costs 3 ms.
+Imported only when there is a file to read or a lease to write.
 """
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv4Address
 from math import inf
-from typing import Any, NamedTuple
 
+from holdfast import json_text
 from holdfast.core.lease import UNICAST_EVERY, UNICAST_TRIES, Binding, Gateway, Lease, Server
 from holdfast.state.folder import SIZE_LIMIT
 from holdfast.state.identity import Identity
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = 1
 #: Seconds that bound every instant and duration that is not infinite: the longest finite lease has 2^32 - 2, and
@@ -72,7 +75,8 @@ def render(stored: Stored) -> bytes:
             "address": str(gateway.address), "mac": gateway.mac.hex(":"),
         },
     }
-    return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
+    lines = ",\n".join(f" {json_text.dumps(key)}: {json_text.dumps(value)}" for key, value in document.items())
+    return f"{{\n{lines}\n}}\n".encode()
 
 
 def parse(data: bytes) -> Stored:
@@ -80,7 +84,7 @@ def parse(data: bytes) -> Stored:
     if len(data) > SIZE_LIMIT:
         raise LeaseFileError(f"larger than {SIZE_LIMIT} bytes")
     try:
-        document = json.loads(data)
+        document = json_text.loads(data)
     except (ValueError, RecursionError) as error:
         raise LeaseFileError(f"not JSON: {error}") from None
     root = _Table(document, "the file")

@@ -20,6 +20,7 @@ from holdfast_lab.bench.figures import Figures, Flood, Idle, Starts
 from holdfast_lab.bench.flood import renewal_in
 from holdfast_lab.bench.measure import groups, round_robin
 from holdfast_lab.bench.room import lease_of, server_time, unanswered
+from holdfast_lab.peers import SITE
 from holdfast_lab.witness.wirelog import Seen
 
 MIB = 1 << 20
@@ -224,10 +225,40 @@ def test_the_modules_whose_import_is_timed_exist() -> None:
 
 
 def test_a_start_imports_nothing_that_the_first_packet_can_do_without() -> None:
-    heavy = {"typing", "dataclasses", "logging", "asyncio", "json", "re", "click", "pyroute2", "subprocess", "inspect"}
-    code = f"import sys; before = set(sys.modules); import {', '.join(HOT_START)}; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
-    assert heavy & set(done.stdout.split()) == set()
+    assert HEAVY & loaded_by(HOT_START) == set()
+
+
+def test_an_idle_daemon_holds_nothing_that_it_can_do_without() -> None:
+    """Bound, asked for its status, its lease and its history written."""
+    assert HEAVY & loaded_by((*HOT_START, *IDLE)) == set()
+
+
+def test_a_start_loads_few_modules() -> None:
+    loaded = loaded_by(HOT_START)
+    ours = {name for name in loaded if name.startswith("holdfast")}
+    assert len(ours) <= 80
+    assert len(loaded - ours) <= 30
+
+
+def loaded_by(names: tuple[str, ...]) -> set[str]:
+    """The modules that importing ``names`` adds to an empty interpreter, as a package's launcher starts it."""
+    code = (f"import sys; sys.path[:0] = {list(SITE)!r}; before = set(sys.modules); import {', '.join(names)}\n"
+            "print(*set(sys.modules) - before)")
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {
+    "typing", "dataclasses", "logging", "asyncio", "json", "re", "enum", "socket", "selectors", "random", "signal",
+    "ctypes", "click", "pyroute2", "subprocess", "inspect", "argparse", "jeepney", "tomllib", "tomli",
+}
+#: What a daemon imports after its first packet, until it is idle with a lease.
+IDLE = (
+    "holdfast.network.kernel", "holdfast.runtime.control_service", "holdfast.runtime.views", "holdfast.control.message",
+    "holdfast.state.lease_file", "holdfast.publish.spool", "holdfast.eventloop.timers", "holdfast.eventloop.signals",
+    "holdfast.runtime.host.systemd", "holdfast.runtime.host.vmgenid", "holdfast.observe.journal",
+    "holdfast.observe.words", "holdfast.observe.metrics",
+)
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,8 @@ from holdfast.network import ResolverError
 from holdfast.publish import resolvconf
 from holdfast.publish.backends import Resolver, ladder
 from holdfast.publish.publisher import replace
-from holdfast.publish.resolvconf import HEADER, Names, ResolvConf, Resolvconf, Target
+from holdfast.publish.resolvconf import HEADER, ResolvConf, Resolvconf, Target
+from holdfast.publish.spool import Names
 from holdfast.state import atomic
 
 ETH0, ETH1 = Target("eth0", 2), Target("eth1", 3)

@@ -13,8 +13,8 @@ import pytest
 
 from holdfast.network import ResolverError
 from holdfast.publish import publisher
-from holdfast.publish.resolvconf import Names, ResolvConf, Target
-from holdfast.publish.spool import LinkNames, render
+from holdfast.publish.resolvconf import ResolvConf, Target
+from holdfast.publish.spool import LinkNames, Names, render
 from holdfast.state import atomic
 
 FORMER = "nameserver 192.0.2.53\n"

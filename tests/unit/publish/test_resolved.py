@@ -13,8 +13,9 @@ from tests.support.fake_bus import FakeBus
 from holdfast.network import ResolverError
 from holdfast.publish import publisher, resolved
 from holdfast.publish.networkd_link import NetworkdLinks
-from holdfast.publish.resolvconf import Names, Target
+from holdfast.publish.resolvconf import Target
 from holdfast.publish.resolved import Resolved
+from holdfast.publish.spool import Names
 
 LINK = Target("eth0", 2)
 NAMES = Names(

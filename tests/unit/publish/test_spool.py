@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.publish.resolvconf import Names
-from holdfast.publish.spool import SIZE_LIMIT, DnsFileError, LinkNames, parse, read_all, render
+from holdfast.publish.spool import SIZE_LIMIT, DnsFileError, LinkNames, Names, parse, read_all, render
 
 WANTED = LinkNames(2, Names((IPv4Address("10.0.0.2"),), ("example.org",), default_route=True))
 

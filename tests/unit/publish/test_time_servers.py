@@ -14,8 +14,7 @@ import pytest
 
 from holdfast.network import ResolverError
 from holdfast.publish import publisher
-from holdfast.publish.resolvconf import Names
-from holdfast.publish.spool import LinkNames, render
+from holdfast.publish.spool import LinkNames, Names, render
 from holdfast.publish.time_servers import CHRONY, HEADER, TIMESYNCD, UNTOLD, TimeDaemon, TimeServers
 from holdfast_lab.testbed.fair_time import wait_until
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import _socket as socket
 import os
-import socket
-from typing import Mapping
+from collections.abc import Mapping
+from contextlib import closing
 
 
 class Notifier:
@@ -44,7 +45,7 @@ class Notifier:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)) as sock:
                 sock.sendto(text.encode(), self._address)
         except OSError:
             pass  # systemd is re-executing or its queue is full

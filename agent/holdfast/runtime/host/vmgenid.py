@@ -9,8 +9,8 @@ migration and a pause keep the id.
 
 from __future__ import annotations
 
+import _socket as socket
 import errno
-import socket
 
 from holdfast.sockets.filters import attach
 from holdfast.wire.record import TYPE_CHECKING
