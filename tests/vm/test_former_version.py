@@ -49,8 +49,10 @@ def assert_holdfast_serves(guest: Guest, address: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_was_taken_over(variant: Variant, former_package: Path, distribution: Distribution) -> None:
-    """rule 53: it stays Holdfast's over the upgrade and boots, is handed back, and is taken over in the new way."""
+def test_what_was_taken_over(  # rule 53
+    variant: Variant, former_package: Path, distribution: Distribution
+) -> None:
+    """It stays Holdfast's over the upgrade and boots, is handed back, and is taken over in the new way."""
     with Nspawn(variant, terms=TERMS) as guest:
         address = guest.wait_address()
         name = client_id(guest.net.packets.sent("REQUEST")[-1])
@@ -87,8 +89,10 @@ def keep(guest: Guest, variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_was_baked(variant: Variant, former_package: Path, distribution: Distribution) -> None:
-    """rule 53: its files are honoured, and go with the package; the former client boots then."""
+def test_what_was_baked(  # rule 53
+    variant: Variant, former_package: Path, distribution: Distribution
+) -> None:
+    """Its files are honoured, and go with the package; the former client boots then."""
     seed = {"user-data": "#cloud-config\n{}\n", "network-config": BY_NAME}
     with ImageRoot(variant, seed=seed) as image:
         image.bring(former_package, "/var/tmp/holdfast.deb")

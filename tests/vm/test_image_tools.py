@@ -65,7 +65,7 @@ def test_disk_image_create(distribution: Distribution, tmp_path: Path) -> None:
         done = shop.build([*command, "holdfast"], env=environment | {"DIB_HOLDFAST_SHA256": sha256(distribution.deb)})
         said = done.stdout.decode()
         assert done.returncode == 0, said[-4000:]
-        assert "holdfast.service enabled, for en* eth*" in said
+        assert "started by the list, for en* eth*" in said
         disk = tmp_path / "disk"
         disk.mkdir()
         (tmp_path / "names").write_text("\0".join(changed(shop.work / "guest.tar")))

@@ -200,8 +200,7 @@ def test_what_would_not_be_kept_is_named(baked: Image) -> None:
         "cannot be honoured; change that there" for links in ("en*", "eth*")}
 
 
-def test_what_former_versions_keep_managers_off_with(image: Image) -> None:
-    """rule 53"""
+def test_what_former_versions_keep_managers_off_with(image: Image) -> None:  # rule 53
     assert texts(image, "former") == []
     image.drop_in("etc/systemd/network/05-holdfast.network")
     image.drop_in("etc/NetworkManager/conf.d/90-holdfast.conf")

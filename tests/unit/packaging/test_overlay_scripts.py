@@ -45,10 +45,11 @@ class Scripts:
         file.write_text(text)
         file.chmod(mode)
 
-    def run(self, script: str, *words: str, **environment: str) -> None:
-        """Run it as it is, but for its PATH; it must succeed."""
+    def run(self, script: str, *words: str, units: str = "", **environment: str) -> None:
+        """Run it as it is, but for its PATH, and ``units`` as user-data for pip writes it; it must succeed."""
         text = (SYSTEMD / script).read_text().replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin\n", f"PATH={self.bin}\n", 1)
         assert f"PATH={self.bin}\n" in text
+        text = text.replace("units=/usr/lib/systemd/system", units) if units else text
         done = subprocess.run(["/bin/sh", "-s", "--", *words], input=text, text=True, capture_output=True, timeout=60,
                               env={"HOLDFAST_ROOT": str(self.root), **environment}, check=False)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -99,6 +100,24 @@ def test_stanzas_below_run_are_overlaid_before_ifup(scripts: Scripts, units: Pat
         drop_in = units / f"{unit}.d/50-holdfast-overlay.conf"
         assert drop_in.exists() == made
         assert not made or "ExecStartPre=-+/usr/bin/timeout 5 /usr/lib/holdfast/overlay\n" in drop_in.read_text()
+
+
+@pytest.mark.parametrize("units_folder", ["usr/lib/systemd/system", "etc/systemd/system"])
+def test_before_networkmanager_no_stage_of_cloud_init_waits(
+    scripts: Scripts, units: Path, tmp_path: Path, units_folder: str
+) -> None:
+    shipped = (SYSTEMD / "holdfast-wait-online.service").read_text()
+    (tmp_path / "early").mkdir()
+    scripts.put("etc/holdfast/links", "ens3\n")
+    for unit in ("holdfast-wait-online.service", "holdfast-overlay.service"):
+        scripts.put(f"{units_folder}/{unit}", shipped)
+    scripts.put("etc/systemd/system/multi-user.target.wants/x")
+    (scripts.root / "etc/systemd/system/multi-user.target.wants/NetworkManager.service").symlink_to("/dev/null")
+    scripts.run("holdfast-generator", str(units), str(tmp_path / "early"), units=f"units=/{units_folder}")
+    folder = tmp_path / "early" if units_folder.startswith("etc") else units
+    before = "Before=cloud-init.service cloud-init-network.service\n"
+    assert before in shipped
+    assert (folder / "holdfast-wait-online.service").read_text() == shipped.replace(before, "")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "\n \n", "a b\n", "../x\n", "$(touch x)\n", "a;b\n", ".\n..\n"])
@@ -189,8 +208,8 @@ def test_before_a_removal_all_managers_do_dhcp_again(overlay: Scripts) -> None:
         "networkctl reconfigure ens4", "networkctl reconfigure ens3"]
 
 
-def test_before_a_removal_the_files_of_former_images_go(scripts: Scripts) -> None:
-    """rule 53: those of 0.1 keep managers off; not one that somebody has changed."""
+def test_before_a_removal_the_files_of_former_images_go(scripts: Scripts) -> None:  # rule 53
+    """Those of 0.1 keep managers off; not one that somebody has changed."""
     for file in sorted((DATA / "0.1.0/image").rglob("*")):
         if file.is_file():
             scripts.put(str(file.relative_to(DATA / "0.1.0/image")), file.read_text())
@@ -256,9 +275,16 @@ def test_of_a_pattern_each_link_has_its_own_profile(devices: Scripts, said: str,
 ])
 def test_what_networkmanager_has_to_activate_it_is_not_told(devices: Scripts, said: str, method: str) -> None:
     devices.put(SHADOW, PROFILE.format(said, method))
+    address = devices.bin / "ip"
+    text = address.read_text()
+    devices.program("ip", "")
+    devices.run("overlay-devices", ":early")
     devices.run("overlay-devices")
     assert states(devices) == {}
     assert flushed(devices) == []
+    address.write_text(text)
+    devices.run("overlay-devices")
+    assert list(states(devices)) == ["2"], "with an address it would be somebody else's"
 
 
 def test_the_mtu_of_the_profile_is_set(devices: Scripts) -> None:
