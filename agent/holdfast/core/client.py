@@ -109,6 +109,11 @@ class Client:
             m.carrier,
         )
 
+    def reconfigure(self, config: ClientConfig) -> bool:
+        """Use ``config`` from the next message on. False when that would be another client to the server; then nothing
+        changes."""
+        return self._m.reconfigure(config)
+
     def handle(self, event: ev.Event, now: float) -> list[Action]:
         """Take in ``event``, which happened at ``now`` (seconds of CLOCK_BOOTTIME). Returns the actions to perform, in
         order. Never raises on any input."""

@@ -213,6 +213,16 @@ class Machine:
         """Ask for ``address`` in the next DISCOVER (option 50)."""
         self.hint = address
 
+    def reconfigure(self, config: ClientConfig) -> bool:
+        """Use ``config`` from now on. False, and nothing changes, when it is another client to a server: its hardware
+        address or client-id differs. An address that is held beyond its lease is not let go by a setting."""
+        former = self.config
+        if (config.chaddr, config.htype, config.client_id) != (former.chaddr, former.htype, former.client_id):
+            return False
+        held = self.lease is not None and self.lease.ended_at is not None
+        self.config = config._replace(on_expiry=former.on_expiry) if held else config
+        return True
+
     def drop_hint(self, address: IPv4Address) -> None:
         """Do not ask for ``address`` again: another machine has it."""
         if self.hint == address:

@@ -39,7 +39,7 @@ class Log:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.lost = 0
-        self._level = level
+        self.level = level
         self._fd = fd
         self._lost_before = 0
         self._stamped = os.isatty(fd)  # the journal, and most of what else collects lines, have a clock of their own
@@ -60,7 +60,7 @@ class Log:
                 return
             except OSError:
                 pass  # journald is restarting, or behind: stderr may still work
-        if priority <= self._level:
+        if priority <= self.level:
             self._to_stderr(text)
 
     def close(self) -> None:

@@ -77,9 +77,10 @@ def main(argv: list[str] | None = None) -> int:
         settings = configuration.read(arguments.config)
     except configuration.SettingsError as error:
         end(WRONG_CONFIGURATION, str(error))
-    names, patterns, listed, others = (
-        (arguments.interfaces, (), (), frozenset()) if arguments.interfaces else _configured(settings)
-    )
+    try:
+        names, patterns, listed, others = _selected(arguments, settings)
+    except configuration.SettingsError as error:
+        end(WRONG_CONFIGURATION, str(error))
     if not names and not patterns and not listed:
         end(WRONG_USAGE, f"no interface is named, on the command line or in the configuration; {USAGE}")
 
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     from holdfast.runtime.factory import AlreadyServedError  # noqa: PLC0415
     from holdfast.runtime.supervisor import Supervisor  # noqa: PLC0415
 
-    log = Log(settings.log, level=7 if settings.log_level == "debug" else 6)
+    log = Log(settings.log, level=settings.log_priority)
     for warning in settings.warnings:
         log.write(4, f"{warning}; going on without the file")
     supervisor = Supervisor(
@@ -99,6 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         patterns=patterns,
         listed=listed,
         others=others,
+        reread=lambda: _reread(arguments),
     )
     try:
         supervisor.start()
@@ -118,15 +120,24 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _configured(settings: Settings) -> tuple[list[str], tuple[str, ...], tuple[str, ...], frozenset[str]]:
-    """For an agent without arguments: the names and patterns to serve, the patterns of the list of links, and the names
-    of links that fit and are left to others. Ends the process for a wrong list of links."""
-    from holdfast.settings import SettingsError, links  # noqa: PLC0415
+def _reread(arguments: Arguments) -> tuple[Settings, list[str]]:
+    """The configuration as it is now, and the names of the links to serve. Raises SettingsError."""
+    from holdfast import settings as configuration  # noqa: PLC0415
 
-    try:
-        listed = links.served()
-    except SettingsError as error:
-        end(WRONG_CONFIGURATION, str(error))
+    settings = configuration.read(arguments.config)
+    return settings, _selected(arguments, settings)[0]
+
+
+def _selected(
+    arguments: Arguments, settings: Settings
+) -> tuple[list[str], tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """The names and patterns to serve, the patterns of the list of links, and the names of links that fit and are left
+    to others. Raises SettingsError for a wrong list of links."""
+    if arguments.interfaces:
+        return arguments.interfaces, (), (), frozenset()
+    from holdfast.settings import links  # noqa: PLC0415
+
+    listed = links.served()
     names = [name for name in settings.interfaces if name not in listed.others]
     patterns = tuple(pattern for pattern in settings.serve if pattern not in listed.others)
     return names, patterns, listed.patterns, listed.others

@@ -28,6 +28,7 @@ from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.core.config import ClientConfig
     from holdfast.core.lease import Binding, Lease
     from holdfast.eventloop.ports import Loop
     from holdfast.network.spec import NetworkSpec
@@ -68,13 +69,17 @@ class AgentContext:
 
 def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
     """The collaborators of interface ``name``."""
-    settings, clock = context.settings.interface(name), context.clock
+    clock = context.clock
 
-    if settings.metric is None:
+    def settings() -> InterfaceSettings:
+        return context.settings.interface(name)  # another one after a reload
+
+    if settings().metric is None:
         context.metrics.appeared(name)
 
     def metric() -> int:
-        return context.metrics.of(name) if settings.metric is None else settings.metric
+        configured = settings().metric
+        return context.metrics.of(name) if configured is None else configured
 
     def store(link: Link) -> LeaseStore:
         from holdfast.state.identity import read_identity  # noqa: PLC0415 - two small files, no imports
@@ -82,24 +87,33 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         return LeaseStore(context.state_dir, name, read_identity(link.mac), clock, reporter.line)
 
     def client(link: Link, stored: bytes | None) -> tuple[Client, bytes]:
-        config = client_config(settings, link.mac, link.htype, stored, ifname=name)
-        return Client(config, rng=Jitter()), config.client_id or b""  # seeded by the kernel
+        configured = config(link, stored)
+        return Client(configured, rng=Jitter()), configured.client_id or b""  # seeded by the kernel
+
+    def config(link: Link, stored: bytes | None) -> ClientConfig:
+        return client_config(settings(), link.mac, link.htype, stored, ifname=name)
+
+    resolved: list[Resolver] = []
+
+    def resolver() -> Resolver | None:
+        wanted = settings()
+        if not resolved and (wanted.use_dns or wanted.dns or wanted.search or wanted.use_ntp):
+            resolved.append(context.resolver())
+        return resolved[0] if resolved else None  # what was published before a reload must be withdrawn
 
     return InterfaceDeps(
         find=_find,
         set_up=links.set_up,
-        manager_has=_networkmanager_has if settings.wait_for == "networkmanager" else _nothing_to_wait_for,
+        manager_has=_networkmanager_has if settings().wait_for == "networkmanager" else _nothing_to_wait_for,
         own_macs=links.own_macs,
         on_link=_on_link,
         marked=lambda link: _marked(link, clock),
         sockets=lambda listener: LinkSockets(context.loop, listener),
         store=store,
         client=client,
+        config=config,
         backends=NetworkBackends(
-            lambda lease: _spec(lease, settings, metric()), _kernel,
-            context.resolver
-            if settings.use_dns or settings.dns or settings.search or settings.use_ntp
-            else _no_resolver,
+            lambda lease: _spec(lease, settings(), metric()), _kernel, resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
             ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
         ),
@@ -165,10 +179,6 @@ def _kernel(ifindex: int) -> Kernel:
     from holdfast.network.kernel import Kernel as LinkKernel  # noqa: PLC0415 - 20 ms for netlink's classes
 
     return LinkKernel(ifindex)
-
-
-def _no_resolver() -> None:
-    """Neither name servers nor time servers are used."""
 
 
 def make_spooler(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> DnsSpooler:

@@ -64,6 +64,7 @@ class Interface:
         self._tracker = LinkTracker(name, loop, reporter, deps, self._driver.sockets, self._configurator, self)
         self._drift = Drift(loop, reporter, self._configurator, self._marker, self._driver, deps.rivals)
         self._client_link: Link | None = None  # the link that the client was made for
+        self._client_id = b""
         self._wants_port = False
         self._announced_until = 0.0
 
@@ -135,6 +136,17 @@ class Interface:
             if not yielded:
                 self._configure_again()
 
+    def reload(self) -> bool:
+        """Use the settings as they are now: in the next message, and on the interface at once. False when they make it
+        another client to the server, which needs a restart. Raises SettingsError; then nothing has changed."""
+        client, link = self._driver.client, self._client_link
+        if client is None or link is None:
+            return True
+        same = client.reconfigure(self._deps.config(link, self._client_id))
+        if self.spec is not None:
+            self._configure_again()
+        return same
+
     def _on_yielded(self) -> None:
         self._drift.stop()
         self._reporter.line(5, "yielded: the lease is kept, and nothing is put back on the interface until "
@@ -183,6 +195,7 @@ class Interface:
         remembered = store.load()
         stored_id = store.client_id() if remembered is None else remembered.client_id
         client, client_id = self._deps.client(link, stored_id)
+        self._client_id = client_id
         self._driver.start(client, store)
         self._client_link = link
         cached = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
     from holdfast.core.client import Client, Snapshot
+    from holdfast.core.config import ClientConfig
     from holdfast.core.events import Event, Received
     from holdfast.core.lease import Binding, Lease
     from holdfast.core.outcome import Outcome
@@ -277,6 +278,7 @@ class InterfaceDeps(NamedTuple):
     sockets: Callable[[Listener], Sockets]
     store: Callable[[Link], Store]
     client: Callable[[Link, bytes | None], tuple[Client, bytes]]  # and its client-id, empty for none
+    config: Callable[[Link, bytes | None], ClientConfig]  # by the settings as they are now
     backends: NetworkBackends
     port_holder: Callable[[], str]  # who has UDP port 68
     rivals: Callable[[], str]  # the programs that may configure the link too

@@ -5,8 +5,8 @@ Theory of operation
 ``start`` brings each interface to its first packet with as few imports as possible. ``warm_up`` then does
 the rest in small steps with the loop running in between, so that an OFFER that comes at once is
 answered at once. Interfaces that fit a pattern of ``[agent] serve`` come and go with their links. SIGTERM
-and SIGINT end the process with every address and lease kept (rule 51). SIGHUP changes nothing: a restart
-keeps the address as well, and reads the whole configuration.
+and SIGINT end the process with every address and lease kept (rule 51). SIGHUP has the configuration read
+again: what can change without touching a lease does, and what cannot is said.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Supervisor:
     def __init__(
         self, names: list[str], settings: Settings, state_dir: str, runtime_dir: str, log: Log,
         clock: Clock | None = None, *, patterns: tuple[str, ...] = (), listed: tuple[str, ...] = (),
-        others: frozenset[str] = frozenset(),
+        others: frozenset[str] = frozenset(), reread: Callable[[], tuple[Settings, list[str]]] | None = None,
     ) -> None:
         self._names, self._others, self._settings = names, others, settings
         self._patterns, self._listed = patterns, listed
@@ -59,6 +59,7 @@ class Supervisor:
         self._control: Control | None = None
         self._spooler: DnsSpooler | None = None
         self._waiting: Waiting | None = None
+        self._reread = reread
 
     def resolver(self) -> Resolver:
         """The spooler of name servers, one for all interfaces; made when it is first asked for."""
@@ -151,7 +152,7 @@ class Supervisor:
             from holdfast.state import inventory  # noqa: PLC0415
 
             inventory.rename(self._state_dir, served.name, name)
-            self._start_matched(name)
+            self._start_insisting(name, matched=True)
         assert self._hotplug is not None
         self._hotplug.look()  # it, or another of its name, may be back already
 
@@ -170,17 +171,18 @@ class Supervisor:
             return True
         if sum(served.matched for served in self._links.values()) >= MAX_SERVED:
             return False
-        self._start_matched(name)
+        self._start_insisting(name, matched=True)
         return True
 
-    def _start_matched(self, name: str) -> None:
+    def _start_insisting(self, name: str, *, matched: bool) -> None:
+        """Serve ``name`` while others are served; an error is reported."""
         try:
-            self._start_one(name, matched=True)
+            self._start_one(name, matched=matched)
         except (OSError, AlreadyServedError) as error:
             self._said.say(name, 3, why_not(name, error))
         else:
             started = self._links[name]
-            if started.ifindex is None and not started.watch.unsure:
+            if matched and started.ifindex is None and not started.watch.unsure:
                 # Old news: it is gone already, and nobody will tell that again.
                 self._follow_soon(started)
         self._notifications.status_changed()
@@ -260,7 +262,38 @@ class Supervisor:
         self._closers.append(signals.close)
 
     def _on_hangup(self) -> None:
-        self._log.write(5, "SIGHUP changes nothing; restart to read the configuration: the address stays")
+        from holdfast.settings import SettingsError  # noqa: PLC0415 - seldom asked for
+
+        if self._reread is None:
+            return
+        try:
+            settings, names = self._reread()
+        except SettingsError as error:
+            for line in error.problems:
+                self._log.write(3, f"reload: {line}")
+            self._log.write(3, "reload: the configuration is wrong, so nothing is changed")
+            return
+        self._reload(settings, names)
+
+    def _reload(self, settings: Settings, names: list[str]) -> None:
+        """Go on with ``settings``, serving the links called ``names`` and those that fit a pattern."""
+        from holdfast.runtime import reload  # noqa: PLC0415
+
+        former, self._context.settings, self._settings = self._settings, settings, settings
+        self._log.level = settings.log_priority
+        for line in reload.agent_changes(former, settings):
+            self._log.write(5, f"reload: {line}")
+        for served in list(self._links.values()):
+            if not served.matched and served.name not in names:
+                self._log.write(5, f"reload: {served.name} is named no more; its address stays until its lease ends")
+                self._end_one(served)
+                continue
+            for priority, line in reload.apply(served.interface, former, settings):
+                self._log.write(priority, f"reload: {served.name}: {line}")
+        for name in [name for name in names if name not in self._links]:
+            self._log.write(5, f"reload: {name} is served from now on")
+            self._start_insisting(name, matched=False)
+        self._log.write(5, "reload: done")
 
     def _serve_control(self) -> None:
         from holdfast.control.unix_socket import may_give_to  # noqa: PLC0415

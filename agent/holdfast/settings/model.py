@@ -100,6 +100,11 @@ class Settings(NamedTuple):
     origins: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
 
+    @property
+    def log_priority(self) -> int:
+        """The highest syslog priority that is written to stderr."""
+        return 7 if self.log_level == "debug" else 6
+
     def interface(self, name: str) -> InterfaceSettings:
         """The settings of one interface, configured by its name, by a pattern, or not at all."""
         if name in self.interfaces or not self.tables:

@@ -330,6 +330,7 @@ class Host:
             sockets=self._make_sockets,
             store=lambda link: self.store,
             client=self._make_client,
+            config=lambda link, stored: self.config,
             backends=NetworkBackends(spec_from_lease, self._make_kernel, lambda: self.resolver),
             port_holder=lambda: "dhclient (pid 42)",
             rivals=lambda: "dhclient (pid 42)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from ipaddress import IPv4Address
 from math import inf
 from random import Random
 
@@ -12,6 +13,7 @@ from tests.support.scene import MAC, OTHER, OURS, START, Scene, cached, of
 from holdfast.core.actions import Deconfigure, DeconfigureReason
 from holdfast.core.client import Client, Snapshot
 from holdfast.core.config import ClientConfig
+from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, PromiseBrokenError, lease_in_use
 from holdfast.core.outcome import Purpose
 from holdfast.core.states import Bound, Init, InitReboot, Renewal, Renewing, State, Stopped
@@ -110,3 +112,23 @@ def test_the_same_seed_lives_the_same_life() -> None:
     assert one.actions == two.actions
     assert isinstance(one.client, Client)
     assert Scene(seed=6).reserved().actions != one.actions
+
+
+def test_other_settings_are_used_and_another_identity_is_not() -> None:
+    m = Machine(CONFIG, Random(1))
+    assert m.reconfigure(CONFIG._replace(nak="halt"))
+    assert m.config.nak == "halt"
+    for other in (CONFIG._replace(client_id=b"\0x"), CONFIG._replace(chaddr=b"\2" * 6), CONFIG._replace(htype=6)):
+        assert not m.reconfigure(other)
+    assert m.config.nak == "halt"
+
+
+def test_a_setting_does_not_let_go_of_an_address_that_is_held() -> None:
+    # rule 40
+    m = Machine(CONFIG._replace(on_expiry="hold"), Random(1))
+    m.lease = Lease(IPv4Address("192.0.2.50"), None, 0.0, 1.0, 2.0, 90.0, 60.0, {}, ended_at=60.0)
+    assert m.reconfigure(CONFIG._replace(on_expiry="remove"))
+    assert m.config.on_expiry == "hold"
+    m.lease = m.lease._replace(ended_at=None)
+    assert m.reconfigure(CONFIG._replace(on_expiry="remove"))
+    assert m.config.on_expiry == "remove"

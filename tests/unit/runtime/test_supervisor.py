@@ -95,7 +95,7 @@ def test_a_second_agent_is_refused_and_the_first_goes_on(bench: Bench) -> None:
 
 
 @pytest.mark.root
-def test_hooks_run_after_changes_and_sighup_changes_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_hooks_run_after_changes_and_sighup_touches_no_lease(bench: Bench, tmp_path: Path) -> None:
     hooks = tmp_path / "hooks.d"
     hooks.mkdir()
     hook = hooks / "10-show"
@@ -112,9 +112,40 @@ def test_hooks_run_after_changes_and_sighup_changes_nothing(bench: Bench, tmp_pa
 
     assert bench.agent.process is not None
     bench.agent.process.send_signal(signal.SIGHUP)
-    bench.agent.wait(lambda: "SIGHUP changes nothing" in bench.agent.said(), 10, "SIGHUP is answered")
+    bench.agent.wait(lambda: "reload: done" in bench.agent.said(), 10, "SIGHUP is answered")
     bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "it is bound as before")
     assert bench.agent.terminate() == 0  # rule 51
+
+
+@pytest.mark.root
+def test_a_reload_changes_what_it_can_and_says_what_it_cannot(bench: Bench, tmp_path: Path) -> None:
+    bench.agent.config.write_text("[interfaces.hf0]\nmetric = 70\n")
+    bench.agent.interfaces = []
+    bench.acquire()
+
+    def reload(text: str, told: str) -> None:
+        done = bench.agent.said().count(told)
+        bench.agent.config.write_text(text)
+        assert bench.agent.process is not None
+        bench.agent.process.send_signal(signal.SIGHUP)
+        bench.agent.wait(lambda: bench.agent.said().count(told) > done, 10, told)
+
+    reload("[interfaces.hf0]\nmetric = 71\n", "reload: done")
+    assert "reload: hf0: metric changed; the lease is kept" in bench.agent.said()
+
+    def default_routes() -> list[bool]:
+        return ["metric 71" in route for route in bench.routes() if route.startswith("default")]
+
+    bench.agent.wait(lambda: default_routes() == [True], 10, "the default route has the metric, and there is one")
+    reload("[interfaces.hf0]\nmetrik = 72\n", "reload: the configuration is wrong, so nothing is changed")
+    assert 'key interfaces.hf0.metrik: unknown key; did you mean "metric"?' in bench.agent.said()
+    reload(f'[agent]\nmetrics_dir = "{tmp_path}"\n[interfaces.hf0]\nclient_id = "none"\n', "reload: done")
+    assert "reload: metrics_dir has changed, which takes a restart" in bench.agent.said()
+    assert "this is another client to the server: restart the agent" in bench.agent.said()
+    reload("[interfaces.hf9]\n", "reload: done")
+    assert "reload: hf0 is named no more; its address stays" in bench.agent.said()
+    assert ADDRESS in bench.agent.addresses()
+    assert bench.monitor.lost_addresses(ADDRESS, bench.held_from) == []
 
 
 @pytest.mark.root

@@ -35,12 +35,12 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 
 class Hooks:
-    """Runs the hooks of ``folder``. ``reap`` is to be called after SIGCHLD."""
+    """Runs the hooks of ``folder``, which may change. ``reap`` is to be called after SIGCHLD."""
 
     def __init__(
         self, folder: str, loop: Loop, say: Callable[[int, str], None], *, time_limit: float = TIME_LIMIT
     ) -> None:
-        self._folder, self._loop, self._say = folder, loop, say
+        self.folder, self._loop, self._say = folder, loop, say
         self._time_limit = time_limit
         self._waiting: list[tuple[str, bytes]] = []
         self._running: dict[int, tuple[subprocess.Popen[bytes], str]] = {}
@@ -57,11 +57,11 @@ class Hooks:
 
     def _programs(self) -> list[str]:
         try:
-            names = sorted(os.listdir(self._folder))
+            names = sorted(os.listdir(self.folder))
         except OSError:
             return []
         # Hidden files and what editors and package managers leave behind are no hooks.
-        paths = [os.path.join(self._folder, name) for name in names
+        paths = [os.path.join(self.folder, name) for name in names
                  if name[0] != "." and not name.endswith(("~", ".dpkg-new", ".dpkg-old", ".rpmnew", ".rpmsave"))]
         return [path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)]
 

@@ -69,6 +69,7 @@ class Notifications:
         context = self._context
         if self._hooks is None:
             self._hooks = hooks.Hooks(folder, context.loop, context.log.write)
+        self._hooks.folder = folder
         self._hooks.fire(hooks.describe(
             interface.name, outcome, interface.spec, now=context.clock.boottime(), wall=context.clock.wall()
         ))
