@@ -1,4 +1,5 @@
-"""Publishing name servers: systemd-resolved, else resolvconf, else with NetworkManager's, else /etc/resolv.conf.
+"""Publishing name servers: systemd-resolved, else resolvconf, else with NetworkManager's or dhcpcd's, else
+/etc/resolv.conf.
 
 That is the order that systemd's own guide for network managers gives. The first that is there is used; one
 that is there and refuses is an error, not a reason to go behind its back.
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
+from holdfast.publish.dhcpcd_file import DhcpcdFile
 from holdfast.publish.networkd_link import NetworkdLinks, said
 from holdfast.publish.resolvconf import NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
@@ -36,7 +38,7 @@ def ladder(state_directory: str, write: Write, say: Callable[[str], object]) -> 
     /etc/resolv.conf is kept in ``state_directory``. ``say(text)``: why a backend that is there is not used."""
     saved = os.path.join(state_directory, "resolv.conf.saved")
     networkd = NetworkdLinks(state_directory, write, said)
-    return Resolved(networkd), Resolvconf(say), NetworkManagerFile(write), ResolvConf(saved, write)
+    return Resolved(networkd), Resolvconf(say), NetworkManagerFile(write), DhcpcdFile(write), ResolvConf(saved, write)
 
 
 class Resolver:

@@ -150,8 +150,8 @@ class NetworkManagerFile:
     def publish(self, link: Target, names: Names) -> bool:
         """Put the servers before NetworkManager's. False when it has not the link. Raises ResolverError."""
         try:
-            theirs = _read(self._names)
-            state = _read(os.path.join(self._devices, str(link.ifindex))) or ""
+            theirs = read_text(self._names)
+            state = read_text(os.path.join(self._devices, str(link.ifindex))) or ""
             if "managed=true" not in state.splitlines():
                 return False
             now = self._now()
@@ -170,7 +170,7 @@ class NetworkManagerFile:
                 return False
             records = _records(now)
             records.pop(link.ifname, None)
-            theirs = _read(self._names) or f"{NM_HEADER}\n"
+            theirs = read_text(self._names) or f"{NM_HEADER}\n"
             self._replace(now, _merged(records, theirs) if records else theirs)
         except OSError as error:
             raise self._error(error) from None
@@ -178,7 +178,7 @@ class NetworkManagerFile:
 
     def _now(self) -> str | None:
         """The file's text where NetworkManager writes it."""
-        text = _read(os.path.realpath(self._path))
+        text = read_text(os.path.realpath(self._path))
         return text if text is not None and text.startswith(NM_HEADER) else None
 
     def _replace(self, before: str, after: str) -> None:
@@ -241,12 +241,12 @@ class ResolvConf:
 
     def _is_dhcpv6_s(self, target: str, link: Target) -> bool:
         """True if the file's servers are those that the link's last DHCPv6 reply named."""
-        said = _SERVERS6.findall(_read(self._leases.format(link.ifname)) or "")
-        servers = re.findall(r"^nameserver[ \t]+([^%\s]+)", _read(target) or "", re.MULTILINE)
+        said = _SERVERS6.findall(read_text(self._leases.format(link.ifname)) or "")
+        servers = re.findall(r"^nameserver[ \t]+([^%\s]+)", read_text(target) or "", re.MULTILINE)
         return bool(said) and servers == re.split("[, ]+", said[-1].strip())
 
     def _put_in(self, target: str, link: Target, names: Names) -> None:
-        text = _read(target)
+        text = read_text(target)
         ours = text is not None and text.startswith(HEADER)
         if not ours:
             self._write(self._saved, (text or "").encode("utf-8", "surrogateescape"), 0o644)
@@ -254,19 +254,19 @@ class ResolvConf:
         there = self._interfaces()
         records = {name: record for name, record in records.items() if name in there}
         records[link.ifname] = _Record(tuple(map(str, names.dns)), names.search)
-        self._replace(target, text, _rendered(records, _domain(_read(self._saved) or "")))
+        self._replace(target, text, _rendered(records, _domain(read_text(self._saved) or "")))
 
     def withdraw(self, link: Target) -> bool:
         """Remove our servers, and restore the former content with the last of them. Does nothing and returns False when
         the file is not, or no longer, ours."""
         target = os.path.realpath(self._path)
         try:
-            text = _read(target)
+            text = read_text(target)
             if text is None or not text.startswith(HEADER):
                 return False
             records = _records(text)
             records.pop(link.ifname, None)
-            former = _read(self._saved) or ""
+            former = read_text(self._saved) or ""
             self._replace(target, text, _rendered(records, _domain(former)) if records else former)
             if not records:
                 with suppress(FileNotFoundError):
@@ -297,14 +297,19 @@ class ResolvConf:
         except OSError as error:
             if error.errno != errno.EBUSY:  # of a mount point: containers have one there
                 raise
-            with open(target, "wb", opener=_existing) as file:
-                file.write(data)
+            overwrite(target, data)
 
     def _error(self, error: OSError) -> ResolverError:
         return ResolverError(f"{error.filename or self._path} cannot be replaced: {error.strerror}")
 
 
-def _read(path: str) -> str | None:
+def overwrite(path: str, data: bytes) -> None:
+    """Write a file that is there in place, where it is a mount point. Raises OSError."""
+    with open(path, "wb", opener=_existing) as file:
+        file.write(data)
+
+
+def read_text(path: str) -> str | None:
     """The file's text, whatever its encoding; None when there is none. Raises OSError."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:

@@ -122,7 +122,8 @@ def test_after_a_restart_only_what_says_that_it_is_ours_is_cleaned(rungs: list[R
 
 def test_the_machine_s_own_ladder() -> None:
     rungs = ladder("/nonexistent", atomic.write, print)
-    assert [rung.name for rung in rungs] == ["systemd-resolved", "resolvconf", "NetworkManager", "resolv.conf"]
+    assert [rung.name for rung in rungs] == [
+        "systemd-resolved", "resolvconf", "NetworkManager", "dhcpcd", "resolv.conf"]
 
 
 # -- resolvconf(8) -------------------------------------------------------------------------------
