@@ -157,5 +157,9 @@ def _lost(tree: Tree, lines: Sequence[Line]) -> Iterator[str]:
         yield f"{path} is not run for DHCPv4 any more"
     if not said & {"noipv4ll", "noarp"}:
         yield "dhcpcd makes no link-local address (169.254.0.0/16) any more when no server answers"
+    in_background = "background" in said or any(re.match("-[a-zA-Z]*b|--background", word) for word in _words(tree))
+    if not in_background:
+        yield (f"at boot {UNIT} waits up to 30 s for an address of dhcpcd's own, also where no IPv6 one comes; "
+               f"`background` in {CONFIGURATION} has it wait for none")
     if "vendorclassid" not in said:
         yield "the vendor class of dhcpcd's own (option 60: its version and the kernel's) is not sent any more"

@@ -179,6 +179,17 @@ def test_a_pattern_of_all_that_it_serves_is_a_line_before_all_blocks(
     assert "noipv4" in [line.option for line in dhcpcd_conf.lines(copied(found)) if not line.block]
 
 
+@pytest.mark.parametrize(("more", "command", "waits"), [
+    ("", "dhcpcd -w", True), ("background\n", "dhcpcd -w", False), ("", "dhcpcd -qb", False), ("", "dhcpcd", True),
+])
+def test_a_boot_that_waits_for_an_address_of_dhcpcd_s_is_told(
+    tree: Tree, put: Put, more: str, command: str, waits: bool
+) -> None:
+    put("/etc/dhcpcd.conf", STOCK + more)
+    put("/etc/systemd/system/dhcpcd.service.d/a.conf", f"[Service]\nExecStart=/usr/sbin/{command}\n")
+    assert any("waits up to 30 s" in line for line in taken(tree).lost) == waits
+
+
 def test_hooks_that_are_not_run_for_dhcpv4_any_more_are_named(tree: Tree, put: Put) -> None:
     put("/etc/dhcpcd.conf", STOCK.replace("vendorclassid\n", "noipv4ll\n"))
     for name in ("20-resolv.conf", "30-hostname", "64-timesyncd.conf", "70-own"):
