@@ -10,7 +10,8 @@ import pytest
 from holdfast.network import ResolverError
 from holdfast.publish import resolvconf
 from holdfast.publish.dhcpcd_file import DhcpcdFile
-from holdfast.publish.resolvconf import Names, Target
+from holdfast.publish.resolvconf import Target
+from holdfast.publish.spool import Names
 from holdfast.state import atomic
 
 ETH0 = Target("eth0", 2)
