@@ -40,6 +40,18 @@ class LazyGroup(click.Group):
         return command
 
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` begins with. UsageError with the nearest one for an unknown one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from holdfast.settings.checks import nearest  # noqa: PLC0415 - only after a mistake
+
+            raise click.UsageError(f'there is no command "{args[0]}"{nearest(args[0], COMMANDS)}', ctx) from None
+
+
 @click.group(
     cls=LazyGroup,
     epilog=EPILOG,

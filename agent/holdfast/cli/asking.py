@@ -78,6 +78,9 @@ def _refusal(error: client.RefusedError, path: str) -> CliError:
             return CliError(FAILED, f"{name}: this cannot be stored ({reason}); nothing was changed")
         case "LinkMissing":
             return CliError(NO_INTERFACE, f"{name} is not there now; the agent waits for it")
+        case "NoCarrier":
+            return CliError(FAILED, f"{name} has no carrier, so nobody can be asked: the cable is out, or the switch's "
+                                    "port is down; the lease is checked as soon as it is back")
         case "NoOutcome":
             return CliError(FAILED, f"no server answered within {error.parameters['seconds']:.0f} s; the agent goes on "
                                     f"trying; see `holdfast status {name}`")

@@ -10,6 +10,7 @@ import click
 from holdfast import settings as configuration
 from holdfast.cli.exits import CONFIGURATION, CliError
 from holdfast.cli.output import complain
+from holdfast.settings.checks import seconds
 from holdfast.settings.model import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,13 +32,31 @@ def interface_argument(*, required: bool = True, nargs: int = 1) -> Callable[[F]
     return click.argument(name, metavar=metavar, required=required, nargs=nargs, shell_complete=_complete)
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Seconds: a number, or a duration such as ``90s`` or ``1m``, within bounds that are both included. ``whole``: an
+    integer."""
+
+    name = "duration"
+
+    def __init__(self, low: float, high: float, *, whole: bool = False) -> None:
+        self._check, self._whole = seconds(low, high), whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """``value`` in seconds."""
+        try:
+            found = float(self._check(value))
+            return int(found) if self._whole else found
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 config_option = click.option(
     "--config", "config", metavar="FILE", type=click.Path(),
     help="Read this file instead of /etc/holdfast/holdfast.toml and holdfast.d/*.toml.",
 )
 confirm_within_option = click.option(
-    "--confirm-within", metavar="S", type=click.IntRange(5, 86400),
-    help="Undo the take-over unless `holdfast confirm IFACE` is run within S seconds.",
+    "--confirm-within", metavar="TIME", type=Duration(5, 86400, whole=True),
+    help="Undo the take-over unless `holdfast confirm IFACE` is run within this time, such as 300 or 5m.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with all facts, for programs.")
 

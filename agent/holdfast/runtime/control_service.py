@@ -111,6 +111,8 @@ class Control:
             served = self._find(parameters, default)
             if served.link is None:
                 raise VarlinkError(NAME + ".LinkMissing", interface=served.name)
+            if not isinstance(event, ev.Release) and not served.snapshot().carrier:
+                raise VarlinkError(NAME + ".NoCarrier", interface=served.name)
             if isinstance(event, ev.Release) and not _has_lease(served.snapshot()):
                 raise VarlinkError(NAME + ".NotBound", interface=served.name)
             self._ask(served, event, reply)

@@ -67,11 +67,27 @@ def integer(low: int, high: int) -> Check:
     return check
 
 
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """``90``, ``90s``, ``1m``, ``1m30s``, ``2h`` in seconds. Raises ValueError."""
+    plain = text.strip().lower().replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", plain):
+        return float(plain)
+    part = r"(\d+(?:\.\d+)?)(ms|min|s|m|h|d)"
+    if not re.fullmatch(rf"({part})+", plain):
+        raise ValueError(f"{show(text)} is no duration; use a number of seconds, or one such as 90s, 1m30s or 2h")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, plain))
+
+
 def seconds(low: float, high: float) -> Check:
-    """A duration in seconds within bounds, both included."""
-    wanted = f"a number of seconds from {low:g} to {high:g}"
+    """A duration within bounds, both included: a number of seconds, or a text as ``duration`` takes it."""
+    wanted = f"a number of seconds from {low:g} to {high:g}, or a duration such as \"90s\" or \"1m\""
 
     def check(value: object) -> float:
+        if isinstance(value, str):
+            value = duration(value)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise wrong_type(value, wanted)
         if not low <= value <= high:  # also refuses nan
@@ -182,6 +198,8 @@ def link_pattern(value: object) -> str:
     pattern = str(_of(str, value, 'patterns such as "en*"'))
     if not 1 <= len(pattern.encode()) <= PATTERN_LENGTH or any(c in "/:" or c.isspace() for c in pattern):
         raise ValueError(f"{show(pattern)} cannot fit an interface's name; use a pattern such as \"en*\"")
+    if pattern.count("[") > pattern.count("]"):
+        raise ValueError(f"{show(pattern)} opens a bracket and does not close it; use one such as \"enp[0-9]s*\"")
     if not set("*?[").intersection(pattern) and ifname_problem(pattern):
         raise ValueError(f"{show(pattern)} is no pattern, and {ifname_problem(pattern)}")
     return pattern

@@ -148,6 +148,10 @@ class _Reader:
             return
         for name, value in table.items():
             key = f"{where}.{name}"
+            if name not in known and isinstance(value, dict) and where.startswith("interfaces."):
+                whole = f"{where.removeprefix('interfaces.')}.{name}"
+                self._problem(key, f'a name with a dot is to be quoted: use [interfaces."{whole}"]')
+                continue
             if name not in known:
                 self._unknown(key, name, known)
                 continue

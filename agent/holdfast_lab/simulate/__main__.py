@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from math import inf
@@ -73,6 +74,8 @@ def command(
     from its return to the lease, over the clients that were asking then, and the load on the server.
     """
     wanted = _names(names)
+    if svg is not None:
+        _check_writable(svg)  # before a run that takes minutes
     if matrix:
         _matrix(wanted, options["clients"], options["seed"], storm=storm, svg=svg)
         return
@@ -136,6 +139,14 @@ def _matrix(names: Sequence[str], clients: int, seed: int, *, storm: bool, svg: 
         from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415 - matplotlib
 
         _write(svg, trade_picture(results))
+
+
+def _check_writable(path: Path) -> None:
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise CliError(FAILED, f"{path} cannot be written: No such file or directory; name another file")
+    if not os.access(path if path.exists() else parent, os.W_OK):
+        raise CliError(FAILED, f"{path} cannot be written: Permission denied; name another file")
 
 
 def _write(path: Path, text: str) -> None:

@@ -313,3 +313,11 @@ def test_yield_is_said_and_shown(bench: ControlBench, run: Run) -> None:
     code, _, told = run("yield", "eth0")
     assert (code, told) == (1, "holdfast: eth0: this cannot be stored (Read-only file system); "
                                "nothing was changed\n")
+
+
+def test_renew_without_carrier_says_so_at_once(bench: ControlBench, run: Run) -> None:
+    bench.client.shot = bench.client.shot._replace(carrier=False)
+    assert run("renew", "eth0") == (1, "", (
+        "holdfast: eth0 has no carrier, so nobody can be asked: the cable is out, or the switch's port is down; the "
+        "lease is checked as soon as it is back\n"))
+    assert bench.client.submitted == []

@@ -165,3 +165,8 @@ def test_who_may_not(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(os, "unlink", refuse)
     assert main(["clean"]) == 5
     assert "run as root" in capsys.readouterr().err
+
+
+def test_a_state_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean", "--state-dir", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"holdfast: there is no folder {tmp_path}/none; nothing was removed\n"

@@ -42,7 +42,10 @@ def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(("argv", "line"), [
-    (["sing"], "holdfast: No such command 'sing'; see `holdfast --help`\n"),
+    (["sing"], 'holdfast: there is no command "sing"; see `holdfast --help`\n'),
+    (["stauts"], 'holdfast: there is no command "stauts"; did you mean "status"?; see `holdfast --help`\n'),
+    (["wait-online", "--timeout", "5x"], "holdfast: Invalid value for '--timeout': \"5x\" is no duration; use a number "
+     "of seconds, or one such as 90s, 1m30s or 2h; see `holdfast wait-online --help`\n"),
     (["renew"], "holdfast: Missing argument 'IFACE'; see `holdfast renew --help`\n"),
     (["renew", "a", "b"], "holdfast: Got unexpected extra argument (b); see `holdfast renew --help`\n"),
 ])

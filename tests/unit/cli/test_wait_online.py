@@ -191,3 +191,11 @@ def test_a_wrong_list_is_told(folder: str, lists: Path, capsys: pytest.CaptureFi
     (lists / "links").write_text("a b\n")
     assert main(["wait-online", "--timeout", "20"]) == 6
     assert "line 1" in capsys.readouterr().err
+
+
+def test_an_interface_that_is_not_there_is_told_at_once_and_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wait-online", "eth9", "--timeout", "1s"]) == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("holdfast: there is no interface eth9 (there are: ")
+    assert first.endswith("; waiting for it")
+    assert "not online after 1 s: eth9" in last

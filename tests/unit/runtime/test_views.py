@@ -169,6 +169,8 @@ def test_every_error(bench: ControlBench, monkeypatch: pytest.MonkeyPatch) -> No
     seen.add(answer(bench, "Rebind"))
     bench.client.shot = SNAPSHOTS[0]
     seen.add(answer(bench, "Release"))
+    bench.client.shot = SNAPSHOTS[0]._replace(carrier=False)
+    seen.add(answer(bench, "Renew"))
     bench.client.link = None
     seen.add(answer(bench, "Renew"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast import settings as room
 from holdfast.settings import Settings, SettingsError
-from holdfast.settings.checks import ifname_problem
+from holdfast.settings.checks import duration, ifname_problem
 from holdfast.settings.load import SIZE_LIMIT, load
 from holdfast.settings.model import GuardSettings, InterfaceSettings
 from holdfast.settings.schema import AGENT, GUARD, INTERFACE
@@ -104,6 +104,10 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert isinstance(loaded.interface("eth0").discover_ceiling, float)
 
 
+#: How the error for a duration ends.
+AS_TEXT = 'duration such as "90s" or "1m"'
+
+
 @pytest.mark.parametrize(("text", "key", "wanted"), [
     ("control_group = 42", "control_group", "42"),
     ("control_group = 'adm'", "control_group", "adm"),
@@ -133,6 +137,12 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
     ("[defaults]\nhostnme = 1", 'key defaults.hostnme: unknown key; did you mean "hostname"?'),
     ("[defaults]\nstate_dir = '/x'", "key defaults.state_dir: unknown key; it belongs in [agent]"),
     ("[agent]\nmetric = 1", "key agent.metric: unknown key; it belongs in [defaults] or [interfaces.NAME]"),
+    ("[interfaces.eth0.100]\nmetric = 1", 'key interfaces.eth0.100: a name with a dot is to be quoted: use '
+     '[interfaces."eth0.100"]'),
+    ('[agent]\nserve = ["en["]', 'key agent.serve: "en[" opens a bracket and does not close it; use one such as '
+     '"enp[0-9]s*"'),
+    ('[defaults]\ndiscover_ceiling = "1 fortnight"', 'key defaults.discover_ceiling: "1 fortnight" is no duration; use '
+     'a number of seconds, or one such as 90s, 1m30s or 2h'),
     ("[interface.eth0]\n", 'key interface: unknown key; did you mean "interfaces"?'),
     ("xyzzy = 1", "key xyzzy: unknown key; known are agent, guard, defaults, interfaces"),
     ("interfaces = 1", "key interfaces: 1 is not a table; use [interfaces.NAME]"),
@@ -146,9 +156,9 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
     ("[defaults]\nuse_dns = 2001-01-01", "key defaults.use_dns: 2001-01-01 is a date or time; use true or false"),
     ("[defaults]\nuse_dns = {}", "key defaults.use_dns: {} is a table; use true or false"),
     ("[defaults]\ndiscover_ceiling = nan",
-     "key defaults.discover_ceiling: nan is out of range; use a number of seconds from 2 to 3600"),
+     "key defaults.discover_ceiling: nan is out of range; use a number of seconds from 2 to 3600, or a " + AS_TEXT),
     ("[defaults]\ndiscover_ceiling = true",
-     "key defaults.discover_ceiling: true is a boolean; use a number of seconds from 2 to 3600"),
+     "key defaults.discover_ceiling: true is a boolean; use a number of seconds from 2 to 3600, or a " + AS_TEXT),
     ("[agent]\nstate_dir = 'x'", 'key agent.state_dir: "x" is not an absolute path; start it with /'),
     ("[agent]\nserve = 'en*'", 'key agent.serve: "en*" is a text; use a list of patterns such as ["en*", "eth*"]'),
     ("[agent]\nserve = [1]", 'key agent.serve: 1 is a number; use patterns such as "en*"'),
@@ -247,3 +257,16 @@ def test_a_bad_file_of_the_overlay_is_named_and_left_out(tmp_path: Path, text: s
     assert [line.split(":")[0] for line in settings.warnings] == [str(bad), str(tmp_path / "none.toml")]
     assert settings.interface("ens4").metric == 5
     assert settings.files == (str(good),)
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("90", 90.0), ("90s", 90.0), ("1m", 60.0), ("1m30s", 90.0), ("0.5h", 1800.0), ("2 min", 120.0), ("500ms", 0.5),
+])
+def test_durations(text: str, wanted: float) -> None:
+    assert duration(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "s", "-5s", "5x", "1m-", "inf", "nan"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        duration(text)

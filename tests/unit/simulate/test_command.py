@@ -68,7 +68,9 @@ def test_forgetting_needs_an_outage(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_picture_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main([*SMALL, "--svg", str(tmp_path / "no" / "such.svg")]) == 1
-    assert "No such file" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "No such file" in err
+    assert out == "", "it is seen before the run"
 
 
 def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

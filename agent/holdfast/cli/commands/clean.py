@@ -42,6 +42,8 @@ def command(state_dir: str | None, force: bool, config: str | None) -> None:
         state_dirs = search_state_dirs(settings.state_dir)
         guard_dirs = search_guard_dirs(settings.state_dir)
     else:
+        if not os.path.isdir(state_dir):
+            raise CliError(FAILED, f"there is no folder {state_dir}; nothing was removed")
         state_dirs, guard_dirs = (state_dir,), search_guard_dirs(state_dir)
     removed = [path for one in state_dirs for path in (*_clean(one, anyones=state_dir is not None),
                                                        *_clean_journals(takeover_dir(one)))]

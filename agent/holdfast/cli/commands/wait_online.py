@@ -10,7 +10,15 @@ import click
 
 from holdfast.cli.asking import agents
 from holdfast.cli.exits import CONFIGURATION, FAILED, NOT_PERMITTED, CliError
-from holdfast.cli.options import config_option, folders_of, interface_argument
+from holdfast.cli.options import (
+    Duration,
+    config_option,
+    folders_of,
+    interface_argument,
+    interface_names,
+    no_such_interface,
+)
+from holdfast.cli.output import complain
 from holdfast.control.client import Call, ControlError, NotPermittedError
 from holdfast.settings.links import awaited
 from holdfast.settings.model import Settings, SettingsError
@@ -24,8 +32,8 @@ APPEARANCE = 5.0
 @click.command("wait-online", short_help="Wait until the interfaces have their leases.")
 @interface_argument(required=False, nargs=-1)
 @click.option("--any", "any_one", is_flag=True, help="Wait for the first of them only.")
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), default=120.0, show_default=True,
-              help="Give up after this time, with exit status 1. 0: no limit.")
+@click.option("--timeout", metavar="TIME", type=Duration(0, 1e9), default=120.0, show_default=True,
+              help="Give up after this time, such as 90 or 5m, with exit status 1. 0: no limit.")
 @config_option
 def command(interfaces: tuple[str, ...], any_one: bool, timeout: float, config: str | None) -> None:
     """Wait until every IFACE has a lease and is configured with it.
@@ -35,6 +43,9 @@ def command(interfaces: tuple[str, ...], any_one: bool, timeout: float, config: 
     only fit a pattern are not waited for while they have no carrier. The agents may be started
     later.
     """
+    for name in interfaces:
+        if name not in interface_names():
+            complain(f"{no_such_interface(name)}; waiting for it")
     waiter = Waiter(folders_of(config), interfaces, any_one=any_one)
     try:
         if not waiter.wait(inf if timeout == 0 else time.monotonic() + timeout):
