@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from holdfast.managers import lease_files
 from holdfast.managers.formats import dhcp_options
 from holdfast.managers.formats.dhcpcd_conf import Line
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Link, Value
 
-DUID_FILES = ("/var/lib/dhcpcd/duid", "/etc/dhcpcd.duid")
+DUID_FILES = (f"{lease_files.DHCPCD}/duid", "/etc/dhcpcd.duid")
 #: dhcpcd(8): a link's metric is this and its index; 2000 more for wireless ones.
 _METRIC, _WIRELESS = 1000, 2000
 #: Options for IPv6, for dhcpcd itself, for its link-local addresses, or for how messages are timed.
@@ -130,7 +131,10 @@ def _client_id(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value
 
 
 def _of_duid(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value]:
-    """RFC 4361, of the DUID that dhcpcd keeps, and of the end of the hardware address unless an IAID is said."""
+    """RFC 4361, of the DUID that dhcpcd keeps, and of the end of the hardware address unless an IAID is said. Only where
+    dhcpcd has had a lease: an image has no DUID before its first boot, and the second would ask as somebody else."""
+    if not any(map(tree.is_file, lease_files.dhcpcd(link.name))):
+        return {}
     texts = ((tree.text(path) or "").strip() for path in DUID_FILES)
     duid = next((found for text in texts if (found := dhcp_options.hexadecimal(text))), None)
     said = next((line.value for line in reversed(lines) if line.option == "iaid"), None)

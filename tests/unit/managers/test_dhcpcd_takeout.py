@@ -45,6 +45,8 @@ def copied(found: Takeout) -> str:
 def test_a_copy_takes_ipv4_alone_out_of_its_hands_on_the_one_link(tree: Tree, put: Put) -> None:
     put("/etc/dhcpcd.conf", STOCK)
     put("/var/lib/dhcpcd/duid", DUID + "\n")
+    assert "client_id" not in taken(tree).settings, "before dhcpcd has had a lease"
+    put("/var/lib/dhcpcd/eth0.lease", "")
     found = taken(tree)
     assert found.entries[1] == Bind("/etc/dhcpcd.conf", "/run/holdfast-overlay/dhcpcd/etc/dhcpcd.conf")
     text = copied(found)
@@ -107,6 +109,7 @@ def test_two_links_share_one_copy(tree: Tree, put: Put) -> None:
 def test_its_words_are_settings_of_ours(tree: Tree, put: Put, more: str, expected: dict[str, Any]) -> None:
     put("/etc/dhcpcd.conf", STOCK + more)
     put("/var/lib/dhcpcd/duid", DUID)
+    put("/var/lib/dhcpcd/eth0.lease", "")
     found = taken(tree)
     refused = 'clientid "' in more
     assert bool(found.refusals) == refused
@@ -152,6 +155,7 @@ def test_links_that_it_leaves_alone_by_itself(tree: Tree, put: Put, tmp_path: Pa
 def test_a_vlan_s_own_number_is_not_known_so_its_lease_s_client_id_stays(tree: Tree, put: Put) -> None:
     put("/etc/dhcpcd.conf", STOCK)
     put("/var/lib/dhcpcd/duid", DUID)
+    put("/var/lib/dhcpcd/eth0.5.lease", "")
     assert "client_id" not in taken(tree, CARD._replace(name="eth0.5", kind="vlan")).settings
 
 

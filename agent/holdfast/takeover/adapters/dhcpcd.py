@@ -18,6 +18,7 @@ from math import inf
 
 from holdfast.managers import lease_files
 from holdfast.managers.dhcpcd import CONFIGURATION, UNIT, claim, does_dhcpv4, options, starts
+from holdfast.managers.dhcpcd_settings import DUID_FILES
 from holdfast.managers.formats import dhcp_options
 from holdfast.takeover.adapters import interface, process
 from holdfast.takeover.errors import TakeoverError
@@ -29,7 +30,6 @@ from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 
-DUID_FILES = (f"{lease_files.DHCPCD}/duid", "/etc/dhcpcd.duid")
 STOP_PATIENCE, BIND_PATIENCE = 5.0, 5.0
 #: Processes of a dhcpcd that separates privileges; the one that speaks DHCP has no such name.
 _HELPER = re.compile(r"dhcpcd: \[(privileged|network|control|BPF|launcher)")
