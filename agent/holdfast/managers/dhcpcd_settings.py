@@ -132,7 +132,8 @@ def _client_id(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value
 
 def _of_duid(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value]:
     """RFC 4361, of the DUID that dhcpcd keeps, and of the end of the hardware address unless an IAID is said. Only
-    where dhcpcd has had a lease: an image has no DUID before its first boot, and the second would ask as somebody else."""
+    where dhcpcd has had a lease: an image has no DUID before its first boot, and the second one would ask as somebody
+    else."""
     if not any(map(tree.is_file, lease_files.dhcpcd(link.name))):
         return {}
     texts = ((tree.text(path) or "").strip() for path in DUID_FILES)
