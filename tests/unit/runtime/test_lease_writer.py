@@ -144,3 +144,33 @@ def test_what_a_step_raises_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
         Background().run(step)
     assert Background().run(lambda: None) is True
     assert Background().wait(0) is True
+
+
+def test_without_threads_or_memory_it_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under TasksMax= or a limit of memory: a thread cannot be made, ends before its first step, or in one."""
+    written: list[str] = []
+
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(background._thread, "start_new_thread", none)  # noqa: SLF001 - the module's name
+    assert Background().run(lambda: written.append("here")) is True
+    assert written == ["here"]
+
+    monkeypatch.setattr(background, "PATIENCE", 0.0)
+    monkeypatch.setattr(background._thread, "start_new_thread", lambda *_: None)  # noqa: SLF001
+    dead = Background()
+    assert dead.run(lambda: written.append("never")) is False
+    assert dead.busy
+    monkeypatch.setattr(background, "START", -1.0)
+    assert not dead.busy
+    assert dead.error is not None
+    assert dead.error.errno == errno.ENOMEM
+
+
+def test_a_step_that_runs_out_of_memory_is_an_error() -> None:
+    def step() -> None:
+        raise MemoryError
+
+    with pytest.raises(OSError, match="memory"):
+        Background().run(step)
