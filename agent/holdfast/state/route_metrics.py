@@ -55,7 +55,9 @@ class RouteMetrics:
         with suppress(OSError):
             for name in [name for name in folders.names(self._folder) if name.endswith(METRIC)][:MAX_FILES]:
                 with suppress(OSError):
-                    text = folders.read(os.path.join(self._folder, name), 16).decode("ascii", "replace").strip()
-                    if text.isascii() and text.isdigit() and int(text) < 1 << 32:
-                        found[name.removesuffix(METRIC)] = int(text)
+                    text = folders.read(os.path.join(self._folder, name), 16).decode("ascii", "replace")
+                    number = text.removesuffix("\n")
+                    # A file that was cut would give another metric, and the routes would move.
+                    if text != number and number.isdigit() and self._first <= int(number) < 1 << 32:
+                        found[name.removesuffix(METRIC)] = int(number)
         return found

@@ -37,7 +37,10 @@ def test_a_renamed_interface_takes_it_along(tmp_path: Path) -> None:
     assert set(by_interface(str(tmp_path))) == {"eth0", "ens4"}
 
 
-@pytest.mark.parametrize("content", [b"", b"-1", b"4294967296", "\u0663".encode(), b"x" * 100])
+@pytest.mark.parametrize("content", [
+    b"", b"-1\n", b"4294967296\n", "\u0663\n".encode(), b"x" * 100, b"10", b"101",  # cut
+    b"99\n",  # none that we gave
+])
 def test_a_file_that_holds_no_metric_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "eth0.metric").write_bytes(content)
     assert RouteMetrics(str(tmp_path), FIRST_METRIC).of("eth0") == 100
