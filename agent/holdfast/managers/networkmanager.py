@@ -1,8 +1,7 @@
 """NetworkManager: which links it does DHCPv4 on, by which profile, and how DHCPv4 alone is taken out of that profile.
 
 From nm-settings-keyfile(5), nm-settings(5) and NetworkManager.conf(5); what is not written there was tried with 1.42:
-of two profiles with one UUID that in /run counts, then that in /etc, and in one folder the one that was written last; a
-profile with ``method=disabled`` still has its routes and rules made, and may hold no name servers.
+of two profiles with one UUID that in /run counts, then that in /etc, and in one folder the one that was written last.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ LATEST = 4102444800
 #: NetworkManager's route metrics (ipv4.route-metric) by type of connection.
 _METRICS = {"infiniband": 150, "bond": 300, "vlan": 400, "team": 350, "bridge": 425}
 _METRIC = 100
+#: The address that a profile gets which has none of its own: without an IPv4 address NetworkManager waits for IPv6, and
+#: where none comes it has failed after half a minute, and takes all addresses from the link, ours too. It is one of
+#: this machine's anyway (127.0.0.0/8), and none that leaves it.
+STAND_IN = "127.72.70.1/32"
 #: ipv4.dhcp-client-id to ours.
 _CLIENT_IDS = {"mac": "mac", "duid": "duid", "none": "none"}
 _IGNORED = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".tmp", ".nmmeta")
@@ -304,7 +307,7 @@ def _no_auto_default(tree: Tree, link: Link) -> bool:
 def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
     """The profile without DHCPv4, for the link alone, by its UUID; and as it was for other links, where one that fits
     them at the same time would be gone."""
-    values = {("ipv4", "method"): "manual" if profile.static else "disabled"}
+    values = {("ipv4", "method"): "manual", **({} if profile.static else {("ipv4", "address1"): STAND_IN})}
     without = [] if profile.static else [("ipv4", key) for key in ("dns", "dns-search", "may-fail", "gateway")]
     matched = profile.keys.get("match", "interface-name")
     if not profile.bound and link.pattern:

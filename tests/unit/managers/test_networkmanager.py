@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import File, Link, Takeout
-from holdfast.managers.networkmanager import LATEST, takeout, uuid_of
+from holdfast.managers.networkmanager import LATEST, STAND_IN, takeout, uuid_of
 
 ETC = "etc/NetworkManager/system-connections"
 RUN = "run/NetworkManager/system-connections"
@@ -59,7 +59,7 @@ def test_only_dhcpv4_is_taken_out(take: Take) -> None:
            "route1=198.18.0.0/24,10.0.0.1\nnew-key=x\n\n[ipv6]\nmethod=auto\ndns=2620:fe::fe;\n[unheard]\nof=it\n"
     found = take(profile(text))
     assert shadow(found) == text.replace("method=auto\nmay-fail=false\n", "", 1).replace(
-        "[ipv4]\n", "[ipv4]\nmethod=disabled\n")
+        "[ipv4]\n", f"[ipv4]\naddress1={STAND_IN}\nmethod=manual\n")
     assert found is not None
     assert (found.refusals, found.lost, found.source) == ((), (), f"/{ETC}/a.nmconnection")
     assert found.settings == {"wait_for": "networkmanager", "client_id": "mac", "hostname": "@system", "metric": 100,
@@ -87,7 +87,7 @@ def test_own_name_servers_come_from_holdfast(take: Take) -> None:
     """A profile that is disabled may hold none."""
     own = "dns=9.9.9.9;1.1.1.1;\ndns-search=a.test;\n"
     found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{own}ignore-auto-dns=true\n"))
-    assert shadow(found) == f"{NAMED}[ipv4]\nmethod=disabled\nignore-auto-dns=true\n"
+    assert shadow(found) == f"{NAMED}[ipv4]\naddress1={STAND_IN}\nmethod=manual\nignore-auto-dns=true\n"
     assert found is not None
     assert (found.settings["dns"], found.settings["search"]) == (("9.9.9.9", "1.1.1.1"), ("a.test",))
     assert found.settings["use_dns"] is False
@@ -188,7 +188,7 @@ def test_a_profile_for_several_links_stays_for_the_others(take: Take) -> None:
     assert "interface-name=ens3\n" in texts[0]
     assert UUID not in texts[1]
     assert "[match]\ninterface-name=!ens3;\n" in texts[1]
-    assert "method=disabled" not in texts[1]
+    assert "method=" not in texts[1]
 
 
 def test_its_automatic_connection_keeps_its_uuid(take: Take) -> None:
@@ -200,7 +200,7 @@ def test_its_automatic_connection_keeps_its_uuid(take: Take) -> None:
     text = shadow(take({"etc/machine-id": f"{machine}\n"}, link))
     assert f"id=Wired connection 1\nuuid={known}\n" in text
     assert "interface-name=ens3\n" in text
-    assert "[ipv4]\nmethod=disabled\n" in text
+    assert f"[ipv4]\naddress1={STAND_IN}\nmethod=manual\n" in text
 
 
 @pytest.mark.parametrize("said", ["*", "ens3", "FA:16:3E:00:00:01"])

@@ -3,7 +3,7 @@
 Facts, each tried with NetworkManager 1.42:
 - ``systemctl stop NetworkManager`` leaves all devices as they are. At its start NetworkManager takes over without a
   change what its state file (/run/NetworkManager/devices/INDEX) names as its own, by the UUID of its connection: with a
-  profile of that UUID that says ``method=disabled`` the address, its routes and everything else stay, and it sends no
+  profile of that UUID that says ``method=manual`` the address, its routes and everything else stay, and it sends no
   DHCP message.
 - ``nmcli device modify``, ``managed yes`` and ``managed no`` by a file that is loaded take every address away.
 - With DHCPv4 it asks for the address in /var/lib/NetworkManager/internal-UUID-IF.lease by INIT-REBOOT.
@@ -18,7 +18,7 @@ from math import inf
 from holdfast.managers import served_links
 from holdfast.managers.formats import dhcp_options
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.networkmanager import OURS, PROFILES, UNIT, takeout
+from holdfast.managers.networkmanager import OURS, PROFILES, STAND_IN, UNIT, takeout
 from holdfast.takeover.adapters import interface
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
@@ -114,6 +114,7 @@ class NetworkManager:
         """Stop it, write into its state file that it manages the device, and start it."""
         uuid, index = found.facts["uuid"], host.ifindex(found.ifname)
         host.must(["systemctl", "stop", UNIT], 60.0)
+        host.run(["ip", "address", "delete", STAND_IN, "dev", found.ifname])
         host.write(f"/run/NetworkManager/devices/{index}", (
             f"[device]\nmanaged=true\nconnection-uuid={uuid}\nnm-owned=false\n"
         ).encode())
@@ -136,7 +137,7 @@ def _without_dhcp(host: Host, found: Found) -> bool:
     """True if the device is NetworkManager's with the connection of old, and that has no DHCPv4."""
     uuid = found.facts["uuid"]
     method = _nmcli(host, "connection", "show", "uuid", uuid).get("ipv4.method", "")
-    return method in ("disabled", "manual") and _device(host, found.ifname).get("GENERAL.CON-UUID") == uuid
+    return method == "manual" and _device(host, found.ifname).get("GENERAL.CON-UUID") == uuid
 
 
 def unmanaged(ifname: str) -> bytes:

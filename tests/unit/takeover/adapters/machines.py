@@ -161,7 +161,7 @@ def _networkmanager(host: FakeHost) -> None:
     host.put(f"/etc/systemd/system/multi-user.target.wants/{NM_UNIT}", "")
     host.put(f"/lib/systemd/system/{NM_UNIT}", "[Install]\nWantedBy=multi-user.target\n")
     host.put(PROFILE, f"[connection]\nuuid={UUID}\ntype=ethernet\ninterface-name=eth0\n")
-    host.answers[f"systemctl restart {NM_UNIT}"] = lambda _: _manage(host, "disabled")
+    host.answers[f"systemctl restart {NM_UNIT}"] = lambda _: _manage(host, "manual")
     host.answers[f"systemctl start {NM_UNIT}"] = lambda _: _manage(host, "auto")
 
 

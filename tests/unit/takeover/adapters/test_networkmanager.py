@@ -170,7 +170,7 @@ def test_it_is_started_anew_with_the_profile(host: FakeHost) -> None:
     host.ran.clear()
 
     def start(_command: Sequence[str]) -> Completed:
-        connection(host, "ipv4.method:auto", "ipv4.method:disabled")
+        connection(host, "ipv4.method:auto", "ipv4.method:manual")
         return Completed(0, "", "")
 
     host.answers["systemctl restart NetworkManager.service"] = start
@@ -194,7 +194,8 @@ def test_it_starts_believing_that_the_device_was_its_own(host: FakeHost) -> None
     host.ran.clear()
     NetworkManager().give_back(host, found, lease)
     changing = [command for command in host.ran if "show" not in command]
-    assert changing == [("systemctl", verb, "NetworkManager.service") for verb in ("stop", "reset-failed", "start")]
+    stop, *rest = [("systemctl", verb, "NetworkManager.service") for verb in ("stop", "reset-failed", "start")]
+    assert changing == [stop, ("ip", "address", "delete", "127.72.70.1/32", "dev", "eth0"), *rest]
     state = host.text("/run/NetworkManager/devices/2").splitlines()
     assert {"managed=true", f"connection-uuid={UUID}"} <= set(state)
     assert "ADDRESS=10.77.0.80\n" in host.text(f"/var/lib/NetworkManager/internal-{UUID}-eth0.lease")
