@@ -81,8 +81,7 @@ def _uses(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings
     made: dict[str, Value] = {}
     if ini.is_off(last.get("UseDNS")):
         made["use_dns"] = False
-    if not ini.is_on(domains):
-        made["use_domains"] = False
+    made["use_domain_name" if ini.is_on(domains) else "use_domains"] = ini.is_on(domains)
     if ini.is_off(last.get("UseNTP")):
         made["use_ntp"] = False
     if not ini.is_on(last.get("UseMTU")) or ini.is_on(last.get("Anonymize")):

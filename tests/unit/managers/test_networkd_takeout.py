@@ -141,8 +141,8 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
 
 
 @pytest.mark.parametrize(("text", "settings"), [
-    ("UseDNS=no\nUseNTP=false\nUseDomains=yes\nUseMTU=on", {"use_dns": False, "use_ntp": False, "use_domains": None,
-                                                            "use_mtu": None}),
+    ("UseDNS=no\nUseNTP=false\nUseDomains=yes\nUseMTU=on", {
+        "use_dns": False, "use_ntp": False, "use_domains": None, "use_domain_name": True, "use_mtu": None}),
     ("UseRoutes=no", {"use_routes": False}), ("UseGateway=no", {"use_gateway": False}),
     ("RouteMetric=100\nRouteTable=main", {"metric": 100, "route_table": 254}),
     ("RouteTable=blue", {"route_table": 300}),
