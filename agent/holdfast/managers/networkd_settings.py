@@ -81,13 +81,15 @@ def _uses(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings
     made: dict[str, Value] = {}
     if ini.is_off(last.get("UseDNS")):
         made["use_dns"] = False
-    made["use_domain_name" if ini.is_on(domains) else "use_domains"] = ini.is_on(domains)
+    route = domains.lower() == "route"
+    if route:
+        made["route_domains"] = True
+    made["use_domain_name" if route or ini.is_on(domains) else "use_domains"] = route or ini.is_on(domains)
     if ini.is_off(last.get("UseNTP")):
         made["use_ntp"] = False
     if not ini.is_on(last.get("UseMTU")) or ini.is_on(last.get("Anonymize")):
         made["use_mtu"] = False
-    refused = [f"[DHCPv4] UseDomains={domains} cannot be honoured"] if domains.lower() == "route" else []
-    return made, refused
+    return made, []
 
 
 def _routes(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings) -> Made:

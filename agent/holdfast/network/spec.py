@@ -81,8 +81,8 @@ class NetworkSpec(NamedTuple):
 
     ``broadcast`` None: the address has none (/31, /32). ``mtu`` None: leave it as it is.
     ``search`` are the search domains in use: option 119, or else the names in option 15, of which
-    ``domain`` is the first. ``hostname`` is as offered; nothing acts on it, nor on
-    ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
+    ``domain`` is the first; with ``search_routes`` they are to choose a server by. ``hostname`` is as offered; nothing
+    acts on it, nor on ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
     ``routes`` are in the order in which they can be added: on-link ones first. ``table`` is that of all of them, and of
     the prefix route; 0 for the link's own.
     """
@@ -93,6 +93,7 @@ class NetworkSpec(NamedTuple):
     mtu: int | None = None
     dns: tuple[IPv4Address, ...] = ()
     search: tuple[str, ...] = ()
+    search_routes: bool = False
     domain: str | None = None
     hostname: str | None = None
     ntp: tuple[IPv4Address, ...] = ()
@@ -116,6 +117,7 @@ def spec_from_lease(
     use_ntp: bool = True,
     use_gateway: bool = True,
     use_domain_name: bool = False,
+    route_domains: bool = False,
     edits: Sequence[str] = (),
     table: int | None = None,
 ) -> NetworkSpec:
@@ -124,8 +126,9 @@ def spec_from_lease(
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
     domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
-    option 15 is searched before those of option 119, which do not name it. ``edits``: see ``edited``. ``table``: the
-    routes go there instead of into the link's own table.
+    option 15 is searched before those of option 119, which do not name it. ``route_domains``: they are to route queries
+    by, and not to be searched. ``edits``: see ``edited``. ``table``: the routes go
+    there instead of into the link's own table.
     """
     reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
     own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
@@ -144,6 +147,7 @@ def spec_from_lease(
         mtu=_mtu(reader) if use_mtu else None,
         dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
         search=tuple(dict.fromkeys((*own_search, *search)))[:MAX_DOMAINS],
+        search_routes=route_domains,
         domain=domains[0] if domains and use_domains else None,
         hostname=reader.read(opt.HOST_NAME, opt.hostname),
         ntp=_servers(reader, opt.NTP_SERVERS) if use_ntp else (),

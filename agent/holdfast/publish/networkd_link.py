@@ -66,10 +66,10 @@ class NetworkdLinks:
             else:
                 call("SetLinkDNS", "ia(iay)", (link.ifindex, plain))
         if names.search:
-            routed = own.get("ROUTE_DOMAINS", "").split()
-            call("SetLinkDomains", "ia(sb)", (
-                link.ifindex, [*((each, False) for each in self._domains(own, names)),
-                               *((each, True) for each in routed)]))
+            leased = (names.searched, names.search if names.search_routes else ())
+            call("SetLinkDomains", "ia(sb)", (link.ifindex, [
+                (each, routed) for routed, key in ((False, "DOMAINS"), (True, "ROUTE_DOMAINS"))
+                for each in self._domains(own, key, leased[routed])]))
         self._write(self._path(link), json.dumps(self._wanted(link, names)).encode() + b"\n", 0o644)
 
     def withdraw(self, link: Target, call: Call) -> None:
@@ -95,12 +95,12 @@ class NetworkdLinks:
             *(one for one in every if one.address not in static),
         )))
 
-    def _domains(self, own: dict[str, str], names: Names) -> list[str]:
-        """Likewise."""
-        every = own.get("DOMAINS", "").split()
-        static = {word.rstrip(".") for word in self._said(own.get("NETWORK_FILE", ""), "Domains")}
+    def _domains(self, own: dict[str, str], key: str, leased: Sequence[str]) -> list[str]:
+        """Likewise, of the state file's ``key``."""
+        every = own.get(key, "").split()
+        static = {word.lstrip("~").rstrip(".") for word in self._said(own.get("NETWORK_FILE", ""), "Domains")}
         return list(dict.fromkeys((
-            *(one for one in every if one.rstrip(".") in static), *names.search,
+            *(one for one in every if one.rstrip(".") in static), *leased,
             *(one for one in every if one.rstrip(".") not in static),
         )))
 
@@ -119,7 +119,8 @@ class NetworkdLinks:
             now = os.stat(f"{self._states}/{link.ifindex}")
         except FileNotFoundError:
             return []
-        return [link.ifindex, [str(each) for each in names.dns], list(names.search), now.st_ino, now.st_mtime_ns]
+        return [link.ifindex, [str(each) for each in names.dns], [*names.search, names.search_routes], now.st_ino,
+                now.st_mtime_ns]
 
     def _told(self, link: Target) -> object:
         try:

@@ -114,7 +114,7 @@ class Resolvconf:
         if program and not RESOLVCONF_NAME.fullmatch(link.ifname):
             self._say(f"{link.ifname}: {program} takes no such name, so /etc/resolv.conf is used; rename the interface")
             return False
-        return self._call("-a", link.ifname, _body(names.search, tuple(map(str, names.dns))))
+        return self._call("-a", link.ifname, _body(names.searched, tuple(map(str, names.dns))))
 
     def withdraw(self, link: Target) -> bool:
         """Remove the record. False when there is no resolvconf, or none for such a name. Raises ResolverError."""
@@ -156,7 +156,7 @@ class NetworkManagerFile:
                 return False
             now = self._now()
             if now is not None:
-                records = {**_records(now), link.ifname: _Record(tuple(map(str, names.dns)), names.search)}
+                records = {**_records(now), link.ifname: _Record(tuple(map(str, names.dns)), names.searched)}
                 self._replace(now, _merged(records, theirs or ""))  # none: it has not had any yet
         except OSError as error:
             raise self._error(error) from None
@@ -253,7 +253,7 @@ class ResolvConf:
         records = _records(text or "") if ours else {}
         there = self._interfaces()
         records = {name: record for name, record in records.items() if name in there}
-        records[link.ifname] = _Record(tuple(map(str, names.dns)), names.search)
+        records[link.ifname] = _Record(tuple(map(str, names.dns)), names.searched)
         self._replace(target, text, _rendered(records, _domain(read_text(self._saved) or "")))
 
     def withdraw(self, link: Target) -> bool:

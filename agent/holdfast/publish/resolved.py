@@ -68,7 +68,7 @@ class Resolved:
     def _tell_resolved(self, bus: _Bus, link: Target, names: Names) -> tuple[str, str] | None:
         """Tell resolved; the error of its first answer, None when all went well."""
         servers = [(socket.AF_INET, server.packed) for server in names.dns]
-        domains = [(domain, False) for domain in names.search]  # False: to be searched, not only routed by
+        domains = [(domain, names.search_routes) for domain in names.search]  # False: to be searched, too
         fault = bus.call(RESOLVE1, "SetLinkDNS", "ia(iay)", (link.ifindex, servers))
         if fault is None:
             call = _caller(bus, RESOLVE1, link.ifname)

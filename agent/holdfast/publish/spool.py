@@ -31,11 +31,18 @@ class DnsFileError(ValueError):
 
 
 class Names(NamedTuple):
-    """What a lease says about names. ``default_route``: queries about any domain may go to these servers."""
+    """What a lease says about names. ``default_route``: queries about any domain may go to these servers.
+    ``search_routes``: queries about the domains of ``search`` go there, and nothing is searched in them."""
 
     dns: tuple[IPv4Address, ...]
     search: tuple[str, ...]
     default_route: bool
+    search_routes: bool = False
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The domains for a resolver that knows none to route by."""
+        return () if self.search_routes else self.search
 
 
 class LinkNames(NamedTuple):
@@ -55,6 +62,7 @@ def render(wanted: LinkNames) -> bytes:
         "dns": [str(server) for server in names.dns],
         "search": list(names.search),
         "default_route": names.default_route,
+        "search_routes": names.search_routes,
         "ntp": [str(server) for server in wanted.ntp],
     }).encode() + b"\n"
 
@@ -74,10 +82,13 @@ def parse(data: bytes) -> LinkNames:
         raise DnsFileError("ifindex is not the number of an interface")
     if not isinstance(default_route, bool):
         raise DnsFileError("default_route is not true or false")
+    search_routes = document.get("search_routes", False)  # not in a file of Holdfast 0.1
+    if not isinstance(search_routes, bool):
+        raise DnsFileError("search_routes is not true or false")
     servers = _servers(document, "dns")
     ntp = _servers(document, "ntp") if "ntp" in document else ()  # not in a file of Holdfast 0.1
     search = tuple(map(_domain, _texts(document, "search", MAX_DOMAINS)))
-    return LinkNames(ifindex, Names(servers, search, default_route), ntp)
+    return LinkNames(ifindex, Names(servers, search, default_route, search_routes), ntp)
 
 
 def _texts(document: dict[str, Any], key: str, limit: int) -> list[str]:

@@ -49,6 +49,7 @@ class InterfaceSettings(NamedTuple):
     use_mtu: bool = True
     use_domains: bool = True
     use_domain_name: bool = False
+    route_domains: bool = False
     option_edits: tuple[str, ...] = ()
     use_ntp: bool = True
     use_gateway: bool = True

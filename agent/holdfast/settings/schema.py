@@ -71,6 +71,9 @@ INTERFACE: dict[str, Key] = {
     "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
     "use_domains": Key(checks.boolean, "use the server's search domains (options 119, 15), where use_dns is true"),
     "use_domain_name": Key(checks.boolean, "search the domain of option 15 also where option 119 names others"),
+    "route_domains": Key(checks.boolean,
+                         "use the search domains to choose the server that is asked (systemd-resolved), and search in "
+                         "none of them"),
     "option_edits": Key(checks.option_edits,
                         "changes to the options of a reply before they are used, as dhclient.conf has them, with the "
                         'number and bytes in hex: "supersede 6 0a000001", likewise "prepend", "append" and "default"'),

@@ -143,6 +143,7 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
 @pytest.mark.parametrize(("text", "settings"), [
     ("UseDNS=no\nUseNTP=false\nUseDomains=yes\nUseMTU=on", {
         "use_dns": False, "use_ntp": False, "use_domains": None, "use_domain_name": True, "use_mtu": None}),
+    ("UseDomains=route", {"route_domains": True, "use_domain_name": True, "use_domains": None}),
     ("UseRoutes=no", {"use_routes": False}), ("UseGateway=no", {"use_gateway": False}),
     ("RouteMetric=100\nRouteTable=main", {"metric": 100, "route_table": 254}),
     ("RouteTable=blue", {"route_table": 300}),
@@ -164,7 +165,7 @@ def test_what_networkd_was_told_is_told_to_holdfast(
 
 @pytest.mark.parametrize("text", [
     "SendOption=50:string:x", "DenyList=192.0.2.1", "AllowList=192.0.2.1", "UseTimezone=yes", "Brandnew=yes",
-    "DUIDType=link-layer", "IAID=1", "ClientIdentifier=duid-only", "RouteTable=nobody", "UseDomains=route",
+    "DUIDType=link-layer", "IAID=1", "ClientIdentifier=duid-only", "RouteTable=nobody",
     "ListenPort=1068", "Label=eth0:1",
 ])
 def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: str) -> None:

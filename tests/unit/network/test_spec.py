@@ -64,7 +64,8 @@ def test_a_compressed_search_list_is_changed() -> None:
 ])
 def test_the_domain_of_option_15_is_searched_too(name: bytes, search: bytes, wanted: tuple[str, ...]) -> None:
     options = {15: name, **({119: search} if search else {})}
-    assert spec_from_lease(make_lease(options=options), use_domain_name=True).search == wanted
+    spec = spec_from_lease(make_lease(options=options), use_domain_name=True, route_domains=True)
+    assert (spec.search, spec.search_routes) == (wanted, True)
 
 
 # -- the field's replies -------------------------------------------------------------------------

@@ -465,6 +465,11 @@ def test_where_networkmanager_writes_nothing_neither_do_we(beside: BesideNetwork
     assert beside.etc.read_text() == "# by hand\n"
 
 
+def test_a_file_has_no_domains_to_route_by(beside: BesideNetworkManager) -> None:
+    assert beside.backend.publish(ETH0, names("10.0.0.2", search=("example.org",))._replace(search_routes=True))
+    assert lines(beside.etc) == ["search own.test", "nameserver 10.0.0.2", "nameserver 2620:fe::fe", "options edns0"]
+
+
 def test_networkmanager_may_have_no_names_yet(beside: BesideNetworkManager) -> None:
     beside.names.unlink()
     assert beside.backend.publish(ETH0, names("10.0.0.2"))

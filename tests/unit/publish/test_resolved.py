@@ -63,6 +63,16 @@ def test_a_link_without_a_default_route_does_not_claim_every_name(bus: FakeBus, 
     assert dict(bus.calls) == dict([SERVERS, DOMAINS])
 
 
+def test_domains_that_only_route_are_told_so(bus: FakeBus, backend: Resolved, tmp_path: Path) -> None:
+    routes = NAMES._replace(search_routes=True)
+    assert backend.publish(LINK, routes)
+    assert ("SetLinkDomains", (2, [("example.org", True), ("example.net", True)])) in bus.calls
+    manager = Networkd(bus, tmp_path, "2001:db8::53", "own.example")
+    assert backend.publish(LINK, routes)
+    assert manager.told[-1] == ("SetLinkDomains", (2, [
+        ("own.example", False), ("example.org", True), ("example.net", True), ("corp", True)]))
+
+
 def test_where_it_does_not_run_the_next_rung_is_asked(bus: FakeBus, backend: Resolved, tmp_path: Path) -> None:
     bus.owned = False
     assert not backend.publish(LINK, NAMES)

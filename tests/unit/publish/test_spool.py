@@ -33,7 +33,8 @@ def test_what_is_written_is_read() -> None:
 @pytest.mark.parametrize("data", [
     b"", b"{", b"[]", b"null", b"[" * 5000, b"\xff\xfe", b" " * (SIZE_LIMIT + 1), document(version=2),
     document(ifindex=0), document(ifindex=-1), document(ifindex=True), document(ifindex="2"),
-    document(ifindex=2**31), document(default_route=1), document(default_route=None), document(dns="10.0.0.2"),
+    document(ifindex=2**31), document(default_route=1), document(default_route=None),
+    document(search_routes=1), document(dns="10.0.0.2"),
     document(dns=[1]), document(dns=["10.0.0"]), document(dns=["fe80::1"]), document(dns=["0.0.0.0"]),
     document(dns=["224.0.0.1"]), document(dns=["255.255.255.255"]), document(dns=["10.0.0.2"] * 9),
     document(dns=["10.0.0.2\nnameserver 10.6.6.6"]), document(search=["a\nnameserver 1.1.1.1"]),
