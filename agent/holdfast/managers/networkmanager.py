@@ -36,8 +36,9 @@ _METRICS = {"infiniband": 150, "bond": 300, "vlan": 400, "team": 350, "bridge": 
 _METRIC = 100
 #: The address that a profile gets which has none of its own: without an IPv4 address NetworkManager waits for IPv6, and
 #: where none comes it has failed after half a minute, and takes all addresses from the link, ours too. It is one of
-#: this machine's anyway (127.0.0.0/8), and none that leaves it.
+#: this machine's anyway (127.0.0.0/8), and none that leaves it. With these methods of IPv6 nothing is waited for.
 STAND_IN = "127.72.70.1/32"
+_AT_ONCE = ("disabled", "link-local", "manual")
 #: ipv4.dhcp-client-id to ours.
 _CLIENT_IDS = {"mac": "mac", "duid": "duid", "none": "none"}
 _IGNORED = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".tmp", ".nmmeta")
@@ -307,7 +308,10 @@ def _no_auto_default(tree: Tree, link: Link) -> bool:
 def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
     """The profile without DHCPv4, for the link alone, by its UUID; and as it was for other links, where one that fits
     them at the same time would be gone."""
-    values = {("ipv4", "method"): "manual", **({} if profile.static else {("ipv4", "address1"): STAND_IN})}
+    alone = not profile.static and profile.keys.get("ipv6", "method") in _AT_ONCE
+    values = {("ipv4", "method"): "disabled" if alone else "manual"}
+    if not profile.static and not alone:
+        values["ipv4", "address1"] = STAND_IN
     without = [] if profile.static else [("ipv4", key) for key in ("dns", "dns-search", "may-fail", "gateway")]
     matched = profile.keys.get("match", "interface-name")
     if not profile.bound and link.pattern:

@@ -55,7 +55,7 @@ class DnsSpooler:
 
         routed = any(route.destination.prefixlen == 0 for route in spec.routes)
         names = spool.Names(spec.dns, spec.search, routed, spec.search_routes)
-        data = spool.render(spool.Linkspool.Names(ifindex, names, spec.ntp))
+        data = spool.render(spool.LinkNames(ifindex, names, spec.ntp))
         # Another program's doing, or resolved that came up after us, shows in the file's identity.
         seen = _identity(self._resolv_conf)
         if self._files.get(ifindex) == (ifname, data, seen):

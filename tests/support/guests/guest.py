@@ -176,8 +176,8 @@ class Guest(ABC):
         return f"--- the guest's console ends so:\n{self.console_text()[-4000:]}"
 
     def addresses(self, link: str = "ens3") -> list[str]:
-        """The IPv4 addresses of ``link``, without their prefixes."""
-        said = self.run(["ip", "-4", "-o", "addr", "show", "dev", link]).stdout
+        """The IPv4 addresses of ``link`` by which others reach it, without their prefixes."""
+        said = self.run(["ip", "-4", "-o", "addr", "show", "dev", link, "scope", "global"]).stdout
         return [line.split()[3].partition("/")[0] for line in said.splitlines()]
 
     def wait_address(self, timeout: float = 60, link: str = "ens3") -> str:

@@ -66,6 +66,12 @@ def test_only_dhcpv4_is_taken_out(take: Take) -> None:
                               "use_mtu": False}
 
 
+@pytest.mark.parametrize("method", ["disabled", "link-local", "manual"])
+def test_without_addresses_to_wait_for_there_is_no_ipv4(take: Take, method: str) -> None:
+    found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n\n[ipv6]\nmethod={method}\n"))
+    assert shadow(found) == f"{NAMED}[ipv4]\nmethod=disabled\n\n[ipv6]\nmethod={method}\n"
+
+
 def test_the_carrier_is_ignored(take: Take) -> None:
     found = take(profile(NAMED))
     assert found is not None

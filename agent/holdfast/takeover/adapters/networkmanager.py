@@ -3,8 +3,8 @@
 Facts, each tried with NetworkManager 1.42:
 - ``systemctl stop NetworkManager`` leaves all devices as they are. At its start NetworkManager takes over without a
   change what its state file (/run/NetworkManager/devices/INDEX) names as its own, by the UUID of its connection: with a
-  profile of that UUID that says ``method=manual`` the address, its routes and everything else stay, and it sends no
-  DHCP message.
+  profile of that UUID that says ``method=manual`` or ``disabled`` the address, its routes and everything else stay,
+  and it sends no DHCP message.
 - ``nmcli device modify``, ``managed yes`` and ``managed no`` by a file that is loaded take every address away.
 - With DHCPv4 it asks for the address in /var/lib/NetworkManager/internal-UUID-IF.lease by INIT-REBOOT.
 """
@@ -137,7 +137,7 @@ def _without_dhcp(host: Host, found: Found) -> bool:
     """True if the device is NetworkManager's with the connection of old, and that has no DHCPv4."""
     uuid = found.facts["uuid"]
     method = _nmcli(host, "connection", "show", "uuid", uuid).get("ipv4.method", "")
-    return method == "manual" and _device(host, found.ifname).get("GENERAL.CON-UUID") == uuid
+    return method in ("disabled", "manual") and _device(host, found.ifname).get("GENERAL.CON-UUID") == uuid
 
 
 def unmanaged(ifname: str) -> bytes:
