@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from holdfast_lab.render.theme import DARK, GROUND
 
+#: A dashed line from left to right: its two ends, which are equally high.
+_LEVEL = re.compile(r'd="M ([\d.]+) ([\d.]+) \nL ([\d.]+) \2 \n"[^>]*stroke-dasharray: \d')
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -43,13 +45,17 @@ def texts_of(svg: str) -> list[str]:
 
 
 def complaints_about(svg: str) -> list[str]:
-    """What is wrong for a reader: words beyond the edge, on each other, or pale on a light or on a dark page."""
+    """What is wrong for a reader: words beyond the edge, on each other, on a dashed level, or pale on a light or on a
+    dark page."""
     root, seen = ET.fromstring(svg), words_of(svg)
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     wrong = [f"{one.text!r} leaves the picture" for one in seen
              if one.left < 0 or one.right > width or one.top < 0 or one.bottom > height]
     wrong += [f"{a.text!r} lies on {b.text!r}" for a, b in combinations(seen, 2)
               if a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom]
+    levels = [tuple(map(float, found)) for found in _LEVEL.findall(svg)]
+    wrong += [f"a line goes through {one.text!r}" for one in seen for start, y, end in levels
+              if one.top < y < one.bottom and one.left < end and one.right > start]
     dark_rules = svg.partition("prefers-color-scheme: dark")[2].partition("</style>")[0]
     for colour in {one.colour for one in seen}:
         if contrast(colour, GROUND) < 3:

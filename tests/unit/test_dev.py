@@ -107,7 +107,7 @@ def test_programs_run_without_the_caller_s_python_settings(dev: ModuleType, monk
     assert os.environ["PATH"] in environment["PATH"]
 
 
-@pytest.mark.parametrize("name", ["demo", "lab", "dev", "lock"])
+@pytest.mark.parametrize("name", ["demo", "lab", "dev", "lock", "build", "docs"])
 def test_locks_are_hashed(dev: ModuleType, name: str) -> None:
     lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line and line[0] not in "# "]
