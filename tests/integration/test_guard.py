@@ -112,8 +112,10 @@ def test_the_configuration_gives_leave_and_status_and_metrics_tell(guest: Guest)
     guest.guard(interfaces=(), settings='rebroadcast = true\ninterfaces = ["et*"]\n')
     guest.client("networkd")
     assert guest.renewal(PATIENCE)["rebroadcasts"] == 1
-    metrics = (guest.folder / f"holdfast_guard_{LINK}.prom").read_text()
-    assert f'holdfast_guard_outcomes_total{{interface="{LINK}",result="renewed"}} 1' in metrics
+    file = guest.folder / f"holdfast_guard_{LINK}.prom"
+    told = f'holdfast_guard_outcomes_total{{interface="{LINK}",result="renewed"}} 1'
+    wait_until(lambda: told in file.read_text(), PATIENCE, "the metrics say so")  # they follow the history
+    metrics = file.read_text()
     assert f'holdfast_guard_build_info{{interface="{LINK}",version="{__version__}",client="networkd"}} 1' in metrics
     one, = json.loads(guest.machine.output(guest.command("status", LINK, "--json")))
     assert (one["guarded"], one["client"], one["lease"]["address"]) == (True, "networkd", "192.0.2.50")
