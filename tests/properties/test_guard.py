@@ -17,7 +17,7 @@ from holdfast.wire import message as m
 
 STEPS = st.tuples(
     st.sampled_from(["unicast", "copy", "broadcast", "discover", "release", "ack", "nak", "offer", "configured",
-                     "forever", "removed", "sleep"]),
+                     "forever", "stored", "removed", "sleep"]),
     st.sampled_from([1, 2]),
     st.sampled_from([0.0, 0.3, 1.0, 1.7, 26.0, 61.0]),
 )
@@ -53,6 +53,9 @@ def test_a_repeat_has_its_unanswered_unicast(client: str, steps: list[tuple[str,
             ended = True  # the exchange may be; then a copy would begin another
         elif what in ("configured", "forever"):
             scene.configured(60 if what == "configured" else inf)
+        elif what == "stored":
+            scene.stored(ago=wait)
+            ended = True
         elif what == "removed":
             scene.removed()
         scene.sleep(wait)

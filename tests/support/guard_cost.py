@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from holdfast_lab.testbed.faults import Lease
 from holdfast_lab.testbed.guarded import GuardedMachine
-from holdfast_lab.testbed.netns import Namespace, connect
+from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.server import LabServer
 from holdfast_lab.testbed.stage import LINK
 
@@ -47,6 +48,7 @@ _SINK = """
 import socket
 with socket.create_server(("192.0.2.1", 9)) as server:
     buffer = bytearray(1 << 20)
+    print(flush=True)
     while True:
         connection, _ = server.accept()
         with connection:
@@ -78,7 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="guard-")))
         machine = stack.enter_context(Namespace("guarded", private_files=False))
         far = stack.enter_context(Namespace("server"))
-        connect(machine, LINK, far, "srv0")
+        # With its offloads, as a virtual machine's card has them.
+        machine.output(["ip", "link", "add", LINK, "type", "veth", "peer", "name", "srv0", "netns", far.path])
+        machine.output(["ip", "link", "set", LINK, "up"])
+        far.output(["ip", "link", "set", "srv0", "up"])
         far.run(lambda: far.rtnl.add_address("srv0", "192.0.2.1/24"))
         far.output(["nft", "add table ip sink; add chain ip sink in { type filter hook input priority 0; }; "
                            "add rule ip sink in udp dport 9 drop"])
@@ -86,7 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
         guarded = stack.enter_context(GuardedMachine(machine, LINK, folder))
         guarded.client("dhclient")
         guarded.watch.wait_for(lambda event: event.kind == "address+", 30)
-        sink = far.popen(["python3", "-I", "-S", "-c", _SINK])
+        sink = far.popen(["python3", "-I", "-S", "-c", _SINK], stdout=subprocess.PIPE)
+        assert sink.stdout is not None
+        assert sink.stdout.readline()  # it listens
         stack.callback(sink.wait)
         stack.callback(sink.kill)
         ratios = {kind: ratio(machine, guarded, kind, options.pairs, options.seconds) for kind in ("tcp", "udp")}
