@@ -20,6 +20,8 @@ _STUB = "127.0.0.53"
 #: Where programs that keep the clock find the lease's time servers, by program.
 _TIME_FILES = {"chrony": "/run/chrony-dhcp/holdfast-{}.sources",
                "systemd-timesyncd": "/run/systemd/timesyncd.conf.d/50-holdfast-{}.conf"}
+#: Options that the rest of the status tells of.
+_TOLD = frozenset((1, 3, 6, 12, 15, 26, 28, 33, 42, 51, 53, 54, 58, 59, 61, 82, 114, 119, 121, 249))
 HEADINGS = ("IFACE", "STATE", "ADDRESS", "SERVER", "LEFT", "FLAGS", "NOW")
 #: Notices that the whole status shows, the latest first.
 _NOTICES = 3
@@ -126,6 +128,18 @@ def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
         yield "gateway", client["gateway"]
     trip = "" if client["round_trip"] is None else f"; round trip {latency(client['round_trip'])}"
     yield "unicast", _unicast(client) + trip
+    for code, value in sorted(lease["options"].items(), key=lambda item: int(item[0])):
+        if int(code) not in _TOLD:
+            yield f"option {code}", option_text(value)
+
+
+def option_text(value: str) -> str:
+    """The value of an option, in hex, for people: as text where it is one, as an address where it may be one."""
+    data = bytes.fromhex(value)
+    if data and all(0x20 <= byte < 0x7F for byte in data):
+        return f'"{data.decode("ascii")}"'
+    address = f" ({'.'.join(map(str, data))})" if len(data) == 4 else ""
+    return data.hex(":") + address if data else "empty"
 
 
 def _unicast(client: Facts) -> str:

@@ -122,6 +122,7 @@ class DropReason(str, Enum):
     OTHER_SERVER = "other-server"
     NAK_UNVERIFIED = "nak-unverified"
     FORCERENEW = "forcerenew"
+    SERVER_DENIED = "server-denied"
     UNEXPECTED = "unexpected"
 
 

@@ -37,7 +37,9 @@ class ClientConfig(NamedTuple):
     first) or "off". ``nak``: "hold" keeps a valid address while asking anew, "halt" is RFC 2131
     figure 5. ``on_expiry``: "remove", or "hold" to keep the address of an ended lease while its gateway
     answers ARP (rule 40). Option 108 in ``request_list`` is a promise to do as it says (RFC 8925).
-    ``discover_ceiling`` bounds the gap between DISCOVERs.
+    ``discover_ceiling`` bounds the gap between DISCOVERs. ``allow_servers`` and ``deny_servers``: networks as (address,
+    mask), by option 54; answers of servers that are denied, or that are not among those allowed, are ignored. ``send``
+    are more options of DISCOVER and REQUEST, not sent with ``anonymize``.
     """
 
     chaddr: bytes
@@ -56,3 +58,6 @@ class ClientConfig(NamedTuple):
     on_expiry: str = "remove"
     start_delay: bool = False
     discover_ceiling: float = 64.0
+    allow_servers: tuple[tuple[int, int], ...] = ()
+    deny_servers: tuple[tuple[int, int], ...] = ()
+    send: tuple[tuple[int, bytes], ...] = ()

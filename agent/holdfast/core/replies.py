@@ -52,7 +52,18 @@ def refusal(message: Message, config: ClientConfig, xids: Collection[int]) -> Dr
     ours, echo = config.client_id, message.client_id
     if ours is not None and echo is not None and echo not in (ours, ours[1:]):  # some servers leave out its type byte
         return DropReason.CLIENT_ID  # RFC 6842 section 3
-    return None
+    return None if may_serve(message.server_id, config) else DropReason.SERVER_DENIED
+
+
+def may_serve(server: IPv4Address | None, config: ClientConfig) -> bool:
+    """True unless the settings deny the server with this identifier. One without an identifier is none of those that
+    are allowed."""
+    if server is None:
+        return not config.allow_servers
+    number = int(server)
+    if any(number & mask == network for network, mask in config.deny_servers):
+        return False
+    return not config.allow_servers or any(number & mask == network for network, mask in config.allow_servers)
 
 
 def same_server(answer: Message, offer: Message) -> bool:

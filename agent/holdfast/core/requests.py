@@ -89,6 +89,8 @@ def _ask(
             options[opt.VENDOR_CLASS_ID] = config.vendor_class
         if config.user_class:
             options[opt.USER_CLASS] = config.user_class
+        for code, value in config.send:
+            options.setdefault(code, value)
     # The same list in DISCOVER and in every REQUEST (MUST, section 3.1 point 5).
     options[opt.PARAMETER_REQUEST_LIST] = bytes(config.request_list)
     # A bound client can hear unicast; one without an address may need the flag (SHOULD be 0, section 4.1).

@@ -100,7 +100,13 @@ def _lease(shot: Snapshot, now: float, wall: float) -> Mapping[str, object] | No
         "rebinding": _instant(lease.t2_at, now, wall),
         "expiry": _instant(lease.expires_at if lease.ended_at is None else lease.ended_at, now, wall),
         "held_until": None if lease.ended_at is None else _instant(lease.expires_at, now, wall),
+        "options": options(lease.options),
     }
+
+
+def options(values: Mapping[int, bytes]) -> dict[str, str]:
+    """Options by number, each value in hex."""
+    return {str(code): value.hex() for code, value in sorted(values.items())}
 
 
 def _instant(at: float, now: float, wall: float) -> Mapping[str, object] | None:

@@ -235,6 +235,57 @@ def _option_code(item: object) -> int:
     return known[wanted]
 
 
+#: What the protocol itself sends, or what only a server or a relay does.
+_NOT_TO_SEND = (0, 50, 52, 53, 54, 55, 56, 57, 61, 80, 82, 255)
+
+
+def sent_options(value: object) -> tuple[str, ...]:
+    """Options to send, each ``CODE=TEXT`` or ``CODE=hex:BYTES``; CODE is a number or a name of RFC 2132."""
+    wanted = 'a list such as ["224=site A", "43=hex:0104"]'
+    for text in _texts(value, 32, wanted):
+        sent_option(text)
+    return _texts(value, 32, wanted)
+
+
+def sent_option(text: str) -> tuple[int, bytes]:
+    """One option to send: its code and value. Raises ValueError."""
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        raise ValueError(f'{show(text)} is no option to send; use one such as "224=site A" or "43=hex:0104"')
+    code = _option_code(int(name) if name.strip().isdigit() else name)
+    if code in _NOT_TO_SEND:
+        raise ValueError(f"option {code} is the protocol's own and cannot be set; use another")
+    if not value.startswith("hex:"):
+        data = value.encode()
+    else:
+        digits = re.sub("[:. -]", "", value.removeprefix("hex:"))
+        if not re.fullmatch(r"([0-9a-fA-F]{2})+", digits):
+            raise ValueError(f'{show(text)} has no bytes in hex; use one such as "43=hex:0104"')
+        data = bytes.fromhex(digits)
+    if len(data) > 255:
+        raise ValueError(f"option {code} has {len(data)} bytes; use 255 or fewer")
+    return code, data
+
+
+def servers(value: object) -> tuple[str, ...]:
+    """IPv4 addresses and networks as texts: one or a list of up to 64."""
+    texts = _texts(value, 64, "an IPv4 address or network, or a list of up to 64")
+    for text in texts:
+        server_network(text)
+    return texts
+
+
+def server_network(text: str) -> tuple[int, int]:
+    """An IPv4 address or network (``192.0.2.0/24``) as (address, mask). Raises ValueError."""
+    from ipaddress import IPv4Network  # noqa: PLC0415 - only when configured
+
+    try:
+        network = IPv4Network(text)
+    except ValueError:
+        raise ValueError(f'{show(text)} is neither an IPv4 address nor a network such as "192.0.2.0/24"') from None
+    return int(network.network_address), int(network.netmask)
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 

@@ -6,7 +6,7 @@ import os
 
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
 from holdfast.settings.model import InterfaceSettings, SettingsError
-from holdfast.wire.options import IPV6_ONLY
+from holdfast.wire.options import FQDN, IPV6_ONLY
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MACHINE_ID: Final = "/etc/machine-id"
 
+#: RFC 4702 section 2.1.
+_S, _E = 0x01, 0x04
 #: RFC 4361: the type byte of a client-id that holds an IAID and a DUID.
 _IAID_AND_DUID = b"\xff"
 #: RFC 6355: a DUID that is a UUID.
@@ -54,7 +56,34 @@ def client_config(
         on_expiry=settings.on_expiry,
         start_delay=settings.start_delay,
         discover_ceiling=settings.discover_ceiling,
+        allow_servers=_networks(settings.allow_servers),
+        deny_servers=_networks(settings.deny_servers),
+        send=_sent(settings),
     )
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    if not texts:
+        return ()
+    from holdfast.settings.checks import server_network  # noqa: PLC0415 - seldom wanted
+
+    return tuple(map(server_network, texts))
+
+
+def _sent(settings: InterfaceSettings) -> tuple[tuple[int, bytes], ...]:
+    """Options 81 and those of ``send_options``."""
+    if settings.fqdn is None and not settings.send_options:
+        return ()
+    from holdfast.settings.checks import sent_option  # noqa: PLC0415
+
+    name = _hostname(settings.fqdn)
+    return (*(() if name is None else ((FQDN, _fqdn(name)),)), *map(sent_option, settings.send_options))
+
+
+def _fqdn(name: str) -> bytes:
+    """Option 81 (RFC 4702 section 2): the server is to update DNS (S), the name is in the form of DNS (E)."""
+    labels = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.lower().split("."))
+    return bytes([_S | _E, 0, 0]) + labels + (b"\0" if "." in name else b"")  # one label: the server adds its domain
 
 
 def _client_id(

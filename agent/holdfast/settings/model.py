@@ -40,6 +40,10 @@ class InterfaceSettings(NamedTuple):
     vendor_class: str | None = None
     user_class: tuple[str, ...] = ()
     request: tuple[int, ...] = ()
+    fqdn: str | None = None
+    send_options: tuple[str, ...] = ()
+    allow_servers: tuple[str, ...] = ()
+    deny_servers: tuple[str, ...] = ()
     metric: int | None = None
     route_table: int | None = None
     use_routes: bool = True

@@ -58,6 +58,16 @@ INTERFACE: dict[str, Key] = {
     "vendor_class": Key(checks.class_text, "option 60"),
     "user_class": Key(checks.class_texts, "option 77: a text or a list (RFC 3004)"),
     "request": Key(checks.option_codes, "options to request in addition to the usual ones, by number or name"),
+    "fqdn": Key(checks.hostname,
+                'option 81 (RFC 4702): the full name that the server is to enter into DNS; "@system" is this '
+                "machine's name"),
+    "send_options": Key(checks.sent_options,
+                        'options to send in addition, such as ["224=site A", "43=hex:0104"]: a number or name, and '
+                        "a text or bytes in hex"),
+    "allow_servers": Key(checks.servers,
+                         'servers, by their identifiers (option 54) or networks such as "192.0.2.0/24", that may '
+                         "give a lease; empty: all"),
+    "deny_servers": Key(checks.servers, "servers that may not give a lease; their answers are ignored and counted"),
     "metric": Key(checks.integer(0, 0xFFFFFFFF),
                   "metric of the routes; the lowest wins; unset: 100 for the first interface, 101 for the next"),
     "route_table": Key(checks.integer(1, 0xFFFFFFFF),

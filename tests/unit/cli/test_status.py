@@ -58,7 +58,7 @@ def test_what_is_going_on_now() -> None:
 
 def test_flags() -> None:
     lease = {"address": "192.0.2.50", "server": "192.0.2.1", "verified": False, "held_until": INSTANT,
-             "expiry": INSTANT}
+             "expiry": INSTANT, "options": {}}
     odd = {**CLIENT, "lease": lease, "carrier": False, "yielded": True, "rival": "dhclient", "hears_unicast": False,
            "problems": {"history": "full"}}
     assert status_text.flags(odd) == [
@@ -138,3 +138,11 @@ def test_watch_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(status, "call", lambda *_: {"clients": [CLIENT]})
     assert status.command.main(["--watch"], standalone_mode=False) is None
     assert capsys.readouterr().out.count("SELECTING") == 3
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("", "empty"), ("73697465", '"site"'), ("c0000201", "c0:00:02:01 (192.0.2.1)"), ("0104", "01:04"),
+    ("1b5d", "1b:5d"),
+])
+def test_options_for_people(value: str, text: str) -> None:
+    assert status_text.option_text(value) == text

@@ -332,3 +332,26 @@ def test_an_ack_for_a_network_address_is_refused_but_never_for_the_address_in_us
     assert (scene.state, scene.lease.address) == ("RENEWING", OURS)
     scene.ack(more={opt.SUBNET_MASK: b"\xff\xff\xff\xfc"})  # .100 is the network address of a /30
     assert (scene.state, scene.lease.address) == ("BOUND", OURS)
+
+
+NETWORK = (int(SERVER) & 0xFFFFFF00, 0xFFFFFF00)
+ONE = (int(SERVER), 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize(("server", "allow", "deny", "wanted"), [
+    (SERVER, (), (), True), (SERVER, (ONE,), (), True), (SERVER, (NETWORK,), (), True), (SERVER, (), (ONE,), False),
+    (SERVER, (NETWORK,), (ONE,), False), (STRANGE_SERVER, (ONE,), (), False), (STRANGE_SERVER, (), (ONE,), True),
+    (None, (), (ONE,), True), (None, (ONE,), (), False),
+])
+def test_servers_that_may_serve(server: object, allow: object, deny: object, wanted: bool) -> None:
+    config = ClientConfig(chaddr=MAC, allow_servers=allow, deny_servers=deny)  # type: ignore[arg-type]
+    assert replies.may_serve(server, config) is wanted  # type: ignore[arg-type]
+
+
+def test_an_offer_of_a_denied_server_is_counted_and_the_other_one_taken() -> None:
+    scene = Scene(deny_servers=((int(STRANGE_SERVER), 0xFFFFFFFF),))
+    scene.start()
+    scene.offer(server=STRANGE_SERVER)
+    assert scene.client.snapshot().drops == {"server-denied": 1}
+    scene.offer()
+    assert scene.state == "REQUESTING"

@@ -66,7 +66,7 @@ def test_status(agent: Any) -> None:
             "started": {"time": "2023-11-14T22:12:20.000Z", "seconds": -60.0},
             "renewal": {"time": "2023-11-14T22:13:20.000Z", "seconds": 0.0},
             "rebinding": {"time": "2023-11-14T22:14:05.000Z", "seconds": 45.0},
-            "expiry": {"time": "2023-11-14T22:14:20.000Z", "seconds": 60.0},
+            "expiry": {"time": "2023-11-14T22:14:20.000Z", "seconds": 60.0}, "options": {},
         },
         "network": {"address": "10.0.0.5/24", "routes": ["default via 10.0.0.1"], "dns": ["10.0.0.1"],
                     "search": ["example.org"], "mtu": 1450, "ntp": [], "notices": ["MTU 12 is ignored"]},
@@ -81,7 +81,7 @@ def test_status_of_all_with_nothing_known_and_with_no_end(bench: ControlBench, a
     bench.client.shot = bench.client.shot._replace(lease=endless)
     bench.run(lambda: bench.control.add(second))
     first, other = agent.Status()["clients"]
-    assert set(first["lease"]) == {"address", "verified", "started"}
+    assert set(first["lease"]) == {"address", "verified", "started", "options"}
     assert other == {"interface": "eth1", "state": "INIT", "present": False, "online": True, "yielded": False,
                      "drops": {}, **NOTHING_SEEN}
 

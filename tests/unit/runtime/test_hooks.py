@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,6 +21,7 @@ from holdfast.eventloop.signals import Signals
 from holdfast.network.spec import NetworkSpec, Route
 from holdfast.runtime.host import hooks as room
 from holdfast.runtime.host.hooks import MAX_RUNNING, MAX_WAITING, Hooks, describe
+from holdfast.runtime.host.notifications import NOT_FOR_HOOKS
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.virtual_host import VirtualClock, VirtualLoop
 
@@ -181,15 +183,15 @@ def test_what_is_told_to_hooks() -> None:
     route = Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS)
     spec = NetworkSpec(IPv4Interface("192.0.2.50/24"), IPv4Address("192.0.2.255"), (route,), 1400, (SERVER,),
                        ("example.org",), "example.org", "guest", (), None, 1120.0)
-    told: dict[str, Any] = describe("eth0", OUTCOME, spec, now=1000.0, wall=1_700_000_000.0)
+    told: dict[str, Any] = describe("eth0", OUTCOME, spec, {224: b"A", 6: bytes(4)}, now=1000.0, wall=1_700_000_000.0)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told["outcome"]["result"] == "acquired"
     assert told["network"]["routes"] == [{"destination": "0.0.0.0/0", "gateway": "192.0.2.1", "metric": 100}]
     assert told["network"]["expires"] == "2023-11-14T22:15:20.000Z"
     endless = NetworkSpec(IPv4Interface("192.0.2.50/32"), routes=(route, Route(route.destination, None, 1, None)),
                           valid_until=inf)
-    assert describe("eth0", OUTCOME, endless, now=0.0, wall=0.0)["network"]["expires"] is None
-    assert describe("eth0", OUTCOME, None, now=0.0, wall=0.0)["network"] is None
+    assert describe("eth0", OUTCOME, endless, {}, now=0.0, wall=0.0)["network"]["expires"] is None
+    assert describe("eth0", OUTCOME, None, {}, now=0.0, wall=0.0)["network"] is None
     assert told["version"] == room.VERSION
 
 
@@ -200,3 +202,18 @@ def test_signals_are_restored_in_the_hook(bench: Bench) -> None:
     bench.run_until(bench.idle, "it has ended")
     assert not (bench.out / "survived").exists()
     assert bench.said == [f"hook {bench.folder}/10-term failed: signal {signal.SIGTERM.value}"]
+
+
+def test_the_manual_has_an_example_of_each_event() -> None:
+    """docs/hooks.md: one object for each event, with members that hooks really get, the first one with all."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "hooks.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"\n## ([a-z0-9-]+)\n.*?```json\n(.*?)```", text, re.DOTALL))
+    assert set(sections) == {result.value for result in Result} - set(NOT_FOR_HOOKS)
+    whole = json.loads(sections["acquired"])
+    told = describe("eth0", OUTCOME, NetworkSpec(IPv4Interface("192.0.2.50/24")), {}, now=0.0, wall=0.0)
+    assert (set(whole), set(whole["outcome"]), set(whole["network"])) == (
+        set(told), set(told["outcome"]), set(told["network"]))
+    for name, section in sections.items():
+        example = json.loads(section)
+        assert example["outcome"]["result"] == name
+        assert set(example["outcome"]) <= set(told["outcome"])

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from holdfast.core import requests
 from holdfast.core.client import Client
 from holdfast.core.config import DEFAULT_REQUEST_LIST, ClientConfig
 from holdfast.core.events import Start
@@ -130,3 +131,24 @@ def test_the_rest_is_passed_on() -> None:
     config = client_config(settings, MAC)
     assert (config.acd, config.nak, config.rapid_commit, config.broadcast_flag, config.start_delay,
             config.discover_ceiling) == ("off", "halt", True, True, True, 30.0)
+
+
+def test_servers_as_networks() -> None:
+    config = client_config(InterfaceSettings(allow_servers=("192.0.2.0/24",), deny_servers=("192.0.2.9",)), MAC)
+    assert config.allow_servers == ((0xC0000200, 0xFFFFFF00),)
+    assert config.deny_servers == ((0xC0000209, 0xFFFFFFFF),)
+
+
+def test_options_that_are_sent() -> None:
+    config = client_config(InterfaceSettings(fqdn="Host.example", send_options=("224=site A", "43=hex:01:04")), MAC)
+    assert config.send == ((81, b"\x05\0\0\x04host\x07example\0"), (224, b"site A"), (43, b"\x01\x04"))
+    assert client_config(InterfaceSettings(fqdn="host"), MAC).send == ((81, b"\x05\0\0\x04host"),)
+    message = requests.discover(config, 1, 0, None)
+    assert (message.options[224], message.options[81][:3]) == (b"site A", b"\x05\0\0")
+    private = requests.discover(config._replace(anonymize=True), 1, 0, None)
+    assert not {43, 81, 224} & set(private.options)
+
+
+def test_what_the_protocol_sends_itself_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = client_config(InterfaceSettings(hostname="one", send_options=("12=two",)), MAC)
+    assert requests.discover(config, 1, 0, None).options[12] == b"one"

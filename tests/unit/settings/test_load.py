@@ -143,6 +143,14 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
      '"enp[0-9]s*"'),
     ('[defaults]\ndiscover_ceiling = "1 fortnight"', 'key defaults.discover_ceiling: "1 fortnight" is no duration; use '
      'a number of seconds, or one such as 90s, 1m30s or 2h'),
+    ('[defaults]\ndeny_servers = "192.0.2.300"', 'key defaults.deny_servers: "192.0.2.300" is neither an IPv4 address '
+     'nor a network such as "192.0.2.0/24"'),
+    ('[defaults]\nsend_options = ["53=x"]', "key defaults.send_options: option 53 is the protocol's own and cannot be "
+     "set; use another"),
+    ('[defaults]\nsend_options = ["224"]', 'key defaults.send_options: "224" is no option to send; use one such as '
+     '"224=site A" or "43=hex:0104"'),
+    ('[defaults]\nsend_options = ["43=hex:1"]', 'key defaults.send_options: "43=hex:1" has no bytes in hex; use one '
+     'such as "43=hex:0104"'),
     ("[interface.eth0]\n", 'key interface: unknown key; did you mean "interfaces"?'),
     ("xyzzy = 1", "key xyzzy: unknown key; known are agent, guard, defaults, interfaces"),
     ("interfaces = 1", "key interfaces: 1 is not a table; use [interfaces.NAME]"),

@@ -113,13 +113,17 @@ class Hooks:
         self._running.clear()
 
 
-def describe(ifname: str, outcome: Outcome, spec: NetworkSpec | None, *, now: float, wall: float) -> dict[str, Any]:
-    """What a hook gets: the outcome as in the history, and what is on the interface now (null: nothing).
+def describe(
+    ifname: str, outcome: Outcome, spec: NetworkSpec | None, options: Mapping[int, bytes], *, now: float, wall: float
+) -> dict[str, Any]:
+    """What a hook gets: the outcome as in the history, what is on the interface now (null: nothing), and the lease's
+    options by number, each value in hex.
     ``now`` and ``wall`` are the same moment on CLOCK_BOOTTIME and in Unix seconds."""
     return {
         "version": VERSION,
         "interface": ifname,
         "outcome": as_record(outcome, ifname, boottime=now, wall=wall),
+        "options": {str(code): value.hex() for code, value in sorted(options.items())},
         "network": None if spec is None else {
             "address": str(spec.address),
             "broadcast": None if spec.broadcast is None else str(spec.broadcast),

@@ -70,8 +70,10 @@ class Notifications:
         if self._hooks is None:
             self._hooks = hooks.Hooks(folder, context.loop, context.log.write)
         self._hooks.folder = folder
+        lease = interface.snapshot().lease
         self._hooks.fire(hooks.describe(
-            interface.name, outcome, interface.spec, now=context.clock.boottime(), wall=context.clock.wall()
+            interface.name, outcome, interface.spec, {} if lease is None else lease.options,
+            now=context.clock.boottime(), wall=context.clock.wall(),
         ))
 
     def reap(self) -> None:
