@@ -10,8 +10,12 @@ def run(program: list[tuple[int, int, int, int]], packet: bytes) -> int:
         while True:
             code, if_true, if_false, k = program[position]
             position += 1
-            if code == 0x30:  # A = one byte at k
-                accumulator = packet[k]
+            if code in (0x30, 0x50):  # A = one byte at k, or at X + k
+                accumulator = packet[k + (index if code == 0x50 else 0)]
+            elif code == 0x40:  # A = four bytes at X + k
+                at = k + index
+                packet[at + 3]  # the last byte must be there
+                accumulator = int.from_bytes(packet[at:at + 4], "big")
             elif code in (0x28, 0x48):  # A = two bytes at k, or at X + k
                 at = k + (index if code == 0x48 else 0)
                 accumulator = packet[at] << 8 | packet[at + 1]

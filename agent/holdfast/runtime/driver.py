@@ -211,6 +211,9 @@ class Driver:
         if batch.malformed:
             self.malformed += len(batch.malformed)
             self._reporter.malformed(len(batch.malformed), batch.malformed[0], batch.tagged)
+        if batch.flood:
+            self._reporter.line(4, "more packets come to UDP port 68 than can be read: for 10 s only replies to our "
+                                   "questions are read; `tcpdump -n udp port 68` shows who sends them")
         for received in batch.messages:
             self._reporter.received(received)
             self.submit(received)

@@ -22,13 +22,17 @@ from holdfast.sockets.arp import ArpSocket, Claim
 from holdfast.sockets.filters import DROP_ALL, attach
 from holdfast.sockets.reader import LONGEST, PACKET_OUTGOING, ask_auxdata, describe_error, read_packet
 from holdfast.wire import WireError
-from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, udp_filter
+from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, reply_filter, udp_filter
 from holdfast.wire.message import BOOTREPLY, BROADCAST, CLIENT_PORT, SERVER_PORT, Message, encode
 from holdfast.wire.record import NamedTuple
 
 #: Messages read in one wake-up. A flood of 50,000 packets a second must not keep the timers waiting:
 #: 64 take a few milliseconds, then the loop serves the timers and comes back.
 BATCH = 64
+#: So many wake-ups in a row that were full, and brought nothing that answers us, are a flood. For so many seconds the
+#: kernel then passes on replies to our own questions alone, and nothing else is read or counted.
+FLOOD_BATCHES = 4
+FLOOD_TIME = 10.0
 #: ICMP errors read in one wake-up.
 _ERROR_BATCH = 16
 #: Servers and relays of one link that are remembered by their MAC, and questions of ours by their transaction id.
@@ -42,11 +46,12 @@ _SO_MEMINFO, _MEMINFO_DROPS = 55, 8  # asm-generic/socket.h; linux/sock_diag.h: 
 
 class Batch(NamedTuple):
     """What one wake-up brought: messages, and the reasons of packets that were none, ``tagged`` of them because they
-    have a VLAN tag."""
+    have a VLAN tag. ``flood``: it is the last of a flood that is read."""
 
     messages: list[Received]
     malformed: list[str]
     tagged: int = 0
+    flood: bool = False
 
 
 class Listener(NamedTuple):
@@ -74,6 +79,8 @@ class LinkSockets:
         self._mac = bytes(6)
         self._answerers: list[bytes] = []
         self._questions: list[int] = []
+        self._full = 0  # wake-ups in a row that brought as much as is read, and nothing for us
+        self._guarded = False  # the kernel passes on answers to us alone
         self._source: IPv4Address | None = None  # our address, when we last sent from it
         self._delivered = 0  # answers to it since we hold the port
 
@@ -91,6 +98,7 @@ class LinkSockets:
             raise
         self._ifname, self._mac, self._packet = ifname, mac, packet
         self._answerers = []
+        self._full, self._guarded = 0, False
         self._loop.register(packet.fileno(), self._on_packet)
         self.watch(self._watched, self._gateway)
 
@@ -128,6 +136,8 @@ class LinkSockets:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         if action.message.xid not in self._questions:
             self._questions = [*self._questions[1 - _QUESTIONS:], action.message.xid]
+            if self._guarded:
+                self._let_through()
         if action.destination == BROADCAST:
             datagram = build_udp(action.source, BROADCAST, CLIENT_PORT, SERVER_PORT, payload)
             clear_error(self._packet)
@@ -193,8 +203,28 @@ class LinkSockets:
 
     def _on_packet(self, _mask: int) -> None:
         batch = self._receive()
+        full = len(batch.messages) + len(batch.malformed) == BATCH
+        self._full = self._full + 1 if full and not any(map(self._answers_us, batch.messages)) else 0
+        if self._full >= FLOOD_BATCHES and self._questions and not self._guarded:
+            self._guard()
+            batch = batch._replace(flood=True)
         if batch.messages or batch.malformed:
             self._listener.on_batch(batch)
+
+    def _guard(self) -> None:
+        """Have the kernel refuse what does not answer our questions, for a while."""
+        self._guarded = True
+        self._let_through()
+        self._loop.set_timer((self, "flood"), self._loop.now() + FLOOD_TIME, self._end_guard)
+
+    def _end_guard(self) -> None:
+        self._full, self._guarded = 0, False
+        if self._packet is not None:
+            attach(self._packet, udp_filter(CLIENT_PORT))
+
+    def _let_through(self) -> None:
+        if self._packet is not None:
+            attach(self._packet, reply_filter(CLIENT_PORT, self._mac, tuple(self._questions)))
 
     def _receive(self) -> Batch:
         messages: list[Received] = []
@@ -236,9 +266,14 @@ class LinkSockets:
     def _answered(self, message: Message, mac: bytes) -> None:
         """Remember the hardware address from which replies to our messages come: the server, or the gateway that relays
         them."""
-        ours = message.op == BOOTREPLY and message.chaddr[:6] == self._mac and message.xid in self._questions
-        if ours and mac not in self._answerers:
+        if self._is_answer(message) and mac not in self._answerers:
             self._answerers = [*self._answerers[1 - _ANSWERERS:], mac]
+
+    def _answers_us(self, received: Received) -> bool:
+        return self._is_answer(received.message)
+
+    def _is_answer(self, message: Message) -> bool:
+        return message.op == BOOTREPLY and message.chaddr[:6] == self._mac and message.xid in self._questions
 
     def _on_error(self, _mask: int) -> None:
         for text in self._drain_errors():
@@ -294,6 +329,7 @@ class LinkSockets:
     def close(self) -> None:
         """Close everything; ``open`` works again afterwards."""
         self._close_arp()
+        self._loop.set_timer((self, "flood"), None, self._end_guard)
         for sock in (self._packet, self._udp, self._raw):
             if sock is not None:
                 self._loop.unregister(sock.fileno())

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from struct import Struct
 
 from holdfast.wire import WireError
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_ARP = 0x0806
@@ -108,14 +108,21 @@ def parse_ipv4_udp(packet: bytes, *, checksum_ready: bool = True) -> Datagram:
 # Classic BPF (linux/filter.h, linux/bpf_common.h): class | size | mode
 _LOAD_BYTE = 0x30  # BPF_LD | BPF_B | BPF_ABS
 _LOAD_HALF = 0x28  # BPF_LD | BPF_H | BPF_ABS
+_LOAD_WORD_AT_X = 0x40  # BPF_LD | BPF_W | BPF_IND
 _LOAD_HALF_AT_X = 0x48  # BPF_LD | BPF_H | BPF_IND
+_LOAD_BYTE_AT_X = 0x50  # BPF_LD | BPF_B | BPF_IND
 _X_IS_IP_HEADER_SIZE = 0xB1  # BPF_LDX | BPF_B | BPF_MSH
 _AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
 _JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _JUMP_IF_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
 
+#: Where the message begins, behind the IP header and the UDP header.
+_BOOTP = 8
+
 Instruction = tuple[int, int, int, int]
+if TYPE_CHECKING:
+    _Step = tuple[int, int, bool | None]
 
 
 def udp_filter(dport: int) -> list[Instruction]:
@@ -125,20 +132,43 @@ def udp_filter(dport: int) -> list[Instruction]:
     The IP destination is not looked at: some virtual networks (neutron's OVS "dhcp" extension) copy it from
     our request, so that their answer to a unicast REQUEST bears the server's own address.
     """
-    return [
-        (_LOAD_BYTE, 0, 0, 0),
-        (_AND, 0, 0, 0xF0),
-        (_JUMP_IF_EQUAL, 0, 8, 0x40),
-        (_LOAD_BYTE, 0, 0, 9),
-        (_JUMP_IF_EQUAL, 0, 6, _UDP_PROTOCOL),
-        (_LOAD_HALF, 0, 0, 6),
-        (_JUMP_IF_ANY_BIT, 4, 0, _MORE_FRAGMENTS_OR_OFFSET),
-        (_X_IS_IP_HEADER_SIZE, 0, 0, 0),
-        (_LOAD_HALF_AT_X, 0, 0, 2),
-        (_JUMP_IF_EQUAL, 0, 1, dport),
-        (_RETURN, 0, 0, 0xFFFF),  # the whole packet
-        (_RETURN, 0, 0, 0),
-    ]
+    return _program(_udp_to(dport), ())
+
+
+def reply_filter(dport: int, mac: bytes, xids: tuple[int, ...]) -> list[Instruction]:
+    """As ``udp_filter``, and of those only replies (op 2 and the magic cookie) to ``mac`` and to one of ``xids``, at
+    least one and at most 128."""
+    return _program((
+        *_udp_to(dport),  # X is the size of the IP header
+        (_LOAD_BYTE_AT_X, _BOOTP, None), (_JUMP_IF_EQUAL, 2, True),
+        (_LOAD_WORD_AT_X, _BOOTP + 236, None), (_JUMP_IF_EQUAL, 0x63825363, True),
+        (_LOAD_WORD_AT_X, _BOOTP + 28, None), (_JUMP_IF_EQUAL, int.from_bytes(mac[:4], "big"), True),
+        (_LOAD_HALF_AT_X, _BOOTP + 32, None), (_JUMP_IF_EQUAL, int.from_bytes(mac[4:6], "big"), True),
+        (_LOAD_WORD_AT_X, _BOOTP + 4, None),
+    ), xids)
+
+
+def _udp_to(dport: int) -> tuple[_Step, ...]:
+    return (
+        (_LOAD_BYTE, 0, None), (_AND, 0xF0, None), (_JUMP_IF_EQUAL, 0x40, True),
+        (_LOAD_BYTE, 9, None), (_JUMP_IF_EQUAL, _UDP_PROTOCOL, True),
+        (_LOAD_HALF, 6, None), (_JUMP_IF_ANY_BIT, _MORE_FRAGMENTS_OR_OFFSET, False),
+        (_X_IS_IP_HEADER_SIZE, 0, None), (_LOAD_HALF_AT_X, 2, None), (_JUMP_IF_EQUAL, dport, True),
+    )
+
+
+def _program(steps: tuple[_Step, ...], one_of: tuple[int, ...]) -> list[Instruction]:
+    """``steps`` one after the other, then a comparison with each of ``one_of``, if there is any. A step is (code, k,
+    what its condition must be, None for one that is no jump); a packet for which it is not so is refused."""
+    accept = len(steps) + len(one_of)
+    refuse = accept + 1
+    program: list[Instruction] = []
+    for at, (code, k, wanted) in enumerate(steps):
+        away = refuse - at - 1
+        program.append((code, away if wanted is False else 0, away if wanted is True else 0, k))
+    for at, value in enumerate(one_of, len(steps)):
+        program.append((_JUMP_IF_EQUAL, accept - at - 1, refuse - at - 1 if at == accept - 1 else 0, value))
+    return [*program, (_RETURN, 0, 0, 0xFFFF), (_RETURN, 0, 0, 0)]  # the whole packet, or nothing
 
 
 def pack_filter(program: list[Instruction]) -> bytes:

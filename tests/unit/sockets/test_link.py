@@ -20,7 +20,7 @@ from holdfast.eventloop.loop import Loop
 from holdfast.network import link
 from holdfast.sockets import reader
 from holdfast.sockets.arp import Claim
-from holdfast.sockets.link import BATCH, Batch, LinkSockets, Listener
+from holdfast.sockets.link import BATCH, FLOOD_BATCHES, Batch, LinkSockets, Listener
 from holdfast.sockets.reader import describe_error, read_packet
 from holdfast.wire import WireError, arp
 from holdfast.wire.frame import BROADCAST_MAC, build_udp, ethernet, parse_ipv4_udp
@@ -135,6 +135,34 @@ def test_a_flood_does_not_keep_the_timers_waiting(bench: Bench) -> None:
     on_timer()
     bench.run_until(lambda: len(bench.messages()) >= 2 * BATCH, "most of the flood")
     assert all(served[i + 1] - served[i] <= BATCH for i in range(len(served) - 1))
+
+
+@pytest.mark.root
+def test_in_a_flood_only_answers_to_us_are_read_until_it_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.sockets.link.FLOOD_TIME", 0.5)
+    asked = MESSAGE._replace(op=1, xid=0x77, chaddr=bench.link.mac)
+    bench.inside(lambda: bench.sockets.transmit(Transmit(asked, Via.BROADCAST, OURS, BROADCAST)))
+    for _ in range(FLOOD_BATCHES):
+        bench.send(b"rubbish", count=BATCH)
+    bench.run_until(lambda: any(batch.flood for batch in bench.batches), "the flood was noticed")
+    again = asked._replace(xid=0x78)
+    bench.inside(lambda: bench.sockets.transmit(Transmit(again, Via.BROADCAST, OURS, BROADCAST)))
+    bench.batches.clear()
+    bench.send(b"rubbish", count=BATCH)
+    for xid in (0x99, 0x77, 0x78):
+        bench.send(encode(asked._replace(op=2, xid=xid)))
+    bench.run_until(lambda: len(bench.messages()) >= 2, "our answers")
+    assert [received.message.xid for received in bench.messages()] == [0x77, 0x78]
+    assert not any(batch.malformed for batch in bench.batches)
+    bench.batches.clear()
+
+    def counted_again() -> bool:
+        bench.send(b"rubbish")
+        return any(batch.malformed for batch in bench.batches)
+
+    bench.run_until(counted_again, "everything is read and counted again")
 
 
 @pytest.mark.root

@@ -9,6 +9,7 @@ import pytest
 from tests.support import bpf
 
 from holdfast.wire import WireError, frame
+from holdfast.wire import message as msg
 from holdfast.wire.message import ANY, BROADCAST, CLIENT_PORT, SERVER_PORT
 
 SERVER, CLIENT = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.77")
@@ -208,6 +209,29 @@ def test_the_filter_passes_replies_whatever_their_destination() -> None:
 )
 def test_the_filter_stops_everything_else(packet: bytes) -> None:
     assert bpf.run(FILTER, packet) == 0
+
+
+MAC = bytes.fromhex("02005e0000a1")
+REPLY = msg.encode(msg.Message(2, 0x89ABCDEF, yiaddr=CLIENT, chaddr=MAC, options={53: b"\x05"}))
+
+
+@pytest.mark.parametrize("xids", [(0x89ABCDEF,), (1, 0x89ABCDEF), (0x89ABCDEF, 2), (*range(127), 0x89ABCDEF)])
+def test_in_a_flood_an_answer_to_us_passes(xids: tuple[int, ...]) -> None:
+    program = frame.reply_filter(CLIENT_PORT, MAC, xids)
+    for packet in (sound(REPLY), with_header(sound(REPLY), 1, b"\x10", options=b"\x01" * 8)):
+        assert bpf.run(program, packet) >= 0xFFFF
+
+
+@pytest.mark.parametrize(("at", "value"), [
+    (0, b"\x01"), (4, b"\x89\xab\xcd\xee"), (28, b"\x03"), (33, b"\xa2"), (236, b"\x00"), (239, b"\x00"),
+])
+def test_in_a_flood_nothing_else_does(at: int, value: bytes) -> None:
+    # rule 15
+    program = frame.reply_filter(CLIENT_PORT, MAC, (7, 0x89ABCDEF))
+    other = REPLY[:at] + value + REPLY[at + len(value):]
+    assert bpf.run(program, sound(other)) == 0
+    assert bpf.run(program, sound(REPLY)[:len(sound(REPLY)) - len(REPLY) + at]) == 0
+    assert bpf.run(program, frame.build_udp(SERVER, CLIENT, 67, 69, REPLY)) == 0
 
 
 def test_the_filter_is_packed_as_the_kernel_reads_it() -> None:
