@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from holdfast_lab.render.theme import DARK, GROUND
 
-#: A dashed line from left to right: its two ends, which are equally high.
+#: A dashed line from left to right, and one from top to bottom: its ends.
 _LEVEL = re.compile(r'd="M ([\d.]+) ([\d.]+) \nL ([\d.]+) \2 \n"[^>]*stroke-dasharray: \d')
+_UPRIGHT = re.compile(r'd="M ([\d.]+) ([\d.]+) \nL \1 ([\d.]+) \n"[^>]*stroke-dasharray: \d')
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -56,6 +57,9 @@ def complaints_about(svg: str) -> list[str]:
     levels = [tuple(map(float, found)) for found in _LEVEL.findall(svg)]
     wrong += [f"a line goes through {one.text!r}" for one in seen for start, y, end in levels
               if one.top < y < one.bottom and one.left < end and one.right > start]
+    limits = [tuple(map(float, found)) for found in _UPRIGHT.findall(svg)]
+    wrong += [f"a line goes through {one.text!r}" for one in seen for x, low, high in limits
+              if one.left < x < one.right and one.top < max(low, high) and one.bottom > min(low, high)]
     dark_rules = svg.partition("prefers-color-scheme: dark")[2].partition("</style>")[0]
     for colour in {one.colour for one in seen}:
         if contrast(colour, GROUND) < 3:

@@ -88,8 +88,13 @@ def dot_chart(
             if value is not None:
                 axes.scatter(value, index, s=110, zorder=3 + place, **row.style(place))
         words = " / ".join("-" if value is None else value_text(value) for value in row.values)
-        axes.annotate(words, (max(known), index), (11, 0), textcoords="offset points", va="center_baseline",
-                      weight="bold" if row.ours else "normal", gid=f"halo-{index}")
+        label = axes.annotate(words, (max(known), index), (11, 0), textcoords="offset points", va="center_baseline",
+                              weight="bold" if row.ours else "normal", gid=f"halo-{index}")
+        dot = axes.transData.transform((max(known), index))[0]
+        for line in sorted(axes.transData.transform((limit.value, index))[0] for limit in limits):
+            box = label.get_window_extent()
+            if box.x0 - 4 < line < box.x1 + 4:  # beyond the limit's line, which would go through it
+                label.set_position((line - dot + 7, 0))
     marks = zip((OTHER, OTHER_LIGHT), series, strict=True)
     picture.legend([
         Line2D([], [], marker="o", markersize=10.5, linestyle="none", markerfacecolor=face, markeredgecolor=OTHER,
