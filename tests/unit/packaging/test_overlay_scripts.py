@@ -241,22 +241,12 @@ def states(scripts: Scripts) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def flushed(scripts: Scripts) -> list[str]:
-    return [line for line in scripts_calls(scripts, "ip") if "flush" in line]
-
-
 def test_networkmanager_is_told_which_profile_is_active(devices: Scripts) -> None:
-    devices.run("overlay-devices", ":early")
-    (told,) = states(devices).values()
-    assert told.splitlines()[1:] == ["[device]", "managed=true", f"connection-uuid={UUID}", "nm-owned=false"]
-    assert flushed(devices) == []
     devices.run("overlay-devices")
-    assert states(devices) == {"2": told}
-    assert flushed(devices) == ["ip -6 addr flush dev ens3 scope link"]
-    devices.put("run/NetworkManager/devices/2", "[device]\nmanaged=true\n")
+    assert states(devices) == {"2": f"[device]\nmanaged=true\nconnection-uuid={UUID}\nnm-owned=false\n"}
+    devices.put("run/NetworkManager/devices/2", "its own")
     devices.run("overlay-devices")
-    assert states(devices) == {"2": "[device]\nmanaged=true\n"}, "one that has run knows by itself"
-    assert len(flushed(devices)) == 1
+    assert states(devices) == {"2": "its own"}, "one that has run knows by itself"
 
 
 @pytest.mark.parametrize(("said", "links"), [
@@ -269,36 +259,16 @@ def test_of_a_pattern_each_link_has_its_own_profile(devices: Scripts, said: str,
     assert sorted(states(devices)) == links
 
 
-@pytest.mark.parametrize(("said", "method"), [
-    ("", "ignore"), ("", "manual"), ("[ethernet]\ncloned-mac-address=02:00:00:00:00:01", "auto"),
-    ("[802-1x]\neap=tls", "auto"),
-])
-def test_what_networkmanager_has_to_activate_it_is_not_told(devices: Scripts, said: str, method: str) -> None:
-    devices.put(SHADOW, PROFILE.format(said, method))
-    address = devices.bin / "ip"
-    text = address.read_text()
+def test_a_link_without_an_address_is_networkmanagers_to_activate(devices: Scripts) -> None:
     devices.program("ip", "")
-    devices.run("overlay-devices", ":early")
     devices.run("overlay-devices")
     assert states(devices) == {}
-    assert flushed(devices) == []
-    address.write_text(text)
-    devices.run("overlay-devices")
-    assert list(states(devices)) == ["2"], "with an address it would be somebody else's"
 
 
 def test_the_mtu_of_the_profile_is_set(devices: Scripts) -> None:
     devices.put(SHADOW, PROFILE.format("[ethernet]\nmtu=1450", "auto"))
     devices.run("overlay-devices")
     assert "ip link set dev ens3 mtu 1450" in scripts_calls(devices, "ip")
-
-
-def test_an_address_is_waited_for_and_not_for_ever(devices: Scripts) -> None:
-    devices.program("ip", "")
-    devices.program("sleep", "")
-    devices.run("overlay-devices")
-    assert list(states(devices)) == ["2"]
-    assert scripts_calls(devices, "sleep") == ["sleep 0.1"] * 50
 
 
 def scripts_calls(scripts: Scripts, program: str) -> list[str]:
