@@ -131,6 +131,6 @@ def test_tools_can_read_what_is_meant_for_them(distribution: Distribution) -> No
           "apparmor_parser --skip-kernel-load --skip-cache root/etc/apparmor.d/usr.lib.holdfast.agent && "
           "systemd-analyze verify --man=no --recursive-errors=no --root=/build/root holdfast.service "
           "holdfast@ens3.service holdfast-dns.service holdfast-dns.path holdfast-wait-online.service "
-          "holdfast-takeover@ens3.service && "
+          "holdfast-guard.service holdfast-takeover@ens3.service && "
           "systemd-sysusers --root=/build/root --dry-run /build/root/usr/lib/sysusers.d/holdfast.conf"],
          distribution.deb)
