@@ -47,8 +47,14 @@ def loads(
     """The value that ``data``, UTF-8, is. Raises ValueError, and RecursionError for one that is nested too deeply."""
     text = data.decode()
     start = len(text) - len(text.lstrip(_BLANK))
+    scan = make_scanner(_Scanning(parse_float, parse_int, parse_constant))
     try:
-        value, end = make_scanner(_Scanning(parse_float, parse_int, parse_constant))(text, start)
+        try:
+            value, end = scan(text, start)
+        except SystemError:  # they raise what json.decoder defines, and nothing at all where nobody has imported it
+            import json.decoder  # noqa: F401, PLC0415 - only for a text that is no JSON
+
+            value, end = scan(text, start)
     except StopIteration as stop:
         raise ValueError(f"no value at character {stop.value}") from None
     if text[end:].strip(_BLANK):
