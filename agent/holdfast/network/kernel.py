@@ -38,7 +38,7 @@ AF_INET, AF_INET6 = 2, 10
 RTM_GETLINK, RTM_SETLINK = 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RT_TABLE_COMPAT, RT_TABLE_MAIN, RT_TABLE_LOCAL, RTN_UNICAST = 252, 254, 255, 1
+RTN_UNICAST = 1
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
 RTPROT_KERNEL, RTPROT_STATIC = 2, 4
 RTEXT_FILTER_SKIP_STATS = 8
@@ -57,7 +57,7 @@ class Kernel:
     def __init__(self, ifindex: int) -> None:
         self.ifindex = ifindex
         self._netlink = NetlinkSocket()
-        self._table = RT_TABLE_MAIN  # the link's own, as last observed
+        self._table = rtnl.RT_TABLE_MAIN  # the link's own, as last observed
 
     def apply(
         self, desired: NetworkSpec, former: NetworkSpec | None, now: float, *, keep: bool = False
@@ -279,7 +279,7 @@ def table_of(attributes: dict[int, bytes]) -> int:
     info = rtnl.attributes(attributes.get(rtnl.IFLA_LINKINFO, b""))
     port = rtnl.attributes(info.get(rtnl.IFLA_INFO_SLAVE_DATA, b""))
     vrf = rtnl.text(info.get(rtnl.IFLA_INFO_SLAVE_KIND)) == "vrf"
-    return (rtnl.number(port.get(rtnl.IFLA_VRF_PORT_TABLE)) if vrf else 0) or RT_TABLE_MAIN
+    return (rtnl.number(port.get(rtnl.IFLA_VRF_PORT_TABLE)) if vrf else 0) or rtnl.RT_TABLE_MAIN
 
 
 def _name(ifindex: int) -> str:
@@ -323,7 +323,7 @@ def _route_message(route: Route, ifindex: int, own_table: int) -> bytes:
     length, table = route.destination.prefixlen, route.table or own_table
     parts = [
         # A byte for the table, which rtnetlink(7) has an attribute for.
-        rtnl.ROUTE.pack(AF_INET, length, 0, 0, table if table < 256 else RT_TABLE_COMPAT, route.protocol, scope,
+        rtnl.ROUTE.pack(AF_INET, length, 0, 0, table if table < 256 else rtnl.RT_TABLE_COMPAT, route.protocol, scope,
                         RTN_UNICAST, 0),
         rtnl.u32(rtnl.RTA_TABLE, table),
         rtnl.u32(rtnl.RTA_OIF, ifindex),
@@ -349,7 +349,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 def _concerns_us(answer: bytes) -> bool:
     """struct rtmsg from byte 16: family dst_len src_len tos table protocol scope type."""
     return (
-        answer[20] != RT_TABLE_LOCAL and answer[21] in PROTOCOLS
+        answer[20] != rtnl.RT_TABLE_LOCAL and answer[21] in PROTOCOLS
         and answer[23] == RTN_UNICAST and answer[19] == 0
     )
 

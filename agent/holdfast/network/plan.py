@@ -19,13 +19,12 @@ from ipaddress import IPv4Address, IPv4Interface
 from math import ceil, inf
 
 from holdfast.network import KernelError
+from holdfast.network.rtnl import RT_TABLE_MAIN
 from holdfast.network.spec import MIN_IPV6_MTU, RTPROT_DHCP, NetworkSpec, Route
 from holdfast.wire.record import NamedTuple, Protocol, record
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
 RTPROT_BOOT = 3
-
-RT_TABLE_MAIN = 254
 
 #: Lifetime in seconds of a temporary /32 address, in case this process ends in the middle of a swap.
 STAND_IN_LIFETIME = 10

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE = 16, 17, 20, 21, 25
-RTPROT_DHCP, RT_TABLE_LOCAL = 16, 255
+RTPROT_DHCP = 16
 IFLA_EVENT_NOTIFY_PEERS = 4
 
 #: Datagrams taken in one ``read``, so that a flood cannot keep the loop from its timers; what is left
@@ -158,7 +158,7 @@ class LinkWatch:
         if kind in (RTM_NEWADDR, RTM_DELADDR):
             return self._address_events(kind, message)
         # struct rtmsg: family dst_len src_len tos table protocol scope type, one byte each
-        if kind == RTM_DELROUTE and message[20] != RT_TABLE_LOCAL and message[21] == RTPROT_DHCP:
+        if kind == RTM_DELROUTE and message[20] != rtnl.RT_TABLE_LOCAL and message[21] == RTPROT_DHCP:
             return self._route_events(message)
         return []
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.core import events as ev
-from holdfast.network.plan import RT_TABLE_MAIN
+from holdfast.network.rtnl import RT_TABLE_MAIN
 from holdfast.network.watch import Kind
 from holdfast.wire.record import TYPE_CHECKING
 
