@@ -118,10 +118,21 @@ class NetworkFile(NamedTuple):
         return bool(others - {("Type", "ether")})
 
     @property
+    def for_cards(self) -> bool:
+        """False if it certainly matches no wired network card: it is for wireless links, bridges and the like."""
+        words = self.every("Match", "Type")
+        return _fits(words, "ether", addresses=False) is not False if words else not any(
+            self.every("Match", key) for key in _NOT_OF_CARDS)
+
+    @property
     def by_name(self) -> bool:
         """True if it matches all ``links`` for certain: nothing but their names decides."""
         names = self.every("Match", "Name")
         return not self.conditional and not self.macs and not (names and names[0].startswith("!"))
+
+
+#: Keys of [Match] that no wired network card fits.
+_NOT_OF_CARDS = ("WLANInterfaceType", "SSID", "BSSID", "Kind")
 
 
 def starts(tree: Tree, *, rendered: bool) -> bool:
@@ -161,8 +172,10 @@ def network_file(tree: Tree, path: str) -> NetworkFile:
 
 
 def claim(files: Sequence[NetworkFile], link: str) -> NetworkFile | None:
-    """The file by which networkd would configure ``link`` (a name or a pattern), or might; None when it does not."""
-    for file in files:
+    """The file by which networkd would configure ``link`` (a name or a pattern), or might; None when it does not. A
+    pattern means network cards, and so does a name that udev gives to those."""
+    card = bool(set("*?[") & set(link)) or link.startswith(("en", "eth"))
+    for file in [file for file in files if file.for_cards or not card]:
         if file.by_name and any(covers(name, link) for name in file.links):
             if file.manages or file.unmanaged:
                 return file if file.manages else None

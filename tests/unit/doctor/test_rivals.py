@@ -304,3 +304,21 @@ def test_network_manager_reads_the_vendor_s_files_before_its_own(image: Image) -
     assert rivals(image) == []
     image.write("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:wl*\n")
     assert len(rivals(image)) == 2
+
+
+@pytest.mark.parametrize("match", [
+    "Type=wlan", "WLANInterfaceType=station", "SSID=home", "Type=wwan", "Kind=bridge", "Name=wl*", "Type=!ether",
+])
+def test_a_file_for_wireless_links_is_not_for_ours(image: Image, match: str) -> None:
+    """As the examples of systemd have them: 80-wifi-station.network.example."""
+    image.remove("/usr/bin/cloud-init")
+    image.manager("systemd-networkd.service")
+    image.write("/etc/systemd/network/25-wireless.network", f"[Match]\n{match}\n[Network]\nDHCP=yes\n")
+    assert image.bad() == []
+
+
+def test_a_file_for_every_card_is_for_ours(image: Image) -> None:
+    image.remove("/usr/bin/cloud-init")
+    image.manager("systemd-networkd.service")
+    image.write("/etc/systemd/network/25-all.network", "[Match]\nType=ether\n[Network]\nDHCP=yes\n")
+    assert [check for check, _ in image.bad()] == ["second-client", "second-client"]
