@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from keyword import iskeyword
@@ -11,6 +12,7 @@ import click
 from holdfast import __version__
 from holdfast.cli.exits import EPILOG, FAILED, USAGE, CliError
 from holdfast.cli.output import complain, echo
+from holdfast.escape import printable
 
 COMMANDS = (
     "run", "status", "monitor", "history", "explain", "doctor", "renew", "rebind", "release", "guard", "takeover",
@@ -43,13 +45,30 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that ``args`` begins with. UsageError with the nearest one for an unknown one."""
+        """The command that ``args`` begins with; with --help it names this machine's interfaces. UsageError with the
+        nearest one for an unknown one."""
         try:
-            return super().resolve_command(ctx, args)
+            name, found, rest = super().resolve_command(ctx, args)
+            if found is not None and {"-h", "--help"} & set(rest):
+                found = _with_interfaces(found)
+            return name, found, rest
         except click.UsageError:
             from holdfast.settings.checks import nearest  # noqa: PLC0415 - only after a mistake
 
             raise click.UsageError(f'there is no command "{args[0]}"{nearest(args[0], COMMANDS)}', ctx) from None
+
+
+def _with_interfaces(found: click.Command) -> click.Command:
+    """``found``, whose help ends with the interfaces that IFACE may be here."""
+    if not any("IFACE" in (param.metavar or "") for param in found.params):
+        return found
+    from holdfast.cli.options import interface_names  # noqa: PLC0415 - only for the help
+
+    names = [printable(name) for name in interface_names() if name != "lo"]
+    shown = copy.copy(found)
+    here = ", ".join(names) or "there is none but lo"
+    shown.epilog = f"{found.epilog or ''}\n\nIFACE on this machine: {here}.".strip()
+    return shown
 
 
 @click.group(

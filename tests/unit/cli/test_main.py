@@ -135,3 +135,13 @@ def test_the_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFi
 def test_completion_of_an_unknown_shell_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "csh"]) == 2
     assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err
+
+
+def test_the_help_names_this_machine_s_interfaces(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "enp0s3"), (3, "enp0s8")])
+    assert main(["renew", "--help"]) == 0
+    assert capsys.readouterr().out.endswith("\n  IFACE on this machine: enp0s3, enp0s8.\n")
+    assert main(["config", "--help"]) == 0
+    assert "IFACE on this machine" not in capsys.readouterr().out
