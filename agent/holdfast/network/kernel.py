@@ -52,11 +52,13 @@ PROTOCOLS = frozenset({RTPROT_DHCP, RTPROT_KERNEL, RTPROT_BOOT, RTPROT_STATIC})
 
 
 class Kernel:
-    """The interface ``ifindex`` in the network namespace of the calling thread. Raises KernelError only."""
+    """The interface ``ifindex`` in the network namespace of the calling thread, over ``shared``, the socket of several,
+    or one of its own. Raises KernelError only."""
 
-    def __init__(self, ifindex: int) -> None:
+    def __init__(self, ifindex: int, shared: NetlinkSocket | None = None) -> None:
         self.ifindex = ifindex
-        self._netlink = NetlinkSocket()
+        self._netlink = NetlinkSocket() if shared is None else shared
+        self._shared = shared is not None
         self._table = rtnl.RT_TABLE_MAIN  # the link's own, as last observed
 
     def apply(
@@ -94,8 +96,9 @@ class Kernel:
         plans.remove(self, spec, yielded=yielded)
 
     def close(self) -> None:
-        """Close the netlink socket; the interface stays as it is."""
-        self._netlink.close()
+        """Close the netlink socket, if it is this interface's alone; the interface stays as it is."""
+        if not self._shared:
+            self._netlink.close()
 
     # -- looking ---------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from holdfast.core.config import ClientConfig
     from holdfast.core.lease import Binding, Lease
     from holdfast.eventloop.ports import Loop
+    from holdfast.network.netlink import NetlinkSocket
     from holdfast.network.spec import NetworkSpec
     from holdfast.observe.log import Log
     from holdfast.observe.report import InterfaceReporter
@@ -65,6 +66,16 @@ class AgentContext:
         self.settings, self.state_dir, self.runtime_dir = settings, state_dir, runtime_dir
         self.log, self.clock, self.loop, self.resolver = log, clock, loop, resolver
         self.metrics = RouteMetrics(state_dir, FIRST_METRIC)
+        self._netlink: NetlinkSocket | None = None
+
+    def kernel(self, ifindex: int) -> Kernel:
+        """The interface ``ifindex`` in the kernel, over the one socket of all interfaces. Raises KernelError."""
+        from holdfast.network.kernel import Kernel as LinkKernel  # noqa: PLC0415 - after the first DISCOVER
+        from holdfast.network.netlink import NetlinkSocket as Requests  # noqa: PLC0415
+
+        if self._netlink is None:
+            self._netlink = Requests()
+        return LinkKernel(ifindex, self._netlink)
 
 
 def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
@@ -113,7 +124,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         client=client,
         config=config,
         backends=NetworkBackends(
-            lambda lease: _spec(lease, settings(), metric()), _kernel, resolver,
+            lambda lease: _spec(lease, settings(), metric()), context.kernel, resolver,
             FormerMtu(os.path.join(context.runtime_dir, name + ".mtu")),
             ForeignAddress(os.path.join(context.state_dir, name + FOREIGN)),
         ),
@@ -174,12 +185,6 @@ def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec
         use_domain_name=settings.use_domain_name, route_domains=settings.route_domains, edits=settings.option_edits,
         table=settings.route_table,
     )
-
-
-def _kernel(ifindex: int) -> Kernel:
-    from holdfast.network.kernel import Kernel as LinkKernel  # noqa: PLC0415 - 20 ms for netlink's classes
-
-    return LinkKernel(ifindex)
 
 
 def make_spooler(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> DnsSpooler:

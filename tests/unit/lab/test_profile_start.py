@@ -1,0 +1,33 @@
+"""bench.profile_start: what a start does before its first DISCOVER is counted, whatever the machine's load is."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from holdfast_lab.bench import profile_start
+
+
+@pytest.mark.root
+def test_a_start_asks_and_opens_little() -> None:
+    measured = profile_start.profile(1, sys.executable)
+    facts, spent = measured["facts"], measured["spent"]
+    assert facts["requests to the kernel"] <= 9
+    assert facts["sockets"] <= 6
+    assert facts["files"] <= 30
+    assert facts["modules of ours"] <= 80
+    assert {"interpreter", "imports", "files", "the link", "packet socket", "protocol", "total"} <= spent.keys()
+    assert 0 < spent["imports"] < spent["total"]
+
+
+@pytest.mark.root
+def test_a_start_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert profile_start.main(["--runs", "1", "--python", "/bin/false"]) == 1
+    assert "no DISCOVER" in capsys.readouterr().err
+
+
+def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert profile_start.main([]) == profile_start.NOT_PERMITTED
+    assert "needs root" in capsys.readouterr().err
