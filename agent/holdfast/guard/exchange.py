@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from holdfast.core.outcome import Purpose, Via
+from holdfast.wire.message import Message
 from holdfast.wire.record import NamedTuple
 
 #: Transaction ids that are kept of one exchange: NetworkManager and dhcpcd take a new one for a retry, and an answer
@@ -32,6 +33,14 @@ class Answer(NamedTuple):
     lease_time: float | None
 
 
+class Heard(NamedTuple):
+    """A REQUEST of the client's, and the ACK to it, at the instant ``at``."""
+
+    request: Message
+    ack: Message
+    at: float
+
+
 class Exchange:
     """What the client has asked and is not done with. Written by ``Guard`` alone."""
 
@@ -43,6 +52,7 @@ class Exchange:
         self.last_at = now
         self.via: Via | None = None
         self.xids: list[int] = []
+        self.request: Message | None = None  # the last one, that is no DISCOVER
         self.attempts = 0
         self.unicasts = 0
         self.unicast: Sighting | None = None

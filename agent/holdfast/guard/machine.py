@@ -19,7 +19,7 @@ from math import inf
 from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.guard.actions import STOPPED, Action, NoticeCode, Noticed, Rebroadcast, Recorded, Verdict
 from holdfast.guard.events import AddressGone, ClientFound, Event, LeaseStored, Lifetime, Replied, Seen, Sent
-from holdfast.guard.exchange import Answer, Exchange, Sighting
+from holdfast.guard.exchange import Answer, Exchange, Heard, Sighting
 from holdfast.wire import message as m
 from holdfast.wire.record import NamedTuple
 
@@ -71,6 +71,7 @@ class Guard:
     def __init__(self, *, rebroadcast: bool = False, others: tuple[IPv4Address, ...] = ()) -> None:
         self.rebroadcast = rebroadcast
         self.lease: KnownLease | None = None
+        self.heard: Heard | None = None  # the exchange that gave the lease, as far as it was on the wire
         self.client, self.program = UNKNOWN, "an unknown program"
         self.others = others[:SERVERS]
         self._exchange: Exchange | None = None
@@ -244,6 +245,7 @@ class Guard:
             self._close_open(now, "the client began anew")
             purpose = Purpose.REBOOT if event.message.server_id is None else Purpose.ACQUIRE
             exchange = self._open(purpose, event, now)
+        exchange.request = event.message
         exchange.add(event.message.xid, Via.BROADCAST, now)
         self._broadcast(now)
 
@@ -258,6 +260,7 @@ class Guard:
         if exchange is None or exchange.ciaddr != message.ciaddr or exchange.chaddr != message.chaddr:
             self._close_open(now, "the client began anew")
             exchange = self._open(Purpose.T1, event, now)
+        exchange.request = message
         if event.destination == m.BROADCAST:
             exchange.add(message.xid, Via.BROADCAST, now)
             self._broadcast(now)
@@ -351,6 +354,8 @@ class Guard:
         if kind == m.ACK:
             exchange.repeat_at = None
             exchange.answer = Answer(now, server, message.yiaddr, _term(message.lease_time))
+            if exchange.request is not None:
+                self.heard = Heard(exchange.request, message, now)
             if self._grew_at >= exchange.last_at and message.yiaddr in self._lifetimes:
                 self._was_taken(now)
         elif kind == m.NAK:

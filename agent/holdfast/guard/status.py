@@ -8,12 +8,13 @@ from math import inf
 
 from holdfast import __version__
 from holdfast.control.interface import GUARD, guard_path
-from holdfast.control.server import Reply, Server
+from holdfast.control.server import Reply, Server, VarlinkError
 from holdfast.eventloop.ports import Loop
 from holdfast.guard.machine import Guard
 from holdfast.guard.reporter import Reporter
 from holdfast.observe.outcomes import iso_time
 from holdfast.state import folder as folders
+from holdfast.wire.message import encode
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,7 +46,15 @@ def serve(loop: Loop, runtime_dir: str, group: int | None, shown: Callable[[], S
         keep_nothing()
         reply.answer()
 
-    return Server(loop, guard_path(runtime_dir), {GUARD: {"Status": status, "KeepNothing": keep}}, group=group)
+    def heard(parameters: Parameters, reply: Reply) -> None:
+        name = parameters["interface"]
+        last = next((guard.heard for guard, reporter in shown().interfaces if reporter.ifname == name), None)
+        if last is None:
+            raise VarlinkError(GUARD + ".NothingHeard", interface=name)
+        reply.answer(request=encode(last.request).hex(), ack=encode(last.ack).hex(), age=round(loop.now() - last.at, 3))
+
+    methods = {"Status": status, "KeepNothing": keep, "Heard": heard}
+    return Server(loop, guard_path(runtime_dir), {GUARD: methods}, group=group)
 
 
 def _guarded(guard: Guard, reporter: Reporter, now: float) -> Mapping[str, Any]:

@@ -11,11 +11,13 @@ import secrets
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from math import inf
 
+from holdfast.control import client
+from holdfast.control.interface import GUARD, guard_path
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
 from holdfast.core.replies import duration, normal_times
@@ -35,6 +37,8 @@ ETH_P_ALL, ETH_P_IP = 3, 0x0800
 _PROTOCOL = 0xFFFFF000
 #: Seconds for the client to send its REQUEST, and for the server to answer each REQUEST.
 ASK_PATIENCE, ANSWER_PATIENCE = 5.0, 2.0
+#: Seconds for a guard that runs here to say what it has heard.
+GUARD_PATIENCE = 3.0
 
 #: SOCK_DGRAM, so offset 0 is the IP header: IPv4, UDP, not a fragment, a port that is 68 at one end.
 _FILTER: list[Instruction] = [
@@ -144,13 +148,35 @@ def complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) ->
             answer = ear.answer(request, ANSWER_PATIENCE)
     if request.ciaddr != lease.address.ip:  # of several on the interface, this is the client's
         lease = replace(lease, address=IPv4Interface(request.ciaddr))
-    learned = replace(
-        lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
-        hostname=_text(request.options.get(opt.HOST_NAME)), source=f"{lease.source}, and a renewal heard on the wire",
-    )
+    learned = _as_asked(lease, request, "a renewal heard on the wire")
     if answer is None or not answer.lease_time:
         return _unanswered(found, learned, host.boottime())
     return _renewed(learned, answer, began)
+
+
+def seen_by_guard(host: Host, ifname: str, lease: ForeignLease, runtime_dirs: Iterable[str]) -> ForeignLease | None:
+    """``lease`` completed by what the guard of the interface has heard; None where none runs in ``runtime_dirs``, or it
+    has not heard this lease. Guard is another user, so what it says is to be confirmed by the server."""
+    for folder in runtime_dirs:
+        try:
+            said = client.call(guard_path(folder), "Heard", {"interface": ifname}, timeout=GUARD_PATIENCE,
+                               interface=GUARD)
+            request, ack = (msg.decode(bytes.fromhex(said[name])) for name in ("request", "ack"))
+        except (client.ControlError, WireError, ValueError):
+            continue
+        at = host.boottime() - max(0.0, said["age"])
+        if request.chaddr == host.mac(ifname) and ack.yiaddr == lease.address.ip and ack.lease_time:
+            seen = _renewed(_as_asked(lease, request, "what guard has heard"), ack, at)
+            return seen if seen.expires_at > host.boottime() else None
+    return None
+
+
+def _as_asked(lease: ForeignLease, request: msg.Message, where: str) -> ForeignLease:
+    """``lease`` with what the client sends."""
+    return replace(
+        lease, client_id=request.client_id or b"", vendor_class=request.options.get(opt.VENDOR_CLASS_ID),
+        hostname=_text(request.options.get(opt.HOST_NAME)), source=f"{lease.source}, and {where}",
+    )
 
 
 def _unanswered(found: Found, lease: ForeignLease, now: float) -> ForeignLease:

@@ -12,6 +12,7 @@ from holdfast.network.plan import Observed
 from holdfast.network.spec import NetworkSpec, spec_from_lease
 from holdfast.settings import SettingsError
 from holdfast.settings.client import client_config
+from holdfast.settings.dirs import search_guard_runtime_dirs
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.settings.schema import INTERFACE
 from holdfast.takeover import adoption, capture, link_state
@@ -105,7 +106,7 @@ def make(
     process.check_named(host, found)
     lease = adapter.read(host, found)
     if not dry:
-        lease = _complete(host, adapter, found, lease)
+        lease = _complete(host, target, adapter, found, lease)
     before = link_state.interesting(host.observe(ifname))
     held = next((held for held in before.addresses if held.interface.ip == lease.address.ip), None)
     if held is None:
@@ -140,10 +141,16 @@ def make(
     return Plan(target, adapter, found, lease, ours, ownership, before, unit, enabled, override.settings)
 
 
-def _complete(host: Host, adapter: Adapter, found: Found, lease: ForeignLease) -> ForeignLease:
-    """Learn on the wire what is not known, and ask the server to confirm the lease before the client is stopped: most
-    take-overs that would fail are refused here."""
+def _complete(
+    host: Host, target: TakeoverTarget, adapter: Adapter, found: Found, lease: ForeignLease
+) -> ForeignLease:
+    """Learn from guard or on the wire what is not known, and ask the server to confirm the lease before the client is
+    stopped: most take-overs that would fail are refused here."""
     if lease.client_id is None:
+        folders = search_guard_runtime_dirs(target.settings.runtime_dir)
+        seen = capture.seen_by_guard(host, found.ifname, lease, folders)
+        if seen is not None and capture.answered(host, found.ifname, seen):
+            return seen
         # A manager's adapter leaves the asking to its client's.
         own = next((each for each in CLIENTS if each.name == found.client), adapter)
         return capture.complete(host, adapter if isinstance(adapter, RenewalTrigger) else own, found, lease)

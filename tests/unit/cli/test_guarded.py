@@ -7,10 +7,14 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
-from tests.support.guarded import OTHER, Scene
+from tests.support.fake_host import FakeHost
+from tests.support.guarded import LEASE, MAC, OTHER, OURS, SERVER, Scene
+from tests.support.takeovers import foreign_lease
 
 from holdfast.cli import main
 from holdfast.clock import SystemClock
@@ -20,6 +24,7 @@ from holdfast.guard.actions import Recorded
 from holdfast.guard.reporter import Reporter
 from holdfast.guard.status import Shown, serve
 from holdfast.observe.log import Log
+from holdfast.takeover.capture import seen_by_guard
 from holdfast_lab.testbed import fair_time
 
 
@@ -97,6 +102,23 @@ def test_status_for_programs(guard: Running, folder: Path, capsys: pytest.Captur
     assert (one["guarded"], one["interface"], one["client"], one["asking"]) == (True, "eth0", "dhclient", False)
     assert one["lease"]["server"] == "192.0.2.1"
     assert (one["results"], one["last"]["result"]) == ({"renewed": 1}, "renewed")
+
+
+def test_a_takeover_goes_on_with_what_guard_has_heard(guard: Running, folder: Path, tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    host.links["eth0"] = host.links["eth0"]._replace(mac=MAC)
+    before = replace(foreign_lease(host.now, None), address=IPv4Interface(f"{OURS}/24"), options={})
+    dirs = (f"{folder}/nothing", f"{folder}/run-guard")
+    seen = seen_by_guard(host, "eth0", before, dirs)
+    assert seen is not None
+    assert (seen.client_id, seen.server_id, seen.address) == (b"", SERVER, before.address)
+    assert seen.expires_at - seen.started_at == LEASE
+    assert seen.expires_at <= host.now + LEASE
+    assert seen_by_guard(host, "lo", before, dirs) is None  # not guarded
+    other = replace(before, address=IPv4Interface("192.0.2.99/24"))
+    assert seen_by_guard(host, "eth0", other, dirs) is None
+    host.links["eth0"] = host.links["eth0"]._replace(mac=bytes(6))
+    assert seen_by_guard(host, "eth0", before, dirs) is None
 
 
 def test_an_interface_that_guard_does_not_know(

@@ -122,6 +122,17 @@ def test_a_file_of_another_address_is_not_this_interfaces() -> None:
     assert scene.actions == []
 
 
+def test_what_gave_the_lease_is_remembered() -> None:
+    scene = Scene().bound()
+    scene.send(xid=5)
+    began = scene.now
+    scene.reply(xid=5)
+    scene.configured()
+    heard = scene.guard.heard
+    assert heard is not None
+    assert (heard.request.xid, heard.ack.yiaddr, heard.at) == (5, OURS, began)
+
+
 def test_an_unanswered_unicast_is_repeated_after_a_second() -> None:
     scene = Scene().bound()
     began = scene.now
