@@ -366,3 +366,22 @@ def test_unicast_unanswered(make_machine: MakeMachine) -> None:
 
     assert machine.addresses()[0]["valid_life_time"] <= 120
     assert machine.flaws() == []
+
+
+def test_beside_a_guard_the_client_is_not_made_to_renew(make_machine: MakeMachine) -> None:
+    machine = make_machine("udhcpc")
+    machine.start(*machine.holdfast_argv, "guard", CLIENT, environment=machine.environment)
+    machine.wait(lambda: f"guard: watching {CLIENT}" in said(machine), 20, "the guard watches")
+    pid, = [pid for pid, line in machine.processes().items() if line.startswith("udhcpc")]
+    asked_at = boottime()
+    os.kill(pid, signal.SIGUSR1)
+    machine.wait(lambda: "ACK" in machine.tap.kinds(asked_at), 10, "a renewal is answered, and guard has heard it")
+    machine.watch()
+
+    run = take(machine)
+    taken(machine, run)
+
+    assert machine.flaws() == []
+    assert "(the address on hf0, and what guard has heard)" in said(machine)
+    # The first question is the take-over's own; the client would have asked by unicast.
+    assert machine.tap.asked(machine.since)[0].destination == "255.255.255.255"

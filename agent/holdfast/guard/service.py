@@ -97,6 +97,7 @@ class Service:
         self._nflog: Nflog | None = None
         self._blind: str | None = None
         self._keeps = True
+        self._told_served: set[str] = set()
 
     def start(self) -> None:
         """Open everything. Raises GuardedError, OSError (EPERM: no CAP_NET_RAW), LinkError or KernelError."""
@@ -185,7 +186,8 @@ class Service:
         if not link.ethernet or link.enslaved:
             return False
         if self._served(link.name):
-            if link.name in self._patterns:
+            if link.name in self._patterns and link.name not in self._told_served:
+                self._told_served.add(link.name)
                 self._log.write(4, f"{link.name}: Holdfast itself serves this interface; there is nothing to guard")
             return False
         return not self._patterns or any(fnmatchcase(link.name, pattern) for pattern in self._patterns)
