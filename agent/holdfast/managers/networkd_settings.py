@@ -19,7 +19,7 @@ _TABLES = {"default": 253, "main": 254, "local": 255}
 #: Keys whose absence changes nothing: what they say is Holdfast's rule anyway, or only for networkd's lease file.
 _WITHOUT_EFFECT = frozenset((
     "UseSIP", "UseCaptivePortal", "UseDNR", "RapidCommit", "SendRelease", "SendDecline", "RequestAddress",
-    "MaxAttempts", "IPServiceType", "SocketPriority", "UseHostname", "CriticalConnection", "RoutesToDNS", "RoutesToNTP",
+    "MaxAttempts", "IPServiceType", "SocketPriority", "UseHostname", "CriticalConnection",
 ))
 #: Keys that are harmless when they say no, which is the default.
 _ONLY_OFF = ("UseTimezone", "QuickAck", "BOOTP", "Use6RD")
@@ -27,7 +27,8 @@ _ONLY_OFF = ("UseTimezone", "QuickAck", "BOOTP", "Use6RD")
 _READ = frozenset((
     "UseDNS", "UseDomains", "UseNTP", "UseMTU", "UseRoutes", "UseGateway", "RouteMetric", "RouteTable",
     "ClientIdentifier", "DUIDType", "DUIDRawData", "IAID", "SendHostname", "Hostname", "VendorClassIdentifier",
-    "UserClass", "RequestOptions", "RequestBroadcast", "Anonymize", "IPv6OnlyMode", *_ONLY_OFF,
+    "UserClass", "RequestOptions", "RoutesToDNS", "RoutesToNTP", "RequestBroadcast", "Anonymize", "IPv6OnlyMode",
+    *_ONLY_OFF,
 ))
 
 
@@ -79,14 +80,16 @@ def _uses(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settings
     domains = last.get("UseDomains") or next(
         (value for section, key, value in reversed(own) if (section, key) == ("Network", "UseDomains")), "no")
     made: dict[str, Value] = {}
-    if ini.is_off(last.get("UseDNS")):
-        made["use_dns"] = False
+    for use, key, routes, name in (("use_dns", "UseDNS", "routes_to_dns", "RoutesToDNS"),
+                                   ("use_ntp", "UseNTP", "routes_to_ntp", "RoutesToNTP")):
+        if ini.is_off(last.get(key)):
+            made[use] = False
+        elif not ini.is_off(last.get(name)):
+            made[routes] = True
     route = domains.lower() == "route"
     if route:
         made["route_domains"] = True
     made["use_domain_name" if route or ini.is_on(domains) else "use_domains"] = route or ini.is_on(domains)
-    if ini.is_off(last.get("UseNTP")):
-        made["use_ntp"] = False
     if not ini.is_on(last.get("UseMTU")) or ini.is_on(last.get("Anonymize")):
         made["use_mtu"] = False
     return made, []

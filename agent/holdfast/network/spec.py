@@ -118,6 +118,8 @@ def spec_from_lease(
     use_gateway: bool = True,
     use_domain_name: bool = False,
     route_domains: bool = False,
+    routes_to_dns: bool = False,
+    routes_to_ntp: bool = False,
     edits: Sequence[str] = (),
     table: int | None = None,
 ) -> NetworkSpec:
@@ -127,8 +129,8 @@ def spec_from_lease(
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
     domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
     option 15 is searched before those of option 119, which do not name it. ``route_domains``: they are to route queries
-    by, and not to be searched. ``edits``: see ``edited``. ``table``: the routes go
-    there instead of into the link's own table.
+    by, and not to be searched. ``routes_to_dns``, ``routes_to_ntp``: each of the reply's servers has a route.
+    ``edits``: see ``edited``. ``table``: the routes go there instead of into the link's own table.
     """
     reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
     own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
@@ -140,17 +142,20 @@ def spec_from_lease(
         search = (*domains, *search)
     search = search if use_dns and use_domains else ()
     servers = _servers(reader, opt.DOMAIN_NAME_SERVER, own_servers) if use_dns else ()
+    ntp = _servers(reader, opt.NTP_SERVERS) if use_ntp else ()
+    routes = _routes(reader, address, metric, table or 0, use_gateway=use_gateway) if use_routes else ()
+    routed = (servers if routes_to_dns else ()) + (ntp if routes_to_ntp else ())
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
-        routes=_routes(reader, address, metric, table or 0, use_gateway=use_gateway) if use_routes else (),
+        routes=(*routes, *_to_servers(routes, address, routed)),
         mtu=_mtu(reader) if use_mtu else None,
         dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
         search=tuple(dict.fromkeys((*own_search, *search)))[:MAX_DOMAINS],
         search_routes=route_domains,
         domain=domains[0] if domains and use_domains else None,
         hostname=reader.read(opt.HOST_NAME, opt.hostname),
-        ntp=_servers(reader, opt.NTP_SERVERS) if use_ntp else (),
+        ntp=ntp,
         captive_portal=_captive_portal(reader),
         valid_until=lease.expires_at,
         metric=metric,
@@ -273,6 +278,21 @@ def _routes(
             direct[host] = ours._replace(destination=host)
             reached.append(host)
     return (*direct.values(), *routed.values())
+
+
+def _to_servers(routes: Sequence[Route], address: IPv4Interface, servers: Sequence[IPv4Address]) -> list[Route]:
+    """Routes to servers, as networkd has them (RoutesToDNS=): on the link where that reaches them, else by the gateway
+    of the default route; none without one, and none to the gateway."""
+    default = next((route for route in routes if not route.destination.prefixlen), None)
+    if default is None:
+        return []
+    known = {route.destination for route in routes}
+    found = []
+    for host in dict.fromkeys(map(IPv4Network, servers)):
+        if host not in known and host.network_address not in (address.ip, default.gateway):
+            near = host.subnet_of(address.network)
+            found.append(default._replace(destination=host, gateway=None if near else default.gateway))
+    return found
 
 
 def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4Address]]]:

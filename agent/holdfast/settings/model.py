@@ -54,6 +54,8 @@ class InterfaceSettings(NamedTuple):
     use_domains: bool = True
     use_domain_name: bool = False
     route_domains: bool = False
+    routes_to_dns: bool = False
+    routes_to_ntp: bool = False
     option_edits: tuple[str, ...] = ()
     use_ntp: bool = True
     use_gateway: bool = True

@@ -84,6 +84,8 @@ INTERFACE: dict[str, Key] = {
     "route_domains": Key(checks.boolean,
                          "use the search domains to choose the server that is asked (systemd-resolved), and search in "
                          "none of them"),
+    "routes_to_dns": Key(checks.boolean, "add a route to each of the server's name servers, as systemd-networkd does"),
+    "routes_to_ntp": Key(checks.boolean, "add a route to each of the server's time servers"),
     "option_edits": Key(checks.option_edits,
                         "changes to the options of a reply before they are used, as dhclient.conf has them, with the "
                         'number and bytes in hex: "supersede 6 0a000001", likewise "prepend", "append" and "default"'),

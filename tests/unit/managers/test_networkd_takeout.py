@@ -12,7 +12,8 @@ from holdfast.managers.model import File, Link, Symlink, Takeout
 ETC, RUN = "/etc/systemd/network", "/run/systemd/network"
 LINK = Link("eth0", "02:00:00:00:00:0a", "02:00:00:00:00:0a", "virtio_net", "pci-0000:00:03.0", "ether")
 #: What a file without [DHCPv4] means.
-BY_DEFAULT = {"use_domains": False, "use_mtu": False, "metric": 1024, "hostname": "@system", "client_id": "networkd"}
+BY_DEFAULT = {"routes_to_dns": True, "routes_to_ntp": True,
+              "use_domains": False, "use_mtu": False, "metric": 1024, "hostname": "@system", "client_id": "networkd"}
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +143,9 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
 
 @pytest.mark.parametrize(("text", "settings"), [
     ("UseDNS=no\nUseNTP=false\nUseDomains=yes\nUseMTU=on", {
-        "use_dns": False, "use_ntp": False, "use_domains": None, "use_domain_name": True, "use_mtu": None}),
+        "use_dns": False, "use_ntp": False, "routes_to_dns": None, "routes_to_ntp": None,
+        "use_domains": None, "use_domain_name": True, "use_mtu": None}),
+    ("RoutesToDNS=no\nRoutesToNTP=no", {"routes_to_dns": None, "routes_to_ntp": None}),
     ("UseDomains=route", {"route_domains": True, "use_domain_name": True, "use_domains": None}),
     ("UseRoutes=no", {"use_routes": False}), ("UseGateway=no", {"use_gateway": False}),
     ("RouteMetric=100\nRouteTable=main", {"metric": 100, "route_table": 254}),

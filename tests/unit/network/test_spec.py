@@ -68,6 +68,18 @@ def test_the_domain_of_option_15_is_searched_too(name: bytes, search: bytes, wan
     assert (spec.search, spec.search_routes) == (wanted, True)
 
 
+def test_servers_have_routes_of_their_own_where_networkd_made_them() -> None:
+    options = {1: bytes((255, 255, 255, 0)), 3: bytes((10, 0, 0, 1)), 6: bytes((10, 0, 0, 1, 10, 0, 0, 53, 9, 9, 9, 9)),
+               42: bytes((9, 9, 9, 9, 10, 0, 0, 5))}
+    lease = make_lease(options=options)
+    spec = spec_from_lease(lease, metric=1024, routes_to_dns=True, routes_to_ntp=True)
+    assert [str(route) for route in spec.routes] == [
+        "default via 10.0.0.1", "10.0.0.53/32", "9.9.9.9/32 via 10.0.0.1"]
+    assert {route.metric for route in spec.routes} == {1024}
+    assert len(spec_from_lease(lease, routes_to_dns=True, routes_to_ntp=True, use_gateway=False).routes) == 0
+    assert len(spec_from_lease(lease).routes) == 1
+
+
 # -- the field's replies -------------------------------------------------------------------------
 
 
