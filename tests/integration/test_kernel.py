@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.support.leases import PLAIN, classless, make_spec, packed
+from tests.support.limits import no_descriptors_left
 from tests.support.monitor import Change, Monitor, boottime
 
 from holdfast.network import KernelError, kernel
@@ -538,6 +539,17 @@ def test_an_address_that_is_on_another_interface_too_is_told(machine: Machine) -
         f"{OLD} is on other0 too, and packets to it may be answered there: remove it from one of the two",)
     machine.sh("link delete other0")
     assert machine.apply(machine.spec()) == ()
+
+
+def test_a_renewal_needs_no_new_descriptor(machine: Machine) -> None:  # rule 90
+    machine.apply(machine.spec(left=60.0))
+
+    def renew() -> tuple[str, ...]:
+        with no_descriptors_left():
+            return machine.kernel.apply(machine.spec(left=600.0), None, machine.now)
+
+    assert machine.client.run(renew) == ()
+    assert machine.addresses()[f"{OLD}/24"]["valid_life_time"] > 500
 
 
 def test_a_renewal_costs_no_more_for_what_others_have_on_the_link(machine: Machine) -> None:

@@ -191,8 +191,12 @@ class Kernel:
         )
 
     def _also_on(self, address: IPv4Address) -> tuple[str, ...]:
-        own = _name(self.ifindex)
-        return tuple(name for name in holders(address) if name != own)
+        """Other interfaces that have ``address``; none while there is no descriptor to ask with (rule 90)."""
+        try:
+            own = socket.if_indextoname(self.ifindex)
+            return tuple(name for name in holders(address) if name != own)
+        except OSError:
+            return ()
 
     # -- changing --------------------------------------------------------------------------------
 
