@@ -145,6 +145,7 @@ def overlay(scripts: Scripts) -> Scripts:
     for link in ("ens3", "ens4", "lo"):
         scripts.put(f"sys/class/net/{link}")
     scripts.program("systemctl", 'case $1 in is-active) echo failed; exit 3 ;; esac')
+    scripts.program("sleep", "")
     return scripts
 
 
@@ -154,7 +155,8 @@ def there(scripts: Scripts) -> list[str]:
 
 def calls(scripts: Scripts) -> list[str]:
     """What was changed, in order."""
-    return [line for line in scripts.calls.read_text().splitlines() if not line.startswith(("ip ", "systemctl is-"))]
+    seen = ("ip ", "sleep ", "systemctl is-")
+    return [line for line in scripts.calls.read_text().splitlines() if not line.startswith(seen)]
 
 
 def test_an_agent_that_did_not_come_up_loses_its_link_to_the_manager(overlay: Scripts) -> None:
@@ -166,6 +168,15 @@ def test_an_agent_that_did_not_come_up_loses_its_link_to_the_manager(overlay: Sc
     entries = (overlay.root / "run/holdfast-overlay/entries").read_text()
     assert entries == "file\ten*\t/run/NetworkManager/system-connections/x\n"
     assert (overlay.root / "run/holdfast-overlay/fallen/ens3").exists()
+
+
+def test_networkd_is_not_asked_twice_where_its_lease_comes(overlay: Scripts) -> None:
+    """It lost the address in the middle of the first one's lease, and asked no more (systemd 252)."""
+    overlay.program("sleep", f"touch {overlay.root}/leased")
+    overlay.program("ip", f'[ ! -e {overlay.root}/leased ] || echo "2: ens3 inet 192.0.2.9/24 dynamic ens3"')
+    (overlay.bin / "touch").symlink_to("/bin/touch")
+    overlay.run("fallback", "ens3")
+    assert calls(overlay) == ["systemctl stop holdfast@ens3.service", "networkctl reload"]
 
 
 def test_a_pattern_is_given_back_for_all_links_that_fit(overlay: Scripts) -> None:
