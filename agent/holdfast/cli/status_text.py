@@ -21,7 +21,7 @@ _STUB = "127.0.0.53"
 _TIME_FILES = {"chrony": "/run/chrony-dhcp/holdfast-{}.sources",
                "systemd-timesyncd": "/run/systemd/timesyncd.conf.d/50-holdfast-{}.conf"}
 #: Options that the rest of the status tells of.
-_TOLD = frozenset((1, 3, 6, 12, 15, 26, 28, 33, 42, 51, 53, 54, 58, 59, 61, 82, 114, 119, 121, 249))
+_TOLD = frozenset(map(str, (1, 3, 6, 12, 15, 26, 28, 33, 42, 51, 53, 54, 58, 59, 61, 82, 114, 119, 121, 249)))
 HEADINGS = ("IFACE", "STATE", "ADDRESS", "SERVER", "LEFT", "FLAGS", "NOW")
 #: Notices that the whole status shows, the latest first.
 _NOTICES = 3
@@ -128,14 +128,17 @@ def _lease_rows(client: Facts) -> Iterator[tuple[str, str]]:
         yield "gateway", client["gateway"]
     trip = "" if client["round_trip"] is None else f"; round trip {latency(client['round_trip'])}"
     yield "unicast", _unicast(client) + trip
-    for code, value in sorted(lease["options"].items(), key=lambda item: int(item[0])):
-        if int(code) not in _TOLD:
+    for code, value in lease["options"].items():
+        if code not in _TOLD:
             yield f"option {code}", option_text(value)
 
 
 def option_text(value: str) -> str:
     """The value of an option, in hex, for people: as text where it is one, as an address where it may be one."""
-    data = bytes.fromhex(value)
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:  # an agent of another version
+        return value
     if data and all(0x20 <= byte < 0x7F for byte in data):
         return f'"{data.decode("ascii")}"'
     address = f" ({'.'.join(map(str, data))})" if len(data) == 4 else ""

@@ -65,9 +65,10 @@ def check_routes(found: Iterable[Route]) -> Iterator[Finding]:
 
 def check_off_link(ifname: str, server: str | None, found: Iterable[Route]) -> Iterator[Finding]:
     """A server that no route of the link leads to: unicast cannot reach it."""
-    if server is None:
+    try:
+        number = int(IPv4Address(server or ""))
+    except ValueError:  # none, or an agent that is none
         return
-    number = int(IPv4Address(server))
     if not any(route.ifname == ifname and number & route.mask == route.destination for route in found):
         yield Finding("off-link", NOTE, f"the DHCP server {server} is not in the link's network, and no route leads to "
                       "it; renewals go by broadcast", "have the server send a route to itself (option 121 or 3)",
@@ -82,8 +83,8 @@ def check_disk(folder: str) -> Iterator[Finding]:
     except FileNotFoundError:
         return  # no agent has run yet
     except OSError as error:
-        yield Finding("state", BAD, f"{folder} cannot be read: {error.strerror}",
-                      "correct the file system, or the folder's owner and mode; no lease outlives a restart")
+        yield _not_read(folder, error, "correct the file system, or the folder's owner and mode; no lease outlives a "
+                                       "restart")
         return
     set_aside = sorted(name for name in names if name.endswith(".bad"))
     if space.f_flag & _READ_ONLY:
@@ -111,8 +112,14 @@ def _unreadable(folder: str, names: Iterable[str]) -> Iterator[Finding]:
             with open(path, "rb", opener=_no_follow) as file:
                 file.read(1)
         except OSError as error:
-            yield Finding("state", BAD, f"{path} cannot be read: {error.strerror}",
-                          "correct its owner and mode, or move it away")
+            yield _not_read(path, error, "correct its owner and mode, or move it away")
+
+
+def _not_read(path: str, error: OSError, todo: str) -> Finding:
+    """What is refused to another user than root says nothing about the machine."""
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return Finding("state", NOTE, f"not permitted to read {path}; run as root to have it checked")
+    return Finding("state", BAD, f"{path} cannot be read: {error.strerror}", todo)
 
 
 def _no_follow(path: str, flags: int) -> int:

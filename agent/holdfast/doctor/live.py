@@ -163,8 +163,12 @@ def _probe(settings: Settings, client: Client, wanted: Wanted) -> Iterator[Findi
     server = lease.get("server")
     gateway = next((route.gateway for route in guest.routes() if route.ifname == name and not route.mask
                     and int(route.gateway)), None)
-    subject = Subject(link, IPv4Address(address) if address else None, IPv4Address(server) if server else None, gateway,
-                      IPv4Interface(network["address"]).network if network else None)
+    try:
+        subject = Subject(link, IPv4Address(address) if address else None, IPv4Address(server) if server else None,
+                          gateway, IPv4Interface(network["address"]).network if network else None)
+    except ValueError as error:
+        yield Finding("probe", BAD, f"the agent of {name} gave no proper address: {error}", "", (), name)
+        return
     probe = Probe(subject)
     try:
         seen, findings = probe.run(discover=wanted.discover)

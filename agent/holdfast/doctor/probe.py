@@ -28,7 +28,7 @@ from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP, ETHERTYPE_IPV4, bu
 from holdfast.wire.message import ANY, BROADCAST, CLIENT_PORT, SERVER_PORT, Message, encode
 
 #: Seconds for answers; servers that ping an address before they offer it take one.
-PATIENCE, OFFER_PATIENCE = 1.5, 3.0
+PATIENCE, OFFER_PATIENCE = 2.0, 3.5
 _SIOCGIFMTU = 0x8921
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3  # ip(7): DF set, and the path MTU that is known not looked at
 #: IPv4 and ICMP headers.

@@ -142,7 +142,7 @@ def test_watch_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 @pytest.mark.parametrize(("value", "text"), [
     ("", "empty"), ("73697465", '"site"'), ("c0000201", "c0:00:02:01 (192.0.2.1)"), ("0104", "01:04"),
-    ("1b5d", "1b:5d"),
+    ("1b5d", "1b:5d"), ("no hex", "no hex"),
 ])
 def test_options_for_people(value: str, text: str) -> None:
     assert status_text.option_text(value) == text
