@@ -165,7 +165,7 @@ class Net(Site):
             self.on_server("ip", "link", "set", BRIDGE, "address", "02:00:00:00:77:01")
             if terms is not None and terms.ipv6 is not None:
                 # Else it says that it is no router, and guests that have asked for its MAC give its default route up.
-                self.server.run(partial(_set_switch, Path("/proc/sys/net/ipv6/conf/all/forwarding"), "1"))
+                self.server.run(partial(_set_switch, Path(f"/proc/sys/net/ipv6/conf/{BRIDGE}/forwarding"), "1"))
                 self.on_server("ip", "address", "add", f"{SERVER6}/64", "dev", BRIDGE, "nodad")
             self.dhcp = _PoolDnsmasq(self.server, BRIDGE, folder, Service())
             self.dhcp.terms, self.dhcp.mac = terms or Terms(), mac
