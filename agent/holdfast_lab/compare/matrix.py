@@ -17,8 +17,9 @@ from typing import Any
 from holdfast_lab.peers import installed
 from holdfast_lab.scenario.result import Result
 from holdfast_lab.scenario.scenario import Scenario
+from holdfast_lab.testbed import fair_time
 
-#: The longest scenario is 1.3 leases and 40 s of patience; a run that takes longer than this is broken.
+#: Fair seconds. The longest scenario is 1.3 leases and 40 s of patience; a run that takes longer than this is broken.
 LIMIT = 60 + 40
 Tell = Callable[[int, int, str], None]
 """Told when something has changed: runs done, runs in all, which are going on."""
@@ -116,9 +117,7 @@ def _play_apart(scenario: Scenario, client: str) -> Result:
     lease = scenario.lease
     command = [sys.executable, "-m", "holdfast_lab.scenario.play", scenario.name, client, str(lease.time)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LIMIT + 2 * lease.time, check=False
-        )
+        done = fair_time.run(command, LIMIT + 2 * lease.time, text=True)
         if done.returncode == 0:
             return Result.from_json(json.loads(done.stdout))
         error = (done.stderr.strip().splitlines() or ["it failed without a word"])[-1]

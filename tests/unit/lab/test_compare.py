@@ -120,14 +120,14 @@ def test_runs_that_fail_are_results_too(monkeypatch: pytest.MonkeyPatch) -> None
         subprocess.CompletedProcess([], 0, json.dumps(GOOD.as_json()), ""),
     ]
 
-    def run(command: list[str], **_options: object) -> object:
+    def run(command: list[str], _timeout: float, **_options: object) -> object:
         assert command[-3:] == ["no-fault", "holdfast", "12"]
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(compare.subprocess, "run", run)
+    monkeypatch.setattr(compare.fair_time, "run", run)
     monkeypatch.setattr(compare, "installed", lambda _names: ({"holdfast": "0.1"}, []))
     told: list[tuple[int, int, str]] = []
 

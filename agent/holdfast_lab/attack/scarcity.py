@@ -1,0 +1,247 @@
+"""The machine is short of something, or something of it hangs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from holdfast_lab.attack.arena import Arena, Attack, Scale, descriptors
+from holdfast_lab.testbed.netns import MS_BIND, MS_REMOUNT, make_read_only, mount
+from holdfast_lab.testbed.stage import LINK
+from holdfast_lab.witness.wirelog import boottime
+
+#: Interfaces that one agent serves, and fair seconds until all have an address: one lab server answers them in turn.
+INTERFACES, ALL_BOUND = 250, 240.0
+#: Addresses that others put on the machine at once: more messages than a netlink socket holds.
+BURST = 3000
+#: The kernel takes every octet but "/", ":" and white space (dev_valid_name).
+ODD_NAME = "e'\"$(x);&|*"
+_DISK = ("-m", "holdfast_lab.attack.disk", "{switch}")
+
+
+@contextmanager
+def limited(pid: int, kind: int, limit: int) -> Iterator[None]:
+    """A process with a soft limit."""
+    _soft, hard = resource.prlimit(pid, kind)
+    resource.prlimit(pid, kind, (limit, hard))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, kind, (_soft, hard))
+
+
+def no_descriptors(arena: Arena, scale: Scale) -> str:
+    """The agent can open nothing, while the link flaps and netlink messages are lost."""
+    end = boottime() + scale.seconds
+    turns = 0
+    while boottime() < end:
+        with limited(arena.pid, resource.RLIMIT_NOFILE, 0):
+            _burst(arena)
+            arena.pull_cable()
+            time.sleep(0.5)  # the cable is out
+            arena.plug_cable()
+            for _ in arena.during(4):
+                pass
+        turns += 1
+        for _ in arena.during(2):
+            pass
+    return f"{turns} times, {descriptors(arena.pid)} open"
+
+
+def _burst(arena: Arena) -> None:
+    """Others add and remove addresses elsewhere while the agent does not read."""
+    os.kill(arena.pid, signal.SIGSTOP)
+    try:
+        lines = [f"address {verb} 10.{n >> 8}.{n & 255}.1/32 dev lo" for verb in ("add", "del") for n in range(BURST)]
+        batch = arena.client.directory / "batch"
+        batch.write_text("\n".join(lines) + "\n", encoding="ascii")
+        arena.client.output(["ip", "-force", "-batch", str(batch)], timeout=60)
+    finally:
+        os.kill(arena.pid, signal.SIGCONT)
+
+
+def overrun(arena: Arena, scale: Scale) -> str:
+    """More netlink messages than the agent's socket holds, again and again."""
+    count = 0
+    for _ in arena.during(scale.seconds):
+        _burst(arena)
+        count += 2 * BURST
+    return f"{count:,} messages"
+
+
+def full_disk(arena: Arena, scale: Scale) -> str:
+    """Not a byte is left where the lease and the history are; then there is room again."""
+    with filled(arena):
+        for _ in arena.during(scale.seconds):
+            pass
+        assert "No space left" in arena.log(), "the disk was not full"
+    return f"{scale.seconds:g} s"
+
+
+@contextmanager
+def filled(arena: Arena) -> Iterator[None]:
+    """The agent's folder of leases is on a file system that is full; the agent is started anew for it."""
+    folder = str(arena.state)
+    arena.kill()
+    kept = {path.name: path.read_bytes() for path in arena.state.iterdir() if path.is_file()}
+    arena.client.run(lambda: mount("tmpfs", folder, "tmpfs", 0, "size=64k"))
+
+    def put(name: str, data: bytes) -> None:
+        Path(folder, name).write_bytes(data)
+
+    for name, data in kept.items():
+        arena.client.run(lambda name=name, data=data: put(name, data))  # type: ignore[misc]
+    arena.start()
+    arena.renewed()
+    arena.client.run(lambda: _fill(Path(folder, "fill")))
+    try:
+        yield
+    finally:
+        arena.client.run(Path(folder, "fill").unlink)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(512))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+
+def read_only(arena: Arena, scale: Scale) -> str:
+    """The file system is mounted read-only, as after an error."""
+    folder = str(arena.state)
+    arena.kill()  # the agent's mounts are those of when it starts
+    arena.client.run(lambda: mount(folder, folder, None, MS_BIND))
+    arena.start()
+    for _ in range(2):
+        arena.client.run(lambda: make_read_only(folder))
+        for _ in arena.during(max(scale.seconds / 2, 8)):
+            pass
+        assert "Read-only file system" in arena.log(), "the file system was not read-only"
+        arena.client.run(lambda: mount("none", folder, None, MS_REMOUNT | MS_BIND))
+        arena.renewed()
+    return f"{scale.seconds:g} s"
+
+
+def bad_disk(arena: Arena, scale: Scale) -> str:
+    """While the switch is on, the disk fails, or does not answer at all: renewals go on."""
+    arena.switch_file.touch()
+    before = len(arena.granted())
+    for _ in arena.during(max(scale.seconds, 15)):
+        pass
+    renewals = len(arena.granted()) - before
+    arena.switch_file.unlink()
+    assert renewals > 0, "no renewal while the disk was bad"
+    return f"{renewals} renewals meanwhile"
+
+
+def no_memory(arena: Arena, scale: Scale) -> str:
+    """The agent's memory limit is what it has, while there is work; who runs into it ends, and is started again."""
+    end = boottime() + scale.seconds
+    times = 0
+    while boottime() < end:
+        with suppress(OSError), limited(arena.pid, resource.RLIMIT_AS, 1 << 20):
+            times += 1
+            arena.command("renew", LINK)
+            arena.command("status", LINK)
+            for _ in arena.during(1.5):
+                pass
+        arena.revive()
+        arena.renewed()
+    return f"{times} times, {arena.restarts} ends"
+
+
+def stopped_children(arena: Arena, scale: Scale) -> str:
+    """Every program that the agent starts (hooks, the publisher) is stopped; so is the system's D-Bus."""
+    hooks = arena.client.directory / "hooks"
+    hook = hooks / "10-waits"
+    hook.write_text("#!/bin/sh\nexec sleep 600\n", encoding="ascii")
+    hook.chmod(0o755)
+    stopped: set[int] = set()
+    bus = socket.socket(socket.AF_UNIX)
+    try:
+        arena.client.run(lambda: _listen(bus))
+        for _ in arena.during(scale.seconds):
+            for pid in _children(arena.pid) - stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped.add(pid)
+            arena.command("renew", LINK)
+    finally:
+        bus.close()
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    assert stopped, "the agent started nothing"
+    return f"{len(stopped)} programs"
+
+
+def _listen(bus: socket.socket) -> None:
+    os.makedirs("/run/dbus", exist_ok=True)
+    bus.bind("/run/dbus/system_bus_socket")
+    bus.listen(1)
+
+
+def _children(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def interfaces(arena: Arena, scale: Scale) -> str:
+    """One agent serves 250 interfaces: all get their addresses, and keep them."""
+    names = [f"many{number}" for number in range(INTERFACES)]
+    arena.terminate()
+    for name in names:
+        arena.switch.plug(arena.client, name)
+    arena.links = [LINK, *names]
+    arena.start()
+
+    def bound() -> int:
+        return arena.client.run(lambda: sum(bool(arena.client.rtnl.addresses(name)) for name in names))
+
+    arena.wait_until(lambda: bound() == INTERFACES, ALL_BOUND, "all have an address")
+    for _ in arena.during(scale.seconds):
+        assert bound() == INTERFACES, f"{INTERFACES - bound()} have lost theirs"
+    return f"{INTERFACES} interfaces"
+
+
+def odd_name(arena: Arena, scale: Scale) -> str:
+    """An interface whose name a shell would run."""
+    arena.switch.plug(arena.client, ODD_NAME)
+    arena.terminate()
+    arena.links = [LINK, ODD_NAME]
+    arena.start()
+    arena.wait_until(lambda: arena.client.run(lambda: arena.client.rtnl.addresses(ODD_NAME)), 30, "it has an address")
+    for _ in arena.during(scale.seconds):
+        answer = arena.command("renew", ODD_NAME)
+        assert answer.returncode == 0, answer.stderr
+    return ODD_NAME
+
+
+ATTACKS = (
+    Attack("no-descriptors", "no descriptor is left, in a flap and an overrun", no_descriptors),
+    Attack("overrun", "netlink messages are lost", overrun),
+    Attack("full-disk", "ENOSPC", full_disk, records=False),
+    Attack("read-only", "a read-only remount", read_only, records=False),
+    Attack("bad-disk", "EIO on every write", bad_disk, program=(*_DISK, "fails"), records=False),
+    Attack("hanging-disk", "the disk does not answer", bad_disk, program=(*_DISK, "hangs"), records=False),
+    Attack("no-memory", "no memory is left", no_memory, mortal=True, records=False),
+    Attack("stopped-children", "hooks, the publisher and D-Bus are stopped", stopped_children,
+           config='[agent]\nhooks_dir = "{directory}/hooks"\n'),
+    Attack("interfaces", "250 interfaces", interfaces, records=False, grows=1 << 30, mortal=True),
+    Attack("odd-name", "a name with quotes and a command", odd_name),
+)
