@@ -20,6 +20,8 @@ def test_no_promise_is_broken(name: str) -> None:  # rules 35, 39, 40, 47, 51, 5
     assert result.broken == [], told(result)
     assert set(one.expect.promises) <= {number for number, _kept, _text in result.findings}, told(result)
     assert result.renewals >= one.expect.renewals, told(result)
+    for words in one.expect.says:
+        assert result.log.count(words) == 1, told(result)
     if one.expect.recovery is not None:
         assert result.recovery is not None
         assert result.recovery <= one.expect.recovery, told(result)

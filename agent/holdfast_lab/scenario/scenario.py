@@ -82,13 +82,14 @@ class Expectation:
     """What Holdfast must do beside keeping its promises.
 
     ``promises``: those that must have been put to the test. ``renewals``: answered ones, at least. ``recovery``:
-    seconds from the server's return to the fresh lease, at most.
+    seconds from the server's return to the fresh lease, at most. ``says``: what its log has, each once.
     """
 
     text: str = ""
     promises: tuple[int, ...] = (2, 3, 4)
     renewals: int = 0
     recovery: float | None = None
+    says: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,8 @@ def _second(table: dict[str, Any] | None) -> Second | None:
 
 
 def _expectation(table: dict[str, Any]) -> Expectation:
-    promises = tuple(table.get("promises", Expectation.promises))
-    return Expectation(**{**table, "promises": promises})
+    promises, says = tuple(table.get("promises", Expectation.promises)), tuple(table.get("says", ()))
+    return Expectation(**{**table, "promises": promises, "says": says})
 
 
 def _faults(table: Mapping[str, Any]) -> dict[str, Any]:
