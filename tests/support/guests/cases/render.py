@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import tarfile
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +86,9 @@ def main() -> None:
         for name, of in RENDERED.items():
             for source in of:
                 root = CASES / f"{name}-{source}" / "root"
-                shutil.rmtree(root, ignore_errors=True)
+                for file in [each for each in root.rglob("*") if each.is_file()]:
+                    if re.match(RENDERERS[name].wanted, str(file.relative_to(root))):
+                        file.unlink()  # the rest is the case's own
                 for path, data in render(image, RENDERERS[name], sources[source]).items():
                     place = root / path
                     place.parent.mkdir(parents=True, exist_ok=True)
