@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from holdfast.cli.outcome import in_words
 from holdfast.cli.times import local_time, unix_time
-from holdfast.doctor.link import activity
+from holdfast.doctor.finding import OK
+from holdfast.doctor.link import activity, check_client
 from holdfast.observe.words import counted, duration, latency
 
 Facts = Mapping[str, Any]
@@ -22,6 +23,8 @@ _TIME_FILES = {"chrony": "/run/chrony-dhcp/holdfast-{}.sources",
                "systemd-timesyncd": "/run/systemd/timesyncd.conf.d/50-holdfast-{}.conf"}
 #: Options that the rest of the status tells of.
 _TOLD = frozenset(map(str, (1, 3, 6, 12, 15, 26, 28, 33, 42, 51, 53, 54, 58, 59, 61, 82, 114, 119, 121, 249)))
+#: Findings of doctor's that are flags, too; the others have words of their own here.
+_FLAGGED = ("refused", "conflict", "vlan", "firewall", "removals", "rogue-server", "wandering", "second-client")
 HEADINGS = ("IFACE", "STATE", "ADDRESS", "SERVER", "LEFT", "FLAGS", "NOW")
 #: Notices that the whole status shows, the latest first.
 _NOTICES = 3
@@ -59,12 +62,13 @@ def flags(client: Facts) -> list[str]:
     lease = client["lease"]
     facts = (
         ("gone", not client["present"]), ("no carrier", client["present"] and not client["carrier"]),
-        ("yielded", client["yielded"]), ("contended", client["rival"] is not None),
+        ("yielded", client["yielded"]),
         ("unverified", lease is not None and not lease["verified"]),
         ("held", lease is not None and lease["held_until"] is not None),
         ("deaf server", client["hears_unicast"] is False), ("problem", bool(client["problems"])),
     )
-    return [word for word, true in facts if true]
+    seen = [found.check for found in check_client(client) if found.status != OK and found.check in _FLAGGED]
+    return [*(word for word, true in facts if true), *dict.fromkeys(seen)]
 
 
 def now(client: Facts) -> str:

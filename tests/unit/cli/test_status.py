@@ -58,13 +58,21 @@ def test_what_is_going_on_now() -> None:
 
 def test_flags() -> None:
     lease = {"address": "192.0.2.50", "server": "192.0.2.1", "verified": False, "held_until": INSTANT,
-             "expiry": INSTANT, "options": {}}
+             "expiry": INSTANT, "options": {}, "duration": 120.0}
     odd = {**CLIENT, "lease": lease, "carrier": False, "yielded": True, "rival": "dhclient", "hears_unicast": False,
            "problems": {"history": "full"}}
     assert status_text.flags(odd) == [
-        "no carrier", "yielded", "contended", "unverified", "held", "deaf server", "problem"]
+        "no carrier", "yielded", "unverified", "held", "deaf server", "problem", "removals"]
     assert status_text.flags({**CLIENT, "present": False}) == ["gone"]
     assert status_text.line_of(odd).colour == "yellow"
+
+
+def test_what_the_doctor_knows_from_the_agent_is_a_flag() -> None:
+    nak = {"identifier": "192.0.2.9", "source": "192.0.2.9", "heard": {"NAK": 1}, "offered": [], "last": INSTANT}
+    lease = {"address": "192.0.2.50", "server": "192.0.2.1", "verified": True, "held_until": None, "duration": 120.0,
+             "expiry": {**INSTANT, "seconds": 60.0}, "options": {}}
+    assert status_text.flags({**CLIENT, "state": "BOUND", "lease": lease, "filtered": 1, "servers": [nak]}) == [
+        "firewall", "rogue-server"]
 
 
 def test_the_whole_has_what_else_was_seen() -> None:
