@@ -38,7 +38,7 @@ ME = Identity("a" * 32, "uuid-1", "02:00:00:00:00:01")
 OTHER = ME._replace(machine_id="b" * 32)
 LINE = {"time": "2026-01-01T00:00:00.000Z", "result": "renewed", "cause": "NAK: $(touch /root/owned)"}
 FACTS = Facts("eth0", "BOUND", 1.0, 2.0, None, None, None, {}, {}, {}, {})
-SPEC: Any = SimpleNamespace(routes=(), dns=(), search=(), ntp=())
+SPEC: Any = SimpleNamespace(routes=(), dns=(), search=(), ntp=(), search_routes=False)
 
 
 @pytest.fixture
