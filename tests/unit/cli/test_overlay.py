@@ -51,6 +51,8 @@ def test_the_table_says_what_would_be_made_of_which_file_and_what_is_refused(
     assert lines == [
         "LINK  MANAGER           WHAT",
         f"ens3  systemd-networkd  reads    {NETWORK}",
+        "ens3  systemd-networkd  setting  routes_to_dns = true",
+        "ens3  systemd-networkd  setting  routes_to_ntp = true",
         "ens3  systemd-networkd  setting  use_domains = false",
         "ens3  systemd-networkd  setting  use_mtu = false",
         "ens3  systemd-networkd  setting  metric = 1024",
