@@ -358,9 +358,14 @@ class Guard:
                 self.heard = Heard(exchange.request, message, now)
             if self._grew_at >= exchange.last_at and message.yiaddr in self._lifetimes:
                 self._was_taken(now)
-        elif kind == m.NAK:
+        elif kind == m.NAK and not self._ignores_nak(exchange, server):
             exchange.repeat_at = None
             self._record(Verdict.REFUSED, now, server=server)
+
+    def _ignores_nak(self, exchange: Exchange, server: IPv4Address) -> bool:
+        """In RENEWING these clients obey the lease's own server alone; in REBINDING, by broadcast, anybody."""
+        known = None if self.lease is None else self.lease.server
+        return exchange.via is Via.UNICAST and known not in (None, server) and self.client in IGNORE_FOREIGN_NAKS
 
     def _note_server(self, server: IPv4Address, ours: bool, now: float) -> None:
         recent = self._broadcast_at is not None and now - self._broadcast_at < SETTLED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 from tests.support.guarded import FOREVER, LEASE, MAC, OTHER, OURS, SERVER, Scene
 
@@ -120,6 +122,20 @@ def test_a_file_of_another_address_is_not_this_interfaces() -> None:
     scene.stored()
     scene.sleep(LEASE * 2)
     assert scene.actions == []
+
+
+@pytest.mark.parametrize(("client", "to", "verdict"), [
+    ("networkd", SERVER, Verdict.RENEWED), ("dhclient", SERVER, Verdict.REFUSED),
+    ("networkd", m.BROADCAST, Verdict.REFUSED),
+])
+def test_a_strangers_nak_refuses_whom_it_is_obeyed_by(client: str, to: IPv4Address, verdict: Verdict) -> None:
+    scene = Scene(client).bound()
+    scene.send(to=to)
+    scene.reply(m.NAK, server=OTHER)
+    scene.reply()
+    scene.configured()
+    assert scene.records[0].verdict is verdict
+    assert scene.guard.others == (OTHER,)
 
 
 def test_what_gave_the_lease_is_remembered() -> None:
@@ -299,7 +315,7 @@ def test_an_ack_that_nobody_saw_does_not_end_the_lease() -> None:
 
 
 def test_a_refusal_names_the_server() -> None:
-    scene = Scene().bound()
+    scene = Scene("dhclient").bound()
     scene.send()
     scene.reply(m.NAK, server=OTHER)
     record, = scene.records
