@@ -7,10 +7,11 @@ core does not wait for: removing what an ended lease left, and the name servers.
 from __future__ import annotations
 
 from holdfast.network import KernelError
-from holdfast.runtime.retry import Retry
+from holdfast.runtime.retry import Retry, nothing
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from ipaddress import IPv4Address
 
     from holdfast.core.lease import Lease
@@ -35,6 +36,7 @@ class Configurator:
 
     def __init__(self, backends: NetworkBackends, loop: Loop, reporter: Reporter, marker: YieldMarker) -> None:
         self._backends, self._loop, self._reporter, self._marker = backends, loop, reporter, marker
+        self.on_removed: Callable[[], None] = nothing  # called when a lease's address is to go and none follows
         self._kernel: Kernel | None = None
         self._link: Link | None = None
         self.spec: NetworkSpec | None = None
@@ -99,6 +101,12 @@ class Configurator:
         if error is None:
             self._publishing.attempt_after(0)  # the packets and answers of this round come first
         return error
+
+    def fall_back(self, spec: NetworkSpec) -> None:
+        """Put an address of the operator's on the link, with our mark, where there is no lease: the next one replaces
+        it. Raises KernelError or OSError."""
+        if not self._is_foreign(spec.address.ip):
+            self._need_kernel().apply(spec, None, self._loop.now())
 
     def adopt(self, address: IPv4Address) -> None:
         """``address``, on the link, is that of a remembered lease: it is ours, unless it is known not to be."""
@@ -200,6 +208,7 @@ class Configurator:
         self.spec, self._tried = None, []
         self._removing.attempt()
         self._publishing.attempt_after(0)
+        self.on_removed()
 
     def _remove_leftovers(self) -> None:
         """Remove what former leases left, in order. Raises KernelError or OSError for the first that stays."""

@@ -104,6 +104,14 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
     def config(link: Link, stored: bytes | None) -> ClientConfig:
         return client_config(settings(), link.mac, link.htype, stored, ifname=name)
 
+    def fallback() -> tuple[NetworkSpec, float] | None:
+        wanted = settings()
+        return None if wanted.fallback_address is None else (_fallback_spec(wanted, metric()), wanted.fallback_after)
+
+    def marked(link: Link) -> Lease | None:
+        found, other = _marked(link, clock), fallback()
+        return None if found is not None and other is not None and found.address == other[0].address.ip else found
+
     resolved: list[Resolver] = []
 
     def resolver() -> Resolver | None:
@@ -118,7 +126,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         manager_has=_networkmanager_has if settings().wait_for == "networkmanager" else _nothing_to_wait_for,
         own_macs=links.own_macs,
         on_link=_on_link,
-        marked=lambda link: _marked(link, clock),
+        marked=marked,
         sockets=lambda listener: LinkSockets(context.loop, listener),
         store=store,
         client=client,
@@ -131,6 +139,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         port_holder=_port_holder,
         rivals=_rivals,
         yield_marker=YieldMarker(context.state_dir, name),
+        fallback=fallback,
     )
 
 
@@ -185,6 +194,18 @@ def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec
         use_domain_name=settings.use_domain_name, route_domains=settings.route_domains, edits=settings.option_edits,
         routes_to_dns=settings.routes_to_dns, routes_to_ntp=settings.routes_to_ntp, table=settings.route_table,
     )
+
+
+def _fallback_spec(settings: InterfaceSettings, metric: int) -> NetworkSpec:
+    from ipaddress import IPv4Address, IPv4Interface, IPv4Network  # noqa: PLC0415 - seldom configured
+
+    from holdfast.network.spec import NetworkSpec, Route  # noqa: PLC0415
+
+    address = IPv4Interface(settings.fallback_address or "")
+    gateway = settings.fallback_gateway
+    default = () if gateway is None else (
+        Route(IPv4Network("0.0.0.0/0"), IPv4Address(gateway), metric, address.ip),)
+    return NetworkSpec(address, broadcast=address.network.broadcast_address, routes=default, metric=metric)
 
 
 def make_spooler(state_dir: str, runtime_dir: str, loop: Loop, say: Callable[[int, str], None]) -> DnsSpooler:

@@ -21,6 +21,7 @@ from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.drift import Drift
 from holdfast.runtime.driver import Driver, describe
 from holdfast.runtime.factory import lock, make_deps, make_reporter
+from holdfast.runtime.fallback import Fallback
 from holdfast.runtime.link_tracker import TRACKED, LinkTracker
 from holdfast.wire.record import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class Interface:
         self._driver = Driver(loop, reporter, deps, self._configurator, self._on_gone)
         self._tracker = LinkTracker(name, loop, reporter, deps, self._driver.sockets, self._configurator, self)
         self._drift = Drift(loop, reporter, self._configurator, self._marker, self._driver, deps.rivals)
+        self._fallback = Fallback(loop, reporter, self._configurator, deps.fallback, self._without_lease)
+        self._configurator.on_removed = self._fallback.begin
         self._client_link: Link | None = None  # the link that the client was made for
         self._client_id = b""
         self._wants_port = False
@@ -209,6 +212,7 @@ class Interface:
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))
+        self._fallback.begin()
 
     def _recovered(self, link: Link, client_id: bytes) -> ev.Cached | None:
         """The lease file is lost; an address with our mark is asked for before any other (rule 89)."""
@@ -219,6 +223,14 @@ class Interface:
         self._reporter.line(5, f"{lease.address} is on {link.name} {left} by an earlier agent, whose lease file is "
                                "lost; the server is asked for it")
         return ev.Cached(Binding(lease, client_id=client_id), on_link=False)
+
+    def _without_lease(self) -> bool:
+        """True while the link is there with neither a lease nor an operator's or the network's decision against one."""
+        shot = self.snapshot()
+        asking = shot.state not in ("STOPPED", "PROBING") and shot.lease is None
+        last = shot.last_outcome
+        return self.link is not None and asking and not self.yielded and (
+            last is None or last.result.value != "ipv6-only")
 
     def _resume_client(self, link: Link) -> None:
         """The same link is there again, without what was on it."""
@@ -307,6 +319,7 @@ class Interface:
 
     def end(self) -> None:
         """Stop, keeping the address and the lease (rule 51)."""
+        self._fallback.stop()
         self._drift.stop()
         self._tracker.stop()
         self._driver.close()

@@ -283,3 +283,4 @@ class InterfaceDeps(NamedTuple):
     port_holder: Callable[[], str]  # who has UDP port 68
     rivals: Callable[[], str]  # the programs that may configure the link too
     yield_marker: YieldMarker
+    fallback: Callable[[], tuple[NetworkSpec, float] | None] = lambda: None  # an address for want of a lease, and when

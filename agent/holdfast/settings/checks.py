@@ -275,6 +275,24 @@ def servers(value: object) -> tuple[str, ...]:
     return texts
 
 
+def interface_address(value: object) -> str:
+    """An IPv4 address with the length of its prefix."""
+    from ipaddress import IPv4Interface  # noqa: PLC0415 - only when configured
+
+    text = str(_of(str, value, 'an address such as "192.168.1.10/24"'))
+    try:
+        if "/" not in text:
+            raise ValueError
+        return str(IPv4Interface(text))
+    except ValueError:
+        raise ValueError(f'{show(text)} is no address with its prefix; use one such as "192.168.1.10/24"') from None
+
+
+def address(value: object) -> str:
+    """An IPv4 address."""
+    return name_servers(_of(str, value, "an IPv4 address"))[0]
+
+
 def server_network(text: str) -> tuple[int, int]:
     """An IPv4 address or network (``192.0.2.0/24``) as (address, mask). Raises ValueError."""
     from ipaddress import IPv4Network  # noqa: PLC0415 - only when configured

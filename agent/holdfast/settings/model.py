@@ -44,6 +44,9 @@ class InterfaceSettings(NamedTuple):
     send_options: tuple[str, ...] = ()
     allow_servers: tuple[str, ...] = ()
     deny_servers: tuple[str, ...] = ()
+    fallback_address: str | None = None
+    fallback_gateway: str | None = None
+    fallback_after: float = 60.0
     metric: int | None = None
     route_table: int | None = None
     use_routes: bool = True

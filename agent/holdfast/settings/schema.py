@@ -68,6 +68,11 @@ INTERFACE: dict[str, Key] = {
                          'servers, by their identifiers (option 54) or networks such as "192.0.2.0/24", that may '
                          "give a lease; empty: all"),
     "deny_servers": Key(checks.servers, "servers that may not give a lease; their answers are ignored and counted"),
+    "fallback_address": Key(checks.interface_address,
+                            'a static address such as "192.168.1.10/24" that is used when there has been no lease for '
+                            "fallback_after, until there is one; unset: none"),
+    "fallback_gateway": Key(checks.address, "the default route's gateway while fallback_address is used"),
+    "fallback_after": Key(checks.seconds(5, 86400), "time without a lease until fallback_address is used"),
     "metric": Key(checks.integer(0, 0xFFFFFFFF),
                   "metric of the routes; the lowest wins; unset: 100 for the first interface, 101 for the next"),
     "route_table": Key(checks.integer(1, 0xFFFFFFFF),

@@ -386,6 +386,10 @@ class Host:
         self._held_answers = []
         return self._held_answers
 
+    def resume_answers(self) -> None:
+        """From now on the server's answers go on the wire again; those that were held are lost."""
+        self._held_answers = None
+
     def receive(self, message: Message) -> None:
         """A message comes in."""
         self.sockets.listener.on_batch(Batch([Received(message, SERVER, msg.BROADCAST)], []))

@@ -151,6 +151,9 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
      '"224=site A" or "43=hex:0104"'),
     ('[defaults]\nsend_options = ["43=hex:1"]', 'key defaults.send_options: "43=hex:1" has no bytes in hex; use one '
      'such as "43=hex:0104"'),
+    ('[defaults]\nfallback_address = "192.0.2.1"', 'key defaults.fallback_address: "192.0.2.1" is no address with its '
+     'prefix; use one such as "192.168.1.10/24"'),
+    ('[defaults]\nfallback_gateway = "x"', 'key defaults.fallback_gateway: "x" is not an IPv4 address'),
     ("[interface.eth0]\n", 'key interface: unknown key; did you mean "interfaces"?'),
     ("xyzzy = 1", "key xyzzy: unknown key; known are agent, guard, defaults, interfaces"),
     ("interfaces = 1", "key interfaces: 1 is not a table; use [interfaces.NAME]"),
