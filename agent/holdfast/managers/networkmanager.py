@@ -312,7 +312,8 @@ def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
     values = {("ipv4", "method"): "disabled" if alone else "manual"}
     if not profile.static and not alone:
         values["ipv4", "address1"] = STAND_IN
-    without = [] if profile.static else [("ipv4", key) for key in ("dns", "dns-search", "may-fail", "gateway")]
+    # Its name servers come before the lease's, so whoever has those has to have them.
+    without = [("ipv4", key) for key in ("dns", "dns-search", *(() if profile.static else ("may-fail", "gateway")))]
     matched = profile.keys.get("match", "interface-name")
     if not profile.bound and link.pattern:
         values["match", "interface-name"] = "".join(f"{item};" for item in (matched, f"&{link.name}") if item)
@@ -388,10 +389,9 @@ def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
             settings[ours] = False
     if keys.number("ethernet", "mtu"):
         settings["use_mtu"] = False
-    if not profile.static:  # with method=manual it keeps them itself
-        for key, ours in (("dns", "dns"), ("dns-search", "search")):
-            if keys.items("ipv4", key):
-                settings[ours] = keys.items("ipv4", key)
+    for key, ours in (("dns", "dns"), ("dns-search", "search")):
+        if keys.items("ipv4", key):
+            settings[ours] = keys.items("ipv4", key)
     return settings
 
 
@@ -421,10 +421,10 @@ def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]
         yield f"{said}: ipv4.dhcp-reject-servers= cannot be honoured"
     if _ipv4(tree, used, link, "dhcp-iaid") and client_id == "duid":
         yield f"{said}: ipv4.dhcp-iaid= cannot be honoured"
-    if not used.static and (used.keys.number("ipv4", "dns-priority") or 0) < 0:
+    if (used.keys.number("ipv4", "dns-priority") or 0) < 0:
         yield f"{said}: ipv4.dns-priority= below 0 cannot be honoured"
     strange = [server for server in used.keys.items("ipv4", "dns") if set(server) - set("0123456789.")]
-    if strange and not used.static:
+    if strange:
         yield f"{said}: ipv4.dns={strange[0]} cannot be honoured"
     if any((section, key) == ("main", "dns") and value in ("dnsmasq", "unbound") for section, key, value
            in configuration(tree)):
