@@ -363,9 +363,12 @@ class Guard:
             self._record(Verdict.REFUSED, now, server=server)
 
     def _ignores_nak(self, exchange: Exchange, server: IPv4Address) -> bool:
-        """In RENEWING these clients obey the lease's own server alone; in REBINDING, by broadcast, anybody."""
-        known = None if self.lease is None else self.lease.server
-        return exchange.via is Via.UNICAST and known not in (None, server) and self.client in IGNORE_FOREIGN_NAKS
+        """In REQUESTING and RENEWING these clients obey the server that they ask alone; in REBINDING, by broadcast,
+        anybody."""
+        asked = None if self.lease is None or exchange.via is not Via.UNICAST else self.lease.server
+        if exchange.ciaddr == m.ANY and exchange.request is not None:
+            asked = exchange.request.server_id
+        return asked not in (None, server) and self.client in IGNORE_FOREIGN_NAKS
 
     def _note_server(self, server: IPv4Address, ours: bool, now: float) -> None:
         recent = self._broadcast_at is not None and now - self._broadcast_at < SETTLED

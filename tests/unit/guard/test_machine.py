@@ -9,8 +9,9 @@ from tests.support.guarded import FOREVER, LEASE, MAC, OTHER, OURS, SERVER, Scen
 
 from holdfast.core.outcome import Via
 from holdfast.guard.actions import Verdict
-from holdfast.guard.events import Seen
+from holdfast.guard.events import Seen, Sent
 from holdfast.wire import message as m
+from holdfast.wire import options as opt
 
 
 def test_an_answered_renewal_that_the_kernel_shows_is_renewed() -> None:
@@ -136,6 +137,18 @@ def test_a_strangers_nak_refuses_whom_it_is_obeyed_by(client: str, to: IPv4Addre
     scene.configured()
     assert scene.records[0].verdict is verdict
     assert scene.guard.others == (OTHER,)
+
+
+@pytest.mark.parametrize(("client", "verdict"), [("udhcpc", Verdict.ACQUIRED), ("dhclient", Verdict.REFUSED)])
+def test_a_strangers_nak_to_the_choice_of_another(client: str, verdict: Verdict) -> None:
+    scene = Scene(client)
+    request = m.Message(m.BOOTREQUEST, 9, chaddr=MAC,
+                        options={opt.MESSAGE_TYPE: bytes([m.REQUEST]), opt.SERVER_ID: SERVER.packed})
+    scene.feed(Sent(request, m.encode(request), m.ANY, m.BROADCAST, Seen.WIRE))
+    scene.reply(m.NAK, xid=9, server=OTHER)
+    scene.reply(xid=9)
+    scene.configured()
+    assert scene.records[0].verdict is verdict
 
 
 def test_what_gave_the_lease_is_remembered() -> None:
