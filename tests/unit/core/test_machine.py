@@ -10,9 +10,10 @@ from random import Random
 import pytest
 from tests.support.scene import MAC, OTHER, OURS, START, Scene, cached, of
 
-from holdfast.core.actions import Deconfigure, DeconfigureReason
+from holdfast.core.actions import Deconfigure, DeconfigureReason, Transmit
 from holdfast.core.client import Client, Snapshot
 from holdfast.core.config import ClientConfig
+from holdfast.core.events import Start
 from holdfast.core.lease import Lease
 from holdfast.core.machine import Machine, PromiseBrokenError, lease_in_use
 from holdfast.core.outcome import Purpose
@@ -121,6 +122,14 @@ def test_other_settings_are_used_and_another_identity_is_not() -> None:
     for other in (CONFIG._replace(client_id=b"\0x"), CONFIG._replace(chaddr=b"\2" * 6), CONFIG._replace(htype=6)):
         assert not m.reconfigure(other)
     assert m.config.nak == "halt"
+
+
+def test_a_client_sends_what_its_present_settings_say() -> None:
+    client = Client(CONFIG, rng=Random(1))
+    assert client.reconfigure(CONFIG._replace(send=((224, b"site"), (53, b"x"))))
+    (discover,) = of(Transmit, client.handle(Start(None), START))
+    assert (discover.message.options[224], discover.message.options[53]) == (b"site", b"\x01")
+    assert not client.reconfigure(CONFIG._replace(client_id=b"\0x"))
 
 
 def test_a_setting_does_not_let_go_of_an_address_that_is_held() -> None:
