@@ -28,6 +28,10 @@ FLAT = 256.0
 LONG_ENOUGH = 20.0
 
 
+#: Samples of which the one with the fewest descriptors counts.
+FEW = 5
+
+
 class Sample(NamedTuple):
     """At ``at`` (seconds of CLOCK_BOOTTIME): PSS in bytes, open descriptors."""
 
@@ -46,6 +50,11 @@ def slope(samples: list[Sample]) -> float:
     mean_at, mean_size = sum(at) / len(at), sum(size) / len(size)
     above = sum((x - mean_at) * (y - mean_size) for x, y in zip(at, size, strict=True))
     return 3600 * above / sum((x - mean_at) ** 2 for x in at)
+
+
+def lowest(samples: list[Sample]) -> int:
+    """The fewest descriptors: a file that is being written, and a command that asks, have one for a moment."""
+    return min(sample.descriptors for sample in samples)
 
 
 def disturb(arena: Arena, rng: random.Random) -> str:
@@ -96,15 +105,16 @@ def command(minutes: float) -> int:
     lost += ["the agent ended"] if restarts else []
     rate = slope(samples)
     first, last = samples[int(len(samples) * WARM_UP)], samples[-1]
-    if last.descriptors > first.descriptors:
-        lost.append(f"{first.descriptors} descriptors became {last.descriptors}")
+    opened = lowest(samples[int(len(samples) * WARM_UP):][:FEW]), lowest(samples[-FEW:])
+    if opened[1] > opened[0]:
+        lost.append(f"{opened[0]} descriptors became {opened[1]}")
     if minutes >= LONG_ENOUGH and rate > FLAT:
         lost.append(f"memory grows by {rate:.0f} KiB an hour")
     console().print(grid([
         ["", "figure"], ["minutes", f"{minutes:g}"], ["renewals answered", f"{renewals:,}"],
         ["disturbances", ", ".join(f"{number} {kind}" for kind, number in sorted(done.items()))],
         ["memory (PSS)", f"{first.memory / (1 << 20):.2f} to {last.memory / (1 << 20):.2f} MiB"],
-        ["slope", f"{rate:+.0f} KiB an hour"], ["descriptors", f"{first.descriptors} to {last.descriptors}"],
+        ["slope", f"{rate:+.0f} KiB an hour"], ["descriptors", f"{opened[0]} to {opened[1]}"],
         ["lost", "nothing" if not lost else f"{len(lost)}, see below"],
     ], words=True))
     for text in lost:

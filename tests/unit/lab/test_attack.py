@@ -14,7 +14,7 @@ from holdfast.wire import arp
 from holdfast_lab.attack import __main__ as program
 from holdfast_lab.attack.arena import Verdict
 from holdfast_lab.attack.neighbour import claim
-from holdfast_lab.attack.soak import Sample, slope
+from holdfast_lab.attack.soak import Sample, lowest, slope
 from holdfast_lab.testbed.fair_time import run
 
 MAC = bytes.fromhex("020000000001")
@@ -57,6 +57,7 @@ def test_the_slope_is_of_the_part_after_the_warm_up() -> None:
     steady = [Sample(60.0 * number, (1 << 20) + number * 1024, 10) for number in range(40)]  # a KiB a minute
     assert slope(steady) == pytest.approx(60.0)
     assert slope(steady[:1]) == 0.0
+    assert lowest([*flat[:3], Sample(0.0, 0, 11)]) == 10
 
 
 @pytest.mark.parametrize("way", ["fails", "hangs"])
