@@ -7,9 +7,9 @@ is the kernel's own: ENODEV and EINVAL.
 
 from __future__ import annotations
 
+import _socket
 import os
 import runpy
-import socket
 import struct
 import sys
 from typing import Any
@@ -36,17 +36,19 @@ def main() -> None:
     """Patch the sockets, then be the daemon."""
     switch = sys.argv.pop(1)
 
-    def spoiling(original: Any) -> Any:
-        def send(self: socket.socket, data: bytes, *rest: Any) -> Any:
-            if self.family == socket.AF_NETLINK and os.path.exists(switch):
-                data = spoil(bytes(data))
-            return original(self, data, *rest)
+    class Spoiling(_socket.socket):
+        """The daemon takes its sockets from ``_socket``."""
 
-        return send
+        def send(self, data: bytes, *rest: Any) -> int:
+            return super().send(self._spoiled(data), *rest)
 
-    socket.socket.send = spoiling(socket.socket.send)  # type: ignore[method-assign]
-    socket.socket.sendall = spoiling(socket.socket.sendall)  # type: ignore[method-assign]
-    socket.socket.sendto = spoiling(socket.socket.sendto)  # type: ignore[method-assign]
+        def sendto(self, data: bytes, *rest: Any) -> int:
+            return super().sendto(self._spoiled(data), *rest)
+
+        def _spoiled(self, data: bytes) -> bytes:
+            return spoil(bytes(data)) if self.family == _socket.AF_NETLINK and os.path.exists(switch) else data
+
+    _socket.socket = Spoiling  # type: ignore[misc]
     runpy.run_module("holdfast.runtime", run_name="__main__", alter_sys=True)
 
 
