@@ -19,7 +19,6 @@ from tests.support.guests import LINK, SERVER, Guest, GuestError, Nspawn, Terms,
 from tests.support.guests.cases.looks import differences, look
 from tests.support.guests.cases.run import MAC
 from tests.support.guests.net import IPv6
-from tests.support.guests.variants import SECOND
 from tests.support.userdata import config_drive, network_data
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.ondemand, pytest.mark.usefixtures("guests")]
@@ -31,7 +30,6 @@ class Cloud(NamedTuple):
     mtu: int
     dns: Sequence[str] = ()
     ipv6: IPv6 | None = None
-    macs: tuple[str, ...] = (MAC,)
 
     @property
     def terms(self) -> Terms:
@@ -40,11 +38,9 @@ class Cloud(NamedTuple):
 
     def by_name(self) -> str:
         """network-config, version 2, with what cloud-init makes of the metadata."""
-        lines = ["version: 2", "ethernets:"]
-        for link, _ in zip((LINK, SECOND), self.macs, strict=False):
-            lines += [f"  {link}:", "    dhcp4: true", f"    mtu: {self.mtu}"]
-            lines += ["    dhcp6: true"] if self.ipv6 is not None else []
-            lines += [f"    nameservers: {{addresses: [{', '.join(self.dns)}]}}"] if self.dns else []
+        lines = ["version: 2", "ethernets:", f"  {LINK}:", "    dhcp4: true", f"    mtu: {self.mtu}"]
+        lines += ["    dhcp6: true"] if self.ipv6 is not None else []
+        lines += [f"    nameservers: {{addresses: [{', '.join(self.dns)}]}}"] if self.dns else []
         return "\n".join(lines) + "\n"
 
 
@@ -53,19 +49,16 @@ CLOUDS = {
     "slaac": Cloud(1450, [SERVER], "slaac"),
     "stateless": Cloud(1500, [], "stateless"),
     "stateful": Cloud(1500, [SERVER], "stateful"),
-    "two-links": Cloud(1450, [SERVER], None, (MAC, "fa:16:3e:d4:57:ae")),
 }
 
 
 def boot(variant: Variant, cloud: Cloud, user_data: str) -> Guest:
     """A guest whose cloud-init is told so."""
-    second = cloud.macs[1] if len(cloud.macs) > 1 else None
     if variant in {"netplan", "networkmanager"}:
         seed = {"user-data": user_data, "network-config": cloud.by_name()}
-        return Nspawn(variant, seed=seed, terms=cloud.terms, mac=MAC, second=second)
-    network = network_data(*cloud.macs, mtu=cloud.mtu, dns=cloud.dns, ipv6=cloud.ipv6)
-    return Nspawn(variant, seed={}, terms=cloud.terms, mac=MAC, second=second,
-                  files=config_drive(user_data, network))
+        return Nspawn(variant, seed=seed, terms=cloud.terms, mac=MAC)
+    network = network_data(MAC, mtu=cloud.mtu, dns=cloud.dns, ipv6=cloud.ipv6)
+    return Nspawn(variant, seed={}, terms=cloud.terms, mac=MAC, files=config_drive(user_data, network))
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -75,8 +68,6 @@ def test_first_boot(variant: Variant, name: str, distribution: Distribution, tmp
     user_data = snippet("user-data-package-url.yaml", distribution, tmp_path)
     with boot(variant, cloud, user_data) as guest:
         guest.net.serve_http(tmp_path)
-        if len(cloud.macs) > 1:
-            guest.wait_address(link=SECOND)
         first = FirstBoot(guest)
         first.assert_taken_over()
         first.assert_no_gap()
