@@ -182,7 +182,7 @@ def test_an_overdue_hook_that_has_just_ended(bench: Bench) -> None:
 def test_what_is_told_to_hooks() -> None:
     route = Route(IPv4Network("0.0.0.0/0"), SERVER, 100, OURS)
     spec = NetworkSpec(IPv4Interface("192.0.2.50/24"), IPv4Address("192.0.2.255"), (route,), 1400, (SERVER,),
-                       ("example.org",), "example.org", "guest", (), None, 1120.0)
+                       ("example.org",), domain="example.org", hostname="guest", valid_until=1120.0)
     told: dict[str, Any] = describe("eth0", OUTCOME, spec, {224: b"A", 6: bytes(4)}, now=1000.0, wall=1_700_000_000.0)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told["outcome"]["result"] == "acquired"
@@ -193,6 +193,7 @@ def test_what_is_told_to_hooks() -> None:
     assert describe("eth0", OUTCOME, endless, {}, now=0.0, wall=0.0)["network"]["expires"] is None
     assert describe("eth0", OUTCOME, None, {}, now=0.0, wall=0.0)["network"] is None
     assert told["version"] == room.VERSION
+    assert told["options"] == {"6": "00000000", "224": "41"}
 
 
 def test_signals_are_restored_in_the_hook(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support.control import OUTCOME
 
+from holdfast.core.client import Snapshot
 from holdfast.core.outcome import Result
 from holdfast.observe.log import Log
 from holdfast.runtime.factory import AgentContext
@@ -24,6 +25,9 @@ class Idle:
     """As much of an interface as a hook is told of."""
 
     name, spec = "eth0", None
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot("INIT", None, None, None, {}, None)
 
 
 INTERFACE: Any = Idle()
