@@ -45,10 +45,8 @@ def command(names: tuple[str, ...], minutes: float | None, kill_count: int, list
         for number, attack in enumerate(chosen):
             screen.progress(f"attack {number + 1} of {len(chosen)}", number / len(chosen), attack.title)
             verdicts.append(fight(attack, scale))
+            click.echo(f"{attack.name}: {'; '.join(verdicts[-1].lost) or 'nothing lost'}", err=True)
     console().print(grid(table(chosen, verdicts), words=True))
-    for verdict in verdicts:
-        for text in verdict.lost:
-            click.echo(f"{verdict.attack}: {text}", err=True)
     return FAILED if any(verdict.lost for verdict in verdicts) else 0
 
 
@@ -57,7 +55,7 @@ def table(attacks: list[Attack], verdicts: list[Verdict]) -> list[list[str]]:
     rows = [["attack", "", "done", "restarts", "memory", "took", "lost"]]
     for attack, verdict in zip(attacks, verdicts, strict=True):
         grown = f"{verdict.grown / (1 << 20):+.1f} MiB" if verdict.grown else "-"
-        lost = f"{len(verdict.lost)}, see below" if verdict.lost else "nothing"
+        lost = f"{len(verdict.lost)}, see above" if verdict.lost else "nothing"
         rows.append([attack.name, attack.title, verdict.did or "-", str(verdict.restarts or "-"), grown,
                      seconds_text(verdict.took), lost])
     return rows

@@ -88,6 +88,11 @@ class Arena(Stage):
     def __enter__(self) -> Arena:
         return self
 
+    def given(self) -> set[str]:
+        """The address of the link that is judged: 250 links that are probed 20 times a second would be a flood."""
+        found = {server.address_of(self.mac) for server in self.servers}
+        return {address for address in found if address is not None}
+
     def start(self) -> None:
         """Start the agent, by ``attack.program`` where that is set."""
         program = self.attack.program or ("-c", _MAIN)

@@ -17,8 +17,6 @@ from holdfast_lab.testbed.netns import MS_BIND, MS_REMOUNT, make_read_only, moun
 from holdfast_lab.testbed.stage import LINK
 from holdfast_lab.witness.wirelog import boottime
 
-#: Interfaces that one agent serves, and fair seconds until all have an address: one lab server answers them in turn.
-INTERFACES, ALL_BOUND = 250, 240.0
 #: Addresses that others put on the machine at once: more messages than a netlink socket holds.
 BURST = 3000
 #: The kernel takes every octet but "/", ":" and white space (dev_valid_name).
@@ -201,24 +199,6 @@ def _children(pid: int) -> set[int]:
     return found
 
 
-def interfaces(arena: Arena, scale: Scale) -> str:
-    """One agent serves 250 interfaces: all get their addresses, and keep them."""
-    names = [f"many{number}" for number in range(INTERFACES)]
-    arena.terminate()
-    for name in names:
-        arena.switch.plug(arena.client, name)
-    arena.links = [LINK, *names]
-    arena.start()
-
-    def bound() -> int:
-        return arena.client.run(lambda: sum(bool(arena.client.rtnl.addresses(name)) for name in names))
-
-    arena.wait_until(lambda: bound() == INTERFACES, ALL_BOUND, "all have an address")
-    for _ in arena.during(scale.seconds):
-        assert bound() == INTERFACES, f"{INTERFACES - bound()} have lost theirs"
-    return f"{INTERFACES} interfaces"
-
-
 def odd_name(arena: Arena, scale: Scale) -> str:
     """An interface whose name a shell would run."""
     arena.switch.plug(arena.client, ODD_NAME)
@@ -242,6 +222,5 @@ ATTACKS = (
     Attack("no-memory", "no memory is left", no_memory, mortal=True, records=False),
     Attack("stopped-children", "hooks, the publisher and D-Bus are stopped", stopped_children,
            config='[agent]\nhooks_dir = "{directory}/hooks"\n'),
-    Attack("interfaces", "250 interfaces", interfaces, records=False, grows=1 << 30, mortal=True),
     Attack("odd-name", "a name with quotes and a command", odd_name),
 )

@@ -34,7 +34,7 @@ def test_a_row_says_what_was_lost() -> None:
     verdicts = [held, Verdict(second.name, "", ("its address",), restarts=2, grown=0, took=200.0)]
     rows = program.table([first, second], verdicts)
     assert rows[1][2:] == ["9 NAKs", "-", "+1.0 MiB", "3.0 s", "nothing"]
-    assert rows[2][2:] == ["-", "2", "-", "3.3 min", "1, see below"]
+    assert rows[2][2:] == ["-", "2", "-", "3.3 min", "1, see above"]
 
 
 def test_an_attack_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
