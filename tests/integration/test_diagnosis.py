@@ -331,6 +331,15 @@ def test_port_68_is_held(lan: Lan) -> None:
     lan.named("second-client", f"pid {holder.pid}", "UDP port 68")
 
 
+def test_a_client_of_another_link_is_none_of_ours(lan: Lan, tmp_path: Path) -> None:
+    """dhclient binds port 68 of all addresses, whatever link it is for."""
+    lan.bind()
+    lan.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "far1")
+    other = lan.program("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                        "s.setsockopt(socket.SOL_SOCKET, 25, b'eth1')\ns.bind(('', 68))", "eth1")
+    assert [finding for finding in lan.findings() if f"pid {other.pid}" in finding["cause"]] == []
+
+
 def test_a_second_client_whatever_it_is_called(lan: Lan) -> None:
     lan.bind()
     client = lan.program("import socket\ns = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)\n"

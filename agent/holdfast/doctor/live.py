@@ -116,8 +116,9 @@ def check_alone(client: Client, ours: set[int], proc: str = "/proc") -> Iterator
             yield Finding("second-client", BAD, f"a second DHCP client serves {name}: {other.program}",
                           "stop it, and make sure that nothing starts it again", (f"it {other.why}",), name)
         else:
-            yield Finding("second-client", NOTE, f"{other.program} reads all packets of {name}",
-                          "nothing, if it only watches; --probe shows whether it sends", (f"it {other.why}",), name)
+            yield Finding("second-client", NOTE, f"{other.program} may be a DHCP client on {name}",
+                          "nothing, if it only watches, or serves another link; --probe shows whether it sends here",
+                          (f"it {other.why}",), name)
     if not others:
         yield Finding("second-client", OK, f"no other DHCP client serves {name}", "", (), name)
 
@@ -210,7 +211,7 @@ def _unserved(tree: Tree, name: str, ours: set[int]) -> Iterator[Finding]:
                       "connect it", (), name)
     held = links.addresses(name)
     others = [other for one in (held or [b""]) for other in others_on(
-        name, str(IPv4Address(one)) if one else None, ours) if other.certain]
+        name, str(IPv4Address(one)) if one else None, ours) if other.certain or "packet socket" not in other.why]
     by_files = claimants(tree, name)
     text = _client_text(others, by_files)
     if text is None:

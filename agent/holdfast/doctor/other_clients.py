@@ -37,7 +37,8 @@ class Other(NamedTuple):
 def others_on(ifname: str, address: str | None, ours: set[int], proc: str = "/proc") -> list[Other]:
     """The other DHCP clients of the link ``ifname``, whose address is ``address``; ``ours`` are pids of Holdfast.
     Raises OSError when /proc cannot be read."""
-    port = dict.fromkeys(_on_port_68(address, proc), "has UDP port 68")
+    of_all = _on_port_68(None, proc)  # perhaps bound to another link, which /proc does not say
+    port = dict.fromkeys(_on_port_68(address, proc) - of_all, "has UDP port 68")
     packet, everything = _packet_sockets(ifname, proc)
     strong = {**dict.fromkeys(packet, "has a packet socket for IPv4"), **port}
     found: dict[str, Other] = {}
@@ -47,8 +48,11 @@ def others_on(ifname: str, address: str | None, ours: set[int], proc: str = "/pr
         hits = [strong[inode] for inode in sockets if inode in strong]
         if hits:
             found[pid] = Other(named(pid, proc), True, hits[0])
+        elif not sockets.isdisjoint(of_all):
+            if _serves(pid, ifname, proc):
+                found[pid] = Other(named(pid, proc), _names(pid, ifname, proc), "has UDP port 68 of all addresses")
         elif comm in NAMES and _same_network(pid, proc) and _serves(pid, ifname, proc):
-            found[pid] = Other(named(pid, proc), True, "is a DHCP client by its name")
+            found[pid] = Other(named(pid, proc), _names(pid, ifname, proc), "is a DHCP client by its name")
         elif comm not in _SNIFFERS and not sockets.isdisjoint(everything):
             found[pid] = Other(named(pid, proc), False, "has a packet socket for everything")
     return sorted(found.values())
@@ -95,6 +99,11 @@ def _sockets(pid: str, proc: str) -> set[str]:
                 if target.startswith("socket:["):
                     found.add(target[8:-1])
     return found
+
+
+def _names(pid: str, ifname: str, proc: str) -> bool:
+    """True when the link is among its arguments."""
+    return os.fsencode(ifname) in _read(f"{proc}/{pid}/cmdline").split(b"\0")
 
 
 def _serves(pid: str, ifname: str, proc: str) -> bool:
