@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from holdfast.managers import dhclient
+from holdfast.managers import dhclient, served_links
 from holdfast.managers.formats import interfaces5, substitutions, systemd_units
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces, Source, Stanza
@@ -167,6 +167,9 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         f"{INTERFACES}: {one.why} also serves other links than {link.name}; serve {one.links}, or give {link.name} a "
         "stanza of its own" for name in sorted(logical) for one in reached[name] if not covers(link.name, one.links)
     ]
+    sole = {one.links for every in reached.values() for one in every}
+    if link.pattern and len(sole) == 1 and not is_pattern(*sole):  # the one link that the pattern means here
+        link = served_links.describe(tree, *sole)
     settings, unknown, lost = _settings(tree, link, taken)
     if len(reached) <= 1 and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
         settings["metric"] = 0  # the scripts' own; with more links the kernel has but one route of that metric

@@ -169,3 +169,9 @@ def test_settings_of_other_clients(tree: Tree, put: Put) -> None:
     assert (found.settings, len(found.refusals)) == ({"metric": 7, "hostname": "box", "vendor_class": "v"}, 1)
     put("/sbin/udhcpc", "")
     assert (take(tree).settings, take(tree).refusals) == ({"hostname": "box", "metric": 0}, ())
+
+
+def test_a_pattern_that_means_one_link_has_the_settings_of_that_link(tree: Tree, put: Put) -> None:
+    put(CLOUD, "auto eth0\niface eth0 inet dhcp\n")
+    assert take(tree, "eth*").settings == take(tree).settings
+    assert take(tree, "eth*").settings["metric"] == 0
