@@ -10,6 +10,7 @@ from typing import NamedTuple
 from holdfast.managers.formats import dhclient_leases, dhclient_text
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Value
+from holdfast.settings import checks
 
 CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
 #: What its script runs at each event (dhclient-script(8)).
@@ -56,6 +57,8 @@ def read(tree: Tree, link: str) -> Reading:
             continue
         sent = _SEND.fullmatch(statement)
         if sent is not None and _send(sent[1], sent[2].strip(), settings):
+            continue
+        if keyword == "reject" and _reject(statement, settings):
             continue
         if keyword in ("request", "also"):
             _request(statement, settings)
@@ -131,6 +134,19 @@ def _send(option: str, value: str, settings: dict[str, Value]) -> bool:
     text = octets.decode("ascii", "replace")
     settings[key] = (text,) if key == "user_class" else text
     return text.isprintable() and "\ufffd" not in text
+
+
+def _reject(statement: str, settings: dict[str, Value]) -> bool:
+    """Add the servers of a `reject`, meant by their identifiers (dhclient.conf(5)), to ``settings``; False when that
+    cannot be."""
+    words = [word for word in _words(statement) if word]
+    before = settings.get("deny_servers", ())
+    every = [*(map(str, before) if isinstance(before, tuple) else ()), *words]
+    try:
+        settings["deny_servers"] = checks.servers(every)
+    except ValueError:
+        return False
+    return bool(words)
 
 
 def _request(statement: str, settings: dict[str, Value]) -> None:

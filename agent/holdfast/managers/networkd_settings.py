@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from holdfast.managers.formats import ini, systemd_units
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Value
+from holdfast.settings.checks import MOST_SERVERS
 
 Settings = Sequence[tuple[str, str, str]]
 
@@ -28,7 +30,7 @@ _READ = frozenset((
     "UseDNS", "UseDomains", "UseNTP", "UseMTU", "UseRoutes", "UseGateway", "RouteMetric", "RouteTable",
     "ClientIdentifier", "DUIDType", "DUIDRawData", "IAID", "SendHostname", "Hostname", "VendorClassIdentifier",
     "UserClass", "RequestOptions", "RoutesToDNS", "RoutesToNTP", "RequestBroadcast", "Anonymize", "IPv6OnlyMode",
-    *_ONLY_OFF,
+    "AllowList", "DenyList", *_ONLY_OFF,
 ))
 
 
@@ -52,7 +54,7 @@ def of(tree: Tree, settings: Settings, folders: Sequence[str]) -> Read:
     result: dict[str, Value] = {}
     refusals = [f"[DHCPv4] {key}={value} cannot be honoured" for key, value in last.items()
                 if key not in _READ | _WITHOUT_EFFECT or (key in _ONLY_OFF and not ini.is_off(value))]
-    for one in (_uses, _routes, _sent, _client_id):
+    for one in (_uses, _routes, _sent, _servers, _client_id):
         made, refused = one(last, said, own)
         result.update(made)
         refusals += refused
@@ -151,6 +153,29 @@ def _sent(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings
         if ini.is_on(last.get(key)):
             made[name] = True
     return made, refused
+
+
+def _servers(_last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings) -> Made:
+    """Which servers may give a lease, by their identifiers (option 54). systemd.network(5): beside AllowList= a
+    DenyList= is ignored. Bits behind the prefix are, too."""
+    key, name = ("AllowList", "allow_servers") if said.get("AllowList") else ("DenyList", "deny_servers")
+    words = [word for value in said.get(key, ()) for word in value.split()]
+    networks = {word: _network(word) for word in words}
+    refused = [f"[DHCPv4] {key}={word} is neither an IPv4 address nor a network"
+               for word, network in networks.items() if network is None]
+    if len(networks) > MOST_SERVERS:
+        refused.append(f"[DHCPv4] {key}= has {len(networks)} entries, and Holdfast takes {MOST_SERVERS}")
+    return ({name: tuple(filter(None, networks.values()))} if words else {}), refused
+
+
+def _network(word: str) -> str | None:
+    address, slash, length = word.partition("/")
+    try:
+        if slash and not (length.isascii() and length.isdecimal()):
+            raise ValueError
+        return str(IPv4Network(word, strict=False)) if slash else str(IPv4Address(address))
+    except ValueError:
+        return None
 
 
 def _unescaped(text: str) -> str:

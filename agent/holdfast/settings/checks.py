@@ -14,6 +14,8 @@ Check = Callable[[object], Any]
 IFNAME_LIMIT = 15
 #: Number of patterns, and bytes of one; "enp[0-9]*s[0-9]*" has 16.
 PATTERN_LIMIT, PATTERN_LENGTH = 16, 64
+#: Servers that are allowed or denied, and options that are sent.
+MOST_SERVERS, MOST_SENT = 64, 32
 
 
 def wrong_type(value: object, wanted: str) -> ValueError:
@@ -242,9 +244,10 @@ _NOT_TO_SEND = (0, 50, 52, 53, 54, 55, 56, 57, 61, 80, 82, 255)
 def sent_options(value: object) -> tuple[str, ...]:
     """Options to send, each ``CODE=TEXT`` or ``CODE=hex:BYTES``; CODE is a number or a name of RFC 2132."""
     wanted = 'a list such as ["224=site A", "43=hex:0104"]'
-    for text in _texts(value, 32, wanted):
+    texts = _texts(value, MOST_SENT, wanted)
+    for text in texts:
         sent_option(text)
-    return _texts(value, 32, wanted)
+    return texts
 
 
 def sent_option(text: str) -> tuple[int, bytes]:
@@ -269,7 +272,7 @@ def sent_option(text: str) -> tuple[int, bytes]:
 
 def servers(value: object) -> tuple[str, ...]:
     """IPv4 addresses and networks as texts: one or a list of up to 64."""
-    texts = _texts(value, 64, "an IPv4 address or network, or a list of up to 64")
+    texts = _texts(value, MOST_SERVERS, f"an IPv4 address or network, or a list of up to {MOST_SERVERS}")
     for text in texts:
         server_network(text)
     return texts

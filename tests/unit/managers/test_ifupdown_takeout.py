@@ -118,17 +118,36 @@ def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
     put("/var/lib/dhcp/dhclient.eth0.leases", r'default-duid "\000\001\000\001";' + "\n")
     put("/etc/dhcp/dhclient.conf", 'send host-name = gethostname();\nrequest subnet-mask, routers,\n domain-name;\n'
         'interface "eth0" { send vendor-class-identifier "box"; }\ninterface "eth1" { send user-class "x"; }\n'
-        "timeout 60;\nreject 192.0.2.1;\n")
+        "timeout 60;\nrequire subnet-mask;\n")
     put("/etc/dhcp/dhclient-exit-hooks.d/mine", "")
     found = take(tree, mac="02:00:00:00:00:09")
     assert found.settings == {
         "use_domain_name": True, "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system",
         "vendor_class": "box",
         "use_dns": False, "use_mtu": False, "use_ntp": False}
-    assert found.refusals == ("/etc/dhcp/dhclient.conf: `reject 192.0.2.1` cannot be honoured; "
+    assert found.refusals == ("/etc/dhcp/dhclient.conf: `require subnet-mask` cannot be honoured; "
                               "take it out, or leave this link to dhclient",)
     assert found.lost == ("/etc/dhcp/dhclient-exit-hooks.d/mine is not run for DHCPv4 any more; a program in "
                           "/etc/holdfast/hooks.d can do it",)
+
+
+def test_servers_that_are_rejected(tree: Tree, put: Put) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", "reject 192.0.2.1, 198.51.100.0/24;\n"
+        'interface "eth0" { reject 203.0.113.1; }\ninterface "eth1" { reject 203.0.113.2; }\n')
+    found = take(tree)
+    assert found.settings["deny_servers"] == ("192.0.2.1", "198.51.100.0/24", "203.0.113.1")
+    assert found.refusals == ()
+
+
+@pytest.mark.parametrize("statement", ["reject", "reject server", "reject 192.0.2.1/24", "reject 192.0.2.1, nobody"])
+def test_servers_that_cannot_be_rejected(tree: Tree, put: Put, statement: str) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", f"{statement};\n")
+    (refusal,) = take(tree).refusals
+    assert f"`{statement}` cannot be honoured" in refusal
 
 
 @pytest.mark.parametrize(("statement", "edits"), [

@@ -154,6 +154,10 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
     ("Hostname=db1\nVendorClassIdentifier=\"x y\"\nUserClass=a \"b c\"\nRequestOptions=42 0x78",
      {"hostname": "db1", "vendor_class": "x y", "user_class": ("a", "b c"), "request": (42, 120)}),
     ("DUIDType=vendor\nDUIDRawData=00:00:ab:11:01\nIAID=7", {"client_id": "ff0000000700020000ab1101"}),
+    ("DenyList=192.0.2.1 198.51.100.7/24\nDenyList=203.0.113.0/24",
+     {"deny_servers": ("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")}),
+    ("DenyList=192.0.2.1\nAllowList=192.0.2.2", {"allow_servers": ("192.0.2.2",)}),
+    ("DenyList=192.0.2.1\nAllowList=192.0.2.2\nAllowList=", {"deny_servers": ("192.0.2.1",)}),
     ("RequestBroadcast=yes\nIPv6OnlyMode=yes", {"broadcast_flag": True, "ipv6_only": True}),
 ])
 def test_what_networkd_was_told_is_told_to_holdfast(
@@ -167,7 +171,8 @@ def test_what_networkd_was_told_is_told_to_holdfast(
 
 
 @pytest.mark.parametrize("text", [
-    "SendOption=50:string:x", "DenyList=192.0.2.1", "AllowList=192.0.2.1", "UseTimezone=yes", "Brandnew=yes",
+    "SendOption=50:string:x", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
+    "UseTimezone=yes", "Brandnew=yes",
     "DUIDType=link-layer", "IAID=1", "ClientIdentifier=duid-only", "RouteTable=nobody",
     "ListenPort=1068", "Label=eth0:1",
 ])
@@ -176,6 +181,13 @@ def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: 
     (refusal,) = made(tree).refusals
     assert text in refusal
     assert f"{ETC}/10-x.network" in refusal
+
+
+def test_more_servers_than_holdfast_takes_are_refused(tree: Tree, put: Put) -> None:
+    every = " ".join(f"192.0.2.{number}" for number in range(65))
+    put(f"{ETC}/10-x.network", f"[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nDenyList={every}\n")
+    (refusal,) = made(tree).refusals
+    assert "DenyList= has 65 entries, and Holdfast takes 64" in refusal
 
 
 def test_an_unknown_key_elsewhere_stays_networkd_s(tree: Tree, put: Put) -> None:
