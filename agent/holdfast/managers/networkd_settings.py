@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from holdfast.managers.formats import ini, systemd_units
+from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Value
-from holdfast.settings.checks import MOST_SERVERS
+from holdfast.settings import checks
 
 Settings = Sequence[tuple[str, str, str]]
 
@@ -30,7 +30,7 @@ _READ = frozenset((
     "UseDNS", "UseDomains", "UseNTP", "UseMTU", "UseRoutes", "UseGateway", "RouteMetric", "RouteTable",
     "ClientIdentifier", "DUIDType", "DUIDRawData", "IAID", "SendHostname", "Hostname", "VendorClassIdentifier",
     "UserClass", "RequestOptions", "RoutesToDNS", "RoutesToNTP", "RequestBroadcast", "Anonymize", "IPv6OnlyMode",
-    "AllowList", "DenyList", *_ONLY_OFF,
+    "AllowList", "DenyList", "SendOption", *_ONLY_OFF,
 ))
 
 
@@ -54,7 +54,7 @@ def of(tree: Tree, settings: Settings, folders: Sequence[str]) -> Read:
     result: dict[str, Value] = {}
     refusals = [f"[DHCPv4] {key}={value} cannot be honoured" for key, value in last.items()
                 if key not in _READ | _WITHOUT_EFFECT or (key in _ONLY_OFF and not ini.is_off(value))]
-    for one in (_uses, _routes, _sent, _servers, _client_id):
+    for one in (_uses, _routes, _sent, _options, _servers, _client_id):
         made, refused = one(last, said, own)
         result.update(made)
         refusals += refused
@@ -155,6 +155,30 @@ def _sent(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings
     return made, refused
 
 
+def _options(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings) -> Made:
+    """Options that are sent in addition: of each number the last, and none with Anonymize= (systemd.network(5)). One that
+    networkd would send a second time is refused."""
+    if ini.is_on(last.get("Anonymize")):
+        return {}, []
+    named = not ini.is_off(last.get("SendHostname"))
+    twice = {12: named, 60: "VendorClassIdentifier" in last, 77: "UserClass" in last, 81: named}
+    options: dict[int, str] = {}
+    refused: list[str] = []
+    for value in said.get("SendOption", ()):
+        read = dhcp_options.typed(value)
+        try:
+            if read is None:
+                raise ValueError("it is not NUMBER:TYPE:DATA")
+            if twice.get(read[0]):
+                raise ValueError(f"option {read[0]} is sent already")
+            options[read[0]] = checks.sent_options([f"{read[0]}=hex:{read[1].hex()}"])[0]
+        except ValueError as error:
+            refused.append(f"[DHCPv4] SendOption={value} cannot be honoured: {error}")
+    if len(options) > checks.MOST_SENT:
+        refused.append(f"[DHCPv4] SendOption= has {len(options)} options, and Holdfast sends {checks.MOST_SENT}")
+    return ({"send_options": tuple(options.values())} if options else {}), refused
+
+
 def _servers(_last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings) -> Made:
     """Which servers may give a lease, by their identifiers (option 54). systemd.network(5): beside AllowList= a
     DenyList= is ignored. Bits behind the prefix are, too."""
@@ -163,8 +187,8 @@ def _servers(_last: Mapping[str, str], said: Mapping[str, list[str]], _own: Sett
     networks = {word: _network(word) for word in words}
     refused = [f"[DHCPv4] {key}={word} is neither an IPv4 address nor a network"
                for word, network in networks.items() if network is None]
-    if len(networks) > MOST_SERVERS:
-        refused.append(f"[DHCPv4] {key}= has {len(networks)} entries, and Holdfast takes {MOST_SERVERS}")
+    if len(networks) > checks.MOST_SERVERS:
+        refused.append(f"[DHCPv4] {key}= has {len(networks)} entries, and Holdfast takes {checks.MOST_SERVERS}")
     return ({name: tuple(filter(None, networks.values()))} if words else {}), refused
 
 

@@ -56,3 +56,21 @@ def test_routes_are_what_the_agent_reads(text: str) -> None:
         "0.0.0.0/0 10.0.0.1", "169.254.169.254/32 10.0.0.2", "10.9.0.0/16 0.0.0.0",
     ]
     assert dhcp_options.classless_routes("10.0.0.0/40 10.0.0.1") is dhcp_options.classless_routes("") is None
+
+
+@pytest.mark.parametrize(("text", "option"), [
+    ("1:uint8:255", (1, b"\xff")), ("0xfe:uint16:1", (254, b"\0\1")), ("2:uint32:0", (2, bytes(4))),
+    ("3:ipv4address:192.0.2.1", (3, b"\xc0\0\2\1")), ("4:string::a:b", (4, b"a:b")), ("5:string:", None),
+    ("0:uint8:1", None), ("255:uint8:1", None), ("256:uint8:1", None), ("1:uint8:256", None), ("1:uint8:010", None),
+    ("1:uint8:", None), ("1:ipv6address:::1", None), ("1:ipv4address:192.0.2.1 192.0.2.2", None), ("1", None),
+    ("", None),
+])
+def test_options_with_their_type(text: str, option: tuple[int, bytes] | None) -> None:
+    assert dhcp_options.typed(text) == option
+
+
+def test_escapes_of_c() -> None:
+    assert dhcp_options.unescaped(r"\a\n\s\\\"\x00\377\u00e9\U0001f600" + "\u00e9") == \
+        b'\a\n \\"\x00\xff' + "\u00e9\U0001f600\u00e9".encode()
+    for bad in ("\\", r"\q", r"\x0", r"\400", r"\ud800", r"\U00110000"):
+        assert dhcp_options.unescaped(bad) is None

@@ -158,6 +158,13 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
      {"deny_servers": ("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")}),
     ("DenyList=192.0.2.1\nAllowList=192.0.2.2", {"allow_servers": ("192.0.2.2",)}),
     ("DenyList=192.0.2.1\nAllowList=192.0.2.2\nAllowList=", {"deny_servers": ("192.0.2.1",)}),
+    ("SendOption=224:string:x\nSendOption=225:uint16:0x102\nSendOption=224:string:site\\x20A",
+     {"send_options": ("224=hex:736974652041", "225=hex:0102")}),
+    ("SendOption=224:string:x\nSendOption=\nSendOption=225:ipv4address:192.0.2.1",
+     {"send_options": ("225=hex:c0000201",)}),
+    ("SendHostname=no\nSendOption=12:string:db", {"hostname": None, "send_options": ("12=hex:6462",)}),
+    ("SendOption=51:uint32:600", {"send_options": ("51=hex:00000258",)}),
+    ("SendOption=224:string:x\nAnonymize=yes", {"anonymize": True}),
     ("RequestBroadcast=yes\nIPv6OnlyMode=yes", {"broadcast_flag": True, "ipv6_only": True}),
 ])
 def test_what_networkd_was_told_is_told_to_holdfast(
@@ -171,7 +178,8 @@ def test_what_networkd_was_told_is_told_to_holdfast(
 
 
 @pytest.mark.parametrize("text", [
-    "SendOption=50:string:x", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
+    "SendOption=50:string:x", "SendOption=12:string:x", "SendOption=224:ipv6address:::1", "SendOption=224:string",
+    "SendVendorOption=1:uint8:1", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
     "UseTimezone=yes", "Brandnew=yes",
     "DUIDType=link-layer", "IAID=1", "ClientIdentifier=duid-only", "RouteTable=nobody",
     "ListenPort=1068", "Label=eth0:1",
@@ -188,6 +196,13 @@ def test_more_servers_than_holdfast_takes_are_refused(tree: Tree, put: Put) -> N
     put(f"{ETC}/10-x.network", f"[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nDenyList={every}\n")
     (refusal,) = made(tree).refusals
     assert "DenyList= has 65 entries, and Holdfast takes 64" in refusal
+
+
+def test_more_options_than_holdfast_sends_are_refused(tree: Tree, put: Put) -> None:
+    every = "".join(f"SendOption={number}:uint8:1\n" for number in range(128, 161))
+    put(f"{ETC}/10-x.network", f"[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\n{every}")
+    (refusal,) = made(tree).refusals
+    assert "SendOption= has 33 options, and Holdfast sends 32" in refusal
 
 
 def test_an_unknown_key_elsewhere_stays_networkd_s(tree: Tree, put: Put) -> None:

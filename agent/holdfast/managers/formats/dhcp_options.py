@@ -103,3 +103,50 @@ def classless_routes(value: str | None) -> bytes | None:
     except ValueError:
         return None
     return packed or None
+
+
+def typed(value: str) -> tuple[int, bytes] | None:
+    """The number and bytes of ``NUMBER:TYPE:DATA`` as SendOption= of systemd.network(5) has it; several colons count as
+    one."""
+    code, _, rest = value.partition(":")
+    kind, _, data = rest.lstrip(":").partition(":")
+    data = data.lstrip(":")
+    if kind == "string":
+        octets = unescaped(data)
+    elif kind == "ipv4address":
+        octets = addresses(data) if address(data) is not None else None
+    else:
+        octets = number(_decimal(data), {"uint8": 1, "uint16": 2, "uint32": 4}.get(kind, 0))
+    which = number(_decimal(code), 1)
+    return (which[0], octets) if octets and which is not None and 0 < which[0] < 255 else None
+
+
+def _decimal(value: str) -> str | None:
+    """A decimal or hexadecimal number in decimal digits. One with a leading zero would be octal to systemd."""
+    if re.fullmatch(r"0|[1-9][0-9]*", value):
+        return value
+    return str(int(value, 16)) if re.fullmatch(r"0[xX][0-9a-fA-F]+", value) else None
+
+
+#: Escapes of C that systemd reads, \s for a blank among them (systemd.syntax(7)).
+_ESCAPE = re.compile(r"\\(?:([abfnrtvs\\\"'])|x([0-9a-fA-F]{2})|([0-3][0-7]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)")
+_CONTROL = dict(zip("abfnrtvs", b"\a\b\f\n\r\t\v ", strict=True))
+
+
+def unescaped(value: str) -> bytes | None:
+    """A text with C's escapes as bytes; None for an escape that is none."""
+    octets, last = b"", 0
+    for match in _ESCAPE.finditer(value):
+        octets += value[last:match.start()].encode("utf-8", "surrogateescape")
+        last = match.end()
+        plain, digits, octal, *wide = match.groups()
+        if plain:
+            octets += bytes((_CONTROL.get(plain, ord(plain)),))
+        elif digits or octal:
+            octets += bytes((int(digits, 16) if digits else int(octal, 8),))
+        else:
+            point = next((int(each, 16) for each in wide if each), -1)
+            if not 0 <= point < 0x110000 or 0xD800 <= point < 0xE000:
+                return None
+            octets += chr(point).encode()
+    return octets + value[last:].encode("utf-8", "surrogateescape")
