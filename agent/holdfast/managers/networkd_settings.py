@@ -156,7 +156,7 @@ def _sent(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings
 
 
 def _options(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings) -> Made:
-    """Options that are sent in addition: of each number the last, and none with Anonymize= (systemd.network(5)). One that
+    """Options that are sent in addition: of each number the last; none with Anonymize= (systemd.network(5)). One that
     networkd would send a second time is refused."""
     if ini.is_on(last.get("Anonymize")):
         return {}, []
