@@ -87,7 +87,7 @@ def check_configuration(tree: Tree) -> Iterator[Finding]:
     yield Finding("configuration", OK, files)
     sections = {"defaults": settings.defaults, **{f"interfaces.{n}": one for n, one in settings.interfaces.items()}}
     for name, one in sections.items():
-        if one.client_id and one.client_id not in ("mac", "duid", "networkd", "none"):
+        if one.client_id and one.client_id.partition(":")[0] not in ("mac", "duid", "networkd", "none"):
             yield Finding("client-id", BAD, f"[{name}] client_id is one fixed value: all copies of this system "
                           "would request the same address", 'use client_id = "mac" or "duid"')
 

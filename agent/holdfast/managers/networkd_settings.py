@@ -207,8 +207,8 @@ def _unescaped(text: str) -> str:
 
 
 def _client_id(last: Mapping[str, str], _said: Mapping[str, list[str]], _own: Settings) -> Made:
-    """Option 61. With neither IAID= nor another DUID the agent computes it, of the link and the machine that it runs
-    on: an image has neither."""
+    """Option 61. Without another DUID the agent computes it, of the link (or IAID=) and the machine that it runs on: an
+    image has neither."""
     kind = last.get("ClientIdentifier", "duid")
     if kind == "mac":
         return {"client_id": "mac"}, []
@@ -217,6 +217,8 @@ def _client_id(last: Mapping[str, str], _said: Mapping[str, list[str]], _own: Se
         return {"client_id": "networkd"}, []
     raw = _raw_duid(last)
     iaid = _number(last.get("IAID", ""))
+    if kind == "duid" and iaid is not None and "DUIDRawData" not in last and last.get("DUIDType", "vendor") == "vendor":
+        return {"client_id": f"networkd:{iaid}"}, []
     if kind == "duid" and raw is not None and iaid is not None:
         return {"client_id": (b"\xff" + iaid.to_bytes(4, "big") + raw).hex()}, []
     words = ", ".join([*([f"ClientIdentifier={kind}"] if kind != "duid" else []), *changed])

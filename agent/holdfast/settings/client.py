@@ -101,10 +101,11 @@ def _client_id(
         return from_mac
     if wanted == "duid":
         return _IAID_AND_DUID + mac[-4:].rjust(4, b"\0") + _DUID_UUID + _machine_uuid(machine_id)
-    if wanted == "networkd":
+    if wanted.startswith("networkd"):
         from holdfast.settings import networkd_client_id  # noqa: PLC0415 - seldom wanted
 
-        return networkd_client_id.client_id(mac, ifname, machine_id)
+        own = wanted.partition(":")[2]
+        return networkd_client_id.client_id(mac, ifname, machine_id, int(own) if own else None)
     return bytes.fromhex(wanted)
 
 

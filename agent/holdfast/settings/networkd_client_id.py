@@ -1,4 +1,5 @@
-"""The client-id that systemd-networkd sends by default: RFC 4361, of hashes of the machine-id and of the link's name.
+"""The client-id that systemd-networkd sends by default: RFC 4361, of hashes of the machine-id and of the link's name,
+or of an IAID= in the place of the latter.
 
 systemd.network(5), ClientIdentifier=, and networkd.conf(5), DUIDType=vendor. The hash is SipHash-2-4
 (https://www.aumasson.jp/siphash/siphash.pdf) with the key in systemd's dhcp-identifier.c. Of the link's name, because
@@ -20,10 +21,11 @@ _LIMIT = 64 << 10
 _MASK = (1 << 64) - 1
 
 
-def client_id(mac: bytes, ifname: str, machine_id: str, root: str = "") -> bytes:
-    """Option 61 as networkd sends it for the link ``ifname``. ``machine_id`` is the file; udev's database is below
-    ``root``. SettingsError when there is no machine-id."""
-    return b"\xff" + iaid(_persistent_name(ifname, root).encode() or mac) + duid(machine_id)
+def client_id(mac: bytes, ifname: str, machine_id: str, own: int | None = None, root: str = "") -> bytes:
+    """Option 61 as networkd sends it for the link ``ifname``, ``own`` being its IAID=. ``machine_id`` is the file;
+    udev's database is below ``root``. SettingsError when there is no machine-id."""
+    four = iaid(_persistent_name(ifname, root).encode() or mac) if own is None else own.to_bytes(4, "big")
+    return b"\xff" + four + duid(machine_id)
 
 
 def iaid(name: bytes) -> bytes:

@@ -165,6 +165,8 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
     ("SendHostname=no\nSendOption=12:string:db", {"hostname": None, "send_options": ("12=hex:6462",)}),
     ("SendOption=51:uint32:600", {"send_options": ("51=hex:00000258",)}),
     ("SendOption=224:string:x\nAnonymize=yes", {"anonymize": True}),
+    ("IAID=305419896", {"client_id": "networkd:305419896"}),
+    ("DUIDType=vendor\nIAID=0x7", {"client_id": "networkd:7"}),
     ("RequestBroadcast=yes\nIPv6OnlyMode=yes", {"broadcast_flag": True, "ipv6_only": True}),
 ])
 def test_what_networkd_was_told_is_told_to_holdfast(
@@ -181,7 +183,7 @@ def test_what_networkd_was_told_is_told_to_holdfast(
     "SendOption=50:string:x", "SendOption=12:string:x", "SendOption=224:ipv6address:::1", "SendOption=224:string",
     "SendVendorOption=1:uint8:1", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
     "UseTimezone=yes", "Brandnew=yes",
-    "DUIDType=link-layer", "IAID=1", "ClientIdentifier=duid-only", "RouteTable=nobody",
+    "DUIDType=link-layer", "IAID=4294967296", "ClientIdentifier=duid-only", "RouteTable=nobody",
     "ListenPort=1068", "Label=eth0:1",
 ])
 def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: str) -> None:
@@ -189,6 +191,12 @@ def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: 
     (refusal,) = made(tree).refusals
     assert text in refusal
     assert f"{ETC}/10-x.network" in refusal
+
+
+def test_an_iaid_with_a_duid_that_is_not_known_is_refused(tree: Tree, put: Put) -> None:
+    put(f"{ETC}/10-x.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nIAID=1\nDUIDType=uuid\n")
+    (refusal,) = made(tree).refusals
+    assert "[DHCPv4] IAID=1, DUIDType=uuid cannot be honoured" in refusal
 
 
 def test_more_servers_than_holdfast_takes_are_refused(tree: Tree, put: Put) -> None:

@@ -116,7 +116,7 @@ def test_a_group_is_a_name_or_a_number(tmp_path: Path, text: str, key: str, want
     assert getattr(load([_file(tmp_path, "[agent]\n" + text)]), key) == wanted
 
 
-@pytest.mark.parametrize("word", ["mac", "duid", "none"])
+@pytest.mark.parametrize("word", ["mac", "duid", "none", "networkd", "networkd:0", "networkd:4294967295"])
 def test_client_ids_by_word(tmp_path: Path, word: str) -> None:
     assert load([_file(tmp_path, f'[defaults]\nclient_id = "{word}"')]).defaults.client_id == word
 
@@ -187,8 +187,11 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
      'key defaults.request: "ntp-server" is not the name of an option; did you mean "ntp-servers"?; '
      "numbers from 1 to 254 are allowed too"),
     ("[defaults]\nclient_id = 'maq'",
-     'key defaults.client_id: "maq" is not allowed; use "mac", "duid", "networkd", "none", or option 61 in hex with '
-     'its type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
+     'key defaults.client_id: "maq" is not allowed; use "mac", "duid", "networkd", "networkd:IAID", "none", or option '
+     '61 in hex with its type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
+    ("[defaults]\nclient_id = 'networkd:4294967296'",
+     'key defaults.client_id: "networkd:4294967296" is not allowed; use "mac", "duid", "networkd", "networkd:IAID", '
+     '"none", or option 61 in hex with its type byte, such as "01:52:54:00:12:34:56" (2 to 255 bytes)'),
     ("[defaults]\nhostname = '-x'",
      'key defaults.hostname: "-x" is not a host name (RFC 1123: letters, digits and hyphens); '
      'use one, or "@system" for this machine\'s name'),
