@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from holdfast.managers.formats import dhclient_leases, dhclient_text
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Value
+from holdfast.managers.model import INSTEAD, Value
 from holdfast.settings import checks
 
 CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
@@ -76,7 +76,7 @@ def lost_hooks(tree: Tree) -> Iterator[str]:
     for folder in HOOKS:
         for name in tree.names(folder):
             if name not in _OURS and tree.is_file(f"{folder}/{name}"):
-                yield f"{folder}/{name} is not run for DHCPv4 any more; a program in /etc/holdfast/hooks.d can do it"
+                yield f"{folder}/{name} is not run for DHCPv4 any more{INSTEAD}"
 
 
 def client_id(tree: Tree, mac: str | None, leases: str) -> str | None:

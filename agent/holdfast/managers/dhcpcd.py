@@ -21,7 +21,7 @@ from holdfast.managers.formats.dhcpcd_conf import Line
 from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Bind, File, Link, Takeout
+from holdfast.managers.model import INSTEAD, Bind, File, Link, Takeout
 from holdfast.settings.links import Rule
 
 UNIT = "dhcpcd.service"
@@ -154,7 +154,7 @@ def _lost(tree: Tree, lines: Sequence[Line]) -> Iterator[str]:
     hooks = {path for folder in HOOKS for name in tree.names(folder)
              if not _OURS.fullmatch(name) and tree.is_file(path := f"{folder}/{name}")}
     for path in (*sorted(hooks), *(path for path in OWN_HOOKS if tree.is_file(path))):
-        yield f"{path} is not run for DHCPv4 any more"
+        yield f"{path} is not run for DHCPv4 any more{INSTEAD}"
     if not said & {"noipv4ll", "noarp"}:
         yield "dhcpcd makes no link-local address (169.254.0.0/16) any more when no server answers"
     in_background = "background" in said or any(re.match("-[a-zA-Z]*b|--background", word) for word in _words(tree))

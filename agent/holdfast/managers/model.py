@@ -12,6 +12,10 @@ from typing import NamedTuple, Union
 Value = Union[bool, int, str, tuple[int, ...], tuple[str, ...]]
 
 
+#: What a line of ``Takeout.lost`` ends with where a program of the administrator's is not run any more.
+INSTEAD = "; a program in /etc/holdfast/hooks.d can do it"
+
+
 class Link(NamedTuple):
     """One line of the list of links: a name, or a pattern of names (fnmatch(3)).
 

@@ -14,7 +14,7 @@ from holdfast.managers.formats import ini, systemd_units
 from holdfast.managers.formats.keyfile import KeyFile
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Entry, File, Link, Takeout, Value
+from holdfast.managers.model import INSTEAD, Entry, File, Link, Takeout, Value
 from holdfast.settings.links import Rule
 
 UNIT = "NetworkManager.service"
@@ -439,7 +439,7 @@ def _lost(tree: Tree, profile: Profile) -> Iterator[str]:
             if mode is None or not tree.is_file(path) or not mode & 0o100:
                 continue
             if folder == DISPATCHERS[0] or "dhcp4" in (tree.text(path) or "").lower():
-                yield f"{path} is no longer run for dhcp4-change, and without DHCP4_ variables for the rest"
+                yield f"{path} is no longer run for dhcp4-change, and without DHCP4_ variables for the rest{INSTEAD}"
     if profile.keys.get("ipv4", "dhcp-fqdn"):
         yield f"{profile.path}: ipv4.dhcp-fqdn is sent as the host name (option 12), no longer as option 81"
 

@@ -35,15 +35,10 @@ def describe(host: Host, plan: Plan) -> list[str]:
         *_changes(host, plan.ownership.persistent),
         "disarm the dead-man",
     ]
-    lines += ["", *lost(plan)] if plan.ownership.lost else []
+    lines += ["", *plan.ownership.lost] if plan.ownership.lost else []
     lines += ["", "Nothing was changed. A take-over would:"]
     lines += [f"{number:>4}. {step}" for number, step in enumerate(steps, 1)]
     return [printable(line) for text in lines for line in text.split("\n")]
-
-
-def lost(plan: Plan) -> list[str]:
-    """What the manager will not do any more, a line each."""
-    return [f"{line}; Holdfast runs programs of its own in /etc/holdfast/hooks.d" for line in plan.ownership.lost]
 
 
 def _stop(found: Found) -> str:

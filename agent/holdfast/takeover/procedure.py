@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from holdfast.state.identity import BOOT_ID
-from holdfast.takeover import adoption, deadman, description, link_state
+from holdfast.takeover import adoption, deadman, link_state
 from holdfast.takeover import plan as planning
 from holdfast.takeover.agent import Agent
 from holdfast.takeover.detection import ADAPTERS
@@ -101,7 +101,7 @@ class Takeover:
         with self._taken_back_on_failure():
             journal = journal.armed(self._arm(deadman.STEPS_TIME + (confirm_within or 0.0)))
             say(f"{plan.found.name} holds {plan.lease.address} ({plan.lease.source})")
-            for line in description.lost(plan):
+            for line in ownership.lost:
                 say(line)
             journal = self._enter(journal, Phase.OWNING)
             changes.apply(host, journal, ownership.volatile)

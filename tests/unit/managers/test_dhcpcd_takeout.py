@@ -199,7 +199,7 @@ def test_hooks_that_are_not_run_for_dhcpv4_any_more_are_named(tree: Tree, put: P
     for name in ("20-resolv.conf", "30-hostname", "64-timesyncd.conf", "70-own"):
         put(f"/usr/lib/dhcpcd/dhcpcd-hooks/{name}", "")
     put("/etc/dhcpcd.exit-hook", "")
-    told = "is not run for DHCPv4 any more"
+    told = "is not run for DHCPv4 any more; a program in /etc/holdfast/hooks.d can do it"
     assert taken(tree).lost == (
         f"/usr/lib/dhcpcd/dhcpcd-hooks/70-own {told}", f"/etc/dhcpcd.exit-hook {told}",
         "the vendor class of dhcpcd's own (option 60: its version and the kernel's) is not sent any more",

@@ -59,3 +59,16 @@ def test_names_and_classes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert 'hostname = "@system"' in text
     assert "vendor_class =" not in text, "what cannot be written into the file safely is left out"
     assert 'vendor class  lab"\\x01' in text
+
+
+def test_what_is_lost_is_said_in_the_managers_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    told = ("the host name that the server gives (option 12) is not set", "10-own is not run for DHCPv4 any more")
+    own = OldClient.own
+    monkeypatch.setattr(OldClient, "own", lambda *given: replace(own(*given), lost=told))
+    host = Mortal(tmp_path)
+    furnish(host)
+    lines = describe(host, plan.make(host, place(), foreground=True, dry=True, adapters=(OldClient(),)))
+    assert [line for line in lines if line in told] == list(told)
+    assert "hooks.d" not in "\n".join(lines)
