@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from holdfast.managers.formats import dhcp_options, ini, systemd_units
@@ -184,22 +183,12 @@ def _servers(_last: Mapping[str, str], said: Mapping[str, list[str]], _own: Sett
     DenyList= is ignored. Bits behind the prefix are, too."""
     key, name = ("AllowList", "allow_servers") if said.get("AllowList") else ("DenyList", "deny_servers")
     words = [word for value in said.get(key, ()) for word in value.split()]
-    networks = {word: _network(word) for word in words}
+    networks = {word: dhcp_options.network(word) for word in words}
     refused = [f"[DHCPv4] {key}={word} is neither an IPv4 address nor a network"
                for word, network in networks.items() if network is None]
     if len(networks) > checks.MOST_SERVERS:
         refused.append(f"[DHCPv4] {key}= has {len(networks)} entries, and Holdfast takes {checks.MOST_SERVERS}")
     return ({name: tuple(filter(None, networks.values()))} if words else {}), refused
-
-
-def _network(word: str) -> str | None:
-    address, slash, length = word.partition("/")
-    try:
-        if slash and not (length.isascii() and length.isdecimal()):
-            raise ValueError
-        return str(IPv4Network(word, strict=False)) if slash else str(IPv4Address(address))
-    except ValueError:
-        return None
 
 
 def _unescaped(text: str) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from holdfast.managers.formats import ini, systemd_units
+from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.keyfile import KeyFile
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import INSTEAD, Entry, File, Link, Takeout, Value
+from holdfast.settings.checks import MOST_SERVERS
 from holdfast.settings.links import Rule
 
 UNIT = "NetworkManager.service"
@@ -392,6 +393,9 @@ def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
     for key, ours in (("dns", "dns"), ("dns-search", "search")):
         if keys.items("ipv4", key):
             settings[ours] = keys.items("ipv4", key)
+    denied = tuple(filter(None, map(dhcp_options.network, keys.items("ipv4", "dhcp-reject-servers"))))
+    if denied:
+        settings["deny_servers"] = denied  # by option 54, as NetworkManager does
     return settings
 
 
@@ -417,8 +421,7 @@ def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]
     client_id = _ipv4(tree, used, link, "dhcp-client-id") or ""
     if client_id in ("stable", "ipv6-duid") or "${" in client_id:
         yield f"{said}: ipv4.dhcp-client-id={client_id} is NetworkManager's own; set the bytes that it sends"
-    if _ipv4(tree, used, link, "dhcp-reject-servers"):
-        yield f"{said}: ipv4.dhcp-reject-servers= cannot be honoured"
+    yield from _unknown_servers(used)
     if _ipv4(tree, used, link, "dhcp-iaid") and client_id == "duid":
         yield f"{said}: ipv4.dhcp-iaid= cannot be honoured"
     if (used.keys.number("ipv4", "dns-priority") or 0) < 0:
@@ -429,6 +432,16 @@ def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]
     if any((section, key) == ("main", "dns") and value in ("dnsmasq", "unbound") for section, key, value
            in configuration(tree)):
         yield f"{CONFIGURATION}: [main] dns= is a name server of NetworkManager's, which cannot be given ours"
+
+
+def _unknown_servers(used: Profile) -> Iterator[str]:
+    said = f"{used.path}: ipv4.dhcp-reject-servers="
+    servers = used.keys.items("ipv4", "dhcp-reject-servers")
+    if len(servers) > MOST_SERVERS:
+        yield f"{said} has {len(servers)} entries, and Holdfast takes {MOST_SERVERS}"
+    for server in servers:
+        if dhcp_options.network(server) is None:
+            yield f"{said}{server} is neither an IPv4 address nor a network"
 
 
 def _lost(tree: Tree, profile: Profile) -> Iterator[str]:

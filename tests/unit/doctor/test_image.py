@@ -195,10 +195,11 @@ def test_what_would_not_be_kept_is_named(baked: Image) -> None:
     assert baked.bad() == []
     assert any("50-own is no longer run for dhcp4-change" in line for line in texts(baked, "second-client"))
     baked.write("/etc/NetworkManager/system-connections/x",
-                "[connection]\nuuid=1\ntype=ethernet\n[ipv4]\ndhcp-reject-servers=192.0.2.1\n")
+                "[connection]\nuuid=1\ntype=ethernet\n[ipv4]\ndhcp-reject-servers=server\n")
     assert {line for _, line in baked.bad()} == {
-        f"{links} stays with its former client: /etc/NetworkManager/system-connections/x: ipv4.dhcp-reject-servers= "
-        "cannot be honoured; change that there" for links in ("en*", "eth*")}
+        f"{links} stays with its former client: /etc/NetworkManager/system-connections/x: "
+        "ipv4.dhcp-reject-servers=server is neither an IPv4 address nor a network; change that there"
+        for links in ("en*", "eth*")}
 
 
 def test_what_former_versions_keep_managers_off_with(image: Image) -> None:  # rule 53

@@ -106,6 +106,7 @@ def test_own_name_servers_come_from_holdfast(take: Take) -> None:
     ("dhcp-vendor-class-identifier=x", "vendor_class", "x"), ("dhcp-client-id=01:2:aB", "client_id", "0102ab"),
     ("dhcp-client-id=perm-mac", "client_id", "01fa163e000001"), ("dhcp-client-id=me", "client_id", "006d65"),
     ("dhcp-client-id=duid", "client_id", "duid"),
+    ("dhcp-reject-servers=192.0.2.1;198.51.100.7/24;", "deny_servers", ("192.0.2.1", "198.51.100.0/24")),
 ])
 def test_what_it_sends_and_uses_are_settings(take: Take, line: str, key: str, wanted: object) -> None:
     found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{line}\n"))
@@ -127,12 +128,19 @@ def test_defaults_of_its_configuration_count(take: Take) -> None:
     assert (found.settings["metric"], found.settings["client_id"]) == (9, "none")
 
 
-@pytest.mark.parametrize("line", ["dhcp-client-id=stable", "dhcp-reject-servers=10.0.0.1;", "dns-priority=-5",
+@pytest.mark.parametrize("line", ["dhcp-client-id=stable", "dhcp-reject-servers=server;", "dns-priority=-5",
                                   "dns=1.1.1.1#name;"])
 def test_what_cannot_be_honoured_is_refused_by_name(take: Take, line: str) -> None:
     found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{line}\n"))
     assert found is not None
     assert any(f"a.nmconnection: ipv4.{line.partition('=')[0]}" in refusal for refusal in found.refusals)
+
+
+def test_more_servers_than_holdfast_takes_are_refused(take: Take) -> None:
+    every = "".join(f"192.0.2.{number};" for number in range(65))
+    found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\ndhcp-reject-servers={every}\n"))
+    assert found is not None
+    assert "dhcp-reject-servers= has 65 entries, and Holdfast takes 64" in found.refusals[0]
 
 
 @pytest.mark.parametrize("text", [

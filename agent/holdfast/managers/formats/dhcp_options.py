@@ -20,6 +20,17 @@ _UNITS = {
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
 
 
+def network(text: str) -> str | None:
+    """An address, or a network with the length of its prefix, as text without the bits behind the prefix."""
+    bare, slash, length = text.partition("/")
+    try:
+        if slash and not (length.isascii() and length.isdecimal()):
+            raise ValueError
+        return str(IPv4Network(text, strict=False)) if slash else str(IPv4Address(bare))
+    except ValueError:
+        return None
+
+
 def address(text: str | None) -> IPv4Address | None:
     """One address."""
     try:
