@@ -33,6 +33,10 @@ _EDITS = ("supersede", "prepend", "append", "default")
 _OF_EXCHANGE = frozenset((54, 58, 59))
 #: ... or decides how long an address is used.
 _NOT_EDITED = frozenset((50, 51, 53, 55, 61))
+#: Options that are sent by settings of their own.
+_SENT_BY_NAME = frozenset((12, 60, 77, 81))
+#: What Holdfast takes no OFFER without anyway.
+_REQUIRED = frozenset(("dhcp-lease-time", "dhcp-message-type"))
 _SEND = re.compile(r"send (?:option )?([\w.-]+) ?=? ?(.+)", re.DOTALL)
 
 
@@ -43,29 +47,22 @@ class Reading(NamedTuple):
     refusals: tuple[str, ...]
 
 
+class Declared(NamedTuple):
+    """Options that the configuration declares: their numbers, and the names of those that are texts or bytes."""
+
+    codes: dict[str, int]
+    texts: frozenset[str]
+
+
 def read(tree: Tree, link: str) -> Reading:
     """What its configuration says for ``link``, a name or a pattern. FormatError, OSError."""
     path = next((path for path in CONFIGURATIONS if tree.is_file(path)), CONFIGURATIONS[0])
     text = dhclient_text.with_included(tree.text(path) or "", lambda included: tree.text(included) or "")
     settings: dict[str, Value] = {}
-    refusals: list[str] = []
     edits: list[str] = []
-    declared = dhclient_text.declared_options(text)
-    for statement in _statements(text, link):
-        keyword = statement.partition(" ")[0]
-        if keyword in _EDITS and _edit(statement, declared, edits):
-            continue
-        sent = _SEND.fullmatch(statement)
-        if sent is not None and _send(sent[1], sent[2].strip(), settings):
-            continue
-        if keyword == "reject" and _reject(statement, settings):
-            continue
-        if keyword in ("request", "also"):
-            _request(statement, settings)
-        elif keyword == "ignore":
-            settings.update({use: False for use, options in _USES.items() if set(options) & set(_words(statement))})
-        elif keyword not in _TIMING and statement:
-            refusals.append(f"{path}: `{statement}` cannot be honoured; take it out, or leave this link to dhclient")
+    declared = Declared(dhclient_text.declared_options(text), dhclient_text.declared_texts(text))
+    refusals = [f"{path}: `{statement}` cannot be honoured; take it out, or leave this link to dhclient"
+                for statement in _statements(text, link) if not _honoured(statement, declared, settings, edits)]
     if edits:
         settings["option_edits"] = tuple(edits)
     return Reading(settings, tuple(refusals))
@@ -95,6 +92,28 @@ def _statements(text: str, link: str) -> Iterator[str]:
     for name in dict.fromkeys(re.findall(r'\binterface\s+"([^"]+)"\s*\{', text)):
         if fnmatchcase(name, link):
             yield from dhclient_text.sections(text, f'interface "{name}"')
+
+
+def _honoured(statement: str, declared: Declared, settings: dict[str, Value], edits: list[str]) -> bool:
+    """Add what ``statement`` says to ``settings`` or ``edits``; False when it cannot be honoured."""
+    keyword = statement.partition(" ")[0]
+    if keyword in _EDITS:
+        return _edit(statement, declared.codes, edits)
+    sent = _SEND.fullmatch(statement)
+    if sent is not None:
+        option, value = sent[1], sent[2].strip()
+        return _send(option, value, settings) or _send_octets(option, value, declared, settings)
+    if keyword == "reject":
+        return _reject(statement, settings)
+    if statement.startswith(("require ", "also require ")):
+        return _REQUIRED.issuperset(_words(statement.removeprefix("also ")))
+    if keyword in ("request", "also"):
+        _request(statement, settings)
+    elif keyword == "ignore":
+        settings.update({use: False for use, options in _USES.items() if set(options) & set(_words(statement))})
+    else:
+        return keyword in _TIMING or not statement
+    return True
 
 
 def _edit(statement: str, declared: Mapping[str, int], edits: list[str]) -> bool:
@@ -134,6 +153,22 @@ def _send(option: str, value: str, settings: dict[str, Value]) -> bool:
     text = octets.decode("ascii", "replace")
     settings[key] = (text,) if key == "user_class" else text
     return text.isprintable() and "\ufffd" not in text
+
+
+def _send_octets(option: str, value: str, declared: Declared, settings: dict[str, Value]) -> bool:
+    """Add an option without a setting of its own to ``send_options``, in the place of what was to be sent before; False
+    when it cannot be read, or is the protocol's own."""
+    read = dhclient_leases.option(option, value, declared.codes)
+    if read is None or read[0] in _SENT_BY_NAME or (option in declared.codes and option not in declared.texts):
+        return False
+    before = settings.get("send_options", ())
+    others = [str(one) for one in (before if isinstance(before, tuple) else ())
+              if not str(one).startswith(f"{read[0]}=")]
+    try:
+        settings["send_options"] = checks.sent_options([*others, f"{read[0]}=hex:{read[1].hex()}"])
+    except ValueError:
+        return False
+    return True
 
 
 def _reject(statement: str, settings: dict[str, Value]) -> bool:

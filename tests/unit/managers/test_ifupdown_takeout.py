@@ -131,6 +131,35 @@ def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
                           "/etc/holdfast/hooks.d can do it",)
 
 
+@pytest.mark.parametrize(("statements", "options"), [
+    ("send dhcp-lease-time 3600;", ("51=hex:00000e10",)),
+    ('interface "eth0" { send dhcp-lease-time 7200; }\nsend dhcp-lease-time 3600;', ("51=hex:00001c20",)),
+    ('send site "a b";\nsend dhcp-lease-time = 60;\nsend octets 1:ff;',
+     ("224=hex:612062", "51=hex:0000003c", "225=hex:01ff")),
+    ("send unknown-226 0a;", ("226=hex:0a",)),
+    ("require dhcp-lease-time, dhcp-message-type;\nalso require dhcp-lease-time;", None),
+])
+def test_options_that_are_sent(tree: Tree, put: Put, statements: str, options: tuple[str, ...] | None) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", f"option site code 224 = text;\noption octets code 225 = string;\n{statements}\n")
+    found = take(tree)
+    assert found.settings.get("send_options") == options
+    assert found.refusals == ()
+
+
+@pytest.mark.parametrize("statement", [
+    "send dhcp-requested-address 192.0.2.1", "send number 5", "send nobody-knows 1", "send dhcp-lease-time soon",
+    "send unknown-12 61:62", "require subnet-mask", "also require domain-name-servers", "require",
+])
+def test_what_is_sent_or_required_and_cannot_be(tree: Tree, put: Put, statement: str) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", f"option number code 224 = unsigned integer 16;\n{statement};\n")
+    (refusal,) = take(tree).refusals
+    assert f"`{statement}` cannot be honoured" in refusal
+
+
 def test_servers_that_are_rejected(tree: Tree, put: Put) -> None:
     put("/sbin/dhclient", "")
     put(INTERFACES, "iface eth0 inet dhcp\n")

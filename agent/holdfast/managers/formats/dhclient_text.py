@@ -38,6 +38,11 @@ def declared_options(configuration: str) -> dict[str, int]:
     return {name: int(code) for name, code in found if 0 < int(code) < 255}
 
 
+def declared_texts(configuration: str) -> frozenset[str]:
+    """The names of those whose value is a text or plain bytes: ``option NAME code N = text`` or ``= string``."""
+    return frozenset(re.findall(r"\boption\s+([\w.-]+)\s+code\s+\d{1,3}\s*=\s*(?:text|string)\s*;", configuration))
+
+
 def statements(text: str) -> Iterator[str]:
     """What is outside of any braces, one statement at a time, without comments."""
     depth = 0
