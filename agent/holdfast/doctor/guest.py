@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
+from struct import Struct
+from sys import byteorder
 from typing import Any, NamedTuple
 
 from holdfast.doctor.finding import BAD, NOTE, OK, Finding
+from holdfast.network import KernelError, rtnl
+from holdfast.network.kernel import AF_INET, RTM_GETROUTE, RTN_UNICAST, Kernel
+from holdfast.network.netlink import NetlinkSocket
+from holdfast.network.rtnl import RT_TABLE_MAIN
 from holdfast.observe.words import duration
 
 Record = Mapping[str, Any]
 
-#: linux/route.h
-_RTF_UP, _RTF_REJECT = 0x1, 0x200
+#: struct rtnexthop of rtnetlink(7): length, two bytes, the link; then attributes.
+_NEXTHOP = Struct("=H2xi")
 #: statvfs(3)
 _READ_ONLY = 1
 #: Seconds by which a clock that was set back is worth a line; NTP slews less.
@@ -24,52 +31,88 @@ LATEST = 200
 
 
 class Route(NamedTuple):
-    """A route of the main table. ``mask`` and ``destination`` are numbers in network order."""
+    """A unicast route. ``mask`` and ``destination`` are numbers in network order; ``gateway`` 0.0.0.0 is none."""
 
     ifname: str
     destination: int
     mask: int
     gateway: IPv4Address
     metric: int
+    table: int = RT_TABLE_MAIN
 
 
-def routes(proc: str = "/proc") -> list[Route]:
-    """The IPv4 routes of the main table (proc(5): net/route). Raises OSError."""
-    found = []
-    with open(f"{proc}/net/route", encoding="ascii", errors="replace") as table:
-        next(table, None)
-        for line in table:
-            row = line.split()
-            if len(row) >= 8 and int(row[3], 16) & (_RTF_UP | _RTF_REJECT) == _RTF_UP:
-                found.append(Route(row[0], _number(row[1]), _number(row[7]), IPv4Address(_number(row[2])), int(row[6])))
-    return found
+def routes() -> list[Route]:
+    """The IPv4 routes of this network namespace, of all tables. Raises OSError."""
+    try:
+        netlink = NetlinkSocket()
+        try:
+            message = rtnl.ROUTE.pack(AF_INET, 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0)
+            answers = netlink.dump(message, RTM_GETROUTE, "reading routes", lambda _: True)
+        finally:
+            netlink.close()
+    except KernelError as error:
+        raise OSError(error.errno, str(error)) from None
+    return [route for route in map(read_route, answers) if route is not None]
 
 
-def _number(text: str) -> int:
-    return int.from_bytes(bytes.fromhex(text), "little")
+def read_route(answer: bytes) -> Route | None:
+    """A message of RTM_GETROUTE; of several ways the first. None for what is no unicast route of a link."""
+    _, length, _, _, table, _, _, kind, _ = rtnl.ROUTE.unpack_from(answer, rtnl.HEADER)
+    held = rtnl.attributes(answer[rtnl.HEADER + rtnl.ROUTE.size:])
+    way = held.get(rtnl.RTA_MULTIPATH, b"")
+    if len(way) >= _NEXTHOP.size:
+        size, ifindex = _NEXTHOP.unpack_from(way)
+        held |= {**rtnl.attributes(way[_NEXTHOP.size:size]), rtnl.RTA_OIF: ifindex.to_bytes(4, byteorder)}
+    try:
+        ifname = socket.if_indextoname(rtnl.number(held.get(rtnl.RTA_OIF)))
+    except OSError:
+        return None
+    if kind != RTN_UNICAST:
+        return None
+    return Route(
+        ifname, int.from_bytes(held.get(rtnl.RTA_DST, b""), "big"), int(IPv4Network((0, length)).netmask),
+        IPv4Address(held.get(rtnl.RTA_GATEWAY, bytes(4))), rtnl.number(held.get(rtnl.RTA_PRIORITY)),
+        rtnl.number(held.get(rtnl.RTA_TABLE)) or table,
+    )
 
 
-def check_routes(found: Iterable[Route]) -> Iterator[Finding]:
-    """Two default routes of one metric: which is used is chance."""
-    default: dict[int, list[Route]] = {}
+def table_of(ifname: str, wanted: int | None) -> int:
+    """The table that leads from the link ``ifname``: ``wanted`` (`route_table`), else its VRF's or main."""
+    if wanted:
+        return wanted
+    try:
+        kernel = Kernel(socket.if_nametoindex(ifname))
+        try:
+            return kernel.own_table()
+        finally:
+            kernel.close()
+    except (OSError, KernelError):  # it is not there
+        return RT_TABLE_MAIN
+
+
+def check_routes(found: Iterable[Route], tables: Iterable[int] = ()) -> Iterator[Finding]:
+    """Two default routes of one metric in the main table, or in one of ``tables``: which is used is chance."""
+    default: dict[tuple[int, int], list[Route]] = {}
     for route in found:
-        if route.mask == 0:
-            default.setdefault(route.metric, []).append(route)
-    for metric, several in sorted(default.items()):
+        if route.mask == 0 and route.table in (RT_TABLE_MAIN, *tables):
+            default.setdefault((route.table, route.metric), []).append(route)
+    for (table, metric), several in sorted(default.items()):
         if len({route.ifname for route in several}) > 1:
             ways = " and ".join(f"via {route.gateway} dev {route.ifname}" for route in several)
-            yield Finding("routes", BAD, f"two default routes have the same metric {metric}: {ways}",
+            where = "" if table == RT_TABLE_MAIN else f" in table {table}"
+            yield Finding("routes", BAD, f"two default routes{where} have the same metric {metric}: {ways}",
                           "give the links different metrics: `metric` below [interfaces.NAME], or in the manager of "
                           "the other one")
 
 
-def check_off_link(ifname: str, server: str | None, found: Iterable[Route]) -> Iterator[Finding]:
-    """A server that no route of the link leads to: unicast cannot reach it."""
+def check_off_link(ifname: str, server: str | None, found: Iterable[Route], table: int) -> Iterator[Finding]:
+    """A server that no route of the link in ``table`` leads to: unicast cannot reach it."""
     try:
         number = int(IPv4Address(server or ""))
     except ValueError:  # none, or an agent that is none
         return
-    if not any(route.ifname == ifname and number & route.mask == route.destination for route in found):
+    if not any((route.ifname, route.table) == (ifname, table) and number & route.mask == route.destination
+               for route in found):
         yield Finding("off-link", NOTE, f"the DHCP server {server} is not in the link's network, and no route leads to "
                       "it; renewals go by broadcast", "have the server send a route to itself (option 121 or 3)",
                       (f"no route of {ifname} covers {server}",), ifname)

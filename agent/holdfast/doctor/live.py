@@ -62,7 +62,7 @@ def check(settings: Settings, wanted: Wanted = EVERYTHING) -> Iterator[Finding]:
             yield from (found for name in _ethernet_links() for found in _unserved(tree, name, ours))
         if not wanted.names:
             yield from check_missing(configured, set(clients))
-        yield from guest.check_routes(guest.routes())
+        yield from guest.check_routes(guest.routes(), {_table(settings, name) for name in clients})
         for folder in search_state_dirs(settings.state_dir):
             yield from guest.check_disk(folder)
         if clients or configured:
@@ -90,13 +90,17 @@ def _check_link(settings: Settings, client: Client, ours: set[int], wanted: Want
     name, lease = client["interface"], client["lease"] or {}
     yield from check_client(client)
     yield from check_alone(client, ours)
-    yield from guest.check_off_link(name, lease.get("server"), guest.routes())
+    yield from guest.check_off_link(name, lease.get("server"), guest.routes(), _table(settings, name))
     yield from _check_history(settings, name)
     if wanted.probe:
         yield from _probe(settings, client, wanted)
     elif client["present"] and client["carrier"] and client["lease"] is None:
         with suppress(PermissionError):
             yield from _listen(settings, client)
+
+
+def _table(settings: Settings, name: str) -> int:
+    return guest.table_of(name, settings.interface(name).route_table)
 
 
 def _check_history(settings: Settings, name: str) -> Iterator[Finding]:
@@ -162,8 +166,9 @@ def _probe(settings: Settings, client: Client, wanted: Wanted) -> Iterator[Findi
         return
     address = lease.get("address") or next((str(IPv4Address(one)) for one in links.addresses(name)), None)
     server = lease.get("server")
-    gateway = next((route.gateway for route in guest.routes() if route.ifname == name and not route.mask
-                    and int(route.gateway)), None)
+    table = _table(settings, name)
+    gateway = next((route.gateway for route in guest.routes() if (route.ifname, route.table) == (name, table)
+                    and not route.mask and int(route.gateway)), None)
     try:
         subject = Subject(link, IPv4Address(address) if address else None, IPv4Address(server) if server else None,
                           gateway, IPv4Interface(network["address"]).network if network else None)

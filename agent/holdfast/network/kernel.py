@@ -85,6 +85,10 @@ class Kernel:
         """The link's MTU now. Raises KernelError."""
         return self._link().mtu
 
+    def own_table(self) -> int:
+        """The link's own routing table: that of the VRF which it is in, else main. Raises KernelError."""
+        return self._link().table
+
     def put_mtu_back(self, ours: int, former: int) -> None:
         """Set the MTU to ``former`` where it still is ``ours``. Raises KernelError."""
         if self.present_mtu() == ours:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import IPv4Address
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -11,14 +13,15 @@ import pytest
 from holdfast.doctor import guest
 from holdfast.doctor.finding import BAD, NOTE, OK
 from holdfast.doctor.guest import Route, check_disk, check_history, check_off_link, check_routes
+from holdfast.network import rtnl
 from holdfast.observe.outcomes import iso_time
 
 WALL = 1_700_000_000.0
 NO_GATEWAY = IPv4Address(0)
 
 
-def route(ifname: str, destination: str = "0.0.0.0", mask: int = 0, metric: int = 100) -> Route:
-    return Route(ifname, int(IPv4Address(destination)), mask, IPv4Address("192.0.2.1"), metric)
+def route(ifname: str, destination: str = "0.0.0.0", mask: int = 0, metric: int = 100, table: int = 254) -> Route:
+    return Route(ifname, int(IPv4Address(destination)), mask, IPv4Address("192.0.2.1"), metric, table)
 
 
 def record(at: float, result: str = "renewed", **more: Any) -> dict[str, Any]:
@@ -31,31 +34,69 @@ def history(*records: dict[str, Any], offset: float = WALL) -> list[tuple[str, s
     return [(found.check, found.status) for found in check_history("eth0", list(records), offset, "b")]
 
 
-def test_routes_as_the_kernel_lists_them(tmp_path: Path) -> None:
-    (tmp_path / "net").mkdir()
-    (tmp_path / "net" / "route").write_text(
-        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-        "eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
-        "eth0\t000200C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n"
-        "*\t00000A0A\t00000000\t0200\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
-    assert guest.routes(str(tmp_path)) == [
-        route("eth0"), Route("eth0", 0xC0000200, 0xFFFFFF00, NO_GATEWAY, 100)]
+def message(*parts: bytes, length: int = 0, table: int = 254, kind: int = 1) -> bytes:
+    """A route as RTM_GETROUTE answers, behind its header."""
+    return bytes(16) + rtnl.ROUTE.pack(2, length, 0, 0, table, 3, 0, kind, 0) + b"".join(parts)
 
 
-@pytest.mark.parametrize(("routes", "bad"), [
-    ((route("eth0"), route("eth1")), 1), ((route("eth0"), route("eth1", metric=101)), 0),
-    ((route("eth0"), route("eth0")), 0), ((), 0), ((route("eth0"), route("eth1"), route("eth2", metric=5)), 1),
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The links 2 and 3 are eth0 and eth1."""
+    def name(ifindex: int) -> str:
+        if ifindex not in (2, 3):
+            raise OSError(errno.ENXIO, "no such link")
+        return f"eth{ifindex - 2}"
+
+    monkeypatch.setattr(guest.socket, "if_indextoname", name)
+
+
+LINK, METRIC = rtnl.u32(rtnl.RTA_OIF, 2), rtnl.u32(rtnl.RTA_PRIORITY, 100)
+GATEWAY = rtnl.attribute(rtnl.RTA_GATEWAY, bytes((192, 0, 2, 1)))
+NET = rtnl.attribute(rtnl.RTA_DST, bytes((192, 0, 2, 0)))
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (message(LINK, METRIC, GATEWAY), route("eth0")),
+    (message(LINK, METRIC, NET, length=24), Route("eth0", 0xC0000200, 0xFFFFFF00, NO_GATEWAY, 100)),
+    (message(LINK, METRIC, GATEWAY, rtnl.u32(rtnl.RTA_TABLE, 1007), table=252), route("eth0", table=1007)),
+    (message(LINK, METRIC, GATEWAY, table=77), route("eth0", table=77)),
+    (message(METRIC, rtnl.attribute(rtnl.RTA_MULTIPATH, pack("=HBBi", 16, 0, 0, 3) + GATEWAY
+                                    + pack("=HBBi", 16, 0, 0, 2) + GATEWAY)), route("eth1")),
+    (message(rtnl.u32(rtnl.RTA_OIF, 9), METRIC, GATEWAY), None),
+    (message(METRIC, kind=7), None), (message(LINK, METRIC, NET, length=32, table=255, kind=2), None),
 ])
-def test_two_default_routes_of_one_metric(routes: tuple[Route, ...], bad: int) -> None:
-    assert [found.status for found in check_routes(routes)] == [BAD] * bad
+@pytest.mark.usefixtures("named")
+def test_routes_as_the_kernel_lists_them(answer: bytes, expected: Route | None) -> None:
+    assert guest.read_route(answer) == expected
 
 
-@pytest.mark.parametrize(("server", "routes", "notes"), [
-    ("192.0.2.1", (route("eth0", "192.0.2.0", 0xFFFFFF00),), 0), ("198.51.100.1", (route("eth0"),), 0),
-    ("198.51.100.1", (route("eth0", "192.0.2.0", 0xFFFFFF00), route("eth1")), 1), (None, (), 0), ("x", (), 0),
+@pytest.mark.parametrize(("routes", "tables", "bad"), [
+    ((route("eth0"), route("eth1")), (), 1), ((route("eth0"), route("eth1", metric=101)), (), 0),
+    ((route("eth0"), route("eth0")), (), 0), ((), (), 0),
+    ((route("eth0"), route("eth1"), route("eth2", metric=5)), (), 1),
+    ((route("eth0", table=1007), route("eth1")), (1007,), 0),
+    ((route("eth0", table=1007), route("eth1", table=1007)), (1007,), 1),
+    ((route("eth0", table=1007), route("eth1", table=1007)), (), 0),
 ])
-def test_a_server_off_the_link(server: str | None, routes: tuple[Route, ...], notes: int) -> None:
-    assert [found.status for found in check_off_link("eth0", server, routes)] == [NOTE] * notes
+def test_two_default_routes_of_one_metric(routes: tuple[Route, ...], tables: tuple[int, ...], bad: int) -> None:
+    found = list(check_routes(routes, tables))
+    assert [each.status for each in found] == [BAD] * bad
+    assert all((" in table 1007 " in each.line) == bool(tables) for each in found)
+
+
+@pytest.mark.parametrize(("server", "routes", "table", "notes"), [
+    ("192.0.2.1", (route("eth0", "192.0.2.0", 0xFFFFFF00),), 254, 0), ("198.51.100.1", (route("eth0"),), 254, 0),
+    ("198.51.100.1", (route("eth0", "192.0.2.0", 0xFFFFFF00), route("eth1")), 254, 1),
+    ("198.51.100.1", (route("eth0", table=1007),), 1007, 0), ("198.51.100.1", (route("eth0", table=1007),), 254, 1),
+    ("198.51.100.1", (route("eth0"),), 1007, 1), (None, (), 254, 0), ("x", (), 254, 0),
+])
+def test_a_server_off_the_link(server: str | None, routes: tuple[Route, ...], table: int, notes: int) -> None:
+    assert [found.status for found in check_off_link("eth0", server, routes, table)] == [NOTE] * notes
+
+
+def test_which_table_leads_from_a_link() -> None:
+    assert guest.table_of("lo", 1007) == 1007
+    assert guest.table_of("lo", None) == guest.table_of("no-such-link", None) == 254
 
 
 def test_the_folder_of_leases(tmp_path: Path) -> None:
