@@ -40,8 +40,10 @@ install() {
 install || { case $package in *.deb) apt-get --quiet update && install ;; *) false ;; esac } ||
   fail "the package was not installed; the reason is above"
 
-# The link of the default route; without one, the first link with an address from DHCP.
-iface=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+# The link of the default route: of several the one with the lowest metric, then the first by name. Without one,
+# the first link with an address from DHCP.
+iface=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\)\(.* metric \([0-9]*\)\)*.*/0\3 \1/p' |
+  sort -k 1,1n -k 2V | sed -n '1s/.* //p')
 [ -n "$iface" ] || iface=$(ip -4 -o address show dynamic | sed -n 's/^[0-9]*: *\([^ ]*\) .*/\1/p' | head -n 1)
 [ -n "$iface" ] || fail "no link has an address from DHCP; Holdfast is installed and serves nothing"
 if holdfast status "$iface" >/dev/null 2>&1; then say "Holdfast serves $iface already"; exit 0; fi

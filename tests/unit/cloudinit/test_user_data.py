@@ -160,6 +160,10 @@ def test_installs_and_takes_over(machine: Machine, served: tuple[str, str]) -> N
 
 @pytest.mark.parametrize(("environment", "iface"), [
     ({"ROUTE": "default dev wg0 scope link\\ndefault via 10.0.0.1 dev ens3 metric 100\\n"}, "wg0"),
+    ({"ROUTE": "default via 10.0.0.1 dev ens10 metric 100 \\ndefault via 10.0.0.1 dev ens3 proto dhcp metric 100 \\n"},
+     "ens3"),
+    ({"ROUTE": "default via 10.0.0.1 dev ens3 metric 1024\\ndefault via 10.0.1.1 dev ens4 metric 101\\n"}, "ens4"),
+    ({"ROUTE": "default via 10.0.0.1 dev ens3 metric 50\\ndefault via 10.0.1.1 dev ens4\\n"}, "ens4"),
     ({"ROUTE": "default proto static metric 5\\n\\tnexthop via 10.0.0.1 dev eth1 weight 1\\n"}, "eth1"),
     ({"ROUTE": "", "ADDRESSES": "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global dynamic eth0\\n"}, "eth0"),
 ])
