@@ -140,17 +140,17 @@ def settle_carrier(ifname: str) -> None:
         fcntl.ioctl(control, SIOCETHTOOL, request)
 
 
-def own_macs() -> set[bytes]:
-    """The hardware addresses of all interfaces of this network namespace (rule 71)."""
-    macs: set[bytes] = set()
+def own_macs() -> dict[int, bytes]:
+    """The hardware addresses of all interfaces of this network namespace, by their indices. OSError."""
+    macs: dict[int, bytes] = {}
     with _control() as control:
-        for _, name in socket.if_nameindex():
+        for ifindex, name in socket.if_nameindex():
             try:
                 answer = fcntl.ioctl(control, SIOCGIFHWADDR, struct.pack("16s24s", name.encode(), b""))
             except OSError:
                 continue  # it went away meanwhile
-            macs.add(answer[18:24])
-    return macs - {bytes(6)}
+            macs[ifindex] = answer[18:24]
+    return {ifindex: mac for ifindex, mac in macs.items() if mac != bytes(6)}
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Changes of one interface, from the kernel's messages (rtnetlink(7) multicast groups).
+"""Changes of interfaces, from the kernel's messages (rtnetlink(7) multicast groups).
 
-``LinkWatch`` is made before the first DISCOVER, so that nothing is missed, and costs a socket. A machine with many
-containers or a routing daemon gets a flood of messages about others: those are recognised by a few bytes of their
-fixed headers and not decoded.
+``LinkMessages`` is the socket of all interfaces of a process, and ``LinkWatch`` what it tells of one of them; both are
+made before the first DISCOVER, so that nothing is missed. A machine with many containers or a routing daemon gets a
+flood of messages about others: those are recognised by a few bytes of their fixed headers and not decoded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import errno
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from holdfast.network import LinkError, link, rtnl
@@ -33,6 +33,9 @@ MAX_QUEUED = 1024
 
 #: A datagram holds at most this (netlink's NLMSG_GOODSIZE is a page, or 8 KiB; dumps up to 32 KiB).
 MAX_DATAGRAM = 1 << 16
+
+_KINDS = frozenset({RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_DELROUTE})
+_SHORTEST = 24  # bytes of the shortest message of these kinds: struct nlmsghdr and struct ifaddrmsg
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port id
 
@@ -77,20 +80,17 @@ class LinkEvent(NamedTuple):
     table: int = 0
 
 
-class LinkWatch:
-    """Watches the interface called ``name``, present or not yet, and follows it through renames.
+class LinkMessages:
+    """The kernel's messages about all links, addresses and routes of this network namespace, on one socket.
 
-    ``link`` is what is known of it now, None while there is none. After GONE an interface that gets
-    the name (the last one it had) is APPEARED. Only "no such device" is GONE: while the machine is short of descriptors
-    or memory nothing is learned, ``unsure`` is True, and ``read`` looks again (rule 90). Raises LinkError when there is
-    no netlink.
+    ``receive`` hands them to the watches that they may concern, and calls ``on_news`` when one has something to read.
+    Raises LinkError when there is no netlink.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.link: link.Link | None = None
-        self.unsure = False
-        self._master = 0  # the index of the bridge or the like that it belongs to, as the last message said
+    def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
+        self._on_news = on_news
+        self._watches: list[LinkWatch] = []
+        self._macs: dict[int, bytes] | None = None  # by index; None: not asked for yet, or not known
         try:
             self._socket = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
@@ -98,28 +98,30 @@ class LinkWatch:
             )
             self._socket.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE))
         except OSError as error:
-            raise LinkError(error.errno, f"cannot watch {name}: {error.strerror}") from None
-        self._look()  # after the subscription: later changes are reported
-        if self.link is not None:
-            self.name = self.link.name
+            raise LinkError(error.errno, f"cannot watch the links: {error.strerror}") from None
 
     def fileno(self) -> int:
         """For a selector."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Receive nothing any more."""
         self._socket.close()
 
-    def read(self) -> list[LinkEvent]:
-        """What has happened since; never blocks, never raises. Empty when nothing did."""
-        events: list[LinkEvent] = []
-        if self.unsure:
-            self._discard()
-            events += self._look()
-            if not self.unsure:
-                events.append(self._event(Kind.RESYNC))
-        for _ in range(MAX_DATAGRAMS):
+    def add(self, watch: LinkWatch) -> None:
+        """Hand ``watch`` what comes from now on: what is queued is older than what it will see of its link."""
+        self.receive(MAX_QUEUED)
+        self._watches.append(watch)
+
+    def remove(self, watch: LinkWatch) -> None:
+        """Hand ``watch`` nothing any more."""
+        if watch in self._watches:
+            self._watches.remove(watch)
+
+    def receive(self, limit: int = MAX_DATAGRAMS) -> None:
+        """Hand out up to ``limit`` datagrams; never blocks, never raises."""
+        news = False
+        for _ in range(limit):
             try:
                 data = self._socket.recv(MAX_DATAGRAM)
             except BlockingIOError:
@@ -127,19 +129,28 @@ class LinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     break
-                # The socket's buffer was full (netlink(7)). What it still holds
-                # is older than what was lost: read after looking, it would take us back in time.
-                self._discard()
-                events += self._look()
-                if not self.unsure:
-                    events.append(self._event(Kind.RESYNC))
+                self._lose()
+                news = True
                 continue
             for kind, message in split(data):
-                events += self._events(kind, message)
-        return events
+                news = self._deliver(kind, message) or news
+        if news:
+            self._on_news()
 
-    def _discard(self) -> None:
-        """Throw away what is queued."""
+    def own_macs(self) -> Collection[bytes]:
+        """The hardware addresses of all links of this network namespace (rule 71), as of now. The kernel is asked for
+        them once; messages tell the rest. OSError."""
+        self.receive(MAX_QUEUED)
+        if self._macs is None:
+            self._macs = link.own_macs()
+        return self._macs.values()
+
+    def _lose(self) -> None:
+        """The socket's buffer was full (netlink(7)). What it still holds is older than what was lost: read after
+        looking, it would take a watch back in time."""
+        self._macs = None
+        for watch in self._watches:
+            watch.lose()
         for _ in range(MAX_QUEUED):
             try:
                 self._socket.recv(1)
@@ -148,8 +159,90 @@ class LinkWatch:
             except OSError:
                 continue  # lost some more meanwhile
 
+    def _deliver(self, kind: int, message: bytes) -> bool:
+        """Hand one message out; True when somebody got it."""
+        if len(message) < _SHORTEST or kind not in _KINDS:
+            return False
+        if self._macs is not None and kind in (RTM_NEWLINK, RTM_DELLINK) and message[16] == socket.AF_UNSPEC:
+            self._learn_mac(self._macs, kind, message)
+        return bool([watch for watch in self._watches if watch.hand(kind, message)])
+
+    @staticmethod
+    def _learn_mac(macs: dict[int, bytes], kind: int, message: bytes) -> None:
+        ifindex: int = struct.unpack_from("=i", message, 20)[0]
+        macs.pop(ifindex, None)
+        mac = rtnl.attributes(message[rtnl.HEADER + rtnl.LINK.size:]).get(rtnl.IFLA_ADDRESS, b"")[:6]
+        if kind == RTM_NEWLINK and any(mac):
+            macs[ifindex] = mac
+
+
+class LinkWatch:
+    """Watches the interface called ``name``, present or not yet, by ``messages``, and follows it through renames.
+
+    ``link`` is what is known of it now, None while there is none. After GONE an interface that gets
+    the name (the last one it had) is APPEARED. Only "no such device" is GONE: while the machine is short of descriptors
+    or memory nothing is learned, ``unsure`` is True, and ``read`` looks again (rule 90).
+    """
+
+    def __init__(self, name: str, messages: LinkMessages) -> None:
+        self.name = name
+        self.link: link.Link | None = None
+        self.unsure = False
+        self._lost = False
+        self._pending: list[tuple[int, bytes]] = []
+        self._master = 0  # the index of the bridge or the like that it belongs to, as the last message said
+        self._messages = messages
+        messages.add(self)
+        self._look()  # after the subscription: later changes are reported
+        if self.link is not None:
+            self.name = self.link.name
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to read."""
+        return self._lost or bool(self._pending)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._messages.remove(self)
+
+    def hand(self, kind: int, message: bytes) -> bool:
+        """Keep the message for ``read`` when it may concern this interface; False when it does not."""
+        if not self._pending:  # else those may change which link is meant
+            if kind == RTM_DELROUTE:
+                # struct rtmsg: family dst_len src_len tos table protocol scope type, one byte each
+                if self.link is None or message[21] != RTPROT_DHCP:
+                    return False
+            elif self.link is not None:
+                if struct.unpack_from("=i", message, 20)[0] != self.link.ifindex:
+                    return False
+            elif kind not in (RTM_NEWLINK, RTM_DELLINK):
+                return False
+        self._pending.append((kind, message))
+        return True
+
+    def lose(self) -> None:
+        """Messages were lost: ``read`` has to look."""
+        self._lost = True
+        self._pending.clear()
+
+    def read(self) -> list[LinkEvent]:
+        """What has happened since; never blocks, never raises. Empty when nothing did."""
+        self._messages.receive(MAX_QUEUED if self.unsure else MAX_DATAGRAMS)
+        handed, self._pending = self._pending, []
+        events: list[LinkEvent] = []
+        if self.unsure or self._lost:  # what was handed is older than what is seen now
+            self._lost = False
+            events += self._look()
+            if not self.unsure:
+                events.append(self._event(Kind.RESYNC))
+            return events
+        for kind, message in handed:
+            events += self._events(kind, message)
+        return events
+
     def _events(self, kind: int, message: bytes) -> list[LinkEvent]:
-        family = message[16] if len(message) > 16 else -1
+        family = message[16]
         if kind in (RTM_NEWLINK, RTM_DELLINK):
             # A bridge sends messages of family AF_BRIDGE about its ports: leaving a bridge is a "DELLINK".
             return self._link_events(kind, message) if family == socket.AF_UNSPEC else []

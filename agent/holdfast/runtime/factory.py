@@ -4,24 +4,23 @@ DISCOVER is imported when it is first used."""
 from __future__ import annotations
 
 import _random
-import fcntl
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from holdfast.clock import Clock
 from holdfast.core.client import Client
 from holdfast.network import link as links
 from holdfast.network.link import Link
+from holdfast.network.watch import LinkMessages
 from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
 from holdfast.sockets.link import LinkSockets
 from holdfast.state import FOREIGN
-from holdfast.state import folder as folders
 from holdfast.state.lease_store import LeaseStore
+from holdfast.state.locks import Locks, TakenError
 from holdfast.state.markers import ForeignAddress, FormerMtu, YieldMarker
 from holdfast.state.route_metrics import RouteMetrics
 from holdfast.wire.message import CLIENT_PORT
@@ -66,7 +65,29 @@ class AgentContext:
         self.settings, self.state_dir, self.runtime_dir = settings, state_dir, runtime_dir
         self.log, self.clock, self.loop, self.resolver = log, clock, loop, resolver
         self.metrics = RouteMetrics(state_dir, FIRST_METRIC)
+        self.locks = Locks(runtime_dir)
+        self.on_news: Callable[[], None] = lambda: None  # a watch of a link has something to read
         self._netlink: NetlinkSocket | None = None
+        self._messages: LinkMessages | None = None
+
+    def lock(self, name: str) -> None:
+        """Keep other agents from serving ``name``, until ``locks`` gives it back. AlreadyServedError."""
+        try:
+            self.locks.take(name)
+        except TakenError as error:
+            raise AlreadyServedError(
+                f"{name} is served by another holdfast (pid {error}): ask it with `holdfast status {name}`, or stop it"
+            ) from None
+
+    def messages(self) -> LinkMessages:
+        """What the kernel tells of links, over the one socket of all interfaces. Raises LinkError."""
+        if self._messages is None:
+            made = self._messages = LinkMessages(self._tell_news)
+            self.loop.register(made.fileno(), lambda _mask: made.receive())
+        return self._messages
+
+    def _tell_news(self) -> None:
+        self.on_news()  # set when the interfaces are there
 
     def kernel(self, ifindex: int) -> Kernel:
         """The interface ``ifindex`` in the kernel, over the one socket of all interfaces. Raises KernelError."""
@@ -76,6 +97,17 @@ class AgentContext:
         if self._netlink is None:
             self._netlink = Requests()
         return LinkKernel(ifindex, self._netlink)
+
+    def close(self) -> None:
+        """Close what is shared; all interfaces have ended."""
+        if self._messages is not None:
+            self.loop.unregister(self._messages.fileno())
+            self._messages.close()
+            self._messages = None
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+        self.locks.close()
 
 
 def make_deps(name: str, context: AgentContext, reporter: Reporter) -> InterfaceDeps:
@@ -124,7 +156,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         find=_find,
         set_up=links.set_up,
         manager_has=_networkmanager_has if settings().wait_for == "networkmanager" else _nothing_to_wait_for,
-        own_macs=links.own_macs,
+        own_macs=lambda: context.messages().own_macs(),
         on_link=_on_link,
         marked=marked,
         sockets=lambda listener: LinkSockets(context.loop, listener),
@@ -244,25 +276,3 @@ def make_reporter(name: str, context: AgentContext) -> InterfaceReporter:
 
 class AlreadyServedError(Exception):
     """Another agent serves the interface; the text names it."""
-
-
-def lock(folder: str, name: str) -> int | None:
-    """A descriptor that keeps other agents from serving ``name``, until it is closed or the process ends. None when
-    the folder cannot be written: then the port says so (two agents cannot both have it). AlreadyServedError."""
-    try:
-        with folders.opened(folder) as there:
-            fd = folders.open_or_create_at(there, name + ".lock", os.O_RDWR, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pid = os.read(fd, 20).decode("ascii", "replace").strip()
-        os.close(fd)
-        raise AlreadyServedError(
-            f"{name} is served by another holdfast (pid {pid}): ask it with `holdfast status {name}`, or stop it"
-        ) from None
-    with suppress(OSError):  # a full disk: the pid is only for messages, and the lock holds without it
-        os.truncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

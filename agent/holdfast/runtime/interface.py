@@ -20,7 +20,7 @@ from holdfast.network.watch import Kind, LinkWatch
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.drift import Drift
 from holdfast.runtime.driver import Driver, describe
-from holdfast.runtime.factory import lock, make_deps, make_reporter
+from holdfast.runtime.factory import make_deps, make_reporter
 from holdfast.runtime.fallback import Fallback
 from holdfast.runtime.link_tracker import TRACKED, LinkTracker
 from holdfast.wire.record import TYPE_CHECKING
@@ -340,11 +340,12 @@ class ServedLink:
         self.name, self.matched = name, matched
         self._loop = context.loop
         self._on_unsure = lambda: on_unsure(self)
-        self._lock = lock(context.runtime_dir, name)
+        self._locks = context.locks
+        context.lock(name)
         try:
-            self.watch = LinkWatch(name)  # before the interface looks, so that nothing is missed
+            self.watch = LinkWatch(name, context.messages())  # before the interface looks, so that nothing is missed
         except OSError:
-            self._unlock()
+            self._locks.give_back(name)
             raise
         self.reporter = make_reporter(name, context)
         deps = make_deps(name, context, self.reporter)
@@ -376,12 +377,6 @@ class ServedLink:
         """Stop, keeping the address and the lease, and close everything."""
         self.interface.end()
         self._loop.set_timer((self, "look"), None, self._on_unsure)
-        self._loop.unregister(self.watch.fileno())
         self.watch.close()
         self.reporter.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._locks.give_back(self.name)

@@ -12,7 +12,7 @@ from holdfast.state.markers import ForeignAddress, FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit
@@ -272,7 +272,7 @@ class InterfaceDeps(NamedTuple):
     find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
     set_up: Callable[[str], None]  # LinkError
     manager_has: Callable[[Link], bool]  # whether its manager has set it up, where that is to be waited for
-    own_macs: Callable[[], set[bytes]]  # of all links of this network namespace
+    own_macs: Callable[[], Collection[bytes]]  # of all links of this network namespace
     on_link: Callable[[Link, Binding], bool]  # whether the remembered address is on the link
     marked: Callable[[Link], Lease | None]  # a lease made of the address with our mark on the link
     sockets: Callable[[Listener], Sockets]

@@ -75,6 +75,7 @@ class Supervisor:
     def start(self) -> None:
         """Bring every interface to its first packet. AlreadyServedError, LinkError or OSError when none can be."""
         self.loop.on_jump = self._on_jump
+        self._context.on_news = lambda: self.loop.set_timer((self, "links"), self.loop.now(), self._on_links)
         for folder, lacking in ((self._state_dir, "no lease outlives a restart"), (self._runtime_dir, "no command "
                                 "reaches this agent")):
             try:
@@ -106,7 +107,6 @@ class Supervisor:
     def _start_one(self, name: str, *, matched: bool = False) -> None:
         served = ServedLink(name, self._context, self._on_link, matched=matched)
         self._links[name] = served
-        self.loop.register(served.watch.fileno(), lambda _mask: self._on_link(served))
         interface = served.interface
         interface.subscribe(lambda outcome: self._on_outcome(interface, outcome))
         interface.begin(insist=matched)
@@ -131,6 +131,11 @@ class Supervisor:
         self._notifications.outcome(interface, outcome)
         if self._waiting is not None and outcome.result.value in ("expired", "conflict"):
             self._waiting.begin()
+
+    def _on_links(self) -> None:
+        for served in list(self._links.values()):
+            if served.watch.waiting:
+                self._on_link(served)
 
     def _on_link(self, served: ServedLink) -> None:
         moved = served.read_watch()
@@ -337,6 +342,7 @@ class Supervisor:
             self._hotplug.close()
         for served in self._links.values():
             served.end()
+        self._context.close()
         for close in reversed(self._closers):
             close()
         self._notifications.close()

@@ -58,14 +58,15 @@ timed_import = phase("imports", plain)
 builtins.__import__ = outermost
 sys.path[:0] = SITE
 import holdfast.runtime.__main__ as daemon
-import holdfast.settings as settings, holdfast.runtime.factory as factory, holdfast.sockets.link as sockets
+import holdfast.settings as settings, holdfast.sockets.link as sockets
 import holdfast.network.link as link, holdfast.network.watch as watch, holdfast.state.folder as folder
-import holdfast.core.client as client
+import holdfast.core.client as client, holdfast.state.locks as locks
 settings.read = phase("configuration", settings.read)
-factory.lock = phase("files", factory.lock)
+locks.Locks.take = phase("files", locks.Locks.take)
 for name in ("make", "read", "open_folder", "names"): setattr(folder, name, phase("files", getattr(folder, name)))
 for name in ("find", "ethernet", "set_up", "settle_carrier", "addresses", "own_macs"):
     setattr(link, name, phase("the link", getattr(link, name)))
+watch.LinkMessages.__init__ = phase("the link", watch.LinkMessages.__init__)
 watch.LinkWatch.__init__ = phase("the link", watch.LinkWatch.__init__)
 sockets.LinkSockets.open = phase("packet socket", sockets.LinkSockets.open)
 client.Client.handle = phase("protocol", client.Client.handle)

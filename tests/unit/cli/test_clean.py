@@ -14,9 +14,9 @@ from tests.support.control import ControlBench
 from tests.unit.takeover.journal.test_file import JOURNAL
 
 from holdfast.cli import main
-from holdfast.runtime.factory import lock
 from holdfast.settings import dirs
 from holdfast.state import atomic
+from holdfast.state.locks import Locks
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Phase
 
@@ -96,35 +96,35 @@ def test_a_full_disk_costs_no_journal(
 
 def test_a_running_agent_writes_nothing_any_more(state: Path, run_dir: Path) -> None:
     with ControlBench(str(run_dir)) as bench:
-        held = lock(str(run_dir), "eth0")
-        assert held is not None
+        held = Locks(str(run_dir))
+        assert held.take("eth0")
         assert main(["clean"]) == 0
-        os.close(held)
+        held.close()
         assert bench.client.keeps_nothing
     assert left(state) == ["notes.txt"]
 
 
 def test_an_agent_that_does_not_answer(state: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    held = lock(str(run_dir), "eth0")
-    assert held is not None
+    held = Locks(str(run_dir))
+    assert held.take("eth0")
     assert main(["clean"]) == 1
     assert f"eth0 is served by an agent (pid {os.getpid()}) that does not answer" in capsys.readouterr().err
     assert "eth0.lease.json" in left(state)
     assert main(["clean", "--force"]) == 0
-    os.close(held)
+    held.close()
     assert left(state) == ["notes.txt"]
 
 
 def test_an_image_s_folder_concerns_no_agent(state: Path, run_dir: Path, tmp_path: Path) -> None:
-    held = lock(str(run_dir), "eth0")
-    assert held is not None
+    held = Locks(str(run_dir))
+    assert held.take("eth0")
     image = tmp_path / "image"
     image.mkdir()
     (image / "ens3.lease.json").touch()
     (tmp_path / "image-takeover").mkdir()
     (tmp_path / "image-takeover" / "ens3.json").touch()
     assert main(["clean", "--state-dir", str(image)]) == 0
-    os.close(held)
+    held.close()
     assert left(image) == left(tmp_path / "image-takeover") == []
     assert "eth0.lease.json" in left(state)
 

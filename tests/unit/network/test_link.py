@@ -119,7 +119,8 @@ def test_carrier_is_known_at_once_after_setting_up(client: Namespace) -> None:
 
 @pytest.mark.root
 def test_our_own_hardware_addresses(client: Namespace) -> None:
-    assert client.run(own_macs) == {client.run(lambda: link.find("eth0").mac)}
+    eth0 = client.run(lambda: link.find("eth0"))
+    assert client.run(own_macs) == {eth0.ifindex: eth0.mac}
 
 
 def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,7 @@ def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(fcntl, "ioctl", refuse)
     assert not has_address("lo", IPv4Address("127.0.0.1"))
-    assert own_macs() == set()
+    assert own_macs() == {}
     settle_carrier("lo")
 
 

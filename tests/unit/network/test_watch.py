@@ -17,10 +17,25 @@ from tests.support.scripted_sockets import sockets_that_read
 
 from holdfast.network import LinkError, link
 from holdfast.network.kernel import Kernel
-from holdfast.network.watch import MAX_DATAGRAMS, Kind, LinkEvent, LinkWatch, split
+from holdfast.network.watch import MAX_DATAGRAMS, Kind, LinkEvent, LinkMessages, LinkWatch, split
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, connect
+
+
+class LoneWatch(LinkWatch):
+    """A watch with a socket of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.messages = LinkMessages()
+        super().__init__(name, self.messages)
+
+    def fileno(self) -> int:
+        return self.messages.fileno()
+
+    def close(self) -> None:
+        super().close()
+        self.messages.close()
 
 
 class Watched:
@@ -28,7 +43,7 @@ class Watched:
 
     def __init__(self, client: Namespace, peer: Namespace) -> None:
         self.client, self.peer = client, peer
-        self.watch = client.run(lambda: LinkWatch("eth0"))
+        self.watch = client.run(lambda: LoneWatch("eth0"))
 
     def sh(self, *commands: str) -> None:
         for command in commands:
@@ -151,7 +166,7 @@ def test_moved_away_and_back(watched: Watched) -> None:  # rule 63
 @root
 def test_a_link_that_is_renamed_to_our_name_has_appeared(watched: Watched) -> None:  # rule 63
     """At boot udev renames eth0 to the name that the configuration has."""
-    late = watched.client.run(lambda: LinkWatch("ens3"))
+    late = watched.client.run(lambda: LoneWatch("ens3"))
     try:
         assert late.link is None
         watched.sh("link set eth0 down", "link set eth0 name ens3", "link set ens3 up")
@@ -214,7 +229,7 @@ def test_an_announcement_is_told_from_other_news() -> None:
     """What virtio-net's driver causes when QEMU has a guest announced: linux/if_link.h, IFLA_EVENT."""
     queue: deque[bytes | OSError] = deque()
     with sockets_that_read(queue):
-        watch = LinkWatch("lo")
+        watch = LoneWatch("lo")
     assert watch.link is not None
     body = struct.pack("=BxHiII", 0, 772, watch.link.ifindex, watch.link.flags, 0)
     body += struct.pack("=HH", 10, 1) + bytes(8) + struct.pack("=HH", 7, 3) + b"lo\0\0"
@@ -227,8 +242,9 @@ def test_an_announcement_is_told_from_other_news() -> None:
 
 
 def test_a_flood_does_not_hold_the_loop() -> None:
-    queue: deque[bytes | OSError] = deque([struct.pack("=IHHII", 16, 16, 0, 0, 0)] * 1000)
-    with sockets_that_read(queue), closing(LinkWatch("lo")) as watch:
+    queue: deque[bytes | OSError] = deque()
+    with sockets_that_read(queue), closing(LoneWatch("lo")) as watch:
+        queue.extend([struct.pack("=IHHII", 16, 16, 0, 0, 0)] * 1000)
         assert watch.read() == []
     assert len(queue) == 1000 - MAX_DATAGRAMS
 
@@ -239,9 +255,10 @@ def test_what_is_queued_behind_a_loss_is_not_believed() -> None:
     body = struct.pack("=BxHiII", 0, 772, socket.if_nametoindex("lo"), 0x49, 0) + name
     stale = struct.pack("=IHHII", 16 + len(body), 16, 0, 0, 0) + body
     lost = OSError(errno.ENOBUFS, "No buffer space available")
-    queue = deque([lost, stale, lost, stale])
+    queue: deque[bytes | OSError] = deque()
     with sockets_that_read(queue):
-        watch = LinkWatch("lo")
+        watch = LoneWatch("lo")
+    queue.extend([lost, stale, lost, stale])
     with closing(watch):
         assert [event.kind for event in watch.read()] == [Kind.RESYNC]
         assert watch.name == "lo"
@@ -249,7 +266,7 @@ def test_what_is_queued_behind_a_loss_is_not_believed() -> None:
 
 
 def test_a_socket_that_fails_ends_the_reading_quietly() -> None:
-    watch = LinkWatch("nonesuch0")
+    watch = LoneWatch("nonesuch0")
     watch.close()
     assert watch.read() == []
 
@@ -259,8 +276,8 @@ def test_without_netlink_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
     monkeypatch.setattr("holdfast.network.watch.socket.socket", refuse)
-    with pytest.raises(LinkError, match="cannot watch eth0: Address family"):
-        LinkWatch("eth0")
+    with pytest.raises(LinkError, match="cannot watch the links: Address family"):
+        LoneWatch("eth0")
 
 
 @pytest.mark.parametrize(
@@ -283,9 +300,10 @@ def test_a_machine_that_is_short_of_something_says_nothing_of_the_link(
     code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # rule 90: glibc's if_indextoname says ENOENT when there is no descriptor for it
-    queue: deque[bytes | OSError] = deque([OSError(errno.ENOBUFS, "No buffer space available")])
+    queue: deque[bytes | OSError] = deque()
     with sockets_that_read(queue):
-        watch = LinkWatch("lo")
+        watch = LoneWatch("lo")
+    queue.append(OSError(errno.ENOBUFS, "No buffer space available"))
     before = watch.link
 
     def refuse(_: object) -> None:
@@ -308,7 +326,7 @@ def test_a_link_that_cannot_be_looked_for_is_not_known_to_be_absent(monkeypatch:
 
     with monkeypatch.context() as short:
         short.setattr(link, "find", refuse)
-        watch = LinkWatch("lo")
+        watch = LoneWatch("lo")
     assert (watch.link, watch.unsure) == (None, True)
     assert [event.kind for event in watch.read()] == [Kind.APPEARED, Kind.CARRIER_UP, Kind.RESYNC]
     watch.close()
@@ -320,10 +338,93 @@ def test_only_no_such_device_is_gone(code: int, monkeypatch: pytest.MonkeyPatch)
     def refuse(_: object) -> None:
         raise OSError(code, "no such device")
 
-    with sockets_that_read(deque([OSError(errno.ENOBUFS, "No buffer space available")])):
-        watch = LinkWatch("lo")
+    queue: deque[bytes | OSError] = deque()
+    with sockets_that_read(queue):
+        watch = LoneWatch("lo")
+    queue.append(OSError(errno.ENOBUFS, "No buffer space available"))
     with closing(watch):
         monkeypatch.setattr("holdfast.network.watch.socket.if_indextoname", refuse)
         monkeypatch.setattr(link, "find", refuse)
         assert [event.kind for event in watch.read()] == [Kind.GONE, Kind.RESYNC]
         assert not watch.unsure
+
+
+@root
+def test_watches_share_a_socket_and_each_gets_its_own(watched: Watched) -> None:
+    told: list[str] = []
+    watched.sh("link add other0 type bridge")
+    messages = watched.client.run(lambda: LinkMessages(lambda: told.append("news")))
+    try:
+        eth0, other = watched.client.run(lambda: [LinkWatch(name, messages) for name in ("eth0", "other0")])
+        absent = LinkWatch("nonesuch0", messages)
+        watched.sh("addr add 10.0.0.5/24 dev eth0")
+        wait_until(lambda: messages.receive() or eth0.waiting, 5, "the address is told")
+        assert told
+        assert (eth0.waiting, other.waiting, absent.waiting) == (True, False, False)
+        assert other.read() == absent.read() == []
+        assert [event.kind for event in eth0.read()] == [Kind.ADDRESS_ADDED]
+        assert not eth0.waiting
+    finally:
+        messages.close()
+
+
+@root
+def test_a_watch_that_comes_later_is_told_nothing_older_than_itself(watched: Watched) -> None:
+    messages = watched.client.run(LinkMessages)
+    try:
+        first = watched.client.run(lambda: LinkWatch("eth0", messages))
+        watched.sh("link set eth0 down", "link set eth0 name wan0")
+        second = watched.client.run(lambda: LinkWatch("wan0", messages))
+        assert second.read() == []
+        assert Kind.RENAMED in [event.kind for event in first.read()]
+        first.close()
+        watched.sh("addr add 10.0.0.5/24 dev wan0")
+        assert [event.kind for event in watched.client.run(second.read)][-1] is Kind.ADDRESS_ADDED
+        assert first.read() == []
+    finally:
+        messages.close()
+
+
+@root
+def test_a_loss_is_told_to_every_watch(watched: Watched) -> None:
+    queue: deque[bytes | OSError] = deque()
+    with sockets_that_read(queue):
+        messages = LinkMessages()
+    with closing(messages):
+        watches = [LinkWatch(name, messages) for name in ("lo", "nonesuch0")]
+        queue.append(OSError(errno.ENOBUFS, "No buffer space available"))
+        messages.receive()
+        assert all(watch.waiting for watch in watches)
+        assert [[event.kind for event in watch.read()] for watch in watches] == [[Kind.RESYNC], [Kind.RESYNC]]
+
+
+@root
+def test_our_hardware_addresses_are_asked_for_once_and_followed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rule 71
+    asked: list[int] = []
+    really = link.own_macs
+
+    def ask() -> dict[int, bytes]:
+        asked.append(1)
+        return really()
+
+    monkeypatch.setattr(link, "own_macs", ask)
+    messages = watched.client.run(LinkMessages)
+
+    def same() -> bool:
+        return sorted(watched.client.run(messages.own_macs)) == sorted(watched.client.run(really).values())
+
+    try:
+        assert same()
+        watched.sh("link add br0 address 02:00:00:00:00:01 type bridge")
+        assert same()
+        watched.sh("link set br0 address 02:00:00:00:00:02", "link set lo up")
+        assert same()
+        assert bytes.fromhex("020000000001") not in messages.own_macs()
+        watched.sh("link del br0")
+        assert same()
+        assert asked == [1]
+    finally:
+        messages.close()

@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv4Interface
 from typing import Any
 
@@ -20,12 +21,13 @@ from holdfast.eventloop.loop import Loop
 from holdfast.network import LinkError
 from holdfast.network.watch import Kind, LinkEvent
 from holdfast.observe.log import Log
-from holdfast.runtime.factory import AgentContext, AlreadyServedError, lock
+from holdfast.runtime.factory import AgentContext, AlreadyServedError
 from holdfast.runtime.interface import ServedLink
 from holdfast.settings import SettingsError
 from holdfast.settings.model import Settings
 from holdfast.sockets.arp import Claim
 from holdfast.sockets.link import Batch
+from holdfast.state.locks import Locks, TakenError
 from holdfast.wire import message as msg
 from holdfast_lab.simulate.server import options_of, reply
 from holdfast_lab.testbed.fair_time import wait_until
@@ -838,7 +840,9 @@ def test_a_link_that_was_set_up_by_somebody_else_stays_as_it_is() -> None:
 def context(tmp_path: pathlib.Path) -> Iterator[AgentContext]:
     clock = SystemClock()
     loop = Loop(clock)
-    yield AgentContext(Settings(), str(tmp_path), str(tmp_path), Log("stderr"), clock, loop, lambda: None)  # type: ignore[arg-type,return-value]
+    made = AgentContext(Settings(), str(tmp_path), str(tmp_path), Log("stderr"), clock, loop, lambda: None)  # type: ignore[arg-type,return-value]
+    yield made
+    made.close()
     loop.close()
 
 
@@ -859,34 +863,36 @@ def test_what_was_made_is_closed(machine: Namespace, context: AgentContext) -> N
     for matched in (False, True):
         served = machine.run(lambda matched=matched: ServedLink("hf0", context, lambda _: None, matched=matched))
         assert served.ifindex is not None
-        with pytest.raises(AlreadyServedError):
-            lock(context.runtime_dir, "hf0")
+        with closing(Locks(context.runtime_dir)) as other, pytest.raises(TakenError):
+            other.take("hf0")
         machine.run(served.end)
-    assert descriptors() == before
+        context.close()
+        assert descriptors() == before
 
 
 @pytest.mark.root
 def test_a_lock_that_another_has_leaves_nothing_open(machine: Namespace, context: AgentContext) -> None:
-    held = lock(context.runtime_dir, "hf0")
-    assert held is not None
+    held = Locks(context.runtime_dir)
+    assert held.take("hf0")
     before = descriptors()
     with pytest.raises(AlreadyServedError):
         machine.run(lambda: ServedLink("hf0", context, lambda _: None, matched=False))
+    context.close()
     assert descriptors() == before
-    os.close(held)
+    held.close()
 
 
 @pytest.mark.root
 def test_no_netlink_gives_the_lock_back(context: AgentContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> Any:
+    def refuse(name: str, messages: object) -> Any:
         raise OSError(97, "Address family not supported by protocol")
 
     monkeypatch.setattr("holdfast.runtime.interface.LinkWatch", refuse)
     with pytest.raises(OSError, match="not supported"):
         ServedLink("hf0", context, lambda _: None, matched=False)
-    held = lock(context.runtime_dir, "hf0")
-    assert held is not None
-    os.close(held)
+    held = Locks(context.runtime_dir)
+    assert held.take("hf0")
+    held.close()
 
 
 @pytest.mark.root

@@ -12,7 +12,6 @@ import pytest
 
 from holdfast.network import LinkError
 from holdfast.runtime import __main__ as main
-from holdfast.runtime.factory import AlreadyServedError, lock
 from holdfast_lab.testbed import fair_time
 
 SOURCE = Path(main.__file__).resolve().parents[2]
@@ -112,43 +111,3 @@ def test_rights_are_read_from_proc(tmp_path: Path) -> None:
     assert main.may_configure(str(status)) == (os.geteuid() == 0)
     status.write_text("")
     assert main.may_configure(str(status)) == (os.geteuid() == 0)
-
-
-# -- one agent for one interface -----------------------------------------------------------------
-
-
-def test_a_second_agent_is_told_of_the_first(tmp_path: Path) -> None:
-    first = lock(str(tmp_path), "eth0")
-    assert first is not None
-    with pytest.raises(AlreadyServedError, match=f"eth0 is served by another holdfast \\(pid {os.getpid()}\\)"):
-        lock(str(tmp_path), "eth0")
-    other = lock(str(tmp_path), "eth1")
-    os.close(first)
-    again = lock(str(tmp_path), "eth0")
-    assert again is not None
-    assert other is not None
-    os.close(again)
-    os.close(other)
-
-
-def test_a_full_disk_does_not_keep_the_agent_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # rule 59: /run is a small tmpfs that others fill; the lock is a lock without the number in it
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "pwrite", full)
-    first = lock(str(tmp_path), "eth0")
-    assert first is not None
-    with pytest.raises(AlreadyServedError):
-        lock(str(tmp_path), "eth0")
-    os.close(first)
-
-
-def test_a_folder_that_cannot_be_written_locks_nothing(tmp_path: Path) -> None:
-    assert lock(str(tmp_path / "none"), "eth0") is None
-
-
-def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "eth0.lock").symlink_to(tmp_path / "victim")
-    assert lock(str(tmp_path), "eth0") is None
-    assert not (tmp_path / "victim").exists()

@@ -22,11 +22,11 @@ from holdfast.observe.metrics import Facts, Textfile
 from holdfast.observe.outcomes import OutcomeJournal, interfaces_with_history, read_history
 from holdfast.publish import spool
 from holdfast.runtime.dns_spooler import REMIND_AFTER, DnsSpooler
-from holdfast.runtime.factory import lock
 from holdfast.state import atomic, inventory
 from holdfast.state import folder as folders
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
+from holdfast.state.locks import Locks
 from holdfast.state.markers import FormerMtu, YieldMarker
 from holdfast.takeover import adoption
 from holdfast.takeover.errors import TakeoverError
@@ -70,7 +70,8 @@ def _fill(folder: Path) -> None:
     """What an earlier agent left; the user's."""
     store = _store(folder, OTHER)
     store.save(Binding(lease_of(VirtualClock())))
-    for name in ("eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.yield", "eth0.lock", "eth0.mtu", "eth0.prom"):
+    for name in ("eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.yield", "eth0.lock", "locks", "eth0.mtu",
+                 "eth0.prom"):
         (folder / name).write_text("x\n")
     (folder / "dns").mkdir()
     for path in [*folder.iterdir()]:
@@ -78,9 +79,11 @@ def _fill(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> None:
-    fd = lock(str(folder), "eth0")
-    if fd is not None:
-        os.close(fd)
+    locks = Locks(str(folder))
+    try:
+        locks.take("eth0")
+    finally:
+        locks.close()
 
 
 def _listen(folder: Path) -> None:
@@ -157,9 +160,9 @@ def test_whatever_is_exchanged_at_any_moment_nothing_of_root_s_changes(
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
-@pytest.mark.parametrize("name", ["eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.lock", "eth0.lease.json",
-                                  "eth0.mtu", "eth0.yield", ".eth0.lease.json.tmp", "eth0.varlink", ".eth0.varlink.new",
-                                  "eth0.varlink~", "holdfast_eth0.prom", "dns"])
+@pytest.mark.parametrize("name", ["eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.lock", "locks",
+                                  "eth0.lease.json", "eth0.mtu", "eth0.yield", ".eth0.lease.json.tmp", "eth0.varlink",
+                                  ".eth0.varlink.new", "eth0.varlink~", "holdfast_eth0.prom", "dns"])
 def test_what_waits_in_the_place_of_a_file(kind: str, name: str, folder: Path, victim: Victim) -> None:  # rule 92
     path = folder / name
     if kind == "link":
@@ -190,7 +193,7 @@ def test_what_root_makes_there_is_the_daemon_s_to_use_later(folder: Path) -> Non
         DOINGS[name](folder)
     owners = {str(path.relative_to(folder)): path.lstat().st_uid for path in folder.rglob("*")}
     assert owners == dict.fromkeys(("eth0.outcomes.jsonl", "eth0.outcomes.jsonl.1", "eth0.lease.json", "eth0.lock",
-                                    "eth0.client-id", "eth0.varlink", "eth0.yield", "dns", "eth0.mtu"), UID)
+                                    "locks", "eth0.client-id", "eth0.varlink", "eth0.yield", "dns", "eth0.mtu"), UID)
     assert stat.S_IMODE((folder / "eth0.varlink").lstat().st_mode) == 0o660
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import click
 
@@ -17,7 +16,7 @@ from holdfast.cli.output import echo
 from holdfast.settings.dirs import runtime_dir, search_guard_dirs, search_state_dirs, takeover_dir
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
-from holdfast.state import inventory
+from holdfast.state import inventory, locks
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.journal.file import JournalFile
 from holdfast.takeover.journal.record import Phase, anonymous
@@ -63,35 +62,10 @@ def _silence(settings: Settings, *, force: bool) -> None:
     if not silenced(settings) and not force:
         raise CliError(FAILED, "a guard runs that does not answer, and would write its history again: stop it, or use "
                                "--force")
-    for name, pid in _served(runtime_dir(settings.runtime_dir)).items():
+    for name, pid in locks.served(runtime_dir(settings.runtime_dir)).items():
         if name not in answered and not force:
             raise CliError(FAILED, f"{name} is served by an agent (pid {pid}) that does not answer, and would write "
                                    "its lease again: stop it, or use --force")
-
-
-def _served(folder: str) -> dict[str, str]:
-    """The interfaces that agents serve now, by their locks, with the agents' pids."""
-    served: dict[str, str] = {}
-    with suppress(OSError), folders.opened(folder, anyones=True) as there:
-        for name in folders.names_at(there):
-            if name.endswith(".lock") and (pid := _holder(there, name)) is not None:
-                served[name.removesuffix(".lock")] = pid
-    return served
-
-
-def _holder(folder: int, name: str) -> str | None:
-    """The pid in a lock file that a process has locked; None when none has."""
-    try:
-        fd = folders.open_at(folder, name, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return os.read(fd, 20).decode("ascii", "replace").strip() or "unknown"
-    finally:
-        os.close(fd)
-    return None
 
 
 def _clean(folder: str, *, anyones: bool) -> list[str]:
