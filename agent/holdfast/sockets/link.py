@@ -114,12 +114,14 @@ class LinkSockets:
         return self._udp is not None
 
     def hold_port(self) -> None:
-        """Bind UDP port 68 on this link, if it is not yet ours. OSError (EADDRINUSE: another has it)."""
+        """Bind UDP port 68 on this link, if it is not yet ours. OSError (EADDRINUSE: another has it alone)."""
         if self._udp is not None or self._packet is None:
             return
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._ifname.encode() + b"\0")
+            # dhclient of another link binds the port of all links, with this option, and ends where it cannot.
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             attach(udp, DROP_ALL)  # answers are read on the packet socket; a queue here would only fill
             udp.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             udp.bind(("", CLIENT_PORT))

@@ -231,6 +231,27 @@ def test_unicast_goes_by_a_raw_socket_when_another_has_the_port(bench: Bench, se
 
 
 @pytest.mark.root
+def test_a_client_of_another_link_shares_the_port_and_gets_no_answer_of_ours(
+    bench: Bench, server: socket.socket
+) -> None:
+    """dhclient binds port 68 of all links, whatever link it is for, and ends where that is refused."""
+    bench.inside(bench.sockets.hold_port)
+    with bench.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("", 68))
+        other.setblocking(False)
+        bench.transmit(SERVER)
+        assert server.recvfrom(4096)[1] == ("192.0.2.50", 68)
+        server.sendto(encode(MESSAGE), ("192.0.2.50", 68))
+        bench.run_until(bench.messages, "the answer")
+        with pytest.raises(BlockingIOError):
+            other.recv(4096)
+        bench.sockets.close()
+        bench.open()
+        bench.inside(bench.sockets.hold_port)  # also after it
+
+
+@pytest.mark.root
 def test_unicast_from_an_address_that_is_not_there_is_an_error(bench: Bench) -> None:
     with pytest.raises(OSError, match=r"Invalid argument|Network is unreachable"):
         bench.transmit(SERVER, source=OTHER)
