@@ -171,8 +171,10 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if link.pattern and len(sole) == 1 and not is_pattern(*sole):  # the one link that the pattern means here
         link = served_links.describe(tree, *sole)
     settings, unknown, lost = _settings(tree, link, taken)
-    if len(reached) <= 1 and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
-        settings["metric"] = 0  # the scripts' own; with more links the kernel has but one route of that metric
+    first = not reached or next(iter(reached)) in logical
+    if first and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
+        # The scripts' own. The kernel has but one route of that metric: the default route is the first link's.
+        settings["metric"] = 0
     source = taken[0].path if taken else INTERFACES
     return Takeout("ifupdown", source, tuple(_entries(tree, interfaces, taken)), settings, lost,
                    (*dict.fromkeys(refusals), *unknown))

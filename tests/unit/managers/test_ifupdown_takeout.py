@@ -160,6 +160,14 @@ def test_what_is_sent_or_required_and_cannot_be(tree: Tree, put: Put, statement:
     assert f"`{statement}` cannot be honoured" in refusal
 
 
+def test_the_default_route_stays_the_first_link_s(tree: Tree, put: Put) -> None:
+    """Of two dhclients the kernel refuses the later one's, which would have no metric where ours had one."""
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "auto eth0\niface eth0 inet dhcp\nauto eth1\niface eth1 inet dhcp\n")
+    assert take(tree, "eth0").settings["metric"] == 0
+    assert "metric" not in take(tree, "eth1").settings
+
+
 def test_servers_that_are_rejected(tree: Tree, put: Put) -> None:
     put("/sbin/dhclient", "")
     put(INTERFACES, "iface eth0 inet dhcp\n")
