@@ -47,7 +47,8 @@ class Guest(ABC):
     ``configured``: the variant's manager is told to use DHCP on ``ens3``; by default when there is no seed.
     ``files``: more files, brought in before the first boot. ``disk``: start from another guest's disk, as a copied
     image does. ``machine_id``: 32 hexadecimal digits, a new one by default; with ``disk`` the disk's is kept unless
-    one is given. ``mac``: a new one by default. ``release``: Debian's, see ``tree.RELEASES``.
+    one is given. ``mac``: a new one by default; ``second``: that of a second card, ens4, of a container.
+    ``release``: Debian's, see ``tree.RELEASES``.
     """
 
     virtual_machine: bool
@@ -64,10 +65,12 @@ class Guest(ABC):
         mac: str | None = None,
         machine_id: str | None = None,
         release: str = "bookworm",
+        second: str | None = None,
     ) -> None:
         self.variant = variant
         self.mac = mac or "52:54:00:" + secrets.token_bytes(3).hex(":")
         self.machine_id = machine_id or secrets.token_hex(16)
+        self._second = second
         self.tree = tree(release)
         self.folder = new_folder(type(self).__name__.lower())
         self._disk = disk
@@ -196,7 +199,8 @@ class Guest(ABC):
 
     def __enter__(self) -> Guest:
         try:
-            self.net = Net(self.folder, mac=self.mac, virtual_machine=self.virtual_machine, terms=self._terms)
+            self.net = Net(self.folder, mac=self.mac, virtual_machine=self.virtual_machine, terms=self._terms,
+                           second=self._second)
             self._start()
         except BaseException:
             self.__exit__(None, None, None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
-from tests.support.guests.variants import LINK
+from tests.support.guests.variants import LINK, SECOND
 from tests.support.probe import Probe
 from tests.support.servers import Dnsmasq, Service
 from tests.support.site import BRIDGE, PORT, Site
@@ -57,6 +57,8 @@ class Terms(NamedTuple):
     extra: tuple[str, ...] = ()
 
 
+#: The server's end of a second card.
+SECOND_PORT = "port1"
 #: What a guest may set for links to come, and what lasts as long as its network namespace.
 _SWITCHES = ("net/ipv4/ip_forward", *(
     f"net/ipv6/conf/{scope}/{name}" for scope in ("all", "default")
@@ -149,9 +151,12 @@ def client_id(seen: Seen) -> bytes | None:
 class Net(Site):
     """One guest's network. A context manager; a guest makes its own when it is not given one."""
 
-    def __init__(self, folder: Path, *, mac: str, virtual_machine: bool, terms: Terms | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, mac: str, virtual_machine: bool, terms: Terms | None = None, second: str | None = None
+    ) -> None:
         self.folder = folder
         self.mac = mac
+        self.second = second  # the MAC of a container's second card
         self._virtual_machine = virtual_machine
         self._stack = ExitStack()
         self.packets = PacketLog()
@@ -182,10 +187,23 @@ class Net(Site):
             self.on_server("ip", "link", "add", PORT, "type", "veth", *peer)
             self.on_server("ip", "link", "set", "peer0", "netns", self.client.path, "name", LINK)
             self.client.run(lambda: no_offload(LINK))
+            if self.second is not None:
+                self._plug_second(self.second)
         with suppress(OSError):  # a tap has no such thing until somebody opens it
             self.server.run(lambda: no_offload(PORT))
         self.on_server("ip", "link", "set", PORT, "master", BRIDGE, "up")
+        if self.second is not None:
+            self.on_server("ip", "link", "set", PORT, "type", "bridge_slave", "isolated", "on")
         self.packets.listen(self)
+
+    def _plug_second(self, mac: str) -> None:
+        """A container's second card; what one sends the other does not see, nor do our witnesses at the first."""
+        peer = ("peer", "name", "peer1", "address", mac)
+        self.on_server("ip", "link", "add", SECOND_PORT, "type", "veth", *peer)
+        self.on_server("ip", "link", "set", "peer1", "netns", self.client.path, "name", SECOND)
+        self.client.run(lambda: no_offload(SECOND))
+        self.on_server("ip", "link", "set", SECOND_PORT, "master", BRIDGE, "up")
+        self.on_server("ip", "link", "set", SECOND_PORT, "type", "bridge_slave", "isolated", "on")
 
     def forget_boot(self) -> None:
         """Put a container's network back to what a kernel has at its start: no links but ``lo``, no rules, no nftables,

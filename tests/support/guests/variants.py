@@ -11,6 +11,8 @@ Variant = Literal["networkd", "netplan", "ifupdown", "networkmanager", "bare"]
 
 #: The guest's network interface, in containers and in virtual machines.
 LINK = "ens3"
+#: A container's second one, where a test wants one.
+SECOND = "ens4"
 
 _NETWORKD = {
     **unit_enabled("systemd-networkd.service", "multi-user.target"),
