@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -434,6 +435,30 @@ def test_the_clock_was_set_back(lan: Lan) -> None:
     record["time"] = f"2999{record['time'][4:11]}{hour:02}{rest}"
     history.write_text(json.dumps(record) + "\n")
     lan.named("clock", "set back", "2999")
+
+
+# -- the agent itself --------------------------------------------------------------------------------
+
+
+def test_an_agent_that_does_not_answer(lan: Lan) -> None:
+    lan.bind(SHORT)
+    lan.agent.wait_result("renewed")
+    assert lan.agent.process is not None
+    pid = lan.agent.process.pid
+    lan.agent.freeze()
+    try:
+        findings = lan.findings("--probe")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    silent = finding_of(findings, "agent", f"the agent of {LINK} (pid {pid}) does not answer", "T (stopped)",
+                        f"kill -CONT {pid}")
+    assert silent is not None, findings
+    assert silent["verdict"] == "bad"
+    made = {(finding["check"], finding["interface"]) for finding in findings}
+    assert {("second-client", LINK), ("servers", LINK), ("disk", None)} <= made, "the rest of the diagnosis is made"
+    assert finding_of(findings, "second-client") is None, "our own agent is no second client"
+    lan.wait_status("lease")
+    assert finding_of(lan.findings(), "agent") is None
 
 
 # -- what is said where nothing is served ------------------------------------------------------------

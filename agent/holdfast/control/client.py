@@ -11,6 +11,7 @@ import json
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterable, Mapping
 from math import inf
@@ -46,7 +47,11 @@ class NotPermittedError(ControlError):
 
 
 class TimedOutError(ControlError):
-    """No complete reply came in time."""
+    """No complete reply came in time. ``pid`` is the process that listens, None when the kernel does not tell."""
+
+    def __init__(self, text: str, pid: int | None) -> None:
+        super().__init__(text)
+        self.pid = pid
 
 
 class HungUpError(ControlError):
@@ -221,7 +226,8 @@ class Call:
 
     def _timed_out(self) -> TimedOutError:
         limit = self._timeout if self._timeout != inf else ASK_TIMEOUT
-        return TimedOutError(f"the agent at {self.path} did not answer within {limit:.0f} s")
+        pid, _, _ = struct.unpack("3i", self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return TimedOutError(f"the agent at {self.path} did not answer within {limit:.0f} s", pid or None)
 
     def _hung_up(self) -> ControlError:
         if not self._received and os.geteuid() != 0:

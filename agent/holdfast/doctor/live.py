@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, NamedTuple
@@ -31,6 +31,8 @@ Client = Mapping[str, Any]
 
 #: Seconds that a link without a lease is listened to.
 LISTENING = 2.0
+#: Seconds after which an agent is said not to answer; one that runs tells its status at once.
+ANSWERED = 10.0
 
 
 class Wanted(NamedTuple):
@@ -46,43 +48,113 @@ EVERYTHING = Wanted()
 
 
 def check(settings: Settings, wanted: Wanted = EVERYTHING) -> Iterator[Finding]:
-    """This machine, whose agents run with ``settings``. Raises OSError, FormatError, and ControlError when an agent
-    that runs gives no answer."""
+    """This machine, whose agents run with ``settings``. Raises OSError, FormatError, and NotPermittedError for an agent
+    that does not answer this user."""
     tree = Tree("/")
     try:
-        clients, ours = _clients(settings)
+        agents = _agents(settings)
+        clients, ours, silent = agents
         chosen = {name: clients[name] for name in sorted(clients) if not wanted.names or name in wanted.names}
         for client in chosen.values():
             yield from _check_link(settings, client, ours, wanted)
-        for name in [name for name in wanted.names if name not in clients]:
+        for name in sorted(name for name in silent if not wanted.names or name in wanted.names):
+            yield silent[name]
+            yield from _check_unanswered(settings, name, ours, wanted)
+        for name in [name for name in wanted.names if name not in agents.served]:
             yield from _unserved(tree, name, ours)
             yield from _probe(settings, _no_client(name), wanted)
         configured = installed.served(tree)
-        if not clients and not wanted.names and not configured:
+        if not agents.served and not wanted.names and not configured:
             yield from (found for name in _ethernet_links() for found in _unserved(tree, name, ours))
         if not wanted.names:
-            yield from check_missing(configured, set(clients))
-        yield from guest.check_routes(guest.routes(), {_table(settings, name) for name in clients})
+            yield from check_missing(configured, agents.served)
+        yield from guest.check_routes(guest.routes(), {_table(settings, name) for name in agents.served})
         for folder in search_state_dirs(settings.state_dir):
             yield from guest.check_disk(folder)
-        if clients or configured:
+        if agents.served or configured:
             yield from next_boot(tree, booted=True)
     finally:
         tree.close()
 
 
-def _clients(settings: Settings) -> tuple[dict[str, Client], set[int]]:
-    """Interface -> what its agent says; the agents' process ids."""
-    clients: dict[str, Client] = {}
-    ours: set[int] = set()
-    for name, path in control.sockets(search_runtime_dirs(settings.runtime_dir)).items():
-        try:
-            answer = control.call(path, "Status", {"interface": name})
-        except control.NoAgentError:
-            continue  # a socket that a crash left behind
-        ours.add(answer["pid"])
-        clients |= {client["interface"]: client for client in answer["clients"]}
-    return clients, ours
+class Agents(NamedTuple):
+    """What the agents of this machine say."""
+
+    clients: dict[str, Client]
+    """Interface -> its status."""
+    pids: set[int]
+    silent: dict[str, Finding]
+    """Interface whose agent is there and gives no answer -> what is known of it."""
+
+    @property
+    def served(self) -> set[str]:
+        """The interfaces of all agents, with and without an answer."""
+        return {*self.clients, *self.silent}
+
+
+def _agents(settings: Settings) -> Agents:
+    """Ask all agents at once, so that one that hangs is waited for once, however many interfaces it has."""
+    found = Agents({}, set(), {})
+    with ExitStack() as stack:
+        calls: dict[str, control.Call] = {}
+        for name, path in control.sockets(search_runtime_dirs(settings.runtime_dir)).items():
+            with _answering(found, name):
+                calls[name] = stack.enter_context(control.Call(path, "Status", {"interface": name}, timeout=ANSWERED))
+        for name, call in calls.items():
+            with _answering(found, name):
+                answer = call.answer()
+                found.pids.add(answer["pid"])
+                found.clients.update({client["interface"]: client for client in answer["clients"]})
+    return found
+
+
+@contextmanager
+def _answering(found: Agents, name: str) -> Iterator[None]:
+    """An agent that is there and gives no answer becomes one of ``found.silent``; one that is not there is left out."""
+    try:
+        yield
+    except control.NoAgentError:
+        pass  # a socket that a crash left behind
+    except control.NotPermittedError:
+        raise
+    except control.TimedOutError as error:
+        found.silent[name] = _silent(name, error)
+        if error.pid is not None:
+            found.pids.add(error.pid)
+    except control.ControlError as error:
+        found.silent[name] = Finding("agent", BAD, f"the agent of {name} gives no proper answer",
+                                     "try again; if it stays so, start the agent again", (str(error),), name)
+
+
+def _silent(name: str, error: control.TimedOutError, proc: str = "/proc") -> Finding:
+    """The agent of a link does not answer: what its process does, and how to go on."""
+    evidence, todo = [str(error)], "start the agent again: the address stays on the link while its lease is valid"
+    if error.pid is not None:
+        state = _process_state(error.pid, proc)
+        if state is not None:
+            evidence.append(f"process {error.pid} is in state {state}")
+        todo = (f"`kill -CONT {error.pid}`: it was stopped by a signal or a debugger" if state and state[0] in "Tt" else
+                f"`kill -KILL {error.pid}`, and start it again, unless systemd does: the address stays on the link "
+                "while its lease is valid")
+    who = "" if error.pid is None else f" (pid {error.pid})"
+    return Finding("agent", BAD, f"the agent of {name}{who} does not answer", todo, tuple(evidence), name)
+
+
+def _process_state(pid: int, proc: str) -> str | None:
+    """As proc(5) has it, such as "T (stopped)"; None when the process is gone or hidden."""
+    with suppress(OSError), open(f"{proc}/{pid}/status", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("State:"):
+                return line.removeprefix("State:").strip()
+    return None
+
+
+def _check_unanswered(settings: Settings, name: str, ours: set[int], wanted: Wanted) -> Iterator[Finding]:
+    """What can be found of a link without its agent's word."""
+    client = _no_client(name)
+    yield from check_alone(client, ours)
+    yield from _check_history(settings, name)
+    yield from _probe(settings, client, wanted)
 
 
 def _check_link(settings: Settings, client: Client, ours: set[int], wanted: Wanted) -> Iterator[Finding]:
@@ -140,7 +212,7 @@ def _heard(settings: Settings, client: Client, seen: Capture, ours: int) -> Iter
     name = client["interface"]
     if not client["tagged"]:  # else said by its agent
         yield from check_vlan(name, seen)
-    now = _clients(settings)[0].get(name)
+    now = _agents(settings).clients.get(name) if "exchange" in client else None
     if now is not None:
         yield from check_requests(name, seen, ours + _sent_between(client, now))
 
@@ -186,7 +258,7 @@ def _probe(settings: Settings, client: Client, wanted: Wanted) -> Iterator[Findi
 
 
 def _no_client(name: str) -> Client:
-    """A link that no agent serves, as far as the probes ask."""
+    """A link that no agent serves or answers for, as far as the checks ask."""
     return {"interface": name, "lease": None, "network": None, "tagged": 0}
 
 
