@@ -26,7 +26,7 @@ from holdfast.state.folder import socket_address
 TIMEOUT = 40.0
 #: Seconds of them for the question to be taken; an agent that runs takes it at once.
 ASK_TIMEOUT = 5.0
-#: Bytes of an answer: 200 outcomes are 100 KiB, the status of 64 interfaces is about as much.
+#: Bytes of an answer: 200 outcomes are 100 KiB, the status of 256 interfaces is 400 KiB.
 ANSWER_LIMIT = 1 << 20
 #: Characters of an error's name; ours have forty.
 _NAME_LIMIT = 255

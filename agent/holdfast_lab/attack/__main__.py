@@ -9,18 +9,21 @@ import click
 
 from holdfast.cli import invoke
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, USAGE, CliError
-from holdfast_lab.attack import kills, local, neighbour, scarcity
+from holdfast_lab.attack import kills, local, many, neighbour, scarcity
 from holdfast_lab.attack.arena import Attack, Scale, Verdict, fight
 from holdfast_lab.render.tables import console, grid, seconds_text
 from holdfast_lab.render.terminal import Screen
 
-ATTACKS: tuple[Attack, ...] = (*neighbour.ATTACKS, *local.ATTACKS, *scarcity.ATTACKS, *kills.ATTACKS)
+ATTACKS: tuple[Attack, ...] = (
+    *neighbour.ATTACKS, *local.ATTACKS, *scarcity.ATTACKS, *many.ATTACKS, *kills.ATTACKS,
+)
 
 
 @click.command("attack")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--minutes", type=click.FloatRange(0.1, 600), metavar="N",
-              help="Minutes for all attacks together, without kills and what they wait for; 20 s each without it.")
+              help="Minutes for all attacks together, without kills and what they wait for; 20 s each without it. "
+                   "Leaves out what takes minutes by itself, unless it is named.")
 @click.option("--kills", "kill_count", type=click.IntRange(1, 100_000), default=100, show_default=True, metavar="N",
               help="SIGKILLs, twice: with room on the disk and without.")
 @click.option("--list", "listing", is_flag=True, help="Name the attacks.")
@@ -33,7 +36,7 @@ def command(names: tuple[str, ...], minutes: float | None, kill_count: int, list
     if listing:
         console().print(grid([["Attack", ""], *([one.name, one.title] for one in ATTACKS)], words=True))
         return 0
-    chosen = [one for one in ATTACKS if not names or one.name in names]
+    chosen = chosen_of(names, minutes)
     unknown = set(names) - {one.name for one in ATTACKS}
     if unknown:
         raise CliError(USAGE, f"no attack {', '.join(sorted(unknown))}; see `./dev attack --list`")
@@ -48,6 +51,13 @@ def command(names: tuple[str, ...], minutes: float | None, kill_count: int, list
             click.echo(f"{attack.name}: {'; '.join(verdicts[-1].lost) or 'nothing lost'}", err=True)
     console().print(grid(table(chosen, verdicts), words=True))
     return FAILED if any(verdict.lost for verdict in verdicts) else 0
+
+
+def chosen_of(names: tuple[str, ...], minutes: float | None) -> list[Attack]:
+    """The attacks of a command line."""
+    if names:
+        return [one for one in ATTACKS if one.name in names]
+    return [one for one in ATTACKS if minutes is None or not one.lengthy]
 
 
 def table(attacks: list[Attack], verdicts: list[Verdict]) -> list[list[str]]:

@@ -19,7 +19,8 @@ from holdfast_lab.testbed.stage import LINK, Stage
 from holdfast_lab.witness.wirelog import Seen, boottime
 
 #: Seconds. Several renewals fall into every attack.
-LEASE = Lease(24, 6, 20)
+T1 = 6
+LEASE = Lease(24, T1, 20)
 #: Fair seconds until the first lease, and until the renewal after an attack.
 BIND = RENEW = 40.0
 #: systemd's RestartSec= of the units.
@@ -42,7 +43,8 @@ class Attack:
     """``act(arena, scale)`` attacks, and returns what was done. ``mortal``: the agent may end, and systemd starts it
     again. ``records``: its journal can be read from outside, so promise 6 is judged. ``config``: the agent's, in which
     "{directory}" is a folder of the client's machine. ``program``: Python's words that start the agent, in which
-    "{switch}" is a file to be made and removed."""
+    "{switch}" is a file to be made and removed. ``lengthy``: takes minutes, and is left out of a run of so many
+    minutes that names no attack."""
 
     name: str
     title: str
@@ -54,6 +56,7 @@ class Attack:
     grows: int = GROWTH
     lease: Lease = LEASE
     program: tuple[str, ...] = ()
+    lengthy: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,12 @@ class Arena(Stage):
             yield left
             self.revive()
             time.sleep(min(left, 0.1))  # the pace of the attack
+
+    def waited(self, start: float, end: float) -> float:
+        """Seconds that agent and servers had no processor between two instants, all together."""
+        samples = self.processor.samples()
+        until = [next((total for at, total in samples if at >= moment), samples[-1][1]) for moment in (start, end)]
+        return until[1] - until[0]
 
     def granted(self) -> list[Seen]:
         """The ACKs so far."""

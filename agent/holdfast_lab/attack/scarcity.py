@@ -10,17 +10,20 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
-from holdfast_lab.attack.arena import Arena, Attack, Scale, descriptors
+from holdfast_lab.attack.arena import T1, Arena, Attack, Scale, descriptors
 from holdfast_lab.testbed.netns import MS_BIND, MS_REMOUNT, make_read_only, mount
-from holdfast_lab.testbed.stage import LINK
+from holdfast_lab.testbed.stage import LINK, hardware_address
 from holdfast_lab.witness.wirelog import boottime
 
 #: Addresses that others put on the machine at once: more messages than a netlink socket holds.
 BURST = 3000
 #: The kernel takes every octet but "/", ":" and white space (dev_valid_name).
 ODD_NAME = "e'\"$(x);&|*"
+#: The second interface, and the seconds after T1 within which its renewals are in time.
+OTHER, IN_TIME = "eth1", 2.0
 _DISK = ("-m", "holdfast_lab.attack.disk", "{switch}")
 
 
@@ -42,7 +45,7 @@ def no_descriptors(arena: Arena, scale: Scale) -> str:
     turns = 0
     while boottime() < end:
         with limited(arena.pid, resource.RLIMIT_NOFILE, 0):
-            _burst(arena)
+            burst(arena)
             arena.pull_cable()
             time.sleep(0.5)  # the cable is out
             arena.plug_cable()
@@ -54,7 +57,7 @@ def no_descriptors(arena: Arena, scale: Scale) -> str:
     return f"{turns} times, {descriptors(arena.pid)} open"
 
 
-def _burst(arena: Arena) -> None:
+def burst(arena: Arena) -> None:
     """Others add and remove addresses elsewhere while the agent does not read."""
     os.kill(arena.pid, signal.SIGSTOP)
     try:
@@ -70,7 +73,7 @@ def overrun(arena: Arena, scale: Scale) -> str:
     """More netlink messages than the agent's socket holds, again and again."""
     count = 0
     for _ in arena.during(scale.seconds):
-        _burst(arena)
+        burst(arena)
         count += 2 * BURST
     return f"{count:,} messages"
 
@@ -161,16 +164,19 @@ def no_memory(arena: Arena, scale: Scale) -> str:
 
 
 def stopped_children(arena: Arena, scale: Scale) -> str:
-    """Every program that the agent starts (hooks, the publisher) is stopped; so is the system's D-Bus."""
+    """Every program that the agent starts (hooks, the publisher) is stopped; so is the system's D-Bus. The renewals of
+    an interface that nobody asks anything of are in time meanwhile."""
+    other = _second_link(arena)
     hooks = arena.client.directory / "hooks"
     hook = hooks / "10-waits"
     hook.write_text("#!/bin/sh\nexec sleep 600\n", encoding="ascii")
     hook.chmod(0o755)
     stopped: set[int] = set()
     bus = socket.socket(socket.AF_UNIX)
+    began = boottime()
     try:
         arena.client.run(lambda: _listen(bus))
-        for _ in arena.during(scale.seconds):
+        for _ in arena.during(max(scale.seconds, 3.5 * T1)):
             for pid in _children(arena.pid) - stopped:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
@@ -182,7 +188,33 @@ def stopped_children(arena: Arena, scale: Scale) -> str:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
     assert stopped, "the agent started nothing"
-    return f"{len(stopped)} programs"
+    renewals, latest = _renewals(arena, other, began)
+    assert renewals >= 2, f"{OTHER} renewed {renewals} times meanwhile"
+    assert latest < IN_TIME, f"{OTHER} renewed {latest:.1f} s after T1"
+    return f"{len(stopped)} programs, {renewals} renewals of {OTHER}, {max(latest, 0.0):.1f} s after T1 at the most"
+
+
+def _second_link(arena: Arena) -> str:
+    """Serve one more interface of the same server, bound; its hardware address."""
+    arena.switch.plug(arena.client, OTHER)
+    mac = arena.client.run(lambda: hardware_address(OTHER))
+    arena.terminate()
+    arena.links = [LINK, OTHER]
+    arena.start()
+    arena.wait_until(lambda: arena.client.run(lambda: arena.client.rtnl.addresses(OTHER)), 30, f"{OTHER} is bound")
+    arena.renewed()
+    return mac
+
+
+def _renewals(arena: Arena, mac: str, since: float) -> tuple[int, float]:
+    """How often an interface was granted its lease since then, and the seconds by which the latest was after T1, less
+    those that the agent and the server had no processor."""
+    granted = [seen.at for seen in arena.server.wire.all() if seen.mac == mac and seen.kind == "ACK"]
+    before = [at for at in granted if at <= since][-1:]
+    renewals = [at for at in granted if at > since]
+    moments = [*before, *renewals, boottime()]  # the one that is due now counts, too
+    gaps = [end - start - arena.waited(start, end) for start, end in pairwise(moments)]
+    return len(renewals), max(gaps) - T1
 
 
 def _listen(bus: socket.socket) -> None:

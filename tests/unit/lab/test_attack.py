@@ -28,6 +28,13 @@ def test_every_attack_has_a_name_of_its_own_and_says_what_it_does() -> None:
         assert one.act.__doc__
 
 
+def test_what_takes_minutes_is_left_out_of_a_run_of_so_many_minutes() -> None:
+    whole, short = program.chosen_of((), None), program.chosen_of((), 2.0)
+    assert whole == list(program.ATTACKS)
+    assert {one.name for one in whole} - {one.name for one in short} == {"many", "many-overrun"}
+    assert [one.name for one in program.chosen_of(("many", "naks"), 2.0)] == ["naks", "many"]
+
+
 def test_a_row_says_what_was_lost() -> None:
     first, second = program.ATTACKS[:2]
     held = Verdict(first.name, "9 NAKs", (), restarts=0, grown=1 << 20, took=3.0)

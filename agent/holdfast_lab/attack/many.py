@@ -1,0 +1,140 @@
+"""250 interfaces of one agent, on a network of a real server: the lab's own is one thread with 205 addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from holdfast_lab.attack.arena import Arena, Attack, Scale, descriptors, memory
+from holdfast_lab.attack.scarcity import BURST, burst
+from holdfast_lab.testbed.netns import Namespace, Switch
+from holdfast_lab.witness.wirelog import boottime
+
+#: Interfaces, and the links' first letter.
+LINKS, LETTER = 250, "m"
+#: Renewals of each that are waited for.
+RENEWALS = 2
+#: Seconds. dnsmasq grants no shorter lease than 120 s; T1 and T2 can be forced.
+TIME, T1, T2 = 120, 30, 105
+#: Fair seconds until all are bound, and until all have renewed.
+ALL_BOUND, ALL_RENEWED = 120.0, 300.0
+#: systemd's DefaultLimitNOFILE= for a service, the soft one.
+DESCRIPTORS = 1024
+CONFIG = f'[agent]\nserve = ["eth0", "{LETTER}*"]\n'
+_SERVER = f"""\
+port=0
+no-ping
+log-facility=-
+bind-interfaces
+interface=br0
+except-interface=lo
+user=root
+pid-file={{folder}}/pid
+dhcp-leasefile={{folder}}/leases
+dhcp-range=10.88.1.0,10.88.250.250,255.255.0.0,{TIME}
+dhcp-option=3
+dhcp-option-force=58,{T1}
+dhcp-option-force=59,{T2}
+dhcp-authoritative
+"""
+_ACK = re.compile(r"DHCPACK\(br0\) \S+ ([0-9a-f:]{17})")
+
+
+class Crowd:
+    """The links of the arena's client that are not judged by the lab's server, and their server."""
+
+    def __init__(self, arena: Arena) -> None:
+        """Plug the links into a switch of their own, and start dnsmasq on it; the arena ends both."""
+        self.arena = arena
+        self.names = [f"{LETTER}{number}" for number in range(LINKS)]
+        switch = Switch("crowd")
+        arena.on_close(switch.close)
+        # Each link of the client is alone on its cable: no broadcast reaches another, and each answers for its own.
+        arena.client.sysctl("net/ipv4/conf/all/arp_ignore", 1)
+        for name in self.names:
+            port = switch.plug(arena.client, name)
+            switch.namespace.output(["ip", "link", "set", port, "type", "bridge_slave", "isolated", "on"])
+        switch.namespace.run(lambda: switch.namespace.rtnl.add_address("br0", "10.88.0.1/16"))
+        self.log = switch.namespace.directory / "dnsmasq.log"
+        self._serve(switch.namespace)
+
+    def _serve(self, machine: Namespace) -> None:
+        configuration = machine.directory / "dnsmasq.conf"
+        configuration.write_text(_SERVER.replace("{folder}", str(machine.directory)), encoding="ascii")
+        with self.log.open("w", encoding="utf-8") as log:
+            self.server = machine.popen(["dnsmasq", "--keep-in-foreground", f"--conf-file={configuration}"],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def grants(self) -> Counter[str]:
+        """ACKs so far, by hardware address."""
+        assert self.server.poll() is None, f"dnsmasq ended: {self.log.read_text(errors='replace')[-300:]}"
+        return Counter(_ACK.findall(self.log.read_text(encoding="utf-8", errors="replace")))
+
+    def addresses(self) -> set[tuple[str, str]]:
+        """(link, address) of the kernel's now."""
+        told = self.arena.client.output(["ip", "-4", "-o", "address", "show"])
+        words = [line.split() for line in told.splitlines()]
+        return {(one[1], one[3]) for one in words if one[1] in self.names}
+
+    def granted(self, times: int) -> bool:
+        """Whether each link was granted its lease so many times at least."""
+        now = self.grants()
+        return len(now) == LINKS and min(now.values()) >= times
+
+
+def many(arena: Arena, _scale: Scale) -> str:
+    """250 links are bound by a pattern, and each renews twice."""
+    return _held(arena, bursts=0)
+
+
+def many_overrun(arena: Arena, _scale: Scale) -> str:
+    """The same, while netlink messages are lost three times."""
+    return _held(arena, bursts=3)
+
+
+def _held(arena: Arena, bursts: int) -> str:
+    arena.terminate()
+    crowd = Crowd(arena)
+    arena.client.run(_in_a_container)
+    arena.links = []  # the pattern finds them
+    arena.start()
+    began = boottime()
+    resource.prlimit(arena.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    arena.wait_until(lambda: len(crowd.addresses()) == LINKS, ALL_BOUND, f"{LINKS} addresses")
+    bound, held = boottime() - began, crowd.addresses()
+    before, used = sum(crowd.grants().values()), processor_time(arena.pid)
+    first = min(crowd.grants().values())
+    for _ in range(bursts):
+        burst(arena)
+        arena.renewed()
+    arena.wait_until(lambda: crowd.granted(first + RENEWALS), ALL_RENEWED, f"{RENEWALS} renewals of each link")
+    renewals, used = sum(crowd.grants().values()) - before, processor_time(arena.pid) - used
+    lost = [event.what for event in arena.watch.events("address-") if event.what.startswith("10.88.")]
+    assert not lost, f"{len(lost)} addresses were removed, {lost[0]} first"
+    assert crowd.addresses() == held, f"other addresses: {sorted(crowd.addresses() ^ held)[:4]}"
+    assert len({address for _link, address in held}) == LINKS, "two links have one address"
+    told = [f"{LINKS} bound in {bound:.1f} s", f"{renewals} renewals of {1000 * used / renewals:.1f} ms processor time",
+            f"{memory(arena.pid) / (1 << 20):.0f} MiB", f"{descriptors(arena.pid)} descriptors"]
+    return ", ".join([*told, f"{2 * BURST * bursts:,} messages"] if bursts else told)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of user and system time of a process (fields 14 and 15 of /proc/PID/stat, proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _in_a_container() -> None:
+    """systemd's mark of a container: a pattern takes a veth there only, on a host it is a container's cable."""
+    Path("/run/systemd").mkdir(exist_ok=True)
+    Path("/run/systemd/container").touch()
+
+
+ATTACKS = (
+    Attack("many", "250 interfaces of one agent", many, config=CONFIG, lengthy=True),
+    Attack("many-overrun", "250 interfaces, and netlink messages are lost", many_overrun, config=CONFIG, lengthy=True),
+)
