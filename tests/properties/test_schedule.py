@@ -96,10 +96,15 @@ def test_two_rounds_are_two_seconds_apart_and_the_last_minute_is_used(lease: int
 LEASE_TIMES = st.floats(10.0, 1e9) | st.just(inf)
 
 
-@given(rounds=st.integers(1, 200), left=st.floats(0.0, 1e9), lease=LEASE_TIMES, seed=st.integers(0, 1000))
-def test_the_gap_is_never_too_short_nor_too_long(rounds: int, left: float, lease: float, seed: int) -> None:
+@given(
+    rounds=st.integers(1, 200), left=st.floats(0.0, 1e9), lease=LEASE_TIMES, seed=st.integers(0, 1000),
+    latency=st.floats(0.0, schedule.PATIENCE_MAX),
+)
+def test_the_gap_is_never_too_short_nor_too_long(
+    rounds: int, left: float, lease: float, seed: int, latency: float
+) -> None:
     # rule 36
-    gap = schedule.round_gap(rounds, left, lease, Random(seed))
+    gap = schedule.round_gap(rounds, left, lease, Random(seed), latency)
     assert 2.0 <= gap <= 1.1 * schedule.GAP_CEILING
     assert gap <= max(2.0, 0.55 * left)
     assert gap <= 1.1 * max(15.0, lease / 80)

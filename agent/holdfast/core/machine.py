@@ -147,6 +147,7 @@ class Machine:
         self.failed_offers: tuple[FailedOffer, ...] = ()  # acquisition
         self.server: Server | None = None  # bound
         self.round_at = float("-inf")  # renewal: when the last message of a round was sent (rule 36)
+        self.latency = 0.0  # renewal: seconds that the last answer took, of which a server's queue is the most
         self.arp = Arp()  # arp
         self.gateway: Gateway | None = None  # arp
         self.routers = Routers()  # proxy_arp

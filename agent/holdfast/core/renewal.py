@@ -118,7 +118,7 @@ def send_rung(m: Machine, now: float) -> None:
     elif _verifying(lease, renewal, now):
         wait = schedule.GAP_MIN
     else:
-        wait = schedule.round_gap(renewal.number, left, lease.lease_time, m.rng)
+        wait = schedule.round_gap(renewal.number, left, lease.lease_time, m.rng, m.latency)
     m.timers.set(Timer.RETRANSMIT, now + wait)
 
 
@@ -207,6 +207,8 @@ def on_ack(m: Machine, ack: Message, now: float) -> None:
         return
     new = bound.accept_ack(m, ack, sent_at=won.sent_at, fallback_time=lease.lease_time, now=now)
     if new is not None:
+        asked_at = renewal.last_sent_at if won is renewal.rounds[-1] else won.sent_at
+        m.latency = min(schedule.PATIENCE_MAX, now - asked_at)
         bound.learn_server(m, learned(m.server, lease, renewal, won, now))
         bound.renewed(m, new, renewal.last_via or Via.BROADCAST, won.xid, won.sent_at, now)
 

@@ -229,11 +229,12 @@ def rung_timeout(via: Via, number: int, server: Server | None, left: float) -> f
     return min(timeout, max(0.05, left * TIMEOUT_SHARE))
 
 
-def round_gap(rounds: int, left: float, lease_time: float, rng: Rng) -> float:
+def round_gap(rounds: int, left: float, lease_time: float, rng: Rng, latency: float = 0.0) -> float:
     """Seconds from the last rung of the ``rounds``-th round (1, 2, ...) to the next round, with ``left``
-    seconds of a lease of ``lease_time``. At least 2 s; doubling from 4 s; at most a part of the lease and half of
-    what is left."""
-    growing = GAP_FIRST * 2.0 ** min(rounds - 1, 20)
+    seconds of a lease of ``lease_time``. At least 2 s; doubling from 4 s, or from twice the ``latency`` that the
+    answer to the last renewal had: a server whose queue is long answers nothing else any more when a fleet asks before
+    it can have answered. At most a part of the lease and half of what is left."""
+    growing = max(GAP_FIRST, 2.0 * latency) * 2.0 ** min(rounds - 1, 20)
     ceiling = min(GAP_CEILING, max(GAP_FLOOR, lease_time / GAP_PARTS))
     gap = min(growing, ceiling, left * GAP_SHARE)
     return max(GAP_MIN, _jitter(rng, gap, 0.1))

@@ -415,3 +415,18 @@ def test_a_remembered_lease_for_ever_is_checked_at_start(carrier: bool) -> None:
     scene.wait(60.0)
     assert [outcome.purpose for outcome in scene.outcomes] == (["check"] if carrier else [])
     assert (scene.state, scene.lease) == ("BOUND", lease)
+
+
+def test_after_a_late_answer_the_next_renewal_gives_the_server_time() -> None:
+    def second_round(latency: float) -> float:
+        scene = Scene().renewing(lease=3600)
+        asked = scene.last
+        scene.wait(latency)
+        scene.hear(scene.reply(msg.ACK, to=asked))
+        scene.until_state("RENEWING")
+        first = scene.last.message.xid
+        scene.until(lambda: scene.last.message.xid != first)
+        return scene.sent_at[-1][0] - scene.sent_at[-2][0]
+
+    assert second_round(0.1) <= 4.4
+    assert second_round(12.0) >= 0.9 * 24.0

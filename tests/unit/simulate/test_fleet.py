@@ -103,6 +103,15 @@ def test_a_fleet_that_comes_back_to_a_slow_server_is_served() -> None:
     assert figures.overflowed < 300
 
 
+def test_a_fleet_comes_down_after_an_outage_at_a_server_near_its_capacity() -> None:
+    """The queue is 17 s long. Asking again before it could have answered kept it full for ever: 138 messages each."""
+    near = Scenario(clients=200, span=1800.0, lease=120.0, capacity=12.0, queue=200, outage=Outage(600.0, 59.0))
+    figures, theirs = run(near), run(near, "RFC 2131")
+    assert figures.unserved == 0
+    assert figures.packets_mean < 70
+    assert figures.lost <= theirs.lost
+
+
 def test_the_discover_ceiling_trades_load_for_recovery() -> None:
     past = replace(FLEET, outage=Outage(400.0, 300.0))
     eager = run(replace(past, discover_ceiling=8.0))
