@@ -102,6 +102,13 @@ class Life:
         self.guest.wait(lambda: self.probe.answering(self.address), 30, "the address answers")
 
 
+def memory_limit(life: Life, size: str) -> None:
+    """The limit of the agent's cgroup, and of no other."""
+    life.guest.run(
+        ["systemctl", "set-property", "--runtime", f"holdfast@{LINK}.service", f"MemoryMax={size}"], check=True
+    )
+
+
 @contextmanager
 def living(**options: Any) -> Iterator[Life]:
     """A guest with Holdfast, bound."""
@@ -137,6 +144,16 @@ def test_clocks_kills_and_cables() -> None:
         killed = boottime()
         guest.wait(lambda: life.main_pid() not in {0, pid}, 90, "systemd has started it again")
         life.wait_request(killed, 90)
+        life.assert_unharmed()
+
+        # rule 52, 47: killed by the kernel for the memory of its own cgroup, and back when there is room again
+        pid, starved = life.main_pid(), boottime()
+        memory_limit(life, "1M")
+        guest.wait(lambda: f"Killed process {pid} " in guest.shell("dmesg"), 90, "the kernel has killed the agent")
+        assert guest.addresses() == [life.address]
+        memory_limit(life, "256M")
+        guest.wait(lambda: life.main_pid() not in {0, pid}, 90, "systemd has started it again")
+        life.wait_request(starved, 90)
         life.assert_unharmed()
 
         # rule 51: stopped for good, and the address stays

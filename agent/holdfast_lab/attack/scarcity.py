@@ -188,7 +188,7 @@ def stopped_children(arena: Arena, scale: Scale) -> str:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
     assert stopped, "the agent started nothing"
-    renewals, latest = _renewals(arena, other, began)
+    renewals, latest = renewals_since(arena, other, began)
     assert renewals >= 2, f"{OTHER} renewed {renewals} times meanwhile"
     assert latest < IN_TIME, f"{OTHER} renewed {latest:.1f} s after T1"
     return f"{len(stopped)} programs, {renewals} renewals of {OTHER}, {max(latest, 0.0):.1f} s after T1 at the most"
@@ -206,13 +206,13 @@ def _second_link(arena: Arena) -> str:
     return mac
 
 
-def _renewals(arena: Arena, mac: str, since: float) -> tuple[int, float]:
+def renewals_since(arena: Arena, mac: str, since: float) -> tuple[int, float]:
     """How often an interface was granted its lease since then, and the seconds by which the latest was after T1, less
     those that the agent and the server had no processor."""
     granted = [seen.at for seen in arena.server.wire.all() if seen.mac == mac and seen.kind == "ACK"]
     before = [at for at in granted if at <= since][-1:]
     renewals = [at for at in granted if at > since]
-    moments = [*before, *renewals, boottime()]  # the one that is due now counts, too
+    moments = [*(before or [since]), *renewals, boottime()]  # the one that is due now counts, too
     gaps = [end - start - arena.waited(start, end) for start, end in pairwise(moments)]
     return len(renewals), max(gaps) - T1
 

@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from holdfast.wire import arp
 from holdfast_lab.attack import __main__ as program
+from holdfast_lab.attack import scarcity
 from holdfast_lab.attack.arena import Verdict
 from holdfast_lab.attack.neighbour import claim
 from holdfast_lab.attack.soak import Sample, lowest, slope
@@ -65,6 +68,20 @@ def test_the_slope_is_of_the_part_after_the_warm_up() -> None:
     assert slope(steady) == pytest.approx(60.0)
     assert slope(steady[:1]) == 0.0
     assert lowest([*flat[:3], Sample(0.0, 0, 11)]) == 10
+
+
+@pytest.mark.parametrize(("late", "waited", "told"), [(0.0, 0.0, 0.0), (5.0, 0.0, 5.0), (5.0, 4.5, 0.5)])
+def test_a_renewal_is_late_by_what_it_had_a_processor_for(
+    monkeypatch: pytest.MonkeyPatch, late: float, waited: float, told: float
+) -> None:
+    moments = [100.0, 106.0, 112.0 + late]
+    wire = [SimpleNamespace(mac=mac, kind=kind, at=at) for at in moments for mac in ("02", "04")
+            for kind in ("REQUEST", "ACK")]
+    server: Any = SimpleNamespace(wire=SimpleNamespace(all=lambda: wire))
+    arena: Any = SimpleNamespace(server=server, waited=lambda _start, end: waited if end == moments[-1] else 0.0)
+    monkeypatch.setattr(scarcity, "boottime", lambda: moments[-1] + 1)
+    assert scarcity.renewals_since(arena, "02", 101.0) == (2, pytest.approx(told))
+    assert scarcity.renewals_since(arena, "06", 101.0)[0] == 0
 
 
 @pytest.mark.parametrize("way", ["fails", "hangs"])
