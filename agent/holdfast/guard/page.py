@@ -12,8 +12,8 @@ from typing import Any
 from holdfast.core.outcome import Purpose, Via
 from holdfast.guard.actions import Verdict
 from holdfast.guard.report import Report
-from holdfast.observe.page import document
-from holdfast.observe.words import duration, latency
+from holdfast.observe.page import document, legend
+from holdfast.observe.words import counted, duration, latency
 from holdfast.wire.record import NamedTuple
 
 Record = Mapping[str, Any]
@@ -124,13 +124,13 @@ def _kind(record: Record) -> _Kind | None:
 def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
     times = [_seconds(record) for record, _ in shown]
     begin, end = min(times), max(times)
-    span = max(end - begin, 1.0)
+    span = max(end - begin, 60.0)  # so that the times below differ
 
     def across(instant: float) -> float:
         return _LEFT + 12 + (instant - begin) / span * (_RIGHT - _LEFT - 24)
 
-    yield (f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Each renewal by its time and by the '
-           'time to its answer">')
+    yield (f'<figure><div class="scroll"><svg class="wide" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+           'aria-label="Each renewal by its time and by the time to its answer">')
     yield f'<text x="{_LEFT - 8}" y="{_TOP - 12}" text-anchor="end">none</text>'
     yield f'<path class="grid" d="M{_LEFT} {_TOP - 16}H{_RIGHT}"/>'
     for seconds, label in _TICKS:
@@ -143,7 +143,8 @@ def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
                f"{_short(instant, span)}</text>")
     for record, kind in shown:
         yield _mark(record, kind, across(_seconds(record)))
-    yield "</svg><figcaption>Time from the first message to the answer. " + _legend(shown) + "</figcaption></figure>"
+    yield "</svg></div><figcaption>Time from the first message to the answer. " + _legend(shown) + \
+          "</figcaption></figure>"
 
 
 def _down(seconds: float) -> float:
@@ -161,15 +162,13 @@ def _mark(record: Record, kind: _Kind, x: float) -> str:
 
 def _legend(shown: Sequence[tuple[Record, _Kind]]) -> str:
     there = {kind.name for _, kind in shown}
-    return " &#160; ".join(
-        f'<svg style="width:14px;height:14px;vertical-align:-2px" viewBox="0 0 14 14"><g class="{kind.name}">'
-        f"{_SIGNS[kind.name](7, 7)}</g></svg> {kind.meaning}" for kind in _KINDS if kind.name in there
-    )
+    return legend((kind.name, _SIGNS[kind.name](7, 7), kind.meaning) for kind in _KINDS if kind.name in there)
 
 
 def _list(shown: Sequence[tuple[Record, _Kind]], total: int) -> Iterator[str]:
-    newest = f"The newest {len(shown)} of {total} renewals" if total > len(shown) else f"All {total} renewals"
-    yield f'<details><summary>{newest}</summary><div class="scroll"><table>'
+    newest = f"The newest {len(shown)} of {total} renewals" if total > len(shown) else \
+        f"All {counted(total, 'renewal')}"
+    yield f'<details><summary>{newest}</summary><div class="scroll"><table class="rows">'
     yield "<tr>" + "".join(f"<th>{name}</th>" for name in (
         "time", "result", "path", "server", "messages", "repeats", "answer after")) + "</tr>"
     for record, _ in reversed(shown):

@@ -15,7 +15,7 @@ from math import log10
 from statistics import median
 from typing import Any, NamedTuple
 
-from holdfast.observe.page import document
+from holdfast.observe.page import document, legend
 from holdfast.observe.words import counted, duration, latency
 
 Record = Mapping[str, Any]
@@ -169,7 +169,8 @@ def _counts(records: Sequence[Record], missing: Sequence[tuple[float, float, str
     most = "; ".join(f"{cause} ({number})" for cause, number in causes.most_common(6))
     yield f"<tr><th>causes</th><td>{escape(most)}</td></tr>"
     for since, to, why in missing[-10:]:
-        yield (f"<tr><th>no address</th><td>{_text(since)} to {_text(to)}, {escape(duration(to - since))}: "
+        yield (f"<tr><th>no address</th><td><time>{_text(since)}</time> to <time>{_text(to)}</time>, "
+               f"{escape(duration(to - since))}: "
                f"{escape(why)}</td></tr>")
     yield "</table></div>"
 
@@ -181,8 +182,8 @@ def _servers(records: Sequence[Record]) -> Iterator[str]:
             by.setdefault(str(record["server"]), []).append(record)
     if not by:
         return
-    yield '<div class="scroll"><table><tr><th>server</th><th>answers</th><th>by unicast</th><th>median latency</th>' \
-          "<th>refusals</th><th>last</th></tr>"
+    yield '<div class="scroll"><table class="rows"><tr><th>server</th><th>answers</th><th>by unicast</th>' \
+          "<th>median latency</th><th>refusals</th><th>last</th></tr>"
     for server, theirs in sorted(by.items()):
         took = [float(one["latency"]) for one in theirs if isinstance(one.get("latency"), (int, float))]
         cells = (server, str(sum(one.get("result") in _WON for one in theirs)),
@@ -197,7 +198,7 @@ def _list(records: Sequence[Record]) -> Iterator[str]:
     newest = records[-LISTED:]
     title = f"The newest {len(newest)} of {len(records)} outcomes" if len(newest) < len(records) else \
         f"All {counted(len(records), 'outcome')}"
-    yield f'<details><summary>{title}</summary><div class="scroll"><table>'
+    yield f'<details><summary>{title}</summary><div class="scroll"><table class="rows">'
     yield "<tr>" + "".join(f"<th>{name}</th>" for name in (
         "time", "result", "path", "messages", "latency", "server", "address", "cause")) + "</tr>"
     for record in reversed(newest):
@@ -261,14 +262,20 @@ def _bar(left: float, right: float, span: Span) -> str:
 
 
 def _changes_of_server(shown: Sequence[tuple[Record, Kind]], across: Callable[[float], float]) -> Iterator[str]:
-    former = None
+    """A line for each change, with the new server's address where there is room."""
+    former, free = None, 0.0
     for record, _ in shown:
         server = record.get("server")
         if server and former and server != former:
-            x = across(moment(record))
+            x, width = across(moment(record)), 7.0 * len(str(server)) + 8
+            label, left = "", x if x + width <= _WIDTH else x - width
+            if left >= free:
+                anchor = "" if left == x else ' text-anchor="end"'
+                label = (f'<text x="{x + (4 if left == x else -4):.1f}" y="{_LANE - 10}"{anchor}>'
+                         f"{escape(str(server))}</text>")
+                free = left + width
             yield (f'<g><title>{escape(f"{_text(moment(record))}: server {former} -> {server}")}</title>'
-                   f'<path class="server" d="M{x:.1f} {_LANE - 8}V{_BOTTOM}"/>'
-                   f'<text x="{x + 4:.1f}" y="{_LANE - 10}">{escape(str(server))}</text></g>')
+                   f'<path class="server" d="M{x:.1f} {_LANE - 8}V{_BOTTOM}"/>{label}</g>')
         former = server or former
 
 
@@ -287,11 +294,7 @@ def _mark(record: Record, kind: Kind, x: float) -> str:
 
 def _legend(shown: Sequence[tuple[Record, Kind]]) -> str:
     there = {kind for _, kind in shown}
-    return " &#160; ".join(
-        '<span class="sign"><svg style="width:14px;height:14px;vertical-align:-2px" viewBox="0 0 14 14">'
-        f'<g class="{kind.name}">'
-        f"{_SIGNS[kind.name](7, 7)}</g></svg> {kind.meaning}</span>" for kind in _KINDS if kind in there
-    )
+    return legend((kind.name, _SIGNS[kind.name](7, 7), kind.meaning) for kind in _KINDS if kind in there)
 
 
 # -- times -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 _STYLE = """\
@@ -18,8 +19,17 @@ table { border-collapse: collapse; } th, td { text-align: left; padding: 0.15rem
   vertical-align: top; } th { font-weight: normal; } td { font-variant-numeric: tabular-nums; }
 figure { margin: 1.2rem 0; } svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
 svg .grid { stroke: var(--grid); } svg .line { fill: none; stroke-width: 2; } details { margin: 1rem 0; }
-.scroll { overflow-x: auto; margin-bottom: 1rem; } .wide { min-width: 760px; } .sign { white-space: nowrap; }
+.scroll { overflow-x: auto; margin-bottom: 1rem; } .wide { min-width: 760px; }
+.sign, .rows, time { white-space: nowrap; }
+.sign { margin-right: 0.9em; }
 """
+
+
+def legend(signs: Iterable[tuple[str, str, str]]) -> str:
+    """The signs of a figure, each by its class of colours, its SVG in a field of 14 by 14, and what it means (text)."""
+    return " ".join(
+        '<span class="sign"><svg style="width:14px;height:14px;vertical-align:-2px" viewBox="0 0 14 14">'
+        f'<g class="{name}">{sign}</g></svg> {escape(meaning)}</span>' for name, sign, meaning in signs)
 
 
 def document(title: str, heading: str, below: str, body: str, style: str) -> str:

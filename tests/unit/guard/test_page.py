@@ -32,7 +32,7 @@ class Checked(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag == "g" and "title" not in self.open and self.open[-2:] == ["figure", "svg"]:
+        if tag == "g" and "title" not in self.open and self.open[-3:] == ["figure", "div", "svg"]:
             self.marks.append(dict(attrs)["class"] or "")
         if tag not in EMPTY:
             self.open.append(tag)

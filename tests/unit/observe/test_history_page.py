@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -76,6 +77,17 @@ def test_text_of_a_server_is_only_text() -> None:
     page = render([record(0, "acquired", "<script>alert(1)</script>", cause="<b>&", server="</td>")], START)
     assert "<script" not in page
     assert "&lt;b&gt;&amp;" in page
+
+
+def test_servers_that_change_often_have_a_line_each_and_names_where_there_is_room() -> None:
+    records = [record(number * 10.0, "renewed", server=f"192.0.2.{number}") for number in range(1, 200)]
+    page = render(records, START + 2000)
+    assert page.count('<path class="server"') == 198
+    edges = [(float(x) - (4 if not end else 7 * len(name)), float(x) + (7 * len(name) if not end else 4))
+             for x, end, name in re.findall(r'<text x="([\d.]+)" y="14"( text-anchor="end")?>(192[\d.]+)<', page)]
+    assert len(edges) > 5
+    assert all(former[1] <= latter[0] + 1 for former, latter in pairwise(edges)), edges
+    assert edges[-1][1] <= 960
 
 
 @pytest.mark.parametrize("broken", [
