@@ -63,7 +63,7 @@ def test_the_table_says_what_would_be_made_of_which_file_and_what_is_refused(
         f"ens3  -                 link     {DROP_IN} -> {NETWORK}",
         "ens5  systemd-networkd  reads    /etc/systemd/network/20-odd.network",
         "ens5  -                 refused  /etc/systemd/network/20-odd.network: [DHCPv4] SendOption=9:x cannot be "
-        "honoured",
+        "honoured: it is not NUMBER:TYPE:DATA",
         "ens5  -                 write    /run/holdfast-overlay/refused/ens5",
         "ens9  -                 nothing  no manager does DHCPv4 on it",
     ]
