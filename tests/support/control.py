@@ -64,6 +64,7 @@ class FakeClient:
         self.problems: dict[str, str] = {}
         self.watchers: list[Callable[..., None]] = []
         self.yielded, self.rival = False, None
+        self.fallback: NetworkSpec | None = None
         self.yield_error: OSError | None = None
         self.online_listeners: list[Callable[[], None]] = []
 

@@ -46,6 +46,8 @@ def line_of(client: Facts) -> Line:
         server = lease["server"] or "-"
         expiry = lease["held_until"] or lease["expiry"]
         left = "for ever" if expiry is None else duration(max(expiry["seconds"], 0.0))
+    elif client["fallback"] is not None:
+        address = client["fallback"]
     cells = (client["interface"], client["state"], address, server, left, ", ".join(flags(client)) or "-", now(client))
     return Line(cells, _colour(client))
 
@@ -62,7 +64,7 @@ def flags(client: Facts) -> list[str]:
     lease = client["lease"]
     facts = (
         ("gone", not client["present"]), ("no carrier", client["present"] and not client["carrier"]),
-        ("yielded", client["yielded"]),
+        ("yielded", client["yielded"]), ("fallback", client["fallback"] is not None),
         ("unverified", lease is not None and not lease["verified"]),
         ("held", lease is not None and lease["held_until"] is not None),
         ("deaf server", client["hears_unicast"] is False), ("problem", bool(client["problems"])),
@@ -104,7 +106,8 @@ def _headline(client: Facts) -> str:
     if client["yielded"]:
         state += " (yielded)"
     if lease is None:
-        return f"{state}, no address"
+        used = client["fallback"]
+        return f"{state}, no address" if used is None else f"{state}, no lease; the fallback address {used} is used"
     address = network["address"] if network else lease["address"]
     server = f" from {lease['server']}" if lease["server"] else ""
     held = ", held beyond its lease" if lease["held_until"] else ""

@@ -17,6 +17,7 @@ from holdfast.runtime.ports import InterfaceDeps, NetworkBackends
 from holdfast.settings.client import client_config
 from holdfast.settings.dirs import dns_dir
 from holdfast.settings.model import InterfaceSettings, Settings
+from holdfast.sockets.arp import ArpSocket
 from holdfast.sockets.link import LinkSockets
 from holdfast.state import FOREIGN
 from holdfast.state.lease_store import LeaseStore
@@ -171,6 +172,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         port_holder=_port_holder,
         rivals=_rivals,
         yield_marker=YieldMarker(context.state_dir, name),
+        arp=lambda link: ArpSocket(link.name, link.mac),
         fallback=fallback,
     )
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from holdfast.network.watch import LinkEvent
     from holdfast.observe.observations import Observations
     from holdfast.runtime.factory import AgentContext
-    from holdfast.runtime.ports import InterfaceDeps, Reporter, Watcher
+    from holdfast.runtime.ports import Arp, InterfaceDeps, Reporter, Watcher
 
 #: A wall clock that is set forward by fewer seconds is not treated as a pause of the guest.
 PAUSE_MIN = 5.0
@@ -64,7 +64,8 @@ class Interface:
         self._driver = Driver(loop, reporter, deps, self._configurator, self._on_gone)
         self._tracker = LinkTracker(name, loop, reporter, deps, self._driver.sockets, self._configurator, self)
         self._drift = Drift(loop, reporter, self._configurator, self._marker, self._driver, deps.rivals)
-        self._fallback = Fallback(loop, reporter, self._configurator, deps.fallback, self._without_lease)
+        self._fallback = Fallback(loop, reporter, self._configurator, deps.fallback, self._without_lease,
+                                  self._open_arp, deps.own_macs)
         self._configurator.on_removed = self._fallback.begin
         self._client_link: Link | None = None  # the link that the client was made for
         self._client_id = b""
@@ -77,6 +78,11 @@ class Interface:
     def spec(self) -> NetworkSpec | None:
         """What is configured on the interface now, as far as this process knows."""
         return self._configurator.spec
+
+    @property
+    def fallback(self) -> NetworkSpec | None:
+        """The fallback address that is used for want of a lease; None for none."""
+        return self._fallback.used if self.spec is None and self.link is not None else None
 
     @property
     def link(self) -> Link | None:
@@ -224,6 +230,12 @@ class Interface:
                                "lost; the server is asked for it")
         return ev.Cached(Binding(lease, client_id=client_id), on_link=False)
 
+    def _open_arp(self) -> Arp:
+        link = self.link
+        if link is None:
+            raise OSError(errno.ENODEV, "the interface is gone")
+        return self._deps.arp(link)
+
     def _without_lease(self) -> bool:
         """True while the link is there with neither a lease nor an operator's or the network's decision against one."""
         shot = self.snapshot()
@@ -236,6 +248,7 @@ class Interface:
         """The same link is there again, without what was on it."""
         if self.spec is None:
             self._configure_again()
+            self._fallback.begin()
         if link.carrier:
             self.submit(ev.LinkUp())
 

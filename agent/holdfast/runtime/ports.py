@@ -24,12 +24,35 @@ if TYPE_CHECKING:
     from holdfast.network.link import Link
     from holdfast.network.spec import NetworkSpec
     from holdfast.observe.observations import Observations
+    from holdfast.sockets.arp import Claim
     from holdfast.sockets.link import Listener
     from holdfast.state.markers import YieldMarker
     from holdfast.wire.message import Message
 
     #: (kind, text, code of a notice, outcome): see ``observe.report``.
     Watcher = Callable[[str, str, str | None, Outcome | None], None]
+
+
+class Arp(Protocol):
+    """ARP on one link (``sockets.arp``); every method may raise OSError."""
+
+    def fileno(self) -> int:
+        """For the loop."""
+
+    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
+        """Receive claims to ``addresses`` from now on."""
+
+    def probe(self, address: IPv4Address) -> None:
+        """Send one probe."""
+
+    def announce(self, address: IPv4Address) -> None:
+        """Send one announcement."""
+
+    def receive(self) -> Claim | None:
+        """The next claim, None when there is no more."""
+
+    def close(self) -> None:
+        """Close the socket."""
 
 
 class ServedInterface(Protocol):
@@ -46,6 +69,10 @@ class ServedInterface(Protocol):
     @property
     def spec(self) -> NetworkSpec | None:
         """What is configured on it now; None for nothing."""
+
+    @property
+    def fallback(self) -> NetworkSpec | None:
+        """The fallback address that is used for want of a lease; None for none."""
 
     @property
     def online(self) -> bool:
@@ -283,4 +310,5 @@ class InterfaceDeps(NamedTuple):
     port_holder: Callable[[], str]  # who has UDP port 68
     rivals: Callable[[], str]  # the programs that may configure the link too
     yield_marker: YieldMarker
+    arp: Callable[[Link], Arp]  # a socket of its own, for the fallback address; OSError
     fallback: Callable[[], tuple[NetworkSpec, float] | None] = lambda: None  # an address for want of a lease, and when

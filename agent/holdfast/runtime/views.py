@@ -45,6 +45,7 @@ def client(served: ServedInterface, now: float, wall: float) -> Mapping[str, obj
         "strangers": served.observations.strangers,
         "tagged": served.observations.tagged,
         "filtered": served.filtered,
+        "fallback": None if served.fallback is None else str(served.fallback.address),
     }
 
 

@@ -289,6 +289,45 @@ class MemoryResolver:
         self.withdrawn += 1
 
 
+class MemoryArp:
+    """The socket by which the fallback address is probed. ``claimant`` answers a probe a moment later."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.claimant: bytes | None = None
+        self.error: OSError | None = None
+        self.sent: list[str] = []
+        self.is_open = False
+        self._claims: list[Claim] = []
+
+    def fileno(self) -> int:
+        return 99
+
+    def watch(self, addresses: tuple[IPv4Address, ...]) -> None:
+        self.is_open = True
+
+    def probe(self, address: IPv4Address) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append(f"probe {address}")
+        if self.claimant is not None:
+            self._claims.append(Claim(address, self.claimant, probe=False, answer=True))
+            self._host.loop.set_timer(self, self._host.clock.now + 0.001, self._on_readable)
+
+    def _on_readable(self) -> None:
+        if self.is_open:
+            self._host.loop.registered[self.fileno()](1)
+
+    def announce(self, address: IPv4Address) -> None:
+        self.sent.append(f"announce {address}")
+
+    def receive(self) -> Claim | None:
+        return self._claims.pop(0) if self._claims else None
+
+    def close(self) -> None:
+        self.is_open = False
+
+
 class Host:
     """Everything around one interface. ``server`` answers what is sent, a moment later.
 
@@ -312,6 +351,7 @@ class Host:
         self.configured_client_id: bytes | None = None  # what the settings say, whatever is stored with the lease
         self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
+        self.arp = MemoryArp(self)
         self.addresses_on_link: set[IPv4Address] = set()
         self.folder = folder or tempfile.mkdtemp(prefix="hf-host")
         if folder is None:
@@ -335,6 +375,7 @@ class Host:
             port_holder=lambda: "dhclient (pid 42)",
             rivals=lambda: "dhclient (pid 42)",
             yield_marker=YieldMarker(self.folder, "eth0"),
+            arp=lambda link: self.arp,
         )
 
     def find(self, name: str) -> Link:

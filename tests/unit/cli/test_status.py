@@ -18,9 +18,17 @@ CLIENT: dict[str, Any] = {
     "interface": "eth0", "state": "SELECTING", "present": True, "online": False, "yielded": False, "rival": None,
     "lease": None, "network": None, "hears_unicast": None, "round_trip": None, "gateway": None, "last_outcome": None,
     "drops": {}, "carrier": True, "servers": [], "claims": [], "notices": [], "problems": {}, "strangers": 0,
-    "tagged": 0, "filtered": 0,
+    "tagged": 0, "filtered": 0, "fallback": None,
     "exchange": {"since": INSTANT, "sent": {"DISCOVER": 5}, "heard": {}, "next": {**INSTANT, "seconds": 16.0}},
 }
+
+
+def test_a_fallback_address_is_shown_as_what_it_is() -> None:
+    client = {**CLIENT, "fallback": "192.0.2.7/24"}
+    line = status_text.line_of(client)
+    assert (line.cells[2], line.cells[3], line.cells[4], line.cells[5]) == ("192.0.2.7/24", "-", "-", "fallback")
+    assert next(iter(status_text.block(client))) == (
+        "eth0: SELECTING, no lease; the fallback address 192.0.2.7/24 is used")
 
 
 class Terminal(io.StringIO):

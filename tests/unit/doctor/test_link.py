@@ -17,7 +17,7 @@ BOUND: dict[str, Any] = {
     "interface": "eth0", "state": "BOUND", "present": True, "online": True, "yielded": False, "rival": None,
     "lease": LEASE, "network": None, "hears_unicast": True, "round_trip": None, "last_outcome": None, "drops": {},
     "gateway": "192.0.2.1 02:00:00:00:00:01", "carrier": True, "servers": [], "claims": [], "notices": [],
-    "problems": {}, "strangers": 0, "tagged": 0, "filtered": 0,
+    "problems": {}, "strangers": 0, "tagged": 0, "filtered": 0, "fallback": None,
     "exchange": {"since": None, "sent": {}, "heard": {}, "next": None},
 }
 ASKING = {**BOUND, "state": "SELECTING", "lease": None, "exchange": {

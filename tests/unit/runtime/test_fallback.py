@@ -28,8 +28,11 @@ def test_it_is_used_after_its_time_and_until_there_is_a_lease() -> None:
     host = silent_host()
     host.loop.run(59.0)
     assert host.addresses == []
+    assert host.interface.fallback is None
     host.loop.run(2.0)
     assert host.addresses == [FALLBACK.ip]
+    assert host.interface.fallback == SPEC
+    assert host.arp.sent == [*["probe 198.51.100.7"] * 3, "announce 198.51.100.7"]
     assert [route.source for route in host.kernel.routes if route.destination.prefixlen == 0] == [FALLBACK.ip]
     assert not host.interface.online, "it is no lease"
     assert host.notes.said("the fallback address 198.51.100.7/24 is used until there is one") == 1
@@ -37,6 +40,7 @@ def test_it_is_used_after_its_time_and_until_there_is_a_lease() -> None:
     host.loop.run(120.0)
     assert host.state == "BOUND"
     assert host.addresses == [OURS]
+    assert host.interface.fallback is None
 
 
 def test_a_lease_of_the_same_address_is_taken_over() -> None:
@@ -88,6 +92,46 @@ def test_a_kernel_that_refuses_is_asked_again() -> None:
     host.loop.run(61.0)
     assert host.addresses == []
     host.kernel.fail_all = None
-    host.loop.run(31.0)
+    host.loop.run(36.0)
     assert host.addresses == [FALLBACK.ip]
     assert host.notes.said("cannot be used") == 1
+
+
+def test_an_address_that_somebody_has_is_not_used_until_they_are_gone() -> None:
+    host = silent_host()
+    host.arp.claimant = b"\x02\0\0\0\0\x77"
+    host.loop.run(150.0)
+    assert (host.addresses, host.interface.fallback) == ([], None)
+    assert host.notes.said("198.51.100.7/24 is not used: 02:00:00:00:00:77 has it") == 1
+    assert not host.arp.is_open
+    host.arp.claimant = None
+    host.loop.run(40.0)
+    assert host.addresses == [FALLBACK.ip]
+
+
+def test_a_card_of_our_own_is_no_conflict() -> None:
+    host = silent_host()
+    host.arp.claimant = next(iter(host.own_macs))
+    host.loop.run(61.0)
+    assert host.addresses == [FALLBACK.ip]
+
+
+def test_what_cannot_be_probed_is_not_used() -> None:
+    host = silent_host()
+    host.arp.error = OSError(errno.ENETDOWN, "down")
+    host.loop.run(61.0)
+    assert host.addresses == []
+    assert host.notes.said("cannot be used") == 1
+    host.arp.error = None
+    host.loop.run(40.0)
+    assert host.addresses == [FALLBACK.ip]
+
+
+def test_a_lease_that_comes_while_it_is_probed_ends_the_probing() -> None:
+    host = silent_host()
+    host.loop.run(57.0)
+    assert host.arp.is_open
+    host.resume_answers()
+    host.loop.run(120.0)
+    assert host.addresses == [OURS]
+    assert not host.arp.is_open

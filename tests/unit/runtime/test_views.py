@@ -115,6 +115,7 @@ def test_status_in_every_state(bench: ControlBench) -> None:
     second = FakeClient("eth1")
     second.link = second.spec = None
     second.rival, second.yielded, second.online = "ifupdown", True, False
+    second.fallback = SPEC
     second.observations, second.problems = observed(), {"ARP": "cannot be used"}
     full = NetworkSpec(SPEC.address, mtu=1400, ntp=(IPv4Address("10.0.0.3"),), captive_portal="https://portal.example")
     bench.run(lambda: bench.control.add(second))
