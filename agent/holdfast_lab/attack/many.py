@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -22,8 +23,8 @@ RENEWALS = 2
 TIME, T1, T2 = 120, 30, 105
 #: Fair seconds until all are bound, and until all have renewed.
 ALL_BOUND, ALL_RENEWED = 120.0, 300.0
-#: systemd's DefaultLimitNOFILE= for a service, the soft one.
-DESCRIPTORS = 1024
+#: LimitNOFILE= of holdfast.service.
+DESCRIPTORS = 4096
 CONFIG = f'[agent]\nserve = ["eth0", "{LETTER}*"]\n'
 _SERVER = f"""\
 port=0
@@ -101,9 +102,15 @@ def _held(arena: Arena, bursts: int) -> str:
     crowd = Crowd(arena)
     arena.client.run(_in_a_container)
     arena.links = []  # the pattern finds them
+    # A server that comes back: all bind at the same moment, which takes the most descriptors.
+    crowd.server.send_signal(signal.SIGSTOP)
     arena.start()
-    began = boottime()
     resource.prlimit(arena.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    last = f"{crowd.names[-1]}: {crowd.names[-1]} is here"
+    arena.wait_until(lambda: last in arena.log(), ALL_BOUND, "all are served")
+    arena.renewed()  # meanwhile all ask, and again
+    crowd.server.send_signal(signal.SIGCONT)
+    began = boottime()
     arena.wait_until(lambda: len(crowd.addresses()) == LINKS, ALL_BOUND, f"{LINKS} addresses")
     bound, held = boottime() - began, crowd.addresses()
     before, used = sum(crowd.grants().values()), processor_time(arena.pid)
@@ -116,6 +123,7 @@ def _held(arena: Arena, bursts: int) -> str:
     lost = [event.what for event in arena.watch.events("address-") if event.what.startswith("10.88.")]
     assert not lost, f"{len(lost)} addresses were removed, {lost[0]} first"
     assert crowd.addresses() == held, f"other addresses: {sorted(crowd.addresses() ^ held)[:4]}"
+    assert "Too many open files" not in arena.log(), f"{DESCRIPTORS} descriptors do not suffice"
     assert len({address for _link, address in held}) == LINKS, "two links have one address"
     told = [f"{LINKS} bound in {bound:.1f} s", f"{renewals} renewals of {1000 * used / renewals:.1f} ms processor time",
             f"{memory(arena.pid) / (1 << 20):.0f} MiB", f"{descriptors(arena.pid)} descriptors"]

@@ -14,7 +14,7 @@ import pytest
 
 from holdfast.wire import arp
 from holdfast_lab.attack import __main__ as program
-from holdfast_lab.attack import scarcity
+from holdfast_lab.attack import many, scarcity
 from holdfast_lab.attack.arena import Verdict
 from holdfast_lab.attack.neighbour import claim
 from holdfast_lab.attack.soak import Sample, lowest, slope
@@ -36,6 +36,11 @@ def test_what_takes_minutes_is_left_out_of_a_run_of_so_many_minutes() -> None:
     assert whole == list(program.ATTACKS)
     assert {one.name for one in whole} - {one.name for one in short} == {"many", "many-overrun"}
     assert [one.name for one in program.chosen_of(("many", "naks"), 2.0)] == ["naks", "many"]
+
+
+def test_250_links_have_the_descriptors_of_the_unit() -> None:
+    unit = Path(__file__).parents[3] / "packaging" / "systemd" / "holdfast.service"
+    assert f"LimitNOFILE={many.DESCRIPTORS}" in unit.read_text(encoding="utf-8").splitlines()
 
 
 def test_a_row_says_what_was_lost() -> None:

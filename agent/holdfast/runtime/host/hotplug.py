@@ -28,8 +28,8 @@ from holdfast.wire.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from holdfast.eventloop.ports import Loop
 
-#: Links served at a time because of a pattern. Each takes three descriptors, and one more while it asks for a lease:
-#: with more, the 1024 that systemd gives would not suffice.
+#: Links served at a time because of a pattern. Each takes three descriptors, and more while it binds (LimitNOFILE= of
+#: holdfast.service).
 MAX_SERVED = 256
 #: Seconds that udev may take: a rename that failed leaves its mark in the database for ever.
 UDEV_PATIENCE = 30.0
