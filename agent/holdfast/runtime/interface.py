@@ -215,6 +215,7 @@ class Interface:
             cached = ev.Cached(remembered, on_link)
             if on_link:
                 self._configurator.adopt(remembered.lease.address)
+                cached = self._outlasting(link, remembered) or cached
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))
@@ -229,6 +230,20 @@ class Interface:
         self._reporter.line(5, f"{lease.address} is on {link.name} {left} by an earlier agent, whose lease file is "
                                "lost; the server is asked for it")
         return ev.Cached(Binding(lease, client_id=client_id), on_link=False)
+
+    def _outlasting(self, link: Link, remembered: Binding) -> ev.Cached | None:
+        """The stored lease has ended and its address is still there with our mark: renewals went on while the disk took
+        no file. What the kernel says is left is the lease (promise 2), and the server is asked."""
+        lease, now = remembered.lease, self._loop.now()
+        if lease.valid(now) or self._deps.config(link, remembered.client_id).on_expiry == "hold":
+            return None  # "hold" has the kernel keep an address beyond its lease
+        later = self._deps.marked(link)
+        if later is None or later.address != lease.address or not later.valid(now):
+            return None
+        later = later._replace(server_id=lease.server_id, options={**lease.options, **later.options})
+        self._reporter.line(5, f"{lease.address} is on {link.name} for {later.seconds_left(now):.0f} s, longer than "
+                               "its lease file says, which could not be written; the server is asked")
+        return ev.Cached(remembered._replace(lease=later), on_link=False)
 
     def _open_arp(self) -> Arp:
         link = self.link

@@ -15,6 +15,7 @@ import pytest
 from holdfast.clock import Jump, SystemClock
 from holdfast.core import events as ev
 from holdfast.core.actions import NoticeCode
+from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Binding, Gateway
 from holdfast.core.outcome import Result, Via
 from holdfast.eventloop.loop import Loop
@@ -173,6 +174,50 @@ def test_an_address_whose_lease_file_is_lost_is_kept_while_nobody_answers() -> N
     assert (host.addresses, host.kernel.routes) == ([OURS], routes)
     host.loop.run(ends + 1 - host.clock.now)
     assert host.addresses == [], "and no longer than its lease"
+
+
+def unwritten_file(**settings: Any) -> Host:
+    """An agent renewed for longer than a lease on a full disk, and died: its file is of a lease that has ended."""
+    first = lost_file()
+    host = Host(config=ClientConfig(chaddr=MAC, client_id=b"\x01" + MAC, acd="off", **settings))
+    host.kernel.addresses, host.kernel.routes = first.kernel.addresses, first.kernel.routes
+    host.addresses_on_link = {OURS}
+    old = lease_of(host.clock)
+    host.store.kept = Binding(old._replace(expires_at=host.clock.now - 1), client_id=b"\x01" + MAC)
+    return host
+
+
+def test_an_address_that_outlasts_its_lease_file_is_kept_for_as_long_as_the_kernel_says() -> None:
+    host = unwritten_file()
+    ends, routes = host.clock.now + host.kernel.addresses[0].valid, host.kernel.routes
+    host.server.silent = True
+    host.interface.begin()
+    assert host.sockets.kinds() == ["REQUEST"]
+    host.loop.run(20)
+    assert (host.addresses, host.kernel.routes, host.kernel.deleted_addresses) == ([OURS], routes, [])
+    host.loop.run(ends + 1 - host.clock.now)
+    assert host.addresses == [], "and no longer than its lease"
+
+
+def test_an_address_that_outlasts_its_lease_file_is_confirmed_by_its_server() -> None:
+    host = unwritten_file()
+    host.interface.begin()
+    host.loop.run(0.5)
+    assert (host.state, host.addresses, host.kernel.deleted_addresses) == ("BOUND", [OURS], [])
+
+
+def test_an_address_without_our_mark_goes_with_its_ended_lease() -> None:
+    # rule 50
+    host = unwritten_file()
+    host.kernel.addresses = tuple(held._replace(mark=0) for held in host.kernel.addresses)
+    host.interface.begin()
+    assert host.sockets.kinds() == ["DISCOVER"]
+
+
+def test_an_address_that_is_held_beyond_its_lease_is_no_newer_lease() -> None:
+    host = unwritten_file(on_expiry="hold")
+    host.interface.begin()
+    assert host.sockets.kinds() == ["DISCOVER"]
 
 
 @pytest.mark.parametrize("why", ["another machine's", "another client-id", "nothing there"])
