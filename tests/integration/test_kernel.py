@@ -559,7 +559,7 @@ def test_a_renewal_costs_no_more_for_what_others_have_on_the_link(machine: Machi
     lines += [f"route add 172.{16 + n // 65536}.{n // 256 % 256}.{n % 256}/32 dev eth0" for n in range(20000)]
     machine.client.run(lambda: subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True))
     costs = []
-    for left in (600.0, 601.0, 602.0):
+    for left in range(600, 608):  # a busy machine's caches cost time, too: the least is the work
         began = time.process_time()
         assert machine.apply(machine.spec(left=left)) == ()
         costs.append(time.process_time() - began)
