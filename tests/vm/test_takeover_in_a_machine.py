@@ -65,11 +65,11 @@ def test_netplan_with_ipv6() -> None:
             guest.wait(lambda: address6(guest), 30, "an IPv6 address", pause=0.5)
             before = address6(guest)
             handover.command("takeover", LINK)
-            assert not manages(guest)
+            guest.wait(lambda: manages(guest), 20, "networkd keeps the link", pause=0.5)
             guest.run(["netplan", "apply"], check=True)  # restarts networkd, and tells udev of every link
-            assert not manages(guest)
+            guest.wait(lambda: manages(guest), 20, "networkd keeps the link", pause=0.5)
             handover.assert_holdfast_serves()
-            # Longer than what networkd had configured would live: now it is the kernel that listens.
+            # Longer than what networkd had configured before would live.
             guest.wait(lambda: guest.shell(f"ip -6 route show dev {LINK} default proto ra metric 1024"), 10, "a route")
             guest.run(["sleep", str(LIFETIME + 2 * EVERY)], check=True)
             assert address6(guest) == before
