@@ -70,7 +70,7 @@ def test_netplan_with_ipv6() -> None:
             guest.wait(lambda: manages(guest), 20, "networkd keeps the link", pause=0.5)
             handover.assert_holdfast_serves()
             # Longer than what networkd had configured before would live.
-            guest.wait(lambda: guest.shell(f"ip -6 route show dev {LINK} default proto ra metric 1024"), 10, "a route")
+            guest.wait(lambda: guest.shell(f"ip -6 route show dev {LINK} default proto ra"), 10, "a route")
             guest.run(["sleep", str(LIFETIME + 2 * EVERY)], check=True)
             assert address6(guest) == before
             handover.command("handback", LINK)
