@@ -13,7 +13,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from holdfast.network.port_owner import named
+from holdfast.network.processes import name_of, named, words_of
 
 #: comm (at most 15 bytes) of clients that serve one link or those among their arguments.
 NAMES = ("dhclient", "dhcpcd", "udhcpc", "pump", "dhcpcd5", "dhcp6c", "connmand", "wickedd-dhcp4")
@@ -43,7 +43,7 @@ def others_on(ifname: str, address: str | None, ours: set[int], proc: str = "/pr
     strong = {**dict.fromkeys(packet, "has a packet socket for IPv4"), **port}
     found: dict[str, Other] = {}
     for pid in _pids(ours, proc):
-        comm = _comm(pid, proc)
+        comm = name_of(pid, proc)
         sockets = _sockets(pid, proc)
         hits = [strong[inode] for inode in sockets if inode in strong]
         if hits:
@@ -86,7 +86,7 @@ def _rows(path: str, columns: int) -> Iterator[list[str]]:
 def _pids(ours: set[int], proc: str) -> list[str]:
     """Processes that are not Holdfast's, guard and commands included."""
     pids = [name for name in os.listdir(proc) if name.isdigit() and int(name) not in {os.getpid(), *ours}]
-    return [pid for pid in pids[:_MAX_PROCESSES] if b"holdfast" not in _read(f"{proc}/{pid}/cmdline")]
+    return [pid for pid in pids[:_MAX_PROCESSES] if not any("holdfast" in word for word in words_of(pid, proc))]
 
 
 def _sockets(pid: str, proc: str) -> set[str]:
@@ -103,12 +103,12 @@ def _sockets(pid: str, proc: str) -> set[str]:
 
 def _names(pid: str, ifname: str, proc: str) -> bool:
     """True when the link is among its arguments."""
-    return os.fsencode(ifname) in _read(f"{proc}/{pid}/cmdline").split(b"\0")
+    return ifname in words_of(pid, proc)
 
 
 def _serves(pid: str, ifname: str, proc: str) -> bool:
     """True when the link is among its arguments, or no link is."""
-    words = {os.fsdecode(word) for word in _read(f"{proc}/{pid}/cmdline").split(b"\0")}
+    words = set(words_of(pid, proc))
     links = {name for _, name in socket.if_nameindex()}
     return ifname in words or words.isdisjoint(links)
 
@@ -118,20 +118,3 @@ def _same_network(pid: str, proc: str) -> bool:
         return os.readlink(f"{proc}/{pid}/ns/net") == os.readlink(f"{proc}/self/ns/net")
     except OSError:
         return False
-
-
-def _comm(pid: str, proc: str) -> str:
-    """Its name; that of the applet for busybox."""
-    comm = _read(f"{proc}/{pid}/comm").strip().decode("utf-8", "replace")
-    if comm != "busybox":
-        return comm
-    words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
-    return os.fsdecode(os.path.basename(words[len(words) > 1 and words[0].endswith(b"busybox")]))
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(4096)
-    except OSError:
-        return b""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from holdfast.guard.machine import UNKNOWN
-from holdfast.network.port_owner import holder_of, named
+from holdfast.network.port_owner import holder_of
+from holdfast.network.processes import name_of, named, status_of, words_of
 from holdfast.wire.record import NamedTuple
 
 #: comm (at most 15 bytes) -> what guard calls it.
@@ -41,25 +42,16 @@ def client_of(ifname: str, proc: str = "/proc") -> Client:
     """
     best: tuple[int, str, str] = (0, UNKNOWN, "")
     for pid in [name for name in os.listdir(proc) if name.isdigit()][:_MAX_PROCESSES]:
-        client = _client(pid, proc)
+        client = CLIENTS.get(name_of(pid, proc))
         if client is None or not _same_network(pid, proc):
             continue
-        words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
-        rank = 3 if os.fsencode(ifname) in words else 1 if client in _FOR_ALL else 2
+        rank = 3 if ifname in words_of(pid, proc) else 1 if client in _FOR_ALL else 2
         if rank > best[0]:
             best = (rank, client, pid)
     if best[0]:
-        line = os.fsdecode(_read(f"{proc}/{best[2]}/cmdline")).rstrip("\0").split("\0")
-        return Client(best[1], named(best[2], proc), int(best[2]), tuple(line), _contained(best[2], proc))
+        pid = best[2]
+        return Client(best[1], named(pid, proc), int(pid), words_of(pid, proc), _contained(pid, proc))
     return Client(UNKNOWN, holder_of(68, proc))
-
-
-def _client(pid: str, proc: str) -> str | None:
-    comm = _read(f"{proc}/{pid}/comm").strip().decode("ascii", "replace")
-    if comm == "busybox":
-        words = _read(f"{proc}/{pid}/cmdline").split(b"\0")
-        comm = os.fsdecode(os.path.basename(words[len(words) > 1 and words[0].endswith(b"busybox")]))
-    return CLIENTS.get(comm)
 
 
 def _same_network(pid: str, proc: str) -> bool:
@@ -74,13 +66,4 @@ def _same_network(pid: str, proc: str) -> bool:
 
 def _contained(pid: str, proc: str) -> bool:
     """True when it has a process namespace below ours: NSpid has a number for each (proc(5))."""
-    lines = _read(f"{proc}/{pid}/status").splitlines()
-    return any(len(line.split()) > 2 for line in lines if line.startswith(b"NSpid:"))
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(4096)
-    except OSError:
-        return b""
+    return any(len(line.split()) > 2 for line in status_of(pid, proc) if line.startswith("NSpid:"))

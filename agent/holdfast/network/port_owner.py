@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from holdfast.escape import printable
+from holdfast.network.processes import named
 
 #: Bounds of the search, which takes well under a second.
 _MAX_PROCESSES = 4096
@@ -85,21 +85,3 @@ def _has_descriptor(folder: str, wanted: set[str]) -> bool:
         except OSError:
             continue
     return False
-
-
-def named(pid: str, proc: str = "/proc") -> str:
-    """``name (pid 123)``, with the uid when it is not root's: a DHCP client runs as root, except for a part of it that
-    has dropped its privileges."""
-    name = printable(_text(f"{proc}/{pid}/comm").strip())
-    status = _text(f"{proc}/{pid}/status").splitlines()
-    uids = next((line.split()[1:5] for line in status if line.startswith("Uid:")), [])
-    other = next((uid for uid in uids if uid != "0"), "")
-    return f"{name or 'a process'} (pid {pid}{f', of uid {other}' if other else ''})"
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(8192)
-    except OSError:
-        return ""
