@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from calendar import timegm
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from math import log10
 from typing import Any
 
 from holdfast.core.outcome import Purpose, Via
 from holdfast.guard.actions import Verdict
 from holdfast.guard.report import Report
-from holdfast.observe.page import document, legend
+from holdfast.observe.page import TICKS, Kind, document, height, legend, point
 from holdfast.observe.words import counted, duration, latency
-from holdfast.wire.record import NamedTuple
 
 Record = Mapping[str, Any]
 
@@ -23,34 +21,15 @@ DRAWN, LISTED = 2000, 200
 #: Pixels: the whole, and the field of the time line in it.
 _WIDTH, _HEIGHT = 960, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 944, 44, 214
-#: Seconds at the foot and at the head of the scale, which is logarithmic.
-_FASTEST, _SLOWEST = 0.001, 1000.0
-_TICKS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (100.0, "100 s"))
 
 
-class _Kind(NamedTuple):
-    """How one kind of outcome is shown: its class of colours, its sign (_SIGNS) and what it means."""
-
-    name: str
-    meaning: str
-
-
-_UNICAST = _Kind("unicast", "answered by unicast")
-_BROADCAST = _Kind("broadcast", "answered only by broadcast")
-_IGNORED = _Kind("ignored", "answered, and ignored by the client")
-_REFUSED = _Kind("refused", "refused by NAK")
-_UNANSWERED = _Kind("unanswered", "not answered")
-_LOST = _Kind("lost", "the lease ended")
+_UNICAST = Kind("unicast", "circle", "answered by unicast")
+_BROADCAST = Kind("broadcast", "triangle", "answered only by broadcast")
+_IGNORED = Kind("ignored", "frame", "answered, and ignored by the client")
+_REFUSED = Kind("refused", "diamond", "refused by NAK")
+_UNANSWERED = Kind("unanswered", "cross", "not answered")
+_LOST = Kind("lost", "square", "the lease ended")
 _KINDS = (_UNICAST, _BROADCAST, _IGNORED, _REFUSED, _UNANSWERED, _LOST)
-
-_SIGNS: Mapping[str, Callable[[float, float], str]] = {
-    "unicast": lambda x, y: f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
-    "broadcast": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5 9h-10z"/>',
-    "ignored": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}h8v8h-8z"/>',
-    "refused": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5.5 5.5-5.5 5.5-5.5-5.5z"/>',
-    "unanswered": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0-8l-8 8"/>',
-    "lost": lambda x, y: f'<path d="M{x - 4.5:.1f} {y - 4.5:.1f}h9v9h-9z"/>',
-}
 
 _COLOURS = """\
 :root { --unicast: #2da44e; --broadcast: #0a6fb8; --ignored: #8250df; --refused: #c2410c; --unanswered: #cf222e;
@@ -104,7 +83,7 @@ def _counts(report: Report) -> Iterator[tuple[str, str]]:
     yield "other servers", ", ".join(report.others) or "-"
 
 
-def _kind(record: Record) -> _Kind | None:
+def _kind(record: Record) -> Kind | None:
     """None for what is no renewal, and has not cost a lease."""
     result = record.get("result")
     if result == Verdict.EXPIRED:
@@ -121,7 +100,7 @@ def _kind(record: Record) -> _Kind | None:
 # -- the time line ---------------------------------------------------------------------------------
 
 
-def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
+def _figure(shown: Sequence[tuple[Record, Kind]]) -> Iterator[str]:
     times = [_seconds(record) for record, _ in shown]
     begin, end = min(times), max(times)
     span = max(end - begin, 60.0)  # so that the times below differ
@@ -133,9 +112,9 @@ def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
            'aria-label="Each renewal by its time and by the time to its answer">')
     yield f'<text x="{_LEFT - 8}" y="{_TOP - 12}" text-anchor="end">none</text>'
     yield f'<path class="grid" d="M{_LEFT} {_TOP - 16}H{_RIGHT}"/>'
-    for seconds, label in _TICKS:
-        yield (f'<path class="grid" d="M{_LEFT} {_down(seconds):.1f}H{_RIGHT}"/>'
-               f'<text x="{_LEFT - 8}" y="{_down(seconds) + 4:.1f}" text-anchor="end">{label}</text>')
+    for seconds, label in TICKS:
+        yield (f'<path class="grid" d="M{_LEFT} {height(seconds, _TOP, _BOTTOM):.1f}H{_RIGHT}"/>'
+               f'<text x="{_LEFT - 8}" y="{height(seconds, _TOP, _BOTTOM) + 4:.1f}" text-anchor="end">{label}</text>')
     for number in range(5):
         instant = begin + span * number / 4
         anchor = ("start", "middle", "middle", "middle", "end")[number]
@@ -147,25 +126,20 @@ def _figure(shown: Sequence[tuple[Record, _Kind]]) -> Iterator[str]:
           "</figcaption></figure>"
 
 
-def _down(seconds: float) -> float:
-    inside = min(max(seconds, _FASTEST), _SLOWEST)
-    return _BOTTOM - log10(inside / _FASTEST) / log10(_SLOWEST / _FASTEST) * (_BOTTOM - _TOP)
-
-
-def _mark(record: Record, kind: _Kind, x: float) -> str:
+def _mark(record: Record, kind: Kind, x: float) -> str:
     took = record.get("latency")
-    y = _down(took) if isinstance(took, (int, float)) else _TOP - 16
+    y = height(took, _TOP, _BOTTOM) if isinstance(took, (int, float)) else _TOP - 16
     said = f"{_moment(str(record.get('time')))}: {kind.meaning}" + (
         f", after {latency(took)}" if isinstance(took, (int, float)) else "")
-    return f'<g class="{kind.name}"><title>{escape(said)}</title>{_SIGNS[kind.name](x, y)}</g>'
+    return point(kind, x, y, said)
 
 
-def _legend(shown: Sequence[tuple[Record, _Kind]]) -> str:
+def _legend(shown: Sequence[tuple[Record, Kind]]) -> str:
     there = {kind.name for _, kind in shown}
-    return legend((kind.name, _SIGNS[kind.name](7, 7), kind.meaning) for kind in _KINDS if kind.name in there)
+    return legend(kind for kind in _KINDS if kind.name in there)
 
 
-def _list(shown: Sequence[tuple[Record, _Kind]], total: int) -> Iterator[str]:
+def _list(shown: Sequence[tuple[Record, Kind]], total: int) -> Iterator[str]:
     newest = f"The newest {len(shown)} of {total} renewals" if total > len(shown) else \
         f"All {counted(total, 'renewal')}"
     yield f'<details><summary>{newest}</summary><div class="scroll"><table class="rows">'

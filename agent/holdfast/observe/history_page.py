@@ -11,11 +11,10 @@ from calendar import timegm
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
-from math import log10
 from statistics import median
 from typing import Any, NamedTuple
 
-from holdfast.observe.page import document, legend
+from holdfast.observe.page import TICKS, Kind, document, height, legend, point
 from holdfast.observe.words import counted, duration, latency
 
 Record = Mapping[str, Any]
@@ -25,35 +24,17 @@ DRAWN, LISTED = 2000, 300
 #: Pixels: the whole, the lane of the leases, and the field of the renewals.
 _WIDTH, _HEIGHT = 960, 310
 _LEFT, _RIGHT, _LANE, _LANE_END, _TOP, _BOTTOM = 64, 944, 24, 48, 104, 274
-#: Seconds at the foot and at the head of the scale, which is logarithmic.
-_FASTEST, _SLOWEST = 0.001, 1000.0
-_TICKS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (100.0, "100 s"))
 _WON = ("acquired", "renewed", "moved")
 _ENDED = ("expired", "conflict", "released", "ipv6-only")
 #: Time without a lease that is drawn as a gap: less is the second between an end and a beginning.
 _GAP = 1.0
 
 
-class Kind(NamedTuple):
-    """How one kind of outcome is shown: its class of colours and what it means."""
-
-    name: str
-    meaning: str
-
-
 _KINDS = (
-    Kind("unicast", "answered by unicast"), Kind("broadcast", "answered by broadcast"),
-    Kind("discover", "answered by DISCOVER"), Kind("kept", "not answered, the lease was kept"),
-    Kind("refused", "refused by NAK"), Kind("lost", "the lease was lost"),
+    Kind("unicast", "circle", "answered by unicast"), Kind("broadcast", "triangle", "answered by broadcast"),
+    Kind("discover", "square", "answered by DISCOVER"), Kind("kept", "cross", "not answered, the lease was kept"),
+    Kind("refused", "diamond", "refused by NAK"), Kind("lost", "plus", "the lease was lost"),
 )
-_SIGNS: Mapping[str, Callable[[float, float], str]] = {
-    "unicast": lambda x, y: f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
-    "broadcast": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5 9h-10z"/>',
-    "discover": lambda x, y: f'<path d="M{x - 4:.1f} {y - 4:.1f}h8v8h-8z"/>',
-    "kept": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0-8l-8 8"/>',
-    "refused": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5.5 5.5-5.5 5.5-5.5-5.5z"/>',
-    "lost": lambda x, y: f'<path class="line" d="M{x - 5:.1f} {y:.1f}h10M{x:.1f} {y - 5:.1f}v10"/>',
-}
 _STYLE = """\
 :root { --unicast: #1a7f37; --broadcast: #0a6fb8; --discover: #8250df; --kept: #9a6700; --refused: #c2410c;
   --lost: #cf222e; --lease: #b7dfc3; --leasetext: #0f3d1e; --gap: #cf222e; }
@@ -236,9 +217,9 @@ def _figure(
                    f'</title><path d="M{left:.1f} {_LANE_END + 3}H{right:.1f}v5H{left:.1f}z"/></g>')
     yield f'<text x="{_LEFT - 8}" y="{_TOP - 12}" text-anchor="end">none</text>'
     yield f'<path class="grid" d="M{_LEFT} {_TOP - 16}H{_RIGHT}"/>'
-    for seconds, label in _TICKS:
-        yield (f'<path class="grid" d="M{_LEFT} {_down(seconds):.1f}H{_RIGHT}"/>'
-               f'<text x="{_LEFT - 8}" y="{_down(seconds) + 4:.1f}" text-anchor="end">{label}</text>')
+    for seconds, label in TICKS:
+        yield (f'<path class="grid" d="M{_LEFT} {height(seconds, _TOP, _BOTTOM):.1f}H{_RIGHT}"/>'
+               f'<text x="{_LEFT - 8}" y="{height(seconds, _TOP, _BOTTOM) + 4:.1f}" text-anchor="end">{label}</text>')
     for number in range(5):
         instant = begin + span * number / 4
         anchor = ("start", "middle", "middle", "middle", "end")[number]
@@ -279,22 +260,17 @@ def _changes_of_server(shown: Sequence[tuple[Record, Kind]], across: Callable[[f
         former = server or former
 
 
-def _down(seconds: float) -> float:
-    inside = min(max(seconds, _FASTEST), _SLOWEST)
-    return _BOTTOM - log10(inside / _FASTEST) / log10(_SLOWEST / _FASTEST) * (_BOTTOM - _TOP)
-
-
 def _mark(record: Record, kind: Kind, x: float) -> str:
     took, cause = record.get("latency"), record.get("cause")
-    y = _down(float(took)) if isinstance(took, (int, float)) else _TOP - 16
+    y = height(float(took), _TOP, _BOTTOM) if isinstance(took, (int, float)) else _TOP - 16
     said = f"{_text(moment(record))}: {record.get('result')}, {kind.meaning}" + (
         f", after {latency(took)}" if isinstance(took, (int, float)) else "") + (f"; {cause}" if cause else "")
-    return f'<g class="{kind.name}"><title>{escape(said)}</title>{_SIGNS[kind.name](x, y)}</g>'
+    return point(kind, x, y, said)
 
 
 def _legend(shown: Sequence[tuple[Record, Kind]]) -> str:
     there = {kind for _, kind in shown}
-    return legend((kind.name, _SIGNS[kind.name](7, 7), kind.meaning) for kind in _KINDS if kind in there)
+    return legend(kind for kind in _KINDS if kind in there)
 
 
 # -- times -----------------------------------------------------------------------------------------

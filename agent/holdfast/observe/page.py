@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
+from math import log10
+from typing import NamedTuple
 
 _STYLE = """\
 :root { color-scheme: light dark; --ground: #fff; --ink: #24292f; --soft: #57606a; --grid: #e3e8ed; --border: #d0d7de; }
@@ -25,11 +27,47 @@ svg .grid { stroke: var(--grid); } svg .line { fill: none; stroke-width: 2; } de
 """
 
 
-def legend(signs: Iterable[tuple[str, str, str]]) -> str:
-    """The signs of a figure, each by its class of colours, its SVG in a field of 14 by 14, and what it means (text)."""
+#: Points of a figure: SVG with its middle at (x, y), some 10 units wide. ``line`` has no fill.
+_SIGNS: Mapping[str, Callable[[float, float], str]] = {
+    "circle": lambda x, y: f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
+    "triangle": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5 9h-10z"/>',
+    "square": lambda x, y: f'<path d="M{x - 4.5:.1f} {y - 4.5:.1f}h9v9h-9z"/>',
+    "frame": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}h8v8h-8z"/>',
+    "diamond": lambda x, y: f'<path d="M{x:.1f} {y - 5.5:.1f}l5.5 5.5-5.5 5.5-5.5-5.5z"/>',
+    "cross": lambda x, y: f'<path class="line" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0-8l-8 8"/>',
+    "plus": lambda x, y: f'<path class="line" d="M{x - 5:.1f} {y:.1f}h10M{x:.1f} {y - 5:.1f}v10"/>',
+}
+
+#: Times that a figure's scale names, in seconds.
+TICKS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (100.0, "100 s"))
+#: Seconds at the foot and at the head of that scale, which is logarithmic.
+_FASTEST, _SLOWEST = 0.001, 1000.0
+
+
+class Kind(NamedTuple):
+    """How one kind of outcome is shown: its class of colours, the sign of its points, and what it means (text)."""
+
+    name: str
+    sign: str
+    meaning: str
+
+
+def height(seconds: float, top: float, bottom: float) -> float:
+    """Where a time is on the scale between ``top`` and ``bottom``; one that is outside, at its end."""
+    inside = min(max(seconds, _FASTEST), _SLOWEST)
+    return bottom - log10(inside / _FASTEST) / log10(_SLOWEST / _FASTEST) * (bottom - top)
+
+
+def point(kind: Kind, x: float, y: float, title: str) -> str:
+    """SVG of one outcome; ``title`` (text) is shown under the pointer."""
+    return f'<g class="{kind.name}"><title>{escape(title)}</title>{_SIGNS[kind.sign](x, y)}</g>'
+
+
+def legend(kinds: Iterable[Kind]) -> str:
+    """HTML that says what the points of these kinds mean."""
     return " ".join(
         '<span class="sign"><svg style="width:14px;height:14px;vertical-align:-2px" viewBox="0 0 14 14">'
-        f'<g class="{name}">{sign}</g></svg> {escape(meaning)}</span>' for name, sign, meaning in signs)
+        f'<g class="{kind.name}">{_SIGNS[kind.sign](7, 7)}</g></svg> {escape(kind.meaning)}</span>' for kind in kinds)
 
 
 def document(title: str, heading: str, below: str, body: str, style: str) -> str:
