@@ -143,7 +143,8 @@ MACHINE_SETTINGS = {
     "/etc/cloud/cloud.cfg.d/90-openstack.cfg": File("datasource_list: [OpenStack]\n"),
     # On an emulated processor five seconds may not do for the overlay; then the former client would boot.
     # Not below /etc, where a removal must leave nothing of Holdfast's.
-    "/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-emulated.conf": File("[Service]\nTimeoutStartSec=60\n"),
+    "/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-emulated.conf":
+        File("[Service]\nTimeoutStartSec=60\n"),
     **TRUST,
 }
 
