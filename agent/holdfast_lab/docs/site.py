@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 #: In the order of the menu; pages of docs/ that are not named follow under "More".
 MENU = {
-    "Use": ("operations", "fleet", "guard", "migrating"),
+    "Use": ("operations", "fleet", "guard", "migrating", "settings"),
     "Install": ("cloud-init", "images", "packaging"),
     "Understand": ("architecture", "resilience", "benchmarks/README", "states", "rfc2131", "decisions/README"),
 }
