@@ -20,10 +20,27 @@ if TYPE_CHECKING:
 else:
     from _collections import _tuplegetter  # what collections.namedtuple makes its fields of
 
+    _FEW = 8
+    _instances = {}  # by record: how many of the first few were made
+
     def _construct(cls, /, *args, **kwargs):
-        """The first instance of a record: make the class's own ``__new__``, which takes most of a namedtuple's
-        definition and which most records do not need before the first packet."""
-        owner = next(each for each in cls.__mro__ if "_fields" in each.__dict__)
+        """An instance, without compiling a constructor for its class as collections.namedtuple does: that takes as long
+        as 30 instances, and before the first packet most records have one or none."""
+        owner = cls if "_fields" in cls.__dict__ else next(each for each in cls.__mro__ if "_fields" in each.__dict__)
+        made = _instances[owner] = _instances.get(owner, 0) + 1
+        if made <= _FEW:
+            fields = owner._fields
+            if len(args) == len(fields) and not kwargs:
+                return tuple.__new__(cls, args)
+            given = dict(zip(fields, args))  # noqa: B905 - what is too much is found by the constructor
+            values = {**owner._field_defaults, **given, **kwargs}  # noqa: SLF001 - as namedtuple calls it
+            if len(given) == len(args) and given.keys().isdisjoint(kwargs) and values.keys() == set(fields):
+                return tuple.__new__(cls, map(values.__getitem__, fields))
+        return _compile_constructor(owner)(cls, *args, **kwargs)  # from the ninth on, and for its TypeError
+
+    def _compile_constructor(owner):
+        """Give the record ``owner`` a ``__new__`` of its own."""
+        del _instances[owner]
         names = ", ".join(owner._fields)
         made = eval(  # noqa: S307 - names of fields in this package, as collections.namedtuple does it
             f"lambda _cls, {names}: _new(_cls, ({names},))" if names else "lambda _cls: _new(_cls)",
@@ -32,7 +49,7 @@ else:
         made.__name__, made.__qualname__ = "__new__", f"{owner.__name__}.__new__"
         made.__defaults__ = tuple(owner._field_defaults.values())  # noqa: SLF001 - as namedtuple calls it
         owner.__new__ = staticmethod(made)
-        return made(cls, *args, **kwargs)
+        return made
 
     class _Record(tuple):
         """What collections.namedtuple gives each class."""

@@ -71,9 +71,34 @@ def test_a_record_is_a_named_tuple() -> None:
     lambda: Point(1)._replace(z=3),  # type: ignore[call-arg]
 ])
 def test_a_record_has_its_fields_and_no_others(wrong: object) -> None:
-    for _ in range(2):  # the first instance is made otherwise than the second
+    for _ in range(2):  # the first instances are made otherwise than those after a mistake
         with pytest.raises((TypeError, ValueError)):
             wrong()  # type: ignore[operator]
+
+
+def test_the_first_instances_are_like_all_others() -> None:
+    class Fresh(NamedTuple):
+        x: int
+        y: int = 2
+        z: int = 3
+
+    class Derived(Fresh):
+        """A record's own kind."""
+
+    for number in range(20):  # the constructor is compiled on the way
+        assert (Fresh(number), Fresh(number, z=5), Fresh(x=number, y=1), Fresh(1, 2, number)) == (
+            (number, 2, 3), (number, 2, 5), (number, 1, 3), (1, 2, number))
+        assert (type(Derived(number)), Derived(number)) == (Derived, (number, 2, 3))
+    for few in range(9):
+        class Strict(NamedTuple):
+            x: int
+            y: int = 2
+
+        for _ in range(few):
+            Strict(1)
+        for wrong in (lambda: Strict(1, x=1), lambda: Strict(y=1), lambda: Strict(1, 2, 3), lambda: Strict(1, q=1)):  # type: ignore[misc, call-arg]
+            with pytest.raises(TypeError):
+                wrong()
 
 
 def test_records_and_members_survive_being_copied() -> None:
