@@ -13,7 +13,7 @@ import sys
 def main() -> int:
     """Run what sys.argv says; the exit status."""
     command, words = sys.argv[1:2], sys.argv[2:]
-    if command == ["run"] and words and sys.flags.isolated and can_serve(words):
+    if command == ["run"] and words and can_serve(words) and isolated():
         from holdfast.runtime.__main__ import main as serve  # noqa: PLC0415
 
         return serve(words)
@@ -31,3 +31,18 @@ def can_serve(words: list[str]) -> bool:
 
     present = {name for _, name in if_nameindex()}
     return os.geteuid() == 0 and present.issuperset(words) and not missing_capabilities()
+
+
+def isolated() -> bool:
+    """Whether the installation alone says from where modules are imported, as with ``python -I``: neither the
+    environment nor the user's own packages do. The script's folder, which a script of ``pip`` has there, is taken off.
+    """
+    if sys.flags.isolated:
+        return True
+    site = sys.modules.get("site")
+    if any(name.startswith("PYTHON") for name in os.environ) or getattr(site, "USER_SITE", None) in sys.path:
+        return False
+    if sys.path[0] != os.path.dirname(os.path.realpath(sys.argv[0])):
+        return False  # not a script: python -m
+    del sys.path[0]
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,45 @@ def test_the_daemon_starts_without_the_command_line(tmp_path: Path) -> None:
     # lo is there and no interface for DHCP: the daemon itself says so, and ends
     wanted = "'click' in sys.modules, 'holdfast.runtime.supervisor' in sys.modules"
     assert run(["run", "lo"], wanted, tmp_path) == (4, "False True")
+
+
+def script(folder: Path) -> str:
+    """What a script like that of ``pip`` says of `holdfast run lo`: whether click was imported, and its own folder is
+    still searched."""
+    path = folder / "holdfast"
+    path.write_text("import os, sys\nfrom holdfast.start import main\ntry: main()\nexcept SystemExit: pass\n"
+                    "print('click' in sys.modules, os.path.dirname(os.path.realpath(__file__)) in sys.path)\n")
+    done = subprocess.run([sys.executable, str(path), "run", "lo"], capture_output=True, text=True, check=True, env={
+        **{name: value for name, value in unmeasured().items() if not name.startswith("PYTHON")},
+        "STATE_DIRECTORY": str(folder), "RUNTIME_DIRECTORY": str(folder)})
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.root
+def test_the_launcher_of_pip_starts_the_daemon_isolated(tmp_path: Path) -> None:
+    assert script(tmp_path) == "False False"
+
+
+def test_an_environment_that_could_name_other_modules_is_left_behind(monkeypatch: pytest.MonkeyPatch,
+                                                                      tmp_path: Path) -> None:
+    class Flags:
+        isolated = 0
+
+    (tmp_path / "holdfast").touch()
+    monkeypatch.setattr("sys.flags", Flags)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "holdfast")])
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert not start.isolated()
+    monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.setattr("site.USER_SITE", str(tmp_path))
+    assert not start.isolated()
+    monkeypatch.setattr("site.USER_SITE", None)
+    assert start.isolated()
+    assert str(tmp_path) not in sys.path
+    assert not start.isolated()  # python -m: the first folder is not the script's
 
 
 def test_everything_else_is_the_command_line_s(tmp_path: Path) -> None:
