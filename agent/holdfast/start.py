@@ -1,5 +1,5 @@
-"""What the command ``holdfast`` starts: the daemon itself where it is ``run`` for interfaces that are there, and else
-the command line.
+"""What the command ``holdfast`` starts: the daemon itself where it is ``run`` for interfaces that are there, the bare
+wait for what is to be online at boot, and else the command line.
 
 Somebody who waits for an address need not wait for the command line's libraries, and for a second interpreter, too.
 """
@@ -17,6 +17,10 @@ def main() -> int:
         from holdfast.runtime.__main__ import main as serve  # noqa: PLC0415
 
         return serve(words)
+    if command == ["wait-online"] and not words:
+        from holdfast.online import main as wait_online  # noqa: PLC0415
+
+        return wait_online()
     from holdfast.cli import main as command_line  # noqa: PLC0415 - click
 
     return command_line()

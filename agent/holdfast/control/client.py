@@ -7,7 +7,6 @@ Texts in a reply are not escaped for a terminal.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -15,12 +14,16 @@ import struct
 import time
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import Any
 
+from holdfast import json_text
 from holdfast.control.idl import INTERFACE_NAME, MismatchError, conform
 from holdfast.control.interface import NAME, SERVICE, SUFFIX, definition
 from holdfast.control.message import MessageError, decode, encode
 from holdfast.state.folder import socket_address
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Seconds for a whole call; longer than the agent itself waits for an outcome (30).
 TIMEOUT = 40.0
@@ -67,7 +70,7 @@ class RefusedError(ControlError):
     an error that this version does not know."""
 
     def __init__(self, path: str, name: str, parameters: Mapping[str, Any]) -> None:
-        super().__init__(f"the agent at {path} answered {name} {json.dumps(parameters)}")
+        super().__init__(f"the agent at {path} answered {name} {json_text.dumps(parameters)}")
         self.name = name
         self.parameters = parameters
 

@@ -4,8 +4,10 @@ Publishes what the daemon wrote about names (to systemd-resolved, else resolvcon
 time servers (to chrony and systemd-timesyncd). A program of its own for two reasons: the daemon may be a user who may
 do none of that, and all of it can take seconds, which other interfaces' packets must not wait for. systemd starts it
 when the spool changes (holdfast-dns.path); a daemon that is root starts it itself. It may be started at any time and
-any number of times: it does what is wanted now, whatever was done before, one at a time. With ``--wait`` it goes on for
-so long while systemd-resolved cannot be told yet: early in a boot there is no D-Bus, which is no error.
+any number of times: it does what is wanted now, whatever was done before, one at a time. What has been done is told, in
+the words of the spool, by a file for each interface in a folder of root's beside the spool's (``dns_dir``): who waits
+for names waits for that. With ``--wait`` it goes on for so long while systemd-resolved cannot be told yet: early in a
+boot there is no D-Bus, which is no error.
 
 Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
 """
@@ -18,6 +20,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep, time
 from typing import Callable, NoReturn, Sequence
@@ -27,9 +30,9 @@ from holdfast.network import ResolverError
 from holdfast.observe.limit import SayOnce
 from holdfast.publish import networkd_link
 from holdfast.publish.backends import Backend, Resolver, ladder
-from holdfast.publish.spool import LinkNames, read_all
+from holdfast.publish.spool import SUFFIX, LinkNames, read_all, render
 from holdfast.publish.time_servers import TimeServers, daemons
-from holdfast.settings.dirs import DNS_STATE_DIR, runtime_dir
+from holdfast.settings.dirs import DNS_STATE_DIR, dns_dir, runtime_dir
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, read_line
@@ -108,6 +111,7 @@ class Publisher:
         self._index_of, self._watched = index_of or _ifindex, watched
         self._time_daemons = time_daemons
         self._path = os.path.join(state, PUBLISHED)
+        self._told = dns_dir(os.path.dirname(spool.rstrip("/")))
         self._said = SayOnce(_say_line)
         self._missing: list[str] = []
 
@@ -148,7 +152,18 @@ class Publisher:
         for daemon in self._time_daemons:
             servers = {name: want.ntp for name, want in present.items()}
             status = max(status, self._try("time servers", partial(daemon.update, servers, unknown)))
+        with suppress(OSError):  # who waits for it does so for a bounded time
+            self._tell_done(present)
         return status
+
+    def _tell_done(self, present: dict[str, LinkNames]) -> None:
+        """Say for each interface that what could be done has been, now. Raises OSError."""
+        with folders.opened(self._told, make=True) as there:
+            for name in folders.names_at(there):
+                if name.removesuffix(SUFFIX) not in present and name.endswith(SUFFIX):
+                    os.unlink(name, dir_fd=there)
+            for name, want in present.items():
+                atomic.write_at(there, name + SUFFIX, render(want), 0o644, durable=False)
 
     def _try(self, what: str, step: Callable[[], object]) -> int:
         try:

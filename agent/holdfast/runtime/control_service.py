@@ -144,18 +144,27 @@ class Control:
         served.submit(event)
 
     def _wait_online(self, default: str) -> Callable[[Parameters, Reply], None]:
+        loop = self._loop
+
         def method(parameters: Parameters, reply: Reply) -> None:
             served, insist = self._find(parameters, default), parameters["insist"]
-            if served.online or not (served.awaited or insist):
-                reply.answer(online=served.online)
-                return
 
             def on_online() -> None:
                 unsubscribe()
+                reply.cancel = lambda: loop.set_timer(reply, None, answer)
+                # In the next round of the loop, when the publisher has been told of the lease's name servers.
+                loop.set_timer(reply, loop.now(), answer)
+
+            def answer() -> None:
                 reply.answer(online=True)
 
+            if not (served.online or served.awaited or insist):
+                reply.answer(online=False)
+                return
             unsubscribe = served.when_online(on_online)
             reply.cancel = unsubscribe
+            if served.online:
+                on_online()
 
         return method
 

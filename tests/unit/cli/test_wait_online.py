@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -12,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.support.control import ControlBench, FakeClient
 
+from holdfast import online, start
 from holdfast.cli import main
-from holdfast.cli.commands import wait_online
 from holdfast.control import client
 from holdfast.settings import dirs, links
 from holdfast_lab.testbed import fair_time
@@ -163,12 +166,89 @@ def test_who_may_not_ask_is_told(
     assert "control_group" in capsys.readouterr().err
 
 
+def test_a_pattern_is_waited_for_until_a_link_that_fits_is_served(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ControlBench(folder) as bench:
+        assert main(["wait-online", "et*", "--timeout", "5"]) == 0
+        assert main(["wait-online", "en*", "--timeout", "0.3"]) == 1
+        assert capsys.readouterr().err == "holdfast: not online after 0.3 s: en*\n"
+        with waiting("en*", "--timeout", "20") as status:
+            bench.run(lambda: bench.control.add(FakeClient("ens3")))
+            wait_until(lambda: status() is not None, 10, "it is found")
+        assert status() == 0
+
+
+class Names:
+    """What the agent asks of the publisher, and the publisher's word that it is done."""
+
+    def __init__(self, folder: str) -> None:
+        self.asked, self.done = Path(folder, "dns"), Path(folder + "-dns")
+
+    def ask(self, name: str, text: str) -> None:
+        self.asked.mkdir(exist_ok=True)
+        (self.asked / f"{name}.json").write_text(text)
+
+    def tell(self, name: str, text: str) -> None:
+        self.done.mkdir(exist_ok=True)
+        draft = self.done / "draft"
+        draft.write_text(text)
+        draft.rename(self.done / f"{name}.json")
+
+
+@pytest.fixture
+def names(folder: str) -> Iterator[Names]:
+    made = Names(folder)
+    yield made
+    shutil.rmtree(made.done, ignore_errors=True)
+
+
+def test_online_means_that_names_are_published(folder: str, names: Names) -> None:
+    names.ask("eth0", "new")
+    names.tell("eth0", "of the former lease")
+    with ControlBench(folder), waiting("--timeout", "20") as status:
+        with pytest.raises(AssertionError, match="never"):
+            wait_until(lambda: status() is not None, 0.5, "never")
+        names.tell("eth0", "new")
+        wait_until(lambda: status() is not None, 10, "it is published")
+    assert status() == 0
+
+
+def test_a_publisher_that_does_nothing_holds_no_boot_up(
+    folder: str, names: Names, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(online, "NAMES_WITHIN", 0.3)
+    names.ask("eth0", "new")
+    with ControlBench(folder):
+        assert main(["wait-online", "--timeout", "20"]) == 0
+    assert capsys.readouterr().err == "holdfast: name servers not in use after 0.3 s: eth0; going on without them\n"
+
+
+def test_what_is_waited_for_wakes_it(folder: str, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first thread of a process: it would look again after an hour."""
+    monkeypatch.setattr(online, "LOOK_RARELY", 3600.0)
+    monkeypatch.setattr(sys, "argv", ["holdfast", "wait-online"])
+    bench = ControlBench(folder)
+    names.ask("eth0", "new")
+    later = threading.Timer(0.3, bench.__enter__)
+    last = threading.Timer(0.6, names.tell, ("eth0", "new"))
+    later.start()
+    last.start()
+    try:
+        assert start.main() == 0
+    finally:
+        later.join()
+        last.join()
+        bench.__exit__(None, None, None)
+    assert signal.getsignal(signal.SIGIO) is signal.SIG_DFL
+
+
 @pytest.fixture
 def lists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The list of links, and the folders of those that are refused and given back."""
     for name, path in (("LIST", "links"), ("REFUSED_DIR", "refused"), ("FALLEN_DIR", "fallen")):
         monkeypatch.setattr(links, name, str(tmp_path / path))
-    monkeypatch.setattr(wait_online, "APPEARANCE", 0.5)
+    monkeypatch.setattr(online, "APPEARANCE", 0.5)
     return tmp_path
 
 

@@ -102,6 +102,23 @@ def test_what_is_wanted_is_published_and_withdrawn(machine: Machine) -> None:
     assert list(machine.service.links) == [3]
 
 
+def test_what_is_done_is_told_in_the_words_of_the_spool(machine: Machine) -> None:
+    told = Path(f"{machine.spool.parent}-dns")
+
+    def settled() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in told.iterdir()}
+
+    machine.want("eth0", "10.0.0.2")
+    machine.want("eth1", "10.1.0.2")
+    machine.run()
+    assert settled() == {name: (machine.spool / name).read_bytes() for name in ("eth0.json", "eth1.json")}
+    machine.unwant("eth1")
+    machine.want("eth0", "10.0.0.9")
+    machine.service.error = ResolverError("later", temporary=True)  # before D-Bus: what can be done has been
+    assert machine.run() == publisher.LATER
+    assert settled() == {"eth0.json": (machine.spool / "eth0.json").read_bytes()}
+
+
 def test_the_file_is_put_back_when_a_service_comes_up(machine: Machine) -> None:
     machine.service.there = False
     machine.want("eth0", "10.0.0.2")
