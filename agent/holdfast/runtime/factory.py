@@ -211,7 +211,8 @@ def _marked(link: Link, clock: Clock) -> Lease | None:
     try:
         kernel = RealKernel(link.ifindex)
         try:
-            return lease_of(kernel.observe(), clock.boottime())
+            now = clock.boottime()
+            return lease_of(kernel.observe(), now, max(0.0, now - clock.monotonic()))
         finally:
             kernel.close()
     except KernelError:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
 from holdfast.core.lease import Binding
+from holdfast.core.schedule import HOLD_LIFETIME
 from holdfast.network.watch import Kind, LinkWatch
 from holdfast.runtime.configurator import Configurator
 from holdfast.runtime.drift import Drift
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from holdfast.clock import Jump
+    from holdfast.core.lease import Lease
     from holdfast.core.outcome import Outcome
     from holdfast.eventloop.ports import Loop
     from holdfast.network.link import Link
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 PAUSE_MIN = 5.0
 #: Seconds until the link is read again when a lack of descriptors or memory gave no answer (rule 90).
 LOOK_AGAIN = 1.0
+#: Seconds by which the kernel's whole seconds and a lease's end may differ.
+ROUNDING = 2.0
 #: Seconds for which announcements of a network card belong to the one before (QEMU sends five in 1.5 s).
 ANNOUNCEMENT_BURST = 5.0
 
@@ -215,7 +219,7 @@ class Interface:
             cached = ev.Cached(remembered, on_link)
             if on_link:
                 self._configurator.adopt(remembered.lease.address)
-                cached = self._outlasting(link, remembered) or cached
+            cached = self._outlasting(link, cached) or cached
         elif remembered is not None:
             self._reporter.line(4, f"the lease of {remembered.lease.address} was another client-id's: not used")
         self.submit(ev.Start(cached, link.carrier))
@@ -226,24 +230,36 @@ class Interface:
         lease = self._deps.marked(link)
         if lease is None:
             return None
-        left = "for ever" if lease.infinite else f"for {lease.seconds_left(self._loop.now()):.0f} s"
+        left = self._time_left(lease)
         self._reporter.line(5, f"{lease.address} is on {link.name} {left} by an earlier agent, whose lease file is "
                                "lost; the server is asked for it")
         return ev.Cached(Binding(lease, client_id=client_id), on_link=False)
 
-    def _outlasting(self, link: Link, remembered: Binding) -> ev.Cached | None:
-        """The stored lease has ended and its address is still there with our mark: renewals went on while the disk took
-        no file. What the kernel says is left is the lease (promise 2), and the server is asked."""
-        lease, now = remembered.lease, self._loop.now()
-        if lease.valid(now) or self._deps.config(link, remembered.client_id).on_expiry == "hold":
-            return None  # "hold" has the kernel keep an address beyond its lease
+    def _outlasting(self, link: Link, cached: ev.Cached) -> ev.Cached | None:
+        """An address is there with our mark that lasts longer than the stored lease, or instead of it: renewals went on
+        while the disk took no file. What the kernel says is left is the lease (promise 2), and the server is asked."""
+        lease, now = cached.binding.lease, self._loop.now()
         later = self._deps.marked(link)
-        if later is None or later.address != lease.address or not later.valid(now):
+        if later is None or not later.valid(now):
             return None
-        later = later._replace(server_id=lease.server_id, options={**lease.options, **later.options})
-        self._reporter.line(5, f"{lease.address} is on {link.name} for {later.seconds_left(now):.0f} s, longer than "
-                               "its lease file says, which could not be written; the server is asked")
-        return ev.Cached(remembered._replace(lease=later), on_link=False)
+        if cached.on_link:
+            # "hold" has the kernel keep an address beyond its lease
+            held = HOLD_LIFETIME if self._deps.config(link, cached.binding.client_id).on_expiry == "hold" else 0.0
+            if later.address != lease.address or later.expires_at <= max(lease.expires_at, now) + held + ROUNDING:
+                return None
+        else:
+            self._configurator.adopt(later.address)
+        same = later.address == lease.address
+        if same:
+            later = later._replace(server_id=lease.server_id, options={**lease.options, **later.options})
+        self._reporter.line(5, f"{later.address} is on {link.name} {self._time_left(later)}, " + (
+            "longer than its lease file says" if same else f"and the lease file is of {lease.address}"
+        ) + ", which could not be written; the server is asked")
+        binding = cached.binding if same else Binding(later, client_id=cached.binding.client_id)
+        return ev.Cached(binding._replace(lease=later), on_link=False)
+
+    def _time_left(self, lease: Lease) -> str:
+        return "for ever" if lease.infinite else f"for {lease.seconds_left(self._loop.now()):.0f} s"
 
     def _open_arp(self) -> Arp:
         link = self.link

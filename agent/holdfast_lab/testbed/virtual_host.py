@@ -366,7 +366,7 @@ class Host:
             manager_has=lambda _: self.managed,
             own_macs=lambda: self.own_macs,
             on_link=lambda link, remembered: remembered.lease.address in self.addresses_on_link,
-            marked=lambda link: lease_of_remains(self.kernel.observe(), self.clock.now),
+            marked=lambda link: lease_of_remains(self.kernel.observe(), self.clock.now, self.clock.slept),
             sockets=self._make_sockets,
             store=lambda link: self.store,
             client=self._make_client,

@@ -25,7 +25,7 @@ def test_what_was_configured_is_what_is_wanted_again(options: dict[int, bytes], 
     # rule 89
     kernel = FakeKernel()
     kernel.apply(make_spec("10.0.0.5", options, until=until), None, 0.0)
-    lease = lease_of(kernel.observe(), 0.0)
+    lease = lease_of(kernel.observe(), 0.0, 0.0)
     assert lease is not None
     assert (lease.address, lease.server_id, lease.expires_at) == (IPv4Address("10.0.0.5"), None, until)
     addresses, routes = kernel.addresses, kernel.routes
@@ -36,8 +36,8 @@ def test_what_was_configured_is_what_is_wanted_again(options: dict[int, bytes], 
 def test_what_has_no_mark_was_not_ours() -> None:
     # rules 87, 89
     theirs = Address(IPv4Interface("10.0.0.7/24"), valid=9000.0)
-    assert lease_of(FakeKernel(addresses=(theirs,)).observe(), 0.0) is None
+    assert lease_of(FakeKernel(addresses=(theirs,)).observe(), 0.0, 0.0) is None
     marked = tuple(Address(IPv4Interface(f"10.0.0.{n}/24"), valid=float(n), mark=MARK) for n in (5, 6))
-    lease = lease_of(FakeKernel(addresses=(*marked, theirs)).observe(), 100.0)
+    lease = lease_of(FakeKernel(addresses=(*marked, theirs)).observe(), 100.0, 0.0)
     assert lease is not None
     assert (str(lease.address), lease.expires_at) == ("10.0.0.6", 106.0)

@@ -216,8 +216,46 @@ def test_an_address_without_our_mark_goes_with_its_ended_lease() -> None:
 
 def test_an_address_that_is_held_beyond_its_lease_is_no_newer_lease() -> None:
     host = unwritten_file(on_expiry="hold")
+    host.kernel.addresses = tuple(held._replace(valid=30.0) for held in host.kernel.addresses)
     host.interface.begin()
     assert host.sockets.kinds() == ["DISCOVER"]
+
+
+def test_an_address_that_outlasts_its_lease_and_what_is_held_beyond_it_is_a_newer_lease() -> None:
+    host = unwritten_file(on_expiry="hold")
+    host.interface.begin()
+    assert host.sockets.kinds() == ["REQUEST"]
+
+
+def test_an_address_that_outlasts_a_lease_file_that_has_not_ended_is_kept() -> None:
+    host = unwritten_file()
+    assert host.store.kept is not None
+    host.store.kept = host.store.kept._replace(lease=lease_of(host.clock, lease_time=20.0))
+    host.server.silent = True
+    host.interface.begin()
+    host.loop.run(60)
+    assert (host.addresses, host.kernel.deleted_addresses) == ([OURS], [])
+
+
+def test_what_a_machine_slept_is_not_taken_for_a_newer_lease() -> None:
+    # The kernel's lifetimes stand still meanwhile, so the address seems to last longer than its lease (promise 3).
+    host = unwritten_file()
+    host.clock.slept = 200.0
+    host.interface.begin()
+    assert host.sockets.kinds() == ["DISCOVER"]
+
+
+def test_an_address_that_is_there_instead_of_the_stored_one_is_asked_for() -> None:
+    host = unwritten_file()
+    assert host.store.kept is not None
+    host.store.kept = host.store.kept._replace(lease=lease_of(host.clock)._replace(address=OURS + 1))
+    host.addresses_on_link = set()
+    host.server.silent = True
+    host.interface.begin()
+    [request] = [sent.message for sent in host.sockets.sent]
+    assert (request.message_type, request.requested_address) == (msg.REQUEST, OURS)
+    host.loop.run(60)
+    assert (host.addresses, host.kernel.deleted_addresses) == ([OURS], [])
 
 
 @pytest.mark.parametrize("why", ["another machine's", "another client-id", "nothing there"])
