@@ -23,7 +23,7 @@ _DIGITS = 20
 def loads(data: bytes) -> Any:
     """The value that ``data`` is. Raises ValueError, whose text says why, and nothing else."""
     try:
-        value = json_text.loads(data, parse_int=_int, parse_float=_float)
+        value = json_text.loads(data, _STRICT)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
@@ -64,3 +64,6 @@ def _float(text: str) -> float:
     if not isfinite(value):
         raise ValueError("a number that is too large")
     return value
+
+
+_STRICT = json_text.reader(_float, _int)

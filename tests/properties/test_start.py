@@ -73,8 +73,8 @@ class Start:
         self.boot_id.write_text("b" * 32)
         clock.now -= min(passed, clock.now)  # a lease that is older began before the boot
         address = OURS if file["ours"] else OURS + 1
-        lease = Lease(address, SERVER, clock.now, *(clock.now + duration * share for share in (0.5, 0.875, 1)), duration,
-                      NETWORK)
+        times = (clock.now + duration * share for share in (0.5, 0.875, 1.0))
+        lease = Lease(address, SERVER, clock.now, *times, duration, NETWORK)
         gateway = Gateway(SERVER, GATEWAY_MAC) if file["gateway"] else None
         store = self.store()
         store.save(Binding(lease, gateway=gateway, client_id=CLIENT_ID))

@@ -1,7 +1,7 @@
 """What an earlier agent left on the link, read as the lease that it was of (rule 89).
 
-The kernel's lifetime on the address is the lease's, but for what the machine slept; the mark says that it was ours, and the routes are what the server
-gave. The rest (server, name servers) is lost with the lease file until a server answers.
+The kernel's lifetime on the address is the lease's, but for what the machine slept; the mark says that it was ours, and
+the routes are what the server gave. The rest (server, name servers) is lost with the lease file until a server answers.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from holdfast.core.outcome import Outcome, Purpose, Result, Via
 from holdfast.state import HISTORY
 from holdfast.state import folder as folders
 from holdfast.state.background import Background
-from holdfast.state.identity import BOOT_ID
+from holdfast.state.identity import BOOT_ID, read_line
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -264,11 +264,7 @@ def unix_time(text: str) -> float:
 
 def boot_id(path: str = BOOT_ID) -> str:
     """This boot's identifier, which the kernel tells at ``path``, or an empty text where it tells none."""
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip().replace("-", "")
-    except OSError:
-        return ""
+    return read_line(path).replace("-", "")
 
 
 def _duration(value: float) -> float | str:

@@ -25,7 +25,7 @@ LEASE = Lease(24, T1, 20)
 BIND = RENEW = 40.0
 #: systemd's RestartSec= of the units.
 RESTART = 2.0
-#: What a process may grow by in an attack, bytes of PSS: modules that are imported late, and what Python keeps of it.
+#: What a process may grow by in an attack, bytes of its own memory: what is imported late, and what Python keeps of it.
 GROWTH = 6 << 20
 _MAIN = "import sys; from holdfast.runtime.__main__ import main; sys.exit(main())"
 
@@ -176,9 +176,10 @@ class Arena(Stage):
 
 
 def memory(pid: int) -> int:
-    """PSS in bytes; 0 for a process that has ended."""
+    """A process's own memory (anonymous) in bytes; 0 for one that has ended. Not PSS: its share of the interpreter's
+    file grows when another Python on the machine ends, by hundreds of KiB."""
     with suppress(OSError):
-        return size_in(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"), "Pss")
+        return size_in(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"), "Anonymous")
     return 0
 
 

@@ -22,18 +22,16 @@ from holdfast_lab.witness.wirelog import boottime
 LEASE = Lease(10, 5, 8)
 #: The first part of the run is left out of the slope: what is imported late, and what Python's allocator keeps.
 WARM_UP = 0.25
-#: KiB of PSS an hour that are none: less than a page for each renewal of a year.
+#: KiB an hour that are none: one page (4 KiB) in a minute, which is how memory that fragments is got from the kernel.
 FLAT = 256.0
 #: The shortest run whose slope says anything, minutes.
 LONG_ENOUGH = 20.0
-
-
 #: Samples of which the one with the fewest descriptors counts.
 FEW = 5
 
 
 class Sample(NamedTuple):
-    """At ``at`` (seconds of CLOCK_BOOTTIME): PSS in bytes, open descriptors."""
+    """At ``at`` (seconds of CLOCK_BOOTTIME): own memory in bytes, open descriptors."""
 
     at: float
     memory: int
@@ -80,7 +78,8 @@ def disturb(arena: Arena, rng: random.Random) -> str:
 def command(minutes: float) -> int:
     """Hold leases of 10 s through flaps, floods and forgeries, and watch memory and descriptors.
 
-    Exit status 1 when a promise was broken, the agent ended, descriptors grew, or memory did over 20 minutes or more.
+    Memory is the agent's own (anonymous), and its slope is that of the last three quarters of the run. Exit status 1
+    when a promise was broken, the agent ended, descriptors grew, or memory did over 20 minutes or more.
     """
     if os.geteuid() != 0:
         raise CliError(NOT_PERMITTED, "a soak is made in namespaces and needs root; use sudo")
@@ -113,7 +112,7 @@ def command(minutes: float) -> int:
     console().print(grid([
         ["", "figure"], ["minutes", f"{minutes:g}"], ["renewals answered", f"{renewals:,}"],
         ["disturbances", ", ".join(f"{number} {kind}" for kind, number in sorted(done.items()))],
-        ["memory (PSS)", f"{first.memory / (1 << 20):.2f} to {last.memory / (1 << 20):.2f} MiB"],
+        ["own memory", f"{first.memory / (1 << 20):.2f} to {last.memory / (1 << 20):.2f} MiB"],
         ["slope", f"{rate:+.0f} KiB an hour"], ["descriptors", f"{opened[0]} to {opened[1]}"],
         ["lost", "nothing" if not lost else f"{len(lost)}, see below"],
     ], words=True))
