@@ -30,6 +30,9 @@ LAUNCHER = """\
 import sys
 
 sys.path.insert(0, "/usr/lib/holdfast/site")
+from holdfast import bundle
+
+bundle.use()
 from {module} import main
 
 sys.exit(main())
@@ -51,7 +54,8 @@ BYTE_COMPILE = """\
 # Byte-code for the Python that is used, made when this package or a Python is installed.
 set -e
 find /usr/lib/holdfast/site -depth -name __pycache__ -exec rm -r {} +
-exec /usr/libexec/holdfast/python -IS -m compileall -q /usr/lib/holdfast/site
+/usr/libexec/holdfast/python -IS -m compileall -q /usr/lib/holdfast/site
+exec /usr/libexec/holdfast/python -ISB /usr/lib/holdfast/site/holdfast/bundle.py
 """
 
 

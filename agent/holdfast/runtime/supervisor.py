@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from holdfast import bundle
 from holdfast.clock import Clock, Jump, SystemClock
 from holdfast.eventloop.loop import Loop
 from holdfast.observe.limit import SayOnce
@@ -206,6 +207,7 @@ class Supervisor:
             self._forget_former_machine,
             self._watch_generation,
             self._begin_waiting,
+            bundle.forget,
         ]
         for step in steps:
             self.loop.run_once(0.0)

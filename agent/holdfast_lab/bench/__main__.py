@@ -19,7 +19,7 @@ from holdfast_lab.bench.code import ImportTimer, measure_decode
 from holdfast_lab.bench.figures import Figures
 from holdfast_lab.bench.flood import measure_flood
 from holdfast_lab.bench.measure import groups, measure_fault, measure_idle, measure_starts
-from holdfast_lab.peers import ALL, IN_A_SHELL, installed
+from holdfast_lab.peers import ALL, HOLDFAST, IN_A_SHELL, bundle_code, installed
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.render.terminal import Screen
 
@@ -98,6 +98,8 @@ def measure(options: argparse.Namespace, screen: Screen) -> Figures:
         heading, _, details = words.partition(": ")
         screen.progress(heading, words=details)
 
+    if "holdfast" in clients:
+        bundle_code(HOLDFAST.command[0])
     if "starts" in options.parts:
         imports = ImportTimer()
         shell = [IN_A_SHELL.name] if "holdfast" in clients else []

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from holdfast_lab.peers import SITE
+from holdfast_lab.peers import SITE, bundle_code
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.testbed.netns import Namespace, connect
 
@@ -57,6 +57,8 @@ def outermost(*args, **kwargs):
 timed_import = phase("imports", plain)
 builtins.__import__ = outermost
 sys.path[:0] = SITE
+from holdfast import bundle
+bundle.use()
 import holdfast.runtime.__main__ as daemon
 import holdfast.settings as settings, holdfast.sockets.link as sockets
 import holdfast.network.link as link, holdfast.network.watch as watch, holdfast.state.folder as folder
@@ -89,6 +91,7 @@ def profile(runs: int, python: str) -> dict[str, dict[str, float]]:
     """``spent``: milliseconds of processor time for each phase, medians, ``total`` and ``rest`` among them; ``facts``:
     what was counted in the last run. RuntimeError when one does not come to its DISCOVER."""
     found = []
+    bundle_code(python)
     with Namespace("profile") as machine, Namespace("peer") as peer, tempfile.TemporaryDirectory() as folder:
         connect(machine, LINK, peer, "srv0")
         for number in range(runs + 1):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import holdfast
+from holdfast import bundle
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,17 @@ SITE = (str(Path(holdfast.__file__).parents[1]), sysconfig.get_path("purelib"))
 def launched(module: str, *words: str) -> tuple[str, ...]:
     """What starts ``module`` as the launchers of the packages do (packaging/holdfast_build/payload.py; they have -B,
     since their byte-code is made at the installation), with the interpreter that HOLDFAST_PYTHON names, else ours."""
-    code = f"import sys; sys.path[:0] = {list(SITE)!r}; from {module} import main; sys.exit(main())"
+    code = (f"import sys; sys.path[:0] = {list(SITE)!r}; from holdfast import bundle; bundle.use(); "
+            f"from {module} import main; sys.exit(main())")
     return (os.environ.get("HOLDFAST_PYTHON", sys.executable), "-IS", "-c", code, *words)
+
+
+def bundle_code(python: str) -> None:
+    """What the packages' installation does for the interpreter ``python`` that starts them: the daemon's byte-code in
+    one file (holdfast/bundle.py). RuntimeError when it cannot."""
+    done = subprocess.run([python, "-ISB", bundle.__file__], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{python} makes no byte-code of the daemon: {done.stderr[-300:]}")
 
 
 def _holdfast(name: str, command: tuple[str, ...]) -> Peer:
