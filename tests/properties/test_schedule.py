@@ -151,7 +151,7 @@ def test_a_slow_server_is_given_the_time_it_took(latency: float, patience: float
 
 def test_discover_backs_off_with_jitter_and_never_gives_up() -> None:
     # rule 41
-    starts = []
+    starts, firsts = [], []
     for seed in SEEDS:
         scene = Scene(seed=seed, discover_ceiling=64.0).start()
         scene.wait(4 * 3600.0)
@@ -160,8 +160,25 @@ def test_discover_backs_off_with_jitter_and_never_gives_up() -> None:
         assert all(gap <= 64.0 + TINY for gap in gaps)
         assert all(0.75 * 2**n <= gap <= 1.25 * 2**n for n, gap in enumerate(gaps[:6]))
         assert times[-1] >= scene.now - 64.0 - TINY
+        assert all(gap >= 63.0 for gap in gaps[7:])  # no faster than RFC 2131's fleet asks a server that is back
         starts.append(gaps[0])
+        firsts.append(gaps[6])
     assert stdev(starts) > 0.05
+    assert min(firsts) >= 32.0
+    assert stdev(firsts) > 5.0  # those who began together no longer ask together
+
+
+@given(
+    tries=st.integers(1, 1000), ceiling=st.floats(1.0, 3600.0), patience=st.floats(1.0, 32.0),
+    seed=st.integers(0, 1000),
+)
+def test_a_discover_waits_within_its_bounds(tries: int, ceiling: float, patience: float, seed: int) -> None:
+    # rule 41
+    gap = schedule.discover_gap(tries, ceiling, Random(seed), patience)
+    assert min(0.5 * ceiling, 0.75) <= gap <= ceiling
+    wait = schedule.offer_wait(tries, ceiling, Random(seed))
+    assert 0.0 <= wait <= ceiling / 64
+    assert wait == 0.0 or 2.0 ** (tries - 1) >= ceiling
 
 
 def test_a_server_that_only_says_nak_is_asked_ever_less_often() -> None:

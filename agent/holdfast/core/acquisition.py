@@ -102,10 +102,14 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
         state = state._replace(exchange=exchange._replace(patience=patience))
     wanted, failed = _wanted(m, state.held), _failed(m, offer, now)
     others = [each for each in state.offers if _failed(m, each, now) is None]
-    if failed is None and (wanted is None or offer.yiaddr == wanted or (state.offers and not others)):
+    good = failed is None and (wanted is None or offer.yiaddr == wanted or (state.offers and not others))
+    spread = schedule.offer_wait(state.exchange.tries, m.config.discover_ceiling, m.rng) if good else 0.0
+    if good and spread <= 0.0:
         choose(m, state, offer, now)
     elif len(state.offers) < OFFERS_MAX:
-        if not state.offers:
+        if good:
+            m.timers.hasten(Timer.OFFERS, now + spread)
+        elif not state.offers:
             wait = schedule.OFFER_WAIT if failed is None else schedule.failed_offer_wait(failed.failures)
             m.timers.set(Timer.OFFERS, now + wait)
         m.update(state._replace(offers=(*state.offers, offer)))
@@ -114,11 +118,13 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
 
 
 def on_offers_waited(m: Machine, now: float) -> None:
-    """Timer OFFERS: nobody offered the address we want; take the first OFFER, of a server that failed only where there
-    is no other."""
+    """Timer OFFERS: take the OFFER of the address we want, else the first, of a server that failed only where there is
+    no other."""
     state = m.state
     assert isinstance(state, Selecting)  # whoever leaves it stops the timer
-    choose(m, state, next((each for each in state.offers if _failed(m, each, now) is None), state.offers[0]), now)
+    wanted = _wanted(m, state.held)
+    rank = [(_failed(m, each, now) is not None, each.yiaddr != wanted) for each in state.offers]  # False before True
+    choose(m, state, state.offers[rank.index(min(rank))], now)
 
 
 def _failed(m: Machine, offer: Message, now: float) -> FailedOffer | None:

@@ -99,6 +99,35 @@ def test_another_address_is_taken_after_a_second() -> None:
     assert scene.last.message.server_id == STRANGE_SERVER  # the first
 
 
+@pytest.mark.parametrize("ceiling", [8.0, 64.0])
+def test_a_fleet_that_has_waited_for_a_server_does_not_take_its_offers_in_one_second(ceiling: float) -> None:
+    # rule 34
+    waits = []
+    for seed in range(40):
+        scene = Scene(seed=seed, discover_ceiling=ceiling).start()
+        scene.wait(300.0)
+        scene.until_sent()
+        scene.offer()
+        offered_at = scene.now
+        scene.until_state("REQUESTING")
+        assert scene.last.message.message_type == msg.REQUEST
+        waits.append(scene.now - offered_at)
+    assert min(waits) > 0.0
+    assert max(waits) <= ceiling / 64
+    assert max(waits) - min(waits) > ceiling / 128
+
+
+def test_the_offer_of_the_address_we_had_wins_after_a_long_silence_too() -> None:
+    scene = Scene().bound(lease=120)
+    scene.until(lambda: scene.state == "SELECTING")
+    scene.wait(300.0)
+    scene.until_sent()
+    scene.offer(server=STRANGE_SERVER, address=OTHER)
+    scene.offer()
+    scene.until_state("REQUESTING")
+    assert scene.last.message.requested_address == OURS
+
+
 def test_offers_are_not_collected_without_end() -> None:
     scene = Scene().start(cached(left=-1.0))
     for _ in range(20):
