@@ -18,8 +18,7 @@ from holdfast.cli.options import json_option
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.render.terminal import Screen
 from holdfast_lab.simulate import report
-from holdfast_lab.simulate.figures import Figures, figures_of
-from holdfast_lab.simulate.fleet import simulate
+from holdfast_lab.simulate.blocks import Job, run_jobs
 from holdfast_lab.simulate.models import BY_NAME
 from holdfast_lab.simulate.scenario import Outage, Scenario, cells
 
@@ -81,7 +80,7 @@ def command(
         return
     scenario = _scenario(options)
     with Screen(sys.stderr) as screen:
-        rows = _runs(scenario, wanted, screen)
+        rows = run_jobs([Job(name, scenario) for name in wanted], screen.progress)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
     else:
@@ -124,16 +123,11 @@ def _outage(when: tuple[float, float] | None, *, forgets: bool, naks: bool) -> O
     return Outage(*when, forgets=forgets, naks=naks)
 
 
-def _runs(scenario: Scenario, names: Sequence[str], screen: Screen) -> list[Figures]:
-    def run(name: str) -> Figures:
-        return figures_of(name, simulate(scenario, BY_NAME.get(name), lambda share: screen.progress(name, share)))
-
-    return [run(name) for name in names]
-
-
 def _matrix(names: Sequence[str], clients: int, seed: int, *, storm: bool, svg: Path | None) -> None:
+    found = list(cells(clients, seed, storm=storm))
     with Screen(sys.stderr) as screen:
-        results = [(cell, _runs(cell.scenario, names, screen)) for cell in cells(clients, seed, storm=storm)]
+        rows = iter(run_jobs([Job(name, cell.scenario) for cell in found for name in names], screen.progress))
+    results = [(cell, [next(rows) for _ in names]) for cell in found]
     click.echo("\n".join(report.markdown(results)))
     if svg is not None:
         from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415 - matplotlib

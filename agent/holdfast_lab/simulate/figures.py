@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from holdfast_lab.simulate.fleet import Fleet
-from holdfast_lab.simulate.ledger import NEVER
+from holdfast_lab.simulate.ledger import NEVER, Ledger
+from holdfast_lab.simulate.scenario import Scenario
 
 #: The load at the server's return is its worst second of the first two minutes.
 RETURN_WINDOW = 120
+
+
+@dataclass
+class Load:
+    """What reached one server: messages in each second, and those that found its queue full."""
+
+    arrivals: array[int]
+    overflowed: int
+
+
+class Ran(Protocol):
+    """What figures are made of: a fleet that has run, or the sum of several."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was simulated."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What happened to each client."""
+
+    @property
+    def servers(self) -> Sequence[Arrivals]:
+        """The load on each server."""
+
+
+class Arrivals(Protocol):
+    """A server, or a ``Load``."""
+
+    arrivals: array[int]
+    overflowed: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,7 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(len(known), known[last // 2], known[round(last * 0.99)], known[-1])
 
 
-def figures_of(name: str, fleet: Fleet) -> Figures:
+def figures_of(name: str, fleet: Ran) -> Figures:
     """Sum up a fleet that has run."""
     ledger, scenario = fleet.ledger, fleet.scenario
     busiest = max(fleet.servers, key=lambda server: max(server.arrivals))

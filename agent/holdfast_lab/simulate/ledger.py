@@ -70,6 +70,12 @@ class Ledger:
         self.waiting[index] = waiting
         self.lost_by_return[index] = self.gone_at[index] >= 0
 
+    def extend(self, other: Ledger) -> None:
+        """Add the clients of ``other`` after these."""
+        for name, column in vars(self).items():
+            if isinstance(column, (array, bytearray)):
+                column.extend(getattr(other, name))
+
     def close(self, now: float) -> None:
         """The run ends: who is still without an address, was without it until now."""
         for index, gone_at in enumerate(self.gone_at):

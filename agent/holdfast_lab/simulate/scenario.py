@@ -35,7 +35,7 @@ class Scenario:
     half a lease is a fleet whose renewals are spread evenly. ``capacity``: messages a server reads per second, and
     ``queue`` how many more may wait; infinite capacity answers at once. ``loss``: the chance of a message being
     lost, each way. ``deaf``: no server hears unicast. ``delay``: one way, over the cable. ``discover_ceiling``: the
-    setting of that name, of our own client.
+    setting of that name, of our own client. ``seed``: that of all chance.
     """
 
     clients: int = 1000
@@ -50,7 +50,7 @@ class Scenario:
     outage: Outage | None = None
     delay: float = 0.0005
     discover_ceiling: float = 64.0
-    seed: int = 1
+    seed: int | str = 1
 
     def __post_init__(self) -> None:
         checks = (
