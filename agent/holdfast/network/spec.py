@@ -39,6 +39,9 @@ MAX_SERVERS = 8
 #: glibc before 2.26 reads six search domains, and resolved tries each for every single-label name.
 MAX_DOMAINS = 16
 
+#: Reasons that are told of one option; the rest are counted.
+TOLD = 2
+
 #: RFC 8910 gives no limit. Longer than any URI in the field; it goes into status output and logs.
 MAX_URI = 1024
 
@@ -136,11 +139,14 @@ def spec_from_lease(
     own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
     metric = DEFAULT_METRIC if metric is None else metric
     address = IPv4Interface((lease.address, _prefix_length(reader)))
-    domains = reader.read(opt.DOMAIN_NAME, opt.domain_names) or ()
-    search = reader.read(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)
+    domains = reader.read_list(opt.DOMAIN_NAME, opt.domain_names) or ()
+    search = reader.read_list(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)
     if use_domain_name and not own_search and not set(domains) <= set(search):
         search = (*domains, *search)
     search = search if use_dns and use_domains else ()
+    searched = tuple(dict.fromkeys((*own_search, *search)))
+    if len(searched) > MAX_DOMAINS:
+        reader.ignore(opt.DOMAIN_SEARCH, f"all but the first {MAX_DOMAINS} of {len(searched)} domains")
     servers = _servers(reader, opt.DOMAIN_NAME_SERVER, own_servers) if use_dns else ()
     ntp = _servers(reader, opt.NTP_SERVERS) if use_ntp else ()
     routes = _routes(reader, address, metric, table or 0, use_gateway=use_gateway) if use_routes else ()
@@ -151,7 +157,7 @@ def spec_from_lease(
         routes=(*routes, *_to_servers(routes, address, routed)),
         mtu=_mtu(reader) if use_mtu else None,
         dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
-        search=tuple(dict.fromkeys((*own_search, *search)))[:MAX_DOMAINS],
+        search=searched[:MAX_DOMAINS],
         search_routes=route_domains,
         domain=domains[0] if domains and use_domains else None,
         hostname=reader.read(opt.HOST_NAME, opt.hostname),
@@ -159,7 +165,7 @@ def spec_from_lease(
         captive_portal=_captive_portal(reader),
         valid_until=lease.expires_at,
         metric=metric,
-        notices=tuple(reader.notices),
+        notices=reader.notices,
         table=table or 0,
     )
 
@@ -192,7 +198,8 @@ class _Reader:
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.notices: list[str] = []
+        self.assumed: list[str] = []
+        self._ignored: dict[int, list[str]] = {}
 
     def read(self, code: int, decoder: Callable[[bytes], T]) -> T | None:
         """The option's value; None when it is absent, or invalid, which the notices then say."""
@@ -204,13 +211,42 @@ class _Reader:
         except WireError as error:
             self.ignore(code, str(error))
             return None
-        if meaning is None or meaning == ():
-            self.ignore(code, "not a valid name" if code != opt.CAPTIVE_PORTAL else "not a web address")
+        if meaning is None:
+            self.ignore(code, f"{opt.quoted(value)} is not {_MEANT[code]}")
+        return meaning
+
+    def read_list(self, code: int, decoder: Callable[[bytes, list[str]], T]) -> T | None:
+        """As ``read``, of an option some parts of which may be left out: the notices name the first of them."""
+        left_out: list[str] = []
+        value = self.lease.options.get(code)
+        if value is None:
             return None
+        try:
+            meaning = decoder(value, left_out)
+        except WireError as error:
+            meaning, left_out = None, left_out or [str(error)]
+        for why in left_out:
+            self.ignore(code, why)
         return meaning
 
     def ignore(self, code: int, why: str) -> None:
-        self.notices.append(f"option {code} ({opt.NAMES[code]}) ignored: {why}")
+        """Option ``code``, or a part of it, is not used."""
+        self._ignored.setdefault(code, []).append(why)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """One line for each option, whatever the server sent, and then what was assumed."""
+        by = "" if self.lease.server_id is None else f" (by {self.lease.server_id})"
+        ignored = [
+            f"option {code} ({opt.NAMES[code]}) ignored: {'; '.join(whys[:TOLD])}"
+            + (f"; and {len(whys) - TOLD} more" if len(whys) > TOLD else "") + by
+            for code, whys in self._ignored.items()
+        ]
+        return (*ignored, *self.assumed)
+
+
+#: What an option should be whose value is not used as a whole.
+_MEANT = {opt.HOST_NAME: "a host's name", opt.CAPTIVE_PORTAL: "a web address"}
 
 
 def _prefix_length(reader: _Reader) -> int:
@@ -228,7 +264,7 @@ def _prefix_length(reader: _Reader) -> int:
     length = 8 if first < 128 else 16 if first < 192 else 24
     if any(opt.says_something(code, reader.lease.options) for code in routed):
         length = 32
-    reader.notices.append(f"no subnet mask from the server: {reader.lease.address}/{length} is assumed")
+    reader.assumed.append(f"no subnet mask from the server: {reader.lease.address}/{length} is assumed")
     return length
 
 
@@ -301,11 +337,14 @@ def _offered_routes(reader: _Reader) -> tuple[int, list[tuple[IPv4Network, IPv4A
     An option 121 that cannot be read is treated as absent, so that the router of option 3 is used.
     """
     for code in (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS):
-        classless = reader.read(code, opt.classless_routes)
+        classless = reader.read_list(code, opt.classless_routes)
         if classless:
             return code, _bounded(reader, code, sorted(classless, key=lambda pair: pair[0].prefixlen > 0))
-    pairs = list(reader.read(opt.STATIC_ROUTE, opt.static_routes) or ())
-    routers = [router for router in reader.read(opt.ROUTER, opt.addresses) or () if int(router)]
+    pairs = list(reader.read_list(opt.STATIC_ROUTE, opt.static_routes) or ())
+    offered = reader.read(opt.ROUTER, opt.addresses) or ()
+    routers = [router for router in offered if int(router)]
+    if len(routers) < len(offered):
+        reader.ignore(opt.ROUTER, "0.0.0.0 cannot be a gateway")
     if not routers:
         return opt.STATIC_ROUTE, _bounded(reader, opt.STATIC_ROUTE, pairs)
     # Routers are in order of preference (RFC 2132 section 3.5). The kernel would not fail over to a second default

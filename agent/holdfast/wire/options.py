@@ -148,6 +148,8 @@ _PRINTABLE = bytes(range(0x20, 0x7F))
 _PRINTABLE_OR_QUESTION_MARK = bytes(byte if byte in _PRINTABLE else 0x3F for byte in range(256))
 _VISIBLE = bytes(range(0x21, 0x7F))
 
+#: Characters of a value that are told when it is not used.
+_SHOWN = 64
 #: Domains read from option 119. Each may be a two byte pointer to a long name, so that 2 KiB could become
 #: 250 KiB; resolvers look at far fewer (glibc before 2.26: six).
 _MAXIMUM_DOMAINS = 32
@@ -227,6 +229,12 @@ def text(value: bytes) -> str:
     return value.partition(b"\0")[0][:255].translate(_PRINTABLE_OR_QUESTION_MARK).decode("ascii")
 
 
+def quoted(value: bytes) -> str:
+    """``text`` for a line that says why a value is not used: in quotes, and cut after 64 characters."""
+    said = text(value.rstrip(b"\0"))
+    return f'"{said}"' if len(said) <= _SHOWN else f'"{said[:_SHOWN]}..."'
+
+
 def hostname(value: bytes) -> str | None:
     """A name by RFC 1123 section 2.1, or None (rule 73): labels of 1 to 63 letters, digits and hyphens, no
     hyphen at either end, 253 characters in all, and not of the form of an IP address. Trailing NULs
@@ -257,11 +265,25 @@ def _name(value: bytes, allowed: bytes) -> str | None:
     return name.decode("ascii")
 
 
-def domain_names(value: bytes) -> tuple[str, ...]:
+def domain_names(value: bytes, left_out: list[str] | None = None) -> tuple[str, ...]:
     """The domains of option 15, at most 32. It should hold one, but servers have put several there, separated by
-    spaces, since before option 119 (AWS documents it). Those that are not names are left out."""
-    found = (domain(word) for word in value.rstrip(b"\0").split()[:_MAXIMUM_DOMAINS])
-    return tuple(name for name in found if name is not None)
+    spaces, since before option 119 (AWS documents it). Those that are not names are left out: why each was is added to
+    ``left_out``."""
+    names: list[str] = []
+    refused: list[bytes] = []
+    for word in value.rstrip(b"\0").split()[:_MAXIMUM_DOMAINS] or [b""]:
+        name = domain(word)
+        if name is None:
+            refused.append(word)
+        else:
+            names.append(name)
+    _tell(left_out, refused)
+    return tuple(names)
+
+
+def _tell(left_out: list[str] | None, refused: list[bytes]) -> None:
+    if left_out is not None:
+        left_out += [f"{quoted(name)} is not a domain" for name in refused]
 
 
 def uri(value: bytes) -> str | None:
@@ -272,9 +294,12 @@ def uri(value: bytes) -> str | None:
     return value.decode("ascii")
 
 
-def classless_routes(value: bytes) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
+def classless_routes(
+    value: bytes, left_out: list[str] | None = None
+) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
     """(destination, gateway) pairs of option 121 or 249 (RFC 3442). Gateway 0.0.0.0 is on-link; host bits in
-    a destination are masked away. What follows a malformed route is dropped (rule 65)."""
+    a destination are masked away. What follows a malformed route is dropped (rule 65), which is added to
+    ``left_out``."""
     routes: list[tuple[IPv4Network, IPv4Address]] = []
     position = 0
     while position < len(value):
@@ -286,25 +311,35 @@ def classless_routes(value: bytes) -> tuple[tuple[IPv4Network, IPv4Address], ...
             break
         significant = int.from_bytes(value[start:stop].ljust(4, b"\0"), "big")
         routes.append((_network(significant, width), IPv4Address(value[stop:position])))
+    else:
+        start = 0
     if not routes:
         raise WireError("no classless route can be read")
+    if start and left_out is not None:
+        left_out.append(f"the last {len(value) - start + 1} octets are no route")
     return tuple(routes)
 
 
-def static_routes(value: bytes) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
+def static_routes(value: bytes, left_out: list[str] | None = None) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
     """(destination, gateway) pairs of option 33 (RFC 2132 section 5.8), which knows no masks: a destination
     is a network of its class, or a host when it has host bits. Destinations that are not unicast, 0.0.0.0
-    among them (the RFC forbids it), are left out, and so is a ragged tail."""
+    among them (the RFC forbids it), are left out, and so is a ragged tail: why is added to ``left_out``."""
     routes = []
+    refused: list[str] = []
     for at in range(0, len(value) - 7, 8):
         first = value[at]
         if not 0 < first < 224 or first == 127:
+            refused.append(f"{IPv4Address(value[at:at + 4])} is not a destination that can be routed")
             continue
         width = 8 if first < 128 else 16 if first < 192 else 24
         destination = int.from_bytes(value[at:at + 4], "big")
         if destination & (0xFFFFFFFF >> width):
             width = 32
         routes.append((_network(destination, width), IPv4Address(value[at + 4:at + 8])))
+    if len(value) % 8:
+        refused.append(f"length {len(value)} is not that of a list of routes, eight bytes each")
+    if left_out is not None:
+        left_out += refused
     if not routes:
         raise WireError("no static route can be read")
     return tuple(routes)
@@ -315,20 +350,28 @@ def _network(destination: int, width: int) -> IPv4Network:
     return IPv4Network((destination & mask, width))
 
 
-def domain_search(value: bytes) -> tuple[str, ...]:
+def domain_search(value: bytes, left_out: list[str] | None = None) -> tuple[str, ...]:
     """The domains of option 119 (RFC 3397), with RFC 1035 compression over the whole value. Those that are
     not names (``domain``) are left out; what follows a malformed one, the 32nd, or more labels than 32
-    names have, is dropped."""
+    names have, is dropped. Why is added to ``left_out``."""
     names: list[str] = []
-    position, steps = 0, _MAXIMUM_STEPS
+    refused: list[bytes] = []
+    position, steps, broken = 0, _MAXIMUM_STEPS, False
     while position < len(value) and len(names) < _MAXIMUM_DOMAINS:
         try:
             labels, position, steps = _read_name(value, position, steps)
         except WireError:
+            broken = True
             break
-        name = domain(b".".join(labels))
+        raw = b".".join(labels)
+        name = domain(raw)
         if name is not None:
             names.append(name)
+        else:
+            refused.append(raw)
+    _tell(left_out, refused)
+    if broken and left_out is not None:
+        left_out.append(f"what is there from octet {position} on is no domain")
     if not names:
         raise WireError("no domain can be read")
     return tuple(names)

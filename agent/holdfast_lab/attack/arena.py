@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from holdfast_lab.peers.running import size_in
 from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease
 from holdfast_lab.testbed.netns import Namespace
 from holdfast_lab.testbed.stage import LINK, Stage
+from holdfast_lab.witness.verdict import Finding
 from holdfast_lab.witness.wirelog import Seen, boottime
 
 #: Seconds. Several renewals fall into every attack.
@@ -27,6 +29,7 @@ BIND = RENEW = 40.0
 RESTART = 2.0
 #: What a process may grow by in an attack, bytes of its own memory: what is imported late, and what Python keeps of it.
 GROWTH = 6 << 20
+_SECONDS = re.compile(r"\d+(\.\d+)? s\b")
 _MAIN = "import sys; from holdfast.runtime.__main__ import main; sys.exit(main())"
 
 
@@ -190,6 +193,16 @@ def descriptors(pid: int) -> int:
     return 0
 
 
+def broken(findings: Iterable[Finding]) -> list[str]:
+    """What was not kept, each once: texts that differ in seconds alone are one, with how often it was."""
+    times: dict[tuple[int, str], list[str]] = {}
+    for one in findings:
+        if not one.kept:
+            times.setdefault((one.promise, _SECONDS.sub("s", one.text)), []).append(one.text)
+    return [f"promise {promise}: {texts[0]}" + (f" ({len(texts):,} such)" if len(texts) > 1 else "")
+            for (promise, _text), texts in times.items()]
+
+
 def fight(attack: Attack, scale: Scale) -> Verdict:
     """Bind, attack, see a renewal afterwards, and judge."""
     began = time.monotonic()
@@ -213,6 +226,6 @@ def fight(attack: Attack, scale: Scale) -> Verdict:
         if arena.restarts and not attack.mortal:
             lost.append("the agent ended: " + " | ".join(arena.log().strip().splitlines()[-3:])[-400:])
         findings = arena.findings(foreign=arena.foreign, records=attack.records and not arena.restarts)
-        lost += [f"promise {one.promise}: {one.text}" for one in findings if not one.kept]
+        lost += broken(findings)
         restarts = arena.restarts
     return Verdict(attack.name, did, tuple(lost), restarts, grown, time.monotonic() - began)

@@ -12,7 +12,7 @@ import click
 from holdfast.cli import invoke
 from holdfast.cli.exits import FAILED, NOT_PERMITTED, CliError
 from holdfast_lab.attack import neighbour
-from holdfast_lab.attack.arena import BIND, Arena, Attack, Scale, descriptors, memory
+from holdfast_lab.attack.arena import BIND, Arena, Attack, Scale, broken, descriptors, memory
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.render.terminal import Screen
 from holdfast_lab.testbed.faults import Lease
@@ -100,7 +100,7 @@ def command(minutes: float) -> int:
         samples.append(Sample(boottime(), memory(arena.pid), descriptors(arena.pid)))
         findings = arena.findings()
         renewals, restarts = len(arena.granted()) - 1, arena.restarts
-    lost = [f"promise {one.promise}: {one.text}" for one in findings if not one.kept]
+    lost = broken(findings)
     lost += ["the agent ended"] if restarts else []
     rate = slope(samples)
     first, last = samples[int(len(samples) * WARM_UP)], samples[-1]

@@ -15,10 +15,11 @@ import pytest
 from holdfast.wire import arp
 from holdfast_lab.attack import __main__ as program
 from holdfast_lab.attack import many, scarcity
-from holdfast_lab.attack.arena import Verdict
+from holdfast_lab.attack.arena import Verdict, broken
 from holdfast_lab.attack.neighbour import claim
 from holdfast_lab.attack.soak import Sample, lowest, slope
 from holdfast_lab.testbed.fair_time import run
+from holdfast_lab.witness.verdict import Finding
 
 MAC = bytes.fromhex("020000000001")
 
@@ -50,6 +51,17 @@ def test_a_row_says_what_was_lost() -> None:
     rows = program.table([first, second], verdicts)
     assert rows[1][2:] == ["9 NAKs", "-", "+1.0 MiB", "3.0 s", "nothing"]
     assert rows[2][2:] == ["-", "2", "-", "3.3 min", "1, see above"]
+
+
+def test_what_was_lost_many_times_is_told_once() -> None:
+    removed = "192.0.2.50 was removed with {} s of its lease left"
+    findings = [*(Finding(2, kept=False, text=removed.format(left)) for left in (23.9, 7, 0.5)),
+                Finding(2, kept=False, text="192.0.2.51 was removed with 9 s of its lease left"),
+                Finding(3, kept=True, text="no address was used beyond its lease")]
+    assert broken(findings) == [
+        "promise 2: 192.0.2.50 was removed with 23.9 s of its lease left (3 such)",
+        "promise 2: 192.0.2.51 was removed with 9 s of its lease left",
+    ]
 
 
 def test_an_attack_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

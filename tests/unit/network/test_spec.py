@@ -204,7 +204,8 @@ def test_121_without_a_default_route_means_none() -> None:  # rule 64
 def test_121_without_a_readable_route_is_no_121() -> None:  # rule 65
     spec = make_spec(options={**PLAIN, opt.CLASSLESS_STATIC_ROUTE: b"\x21abcdefgh"})
     assert [str(route) for route in spec.routes] == ["default via 10.0.0.1"]
-    assert spec.notices == ("option 121 (classless-static-route) ignored: no classless route can be read",)
+    assert spec.notices == (
+        "option 121 (classless-static-route) ignored: no classless route can be read (by 10.0.0.1)",)
 
 
 def test_a_malformed_tail_drops_the_tail() -> None:  # rule 65
@@ -321,7 +322,7 @@ def test_servers_are_checked_and_bounded() -> None:
     spec = make_spec(options={**PLAIN, opt.DOMAIN_NAME_SERVER: odd, opt.NTP_SERVERS: packed("10.0.0.3")})
     assert spec.dns == (IPv4Address("10.0.0.2"),)
     assert spec.ntp == (IPv4Address("10.0.0.3"),)
-    assert spec.notices == ("option 6 (domain-name-server) ignored: 0.0.0.0 cannot be a server",)
+    assert spec.notices == ("option 6 (domain-name-server) ignored: 0.0.0.0 cannot be a server (by 10.0.0.1)",)
     many = packed(*(f"10.0.1.{i}" for i in range(MAX_SERVERS + 3)))
     spec = make_spec(options={**PLAIN, opt.DOMAIN_NAME_SERVER: many})
     assert len(spec.dns) == MAX_SERVERS
@@ -331,6 +332,42 @@ def test_servers_are_checked_and_bounded() -> None:
 def name(*labels: str) -> bytes:
     """A name in DNS form."""
     return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
+
+
+LONG = b"a" * 64
+
+
+@pytest.mark.parametrize(("code", "value", "why"), [
+    (12, b"my host", '"my host" is not a host\'s name'), (12, b"", '"" is not a host\'s name'),
+    (12, b"\x1b]0;owned\x07", '"?]0;owned?" is not a host\'s name'),
+    (15, b"good.example `id`", '"`id`" is not a domain'), (15, b" ", '"" is not a domain'),
+    (15, b"a.-b " + LONG + b"x", f'"a.-b" is not a domain; "{"a" * 64}..." is not a domain'),
+    (119, name("a") + name("b c") + name("-d") + name("e-") + name("f_"),
+     '"b c" is not a domain; "-d" is not a domain; and 1 more'),
+    (119, name("a") + b"\x3fb", "what is there from octet 3 on is no domain"),
+    (119, b"\xc0\0", "what is there from octet 0 on is no domain"), (119, b"", "no domain can be read"),
+    (119, name("b c"), '"b c" is not a domain'),
+    (119, b"".join(name(f"d{n}") for n in range(20)), "all but the first 16 of 20 domains"),
+    (114, b"gopher://x", '"gopher://x" is not a web address'),
+    (33, packed("0.0.0.0", "10.0.0.9"), "0.0.0.0 is not a destination that can be routed"),
+    (33, packed("192.168.0.0", "10.0.0.9") + b"\1", "length 9 is not that of a list of routes, eight bytes each"),
+    (121, classless(("0.0.0.0/0", "10.0.0.1")) + b"\x18\x0a", "the last 2 octets are no route"),
+    (3, packed("0.0.0.0", "10.0.0.1"), "0.0.0.0 cannot be a gateway"),
+    (28, packed("10.9.9.9"), "10.9.9.9 is not the broadcast address of 10.0.0.0/24"),
+    (26, b"\0\1", "1 is below 576"), (42, packed("127.0.0.1"), "127.0.0.1 cannot be a server"),
+    (6, b"\1", "length 1 is not that of a list of addresses, four bytes each"),
+])
+def test_what_is_not_used_is_told_in_one_line_with_its_value_and_its_server(code: int, value: bytes, why: str) -> None:
+    spec = make_spec(options={**PLAIN, code: value})
+    assert spec.notices == (f"option {code} ({opt.NAMES[code]}) ignored: {why} (by 10.0.0.1)",)
+
+
+@pytest.mark.parametrize("code", [3, 6, 12, 15, 26, 28, 33, 42, 114, 119, 121, 249])
+@pytest.mark.parametrize("value", [b"\xff" * 2040, b"\0" * 2040, b"\1" * 2040, b"\x3f" + b"a " * 1000, b"-.- " * 510])
+def test_no_value_makes_more_than_a_line(code: int, value: bytes) -> None:
+    spec = make_spec(options={**PLAIN, code: value})
+    assert len(spec.notices) <= (2 if code == 33 else 1)  # its routes and the router's are counted together
+    assert all(len(notice) < 300 for notice in spec.notices)
 
 
 @pytest.mark.parametrize("value", [
