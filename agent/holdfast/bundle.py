@@ -34,11 +34,13 @@ class Bundle:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        head = os.pread(fd, 8, 0)
+        head = os.pread(fd, 12, 0)
         if head[:4] != MAGIC_NUMBER:
             raise ValueError("of another Python")
-        size = int.from_bytes(head[4:], "little")
+        size = int.from_bytes(head[4:8], "little")
         self._codes = len(head) + size
+        if os.fstat(fd).st_size != self._codes + int.from_bytes(head[8:], "little"):
+            raise ValueError("cut")
         #: name -> source, its time (ns) and size, whether it is a package, position from _codes, length
         self._index: dict[str, tuple[str, int, int, bool, int, int]] = marshal.loads(  # noqa: S302 - root's own file
             os.pread(fd, size, len(head)))
@@ -114,7 +116,9 @@ def write(path: str = FILE, package: str = PACKAGE) -> None:
     packed = marshal.dumps(index)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.new", "wb") as out:
-        out.write(MAGIC_NUMBER + len(packed).to_bytes(4, "little") + packed + codes)
+        out.write(MAGIC_NUMBER + len(packed).to_bytes(4, "little") + len(codes).to_bytes(4, "little") + packed + codes)
+        out.flush()
+        os.fsync(out.fileno())  # a machine that fails now must not find a name without content
     os.replace(f"{path}.new", path)
 
 

@@ -71,8 +71,9 @@ def test_a_changed_source_is_never_passed_over(package: Package) -> None:
         package.loader_of("boxed.room.plain")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\0\0\0\0\1\0\0\0N", b"short", bundle.MAGIC_NUMBER,
-                                     bundle.MAGIC_NUMBER + b"\x40\0\0\0{"])
+@pytest.mark.parametrize("content", [None, b"", b"\0\0\0\0\1\0\0\0\0\0\0\0N", b"short", bundle.MAGIC_NUMBER,
+                                     bundle.MAGIC_NUMBER + b"\x40\0\0\0\0\0\0\0{",
+                                     bundle.MAGIC_NUMBER + b"\x01\0\0\0\0\0\0\0{"])
 def test_a_file_of_another_python_or_a_broken_one_is_not_used(package: Package, content: bytes | None) -> None:
     if content is None:
         package.file.unlink()
@@ -82,6 +83,14 @@ def test_a_file_of_another_python_or_a_broken_one_is_not_used(package: Package, 
     bundle.use(str(package.file))
     assert os.listdir("/proc/self/fd") == before
     assert package.loader_of("boxed.room.plain") is not bundle.Bundle
+
+
+def test_a_file_that_was_cut_is_not_used(package: Package) -> None:
+    whole = package.file.read_bytes()
+    for kept in range(len(whole)):
+        package.file.write_bytes(whole[:kept])
+        bundle.use(str(package.file))
+        assert not any(isinstance(finder, bundle.Bundle) for finder in sys.meta_path), kept
 
 
 def test_after_the_start_nothing_is_left_of_it(package: Package) -> None:
