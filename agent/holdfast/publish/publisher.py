@@ -1,4 +1,4 @@
-"""``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]``.
+"""``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--expect SECONDS] [--wait SECONDS]``.
 
 Publishes what the daemon wrote about names (to systemd-resolved, else resolvconf, else /etc/resolv.conf) and about
 time servers (to chrony and systemd-timesyncd). A program of its own for two reasons: the daemon may be a user who may
@@ -7,7 +7,8 @@ when the spool changes (holdfast-dns.path); a daemon that is root starts it itse
 any number of times: it does what is wanted now, whatever was done before, one at a time. What has been done is told, in
 the words of the spool, by a file for each interface in a folder of root's beside the spool's (``dns_dir``): who waits
 for names waits for that. With ``--wait`` it goes on for so long while systemd-resolved cannot be told yet: early in a
-boot there is no D-Bus, which is no error.
+boot there is no D-Bus, which is no error. With ``--expect`` it waits for so long for the first name servers of this
+boot: it starts beside the agent, and a lease finds it ready.
 
 Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -26,6 +28,7 @@ from time import monotonic, sleep, time
 from typing import Callable, NoReturn, Sequence
 
 from holdfast.escape import printable
+from holdfast.eventloop.folder_changes import FolderChanges
 from holdfast.network import ResolverError
 from holdfast.observe.limit import SayOnce
 from holdfast.publish import networkd_link
@@ -38,7 +41,8 @@ from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, read_line
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
-USAGE = "usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]"
+USAGE = ("usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--expect SECONDS] "
+         "[--wait SECONDS]")
 #: Seconds for the whole run, including the wait for another running publisher.
 TIME_LIMIT = 60
 #: Longest wait for systemd-resolved or D-Bus to start, and the time between two checks, in seconds.
@@ -56,8 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run once, and return the exit status."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
     spool = options["--spool"] or os.path.join(runtime_dir(), "dns")
-    wait = _seconds(options["--wait"])
+    wait, expect = _seconds(options, "--wait"), _seconds(options, "--expect")
     state = options["--state-dir"] or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or DNS_STATE_DIR
+    await_first(spool, expect)
     signal.signal(signal.SIGALRM, _overdue)
     signal.alarm(TIME_LIMIT)
     try:
@@ -78,6 +83,32 @@ def replace(path: str, data: bytes, mode: int) -> None:
     """``atomic.write`` for a file of the resolver, whose folder may be another program's user's, as
     /run/systemd/resolve is. OSError."""
     atomic.write(path, data, mode, anyones=True)
+
+
+def await_first(spool: str, seconds: float) -> None:
+    """Return when there is something in ``spool``, or something was published in this boot; after ``seconds`` at the
+    latest."""
+    end, changes = monotonic() + seconds, FolderChanges()
+    try:
+        while (left := end - monotonic()) > 0:
+            changes.watch([spool])
+            if _names(spool) or _names(told_folder(spool)):
+                return
+            changes.wait(select.poll(), left)
+    finally:
+        changes.close()
+
+
+def told_folder(spool: str) -> str:
+    """Where is told what has been done of ``spool``."""
+    return dns_dir(os.path.dirname(spool.rstrip("/")))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [name for name in folders.names(folder, anyones=True) if name.endswith(SUFFIX) and name[0] != "."]
+    except OSError:
+        return []
 
 
 def work(publisher: Publisher, state: str, wait: int) -> int:
@@ -111,7 +142,7 @@ class Publisher:
         self._index_of, self._watched = index_of or _ifindex, watched
         self._time_daemons = time_daemons
         self._path = os.path.join(state, PUBLISHED)
-        self._told = dns_dir(os.path.dirname(spool.rstrip("/")))
+        self._told = told_folder(spool)
         self._said = SayOnce(_say_line)
         self._missing: list[str] = []
 
@@ -229,7 +260,7 @@ def _overdue(_number: int, _frame: object) -> NoReturn:
 
 
 def _arguments(argv: list[str]) -> dict[str, str | None]:
-    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--wait": None}
+    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--expect": None, "--wait": None}
     words = iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
@@ -240,9 +271,10 @@ def _arguments(argv: list[str]) -> dict[str, str | None]:
     return options
 
 
-def _seconds(text: str | None) -> int:
+def _seconds(options: dict[str, str | None], name: str) -> int:
+    text = options[name]
     if text is not None and not (text.isascii() and text.isdecimal() and int(text) <= MAX_WAIT):
-        raise SystemExit(_say(f"--wait {text}: not a whole number of seconds up to {MAX_WAIT}; {USAGE}", WRONG_USAGE))
+        raise SystemExit(_say(f"{name} {text}: not a whole number of seconds up to {MAX_WAIT}; {USAGE}", WRONG_USAGE))
     return int(text or 0)
 
 

@@ -18,6 +18,7 @@ from tests.support.control import ControlBench, FakeClient
 from holdfast import online, start
 from holdfast.cli import main
 from holdfast.control import client
+from holdfast.eventloop import folder_changes
 from holdfast.settings import dirs, links
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
@@ -226,7 +227,7 @@ def test_a_publisher_that_does_nothing_holds_no_boot_up(
 
 def test_what_is_waited_for_wakes_it(folder: str, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the first thread of a process: it would look again after an hour."""
-    monkeypatch.setattr(online, "LOOK_RARELY", 3600.0)
+    monkeypatch.setattr(folder_changes, "LOOK_RARELY", 3600.0)
     monkeypatch.setattr(sys, "argv", ["holdfast", "wait-online"])
     bench = ControlBench(folder)
     names.ask("eth0", "new")

@@ -86,8 +86,6 @@ def test_names_have_an_agent_each_and_patterns_one_for_all(scripts: Scripts, uni
                        "Wants=holdfast-fallback@ens3.timer"]
     waiting = units / "network-online.target.wants/holdfast-wait-online.service"
     assert waiting.readlink() == Path("/usr/lib/systemd/system/holdfast-wait-online.service")
-    waits = (units / "holdfast-wait-online.service.d/50-overlay.conf").read_text().splitlines()
-    assert "After=holdfast-overlay.service holdfast@ens3.service holdfast@br-lan.service" in waits
     assert "Wants=holdfast-fallback@:all.timer" in (units / "holdfast.service.d/50-overlay.conf").read_text()
 
 

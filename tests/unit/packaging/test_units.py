@@ -63,11 +63,13 @@ def test_the_root_can_be_written_when_the_agent_starts() -> None:
 def test_name_servers_are_waited_for_beside_the_boot() -> None:
     lines = settings("holdfast-dns.service")
     assert "Type=exec" in lines  # no job that is-system-running waits for
-    assert f"ExecStart=/usr/lib/holdfast/dns --spool /run/holdfast/dns --wait {publisher.MAX_WAIT}" in lines
+    assert f"ExecStart=/usr/lib/holdfast/dns --spool /run/holdfast/dns --expect 20 --wait {publisher.MAX_WAIT}" in lines
     assert publisher.MAX_WAIT < publisher.TIME_LIMIT
+    assert f"RuntimeMaxSec={20 + publisher.TIME_LIMIT + 30}" in lines
     after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
              for word in line.removeprefix("After=").split()]
-    assert after == ["systemd-resolved.service"]  # not D-Bus: cloud-init's network stage needs names before
+    # Not D-Bus: cloud-init's network stage needs names before.
+    assert after == ["systemd-remount-fs.service", "systemd-resolved.service"]
 
 
 def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:

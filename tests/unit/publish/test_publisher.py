@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 from time import time as wall_clock
@@ -117,6 +118,20 @@ def test_what_is_done_is_told_in_the_words_of_the_spool(machine: Machine) -> Non
     machine.service.error = ResolverError("later", temporary=True)  # before D-Bus: what can be done has been
     assert machine.run() == publisher.LATER
     assert settled() == {"eth0.json": (machine.spool / "eth0.json").read_bytes()}
+
+
+def test_the_first_name_servers_of_a_boot_are_expected(machine: Machine) -> None:
+    later = threading.Timer(0.2, machine.want, ("eth0", "10.0.0.2"))
+    later.start()
+    publisher.await_first(str(machine.spool), 3600)
+    later.join()
+    publisher.await_first(str(machine.spool), 3600)  # they are there
+    machine.run()
+    machine.unwant("eth0")
+    publisher.await_first(str(machine.spool), 3600)  # what was published is to be withdrawn
+    machine.run()
+    publisher.await_first(str(machine.spool), 0.1)
+    assert list(machine.service.links) == []
 
 
 def test_the_file_is_put_back_when_a_service_comes_up(machine: Machine) -> None:
