@@ -153,8 +153,9 @@ class Guest(ABC):
         """Changes with every boot."""
         return self.pull("/proc/sys/kernel/random/boot_id").decode().strip()
 
-    def wait_booted(self, timeout: float = 300) -> str:
-        """Wait for systemd's last job; "running", or "degraded" when a unit has failed."""
+    def wait_booted(self, timeout: float = 300, *, pause: float = 0.2) -> str:
+        """Wait for systemd's last job; "running", or "degraded" when a unit has failed. It is asked after each
+        ``pause`` s, which takes processor time from the boot."""
         state = ""
 
         def done() -> bool:
@@ -162,7 +163,7 @@ class Guest(ABC):
             state = self.run(["systemctl", "is-system-running"], timeout=60).stdout.strip()
             return state in {"running", "degraded"}
 
-        self.wait(done, timeout, "systemd has booted", pause=0.2)
+        self.wait(done, timeout, "systemd has booted", pause=pause)
         return state
 
     def wait_cloud_init(self, timeout: float = 180) -> str:
