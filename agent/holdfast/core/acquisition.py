@@ -90,7 +90,7 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
     assert isinstance(state, Selecting)
     if ipv6_only(m, state.exchange, state.held, offer, now):
         return
-    reason = replies.offer_refusal(offer)
+    reason = replies.offer_refusal(offer, m.config)
     if reason is not None:
         if offer.options.get(opt.AUTO_CONFIGURE) == b"\x00":  # RFC 2563 section 2.3
             m.notice(NoticeCode.AUTO_CONFIGURE, "the server has no address for us and forbids self-assigned ones")

@@ -119,6 +119,7 @@ class DropReason(str, Enum):
     NO_ADDRESS = "no-address"
     NOT_A_HOST = "not-a-host"
     NO_LEASE_TIME = "no-lease-time"
+    MISSING_OPTION = "missing-option"
     OTHER_SERVER = "other-server"
     NAK_UNVERIFIED = "nak-unverified"
     FORCERENEW = "forcerenew"

@@ -26,8 +26,9 @@ def accept_ack(
     and counted, when no lease can be made of it (rules 20, 33)."""
     former = lease_in_hand(m.state)
     reading = replies.read_ack(
-        ack, sent_at=sent_at, now=now, fallback_time=fallback_time, rng=m.rng,
-        in_use=former.address if former is not None else None,
+        ack, sent_at=sent_at, now=now, rng=m.rng,
+        fallback_time=m.config.default_lease_time if fallback_time is None else fallback_time,
+        in_use=former.address if former is not None else None, limit=m.config.lease_time_limit,
     )
     if reading.refusal is not None:
         m.drop(reading.refusal, ack, f"ACK for {ack.yiaddr}")

@@ -39,7 +39,8 @@ class ClientConfig(NamedTuple):
     answers ARP (rule 40). Option 108 in ``request_list`` is a promise to do as it says (RFC 8925).
     ``discover_ceiling`` bounds the gap between DISCOVERs. ``allow_servers`` and ``deny_servers``: networks as (address,
     mask), by option 54; answers of servers that are denied, or that are not among those allowed, are ignored. ``send``
-    are more options of DISCOVER and REQUEST, not sent with ``anonymize``.
+    are more options of DISCOVER and REQUEST, not sent with ``anonymize``. An OFFER without one of ``required`` is not
+    taken. ``lease_time_limit``: no lease is used for longer; ``default_lease_time``: that of a server which says none.
     """
 
     chaddr: bytes
@@ -61,3 +62,6 @@ class ClientConfig(NamedTuple):
     allow_servers: tuple[tuple[int, int], ...] = ()
     deny_servers: tuple[tuple[int, int], ...] = ()
     send: tuple[tuple[int, bytes], ...] = ()
+    required: tuple[int, ...] = ()
+    lease_time_limit: float | None = None
+    default_lease_time: float | None = None

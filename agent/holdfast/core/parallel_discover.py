@@ -46,7 +46,7 @@ def on_offer(m: Machine, offer: Message, now: float) -> None:
     state = bound.renewing_state(m)
     lease, renewal = state.lease, state.renewal
     parallel = renewal.parallel
-    reason = replies.offer_refusal(offer)
+    reason = replies.offer_refusal(offer, m.config)
     if parallel is None or offer.xid != parallel.xid or reason is not None:
         m.drop(reason or DropReason.UNEXPECTED, offer, "OFFER")
     elif parallel.request is not None and parallel.request.offer == offer:

@@ -98,15 +98,15 @@ def same_subnet(one: IPv4Address, other: IPv4Address, options: Mapping[int, byte
     return int(one) & mask == int(other) & mask
 
 
-def offer_refusal(message: Message) -> DropReason | None:
+def offer_refusal(message: Message, config: ClientConfig) -> DropReason | None:
     """Why an OFFER cannot be taken, or None."""
     if not usable_address(message.yiaddr):
         return DropReason.NO_ADDRESS
     if not is_host(message.yiaddr, message.options):
         return DropReason.NOT_A_HOST
-    if message.lease_time is None:
+    if message.lease_time is None and config.default_lease_time is None:
         return DropReason.NO_LEASE_TIME
-    return None
+    return DropReason.MISSING_OPTION if any(code not in message.options for code in config.required) else None
 
 
 def ipv6_only_wait(message: Message, config: ClientConfig) -> float | None:
@@ -134,13 +134,13 @@ class Reading(NamedTuple):
 
 def read_ack(
     ack: Message, *, sent_at: float, now: float, fallback_time: float | None, rng: schedule.Rng,
-    in_use: IPv4Address | None = None,
+    in_use: IPv4Address | None = None, limit: float | None = None,
 ) -> Reading:
     """The lease that ``ack`` grants to the REQUEST first sent at ``sent_at`` (RFC 2131 section 4.4.5).
 
     ``fallback_time`` (seconds) stands in for a missing option 51: the former lease's duration or the
     OFFER's; None when there is neither, and then the ACK is refused (rule 20). ``in_use`` is the address of
-    the lease in hand, which is not given up for an odd mask.
+    the lease in hand, which is not given up for an odd mask. ``limit``: seconds that the lease lasts at most.
     """
     if not usable_address(ack.yiaddr):
         return Reading(None, DropReason.NO_ADDRESS)
@@ -150,6 +150,8 @@ def read_ack(
     lease_time = fallback_time if asked is None else duration(asked)
     if lease_time is None:
         return Reading(None, DropReason.NO_LEASE_TIME)
+    if limit is not None and limit < lease_time:  # T1 and T2 are of another lease than this shorter one
+        lease_time, renewal, rebinding = limit, None, None
     notices: list[tuple[NoticeCode, str]] = []
     if lease_time < SHORTEST_LEASE:
         notices.append((NoticeCode.LEASE_CLAMPED, f"lease time {lease_time:.0f} s is used as {SHORTEST_LEASE:.0f} s"))

@@ -35,7 +35,9 @@ _HIDDEN = re.compile(r"^[ \t]*(?:export[ \t]+)?(?:IPADDR|PREFIX|NETMASK)\d*=")
 #: Switches of the use of replies, which are on unless they say no.
 _SWITCHES = {"PEERDNS": "use_dns", "PEERNTP": "use_ntp", "DEFROUTE": "use_gateway"}
 #: Of DHCLIENTARGS: how dhclient runs, not what it sends.
-_RUNS = frozenset(("-1", "-nw", "-q", "-v"))
+_RUNS = frozenset(("-1", "-nw", "-q", "-v", "-d"))
+#: What it sends (dhclient(8) of Enterprise Linux).
+_SENDS = {"-H": "hostname", "-F": "fqdn", "-V": "vendor_class", "-C": "client_id"}
 _IGNORED = (".bak", ".old", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ",v", "~")
 
 
@@ -98,7 +100,7 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         return None
     refusals = [f"{one.path} also serves other links than {link.name}; serve {one.links}"
                 for one in taken if one.links != "*" and not covers(link.name, one.links)]
-    told = dhclient.read(tree, link.name)
+    told = dhclient.read(tree, link, dhclient.REQUESTED_REDHAT, of_link=True)
     settings: dict[str, Value] = dict(told.settings)
     if len(every) == 1 and not link.pattern:
         settings["metric"] = 0  # dhclient-script's own; with more links the kernel has but one route of that metric
@@ -109,7 +111,8 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         content = substitutions.copy(text, _substitutions(one, text)).encode("utf-8", "surrogateescape")
         entries += [File(copy, content, tree.permissions(one.path)), Bind(one.path, copy)]
         settings.update(_settings(one))
-        unknown = [word for word in one.settings.get("DHCLIENTARGS", "").split() if word not in _RUNS]
+        said, unknown = _arguments(one.settings.get("DHCLIENTARGS", "").split())
+        settings.update(said)
         if unknown:
             refusals.append(f"{one.path}: DHCLIENTARGS={' '.join(unknown)} cannot be honoured; take it out, or leave "
                             "this link to dhclient")
@@ -145,6 +148,24 @@ def _settings(file: IfcfgFile) -> dict[str, Value]:
     if name:
         settings["hostname"] = name
     return settings
+
+
+def _arguments(words: list[str]) -> tuple[dict[str, Value], list[str]]:
+    """What the words of DHCLIENTARGS mean as settings of ours, and those that mean something else."""
+    settings: dict[str, Value] = {}
+    unknown: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in _SENDS:
+            value = next(rest, "")
+            settings[_SENDS[word]] = value.encode().hex() if word == "-C" else value
+        elif word == "-B":
+            settings["broadcast_flag"] = True
+        elif word == "-timeout":
+            next(rest, "")
+        elif word not in _RUNS:
+            unknown.append(word)
+    return settings, unknown
 
 
 def _substitutions(file: IfcfgFile, text: str) -> dict[int, Substitution]:

@@ -206,7 +206,7 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
     if metric.isascii() and metric.isdigit() and client != "udhcpc":
         settings["metric"] = int(metric)
     if client == "dhclient":
-        told = dhclient.read(tree, link.name)
+        told = dhclient.read(tree, link)
         own = None if options.get("client") == "no" else \
             dhclient.client_id(tree, link.mac, f"/var/lib/dhcp/dhclient.{link.name}.leases")
         # Debian's dhclient-script searches both, and its name before the list.

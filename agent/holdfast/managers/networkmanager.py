@@ -6,6 +6,7 @@ of two profiles with one UUID that in /run counts, then that in /etc, and in one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -41,7 +42,7 @@ _METRIC = 100
 STAND_IN = "127.72.70.1/32"
 _AT_ONCE = ("disabled", "link-local", "manual")
 #: ipv4.dhcp-client-id to ours.
-_CLIENT_IDS = {"mac": "mac", "duid": "duid", "none": "none"}
+_CLIENT_IDS = {"mac": "mac", "none": "none"}
 _IGNORED = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".tmp", ".nmmeta")
 #: Namespace of the UUIDs that NetworkManager makes of texts (its nm_uuid_ns_1).
 _NAMESPACE = bytes.fromhex("b425e9fb759844b49e3b5a2e3aaa4905")
@@ -208,7 +209,7 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     return Takeout(
         "NetworkManager", used.path,
         entries=(_ignored_carrier(link), *(entry for profile in shadowed for entry in _shadows(profile, link))),
-        settings=_settings(tree, used, link), lost=tuple(_lost(tree, used)),
+        settings=_settings(tree, used, link), lost=tuple(_lost(tree)),
         refusals=tuple(_refusals(tree, used, link, shadowed)),
     )
 
@@ -369,13 +370,11 @@ def _ipv4(tree: Tree, profile: Profile, link: Link, key: str) -> str | None:
 def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
     keys = profile.keys
     settings: dict[str, Value] = {}
-    client_id = (_ipv4(tree, profile, link, "dhcp-client-id") or "mac").strip()
-    if client_id == "perm-mac":
-        client_id = f"01:{link.permanent_mac}" if link.permanent_mac else "mac"
     settings["wait_for"] = "networkmanager"
-    settings["client_id"] = _CLIENT_IDS.get(client_id) or _hexadecimal(client_id) or (b"\0" + client_id.encode()).hex()
+    settings["client_id"] = _client_id(tree, profile, link)
     if keys.on("ipv4", "dhcp-send-hostname", default=True):
-        settings["hostname"] = keys.get("ipv4", "dhcp-fqdn") or keys.get("ipv4", "dhcp-hostname") or "@system"
+        full = keys.get("ipv4", "dhcp-fqdn")
+        settings["fqdn" if full else "hostname"] = full or keys.get("ipv4", "dhcp-hostname") or "@system"
     vendor = _ipv4(tree, profile, link, "dhcp-vendor-class-identifier")
     if vendor:
         settings["vendor_class"] = vendor
@@ -397,6 +396,33 @@ def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
     if denied:
         settings["deny_servers"] = denied  # by option 54, as NetworkManager does
     return settings
+
+
+def _client_id(tree: Tree, profile: Profile, link: Link) -> str:
+    """``client_id`` of ours. NetworkManager's "duid" is networkd's default, but for an IAID of the link's present name
+    or of ipv4.dhcp-iaid."""
+    said = (_ipv4(tree, profile, link, "dhcp-client-id") or "mac").strip()
+    if said == "perm-mac":
+        said = f"01:{link.permanent_mac}" if link.permanent_mac else "mac"
+    if said == "duid":
+        iaid = _iaid(tree, profile, link)
+        return "networkd" if iaid is None else f"networkd:{iaid}"
+    return _CLIENT_IDS.get(said) or _hexadecimal(said) or (b"\0" + said.encode()).hex()
+
+
+def _iaid(tree: Tree, profile: Profile, link: Link) -> int | None:
+    """That of ipv4.dhcp-client-id=duid as a number; None where it cannot be told (of a pattern, "stable")."""
+    said = _ipv4(tree, profile, link, "dhcp-iaid") or "ifname"
+    mac = {"mac": link.mac, "perm-mac": link.permanent_mac}.get(said)
+    if mac:
+        return int(mac.replace(":", "")[-8:], 16)
+    if said == "ifname" and not link.pattern:
+        from holdfast.settings import networkd_client_id  # noqa: PLC0415 - seldom said
+
+        return int.from_bytes(networkd_client_id.iaid(link.name.encode()), "big")
+    if re.fullmatch("[0-9]{1,10}|0x[0-9a-f]{1,8}", said) and int(said, 0) < 1 << 32:
+        return int(said, 0)
+    return None
 
 
 def _hexadecimal(text: str) -> str:
@@ -422,8 +448,9 @@ def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]
     if client_id in ("stable", "ipv6-duid") or "${" in client_id:
         yield f"{said}: ipv4.dhcp-client-id={client_id} is NetworkManager's own; set the bytes that it sends"
     yield from _unknown_servers(used)
-    if _ipv4(tree, used, link, "dhcp-iaid") and client_id == "duid":
-        yield f"{said}: ipv4.dhcp-iaid= cannot be honoured"
+    if client_id == "duid" and _iaid(tree, used, link) is None:
+        iaid = _ipv4(tree, used, link, "dhcp-iaid") or "ifname"
+        yield f"{said}: ipv4.dhcp-client-id=duid with ipv4.dhcp-iaid={iaid} cannot be honoured for {link.name}"
     if (used.keys.number("ipv4", "dns-priority") or 0) < 0:
         yield f"{said}: ipv4.dns-priority= below 0 cannot be honoured"
     strange = [server for server in used.keys.items("ipv4", "dns") if set(server) - set("0123456789.")]
@@ -444,7 +471,7 @@ def _unknown_servers(used: Profile) -> Iterator[str]:
             yield f"{said}{server} is neither an IPv4 address nor a network"
 
 
-def _lost(tree: Tree, profile: Profile) -> Iterator[str]:
+def _lost(tree: Tree) -> Iterator[str]:
     for folder in DISPATCHERS:
         for name in tree.names(folder):
             path = f"{folder}/{name}"
@@ -453,8 +480,6 @@ def _lost(tree: Tree, profile: Profile) -> Iterator[str]:
                 continue
             if folder == DISPATCHERS[0] or "dhcp4" in (tree.text(path) or "").lower():
                 yield f"{path} is no longer run for dhcp4-change, and without DHCP4_ variables for the rest{INSTEAD}"
-    if profile.keys.get("ipv4", "dhcp-fqdn"):
-        yield f"{profile.path}: ipv4.dhcp-fqdn is sent as the host name (option 12), no longer as option 81"
 
 
 # -- [match] ---------------------------------------------------------------------------------------------

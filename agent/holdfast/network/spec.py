@@ -136,7 +136,7 @@ def spec_from_lease(
     ``edits``: see ``edited``. ``table``: the routes go there instead of into the link's own table.
     """
     reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
-    own_servers = b"".join(bytes.fromhex(edit.split()[2]) for edit in edits if edit.split()[1] == "6")
+    own_servers = b"".join(bytes.fromhex(text) for edit in edits if edit.split()[1] == "6" for text in edit.split()[2:])
     metric = DEFAULT_METRIC if metric is None else metric
     address = IPv4Interface((lease.address, _prefix_length(reader)))
     domains = reader.read_list(opt.DOMAIN_NAME, opt.domain_names) or ()
@@ -172,10 +172,14 @@ def spec_from_lease(
 
 def edited(options: Mapping[int, bytes], edits: Sequence[str]) -> Mapping[int, bytes]:
     """The options of a reply as dhclient.conf(5) changes them, in order: "supersede 6 0a000001" replaces option 6 by
-    these bytes, "prepend" and "append" put them before and behind it, "default" is for a reply without it."""
+    these bytes, and without any takes it out; "prepend" and "append" put them before and behind it, "default" is for a
+    reply without it."""
     changed = dict(options)
-    for verb, number, text in map(str.split, edits):
-        code, value = int(number), bytes.fromhex(text)
+    for verb, number, *text in map(str.split, edits):
+        code, value = int(number), bytes.fromhex("".join(text))
+        if not value:
+            changed.pop(code, None)
+            continue
         now = changed.get(code, b"")
         if now and code == opt.DOMAIN_SEARCH and verb in ("prepend", "append"):
             now = _uncompressed(now)

@@ -158,7 +158,8 @@ def option_edits(value: object) -> tuple[str, ...]:
     """Changes to the options of a reply (``network.spec.edited``)."""
     texts = _texts(value, 64, "a change or a list of up to 64")
     for text in texts:
-        found = re.fullmatch(r"(?:supersede|prepend|append|default) (\d{1,3}) (?:[0-9a-f]{2}){1,1024}", text)
+        found = re.fullmatch(r"(?:supersede (?=\d+$)|(?:supersede|prepend|append|default) (?=\d+ ))(\d{1,3})"
+                             r"(?: (?:[0-9a-f]{2}){1,1024})?", text)
         if found is None or not 1 <= int(found[1]) <= 254:
             raise ValueError(f'{show(text)} is no change to an option; write it as "supersede 6 0a000001"')
     return texts

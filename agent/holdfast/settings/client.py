@@ -18,6 +18,8 @@ MACHINE_ID: Final = "/etc/machine-id"
 _S, _E = 0x01, 0x04
 #: RFC 4361: the type byte of a client-id that holds an IAID and a DUID.
 _IAID_AND_DUID = b"\xff"
+#: RFC 2131 section 3.3: a lease without an end.
+_FOREVER: Final = 0xFFFFFFFF
 #: RFC 6355: a DUID that is a UUID.
 _DUID_UUID = b"\x00\x04"
 
@@ -59,6 +61,9 @@ def client_config(
         allow_servers=_networks(settings.allow_servers),
         deny_servers=_networks(settings.deny_servers),
         send=_sent(settings),
+        required=settings.require,
+        lease_time_limit=settings.lease_time_limit,
+        default_lease_time=_lease_time(settings.default_lease_time),
     )
 
 
@@ -139,6 +144,10 @@ def _system_name() -> str | None:
         return None if name.split(".")[0] == "localhost" else hostname(name)
     except ValueError:
         return None
+
+
+def _lease_time(seconds: int | None) -> float | None:
+    return float("inf") if seconds == _FOREVER else seconds
 
 
 def _encoded(text: str | None) -> bytes | None:

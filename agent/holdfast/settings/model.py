@@ -44,6 +44,9 @@ class InterfaceSettings(NamedTuple):
     send_options: tuple[str, ...] = ()
     allow_servers: tuple[str, ...] = ()
     deny_servers: tuple[str, ...] = ()
+    require: tuple[int, ...] = ()
+    lease_time_limit: int | None = None
+    default_lease_time: int | None = None
     fallback_address: str | None = None
     fallback_gateway: str | None = None
     fallback_after: float = 60.0

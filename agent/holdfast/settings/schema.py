@@ -68,6 +68,13 @@ INTERFACE: dict[str, Key] = {
                          'servers, by their identifiers (option 54) or networks such as "192.0.2.0/24", that may '
                          "give a lease; empty: all"),
     "deny_servers": Key(checks.servers, "servers that may not give a lease; their answers are ignored and counted"),
+    "require": Key(checks.option_codes, "options, by number or name, without which no OFFER is taken"),
+    "lease_time_limit": Key(checks.integer(10, 0xFFFFFFFE),
+                            "seconds that a lease is used at most, and renewed accordingly, whatever the server says; "
+                            "unset: as it says"),
+    "default_lease_time": Key(checks.integer(10, 0xFFFFFFFF),
+                              "seconds of a lease from a server that says none (option 51); 4294967295 is for ever; "
+                              "unset: no such OFFER is taken"),
     "fallback_address": Key(checks.interface_address,
                             'a static address such as "192.168.1.10/24" that is used when there has been no lease for '
                             "fallback_after, until there is one; unset: none"),

@@ -249,6 +249,46 @@ def test_without_option_51_and_without_a_former_time_there_is_no_lease() -> None
     assert read().refusal is DropReason.NO_LEASE_TIME
 
 
+@pytest.mark.parametrize(("default", "time"), [(600.0, 600.0), (inf, inf)])
+def test_a_server_that_says_no_time_may_have_one_by_the_settings(default: float, time: float) -> None:
+    # rule 20
+    scene = Scene(default_lease_time=default).start()
+    scene.offer(lease=None)
+    assert scene.state == "REQUESTING"
+    scene.ack(lease=None)
+    assert scene.lease.lease_time == time
+
+
+def test_the_default_time_is_not_that_of_a_server_that_says_one() -> None:
+    assert Scene(default_lease_time=600.0).bound(lease=900).lease.lease_time == 900.0
+
+
+@pytest.mark.parametrize(("limit", "said", "time"), [
+    (300.0, 3600, 300.0), (3600.0, 300, 300.0), (300.0, 0xFFFFFFFF, 300.0),
+])
+def test_a_lease_is_used_no_longer_than_the_settings_say(limit: float, said: int, time: float) -> None:
+    scene = Scene(lease_time_limit=limit).bound(lease=said)
+    lease = scene.lease
+    assert (lease.lease_time, lease.expires_at) == (time, lease.started_at + time)
+    assert lease.started_at < lease.t1_at <= lease.started_at + time / 2
+    assert lease.t2_at == lease.started_at + time * 0.875
+
+
+def test_a_shorter_lease_has_its_own_renewal_times() -> None:
+    scene = Scene(lease_time_limit=300.0).requesting()
+    scene.ack(lease=3600, more={opt.RENEWAL_TIME: b"\0\0\x07\x08", opt.REBINDING_TIME: b"\0\0\x0c\x4e"})
+    assert scene.lease.t2_at == scene.lease.started_at + 262.5
+    assert NoticeCode.TIMES_CORRECTED not in scene.notices
+
+
+def test_an_offer_without_what_is_required_is_not_taken() -> None:
+    scene = Scene(required=(opt.DOMAIN_NAME_SERVER,)).start()
+    scene.offer(server=STRANGE_SERVER)
+    assert (scene.state, scene.client.snapshot().drops) == ("SELECTING", {"missing-option": 1})
+    scene.offer(more={opt.DOMAIN_NAME_SERVER: b"\x0a\x00\x00\x01"})
+    assert scene.state == "REQUESTING"
+
+
 def test_an_ack_without_option_51_takes_the_offers() -> None:
     # rule 20
     scene = Scene().requesting(lease=500)

@@ -44,6 +44,22 @@ def test_one_word_changes(tree: Tree, put: Put, before: str, after: str) -> None
     assert take(tree) == first, "the mounted copy is read as the file"
 
 
+def test_arguments_of_dhclient(tree: Tree, put: Put) -> None:
+    put(PATH, "BOOTPROTO=dhcp\nDHCLIENTARGS='-1 -timeout 120 -B -H box -F box.example -V site -C ab'\n")
+    found = take(tree)
+    assert found.refusals == ()
+    assert found.settings == {"metric": 0, "broadcast_flag": True, "hostname": "box", "fqdn": "box.example",
+                              "vendor_class": "site", "client_id": "6162"}
+
+
+def test_the_configuration_of_the_link_goes_before(tree: Tree, put: Put) -> None:
+    put(PATH, "BOOTPROTO=dhcp\n")
+    put("/etc/dhcp/dhclient.conf", 'send host-name "one";\n')
+    assert take(tree).settings == {"metric": 0, "hostname": "one"}, "Enterprise Linux requests all that is used"
+    put("/etc/dhcp/dhclient-eth0.conf", 'send host-name "two";\n')
+    assert take(tree).settings["hostname"] == "two"
+
+
 def test_settings(tree: Tree, put: Put) -> None:
     put(PATH, "HWADDR=02:00:00:00:00:01\nBOOTPROTO=dhcp\nPEERDNS=no\nDEFROUTE=no\nMETRIC=200\nDHCP_HOSTNAME=box\n"
               "DHCLIENTARGS='-q -I abc'\n")

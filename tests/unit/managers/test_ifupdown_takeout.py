@@ -118,14 +118,14 @@ def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
     put("/var/lib/dhcp/dhclient.eth0.leases", r'default-duid "\000\001\000\001";' + "\n")
     put("/etc/dhcp/dhclient.conf", 'send host-name = gethostname();\nrequest subnet-mask, routers,\n domain-name;\n'
         'interface "eth0" { send vendor-class-identifier "box"; }\ninterface "eth1" { send user-class "x"; }\n'
-        "timeout 60;\nrequire subnet-mask;\n")
+        "timeout 60;\nrequire subnet-mask;\nscript \"/own\";\n")
     put("/etc/dhcp/dhclient-exit-hooks.d/mine", "")
     found = take(tree, mac="02:00:00:00:00:09")
     assert found.settings == {
         "use_domain_name": True, "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system",
         "vendor_class": "box",
-        "use_dns": False, "use_mtu": False, "use_ntp": False}
-    assert found.refusals == ("/etc/dhcp/dhclient.conf: `require subnet-mask` cannot be honoured; "
+        "require": (1,), "use_dns": False, "use_mtu": False, "use_ntp": False, "option_edits": ("supersede 119",)}
+    assert found.refusals == ('/etc/dhcp/dhclient.conf: `script "/own"` cannot be honoured; '
                               "take it out, or leave this link to dhclient",)
     assert found.lost == ("/etc/dhcp/dhclient-exit-hooks.d/mine is not run for DHCPv4 any more; a program in "
                           "/etc/holdfast/hooks.d can do it",)
@@ -149,8 +149,9 @@ def test_options_that_are_sent(tree: Tree, put: Put, statements: str, options: t
 
 
 @pytest.mark.parametrize("statement", [
-    "send dhcp-requested-address 192.0.2.1", "send number 5", "send nobody-knows 1", "send dhcp-lease-time soon",
-    "send unknown-12 61:62", "require subnet-mask", "also require domain-name-servers", "require",
+    "send number 5", "send nobody-knows 1", "send dhcp-lease-time soon", "send unknown-12 61:62",
+    "require nobody-knows", "require", "send host-name = option host-name",
+    'send dhcp-client-identifier = concat(hardware, "x")',  # of a link whose address is not known
 ])
 def test_what_is_sent_or_required_and_cannot_be(tree: Tree, put: Put, statement: str) -> None:
     put("/sbin/dhclient", "")
@@ -191,7 +192,8 @@ def test_servers_that_cannot_be_rejected(tree: Tree, put: Put, statement: str) -
     ("supersede domain-name-servers 192.0.2.1, 192.0.2.2", ("supersede 6 c0000201c0000202",)),
     ('prepend domain-name "corp.example "', ("prepend 15 636f72702e6578616d706c6520",)),
     ('append domain-search "a.example", "b"', ("append 119 0161076578616d706c6500016200",)),
-    ("default interface-mtu 1400", ("default 26 0578",)),
+    ("default interface-mtu 1400", ("supersede 26", "default 26 0578")),
+    ('supersede domain-name ""', ("supersede 15",)),
     ("supersede rfc3442-classless-static-routes 8, 10, 192, 0, 2, 1", ("supersede 121 080ac0000201",)),
     ("supersede dhcp-server-identifier 255.255.255.255", None),
     ("supersede dhcp6.name-servers 2001:db8::1", None),
@@ -200,14 +202,15 @@ def test_changes_to_replies(tree: Tree, put: Put, statement: str, edits: tuple[s
     put("/sbin/dhclient", "")
     put(INTERFACES, "iface eth0 inet dhcp\n")
     put("/etc/dhcp/dhclient.conf", "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n"
-        f"{statement};\n")
+        f"also request domain-search;\n{statement};\n")
     found = take(tree)
     assert found.refusals == ()
     assert found.settings.get("option_edits") == edits
 
 
 @pytest.mark.parametrize("statement", [
-    "supersede dhcp-lease-time 600", "supersede domain-name-servers localhost", "append nobody-knows 1", "supersede",
+    "prepend dhcp-lease-time 600", "supersede dhcp-lease-time 0", "supersede dhcp-message-type \"\"",
+    "supersede domain-name-servers localhost", "append nobody-knows 1", "supersede",
 ])
 def test_changes_that_cannot_be_made(tree: Tree, put: Put, statement: str) -> None:
     put("/sbin/dhclient", "")
@@ -216,6 +219,53 @@ def test_changes_that_cannot_be_made(tree: Tree, put: Put, statement: str) -> No
     found = take(tree)
     assert len(found.refusals) == 1
     assert f"`{statement}` cannot be honoured" in found.refusals[0]
+
+
+@pytest.mark.parametrize(("statements", "uses", "edits"), [
+    ("timeout 60;", {"use_mtu", "use_ntp"}, ("supersede 119",)),
+    ("also request interface-mtu, ntp-servers, domain-search;", set(), None),
+    ("request subnet-mask, routers, domain-name-servers, domain-name, domain-search;", {"use_mtu", "use_ntp"}, None),
+    ("request routers, domain-name-servers, domain-search;", {"use_mtu", "use_ntp"}, ("supersede 15",)),
+    ("ignore domain-name-servers;", {"use_dns", "use_mtu", "use_ntp"}, ("supersede 119",)),
+    # A value of one's own is used also where the server's is not.
+    ("request subnet-mask;\nsupersede domain-name-servers 192.0.2.1;",
+     {"use_mtu", "use_ntp", "use_gateway", "use_domains"},
+     ("supersede 6", "supersede 6 c0000201")),
+])
+def test_what_is_requested_is_used(
+    tree: Tree, put: Put, statements: str, uses: set[str], edits: tuple[str, ...] | None
+) -> None:
+    put("/sbin/dhclient", "")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", f"{statements}\n")
+    found = take(tree)
+    assert {key for key in found.settings if key.startswith("use_")} - {"use_domain_name"} == uses
+    assert found.settings.get("option_edits") == edits
+
+
+@pytest.mark.parametrize(("statement", "settings"), [
+    ("supersede dhcp-lease-time 600", {"lease_time_limit": 600}),
+    ("default dhcp-lease-time 600", {"default_lease_time": 600}),
+    ("require subnet-mask, dhcp-lease-time, site", {"require": (1, 224)}),
+    ("require routers;\nalso require domain-name-servers", {"require": (3, 6)}),
+    ("bootp-broadcast-always", {"broadcast_flag": True}),
+    ("send dhcp-requested-address 192.0.2.1;\nsend dhcp-max-message-size 576;\nvendor option space x", {}),
+    ('send host-name = concat("vm-", substring(hardware, 5, 2), ".example")', {"hostname": "vm-ab.example"}),
+    ("send host-name = pick-first-value(gethostname(), \"x\")", {"hostname": "@system"}),
+    ("send fqdn.fqdn = gethostname();\nsend fqdn.encoded on", {"fqdn": "@system"}),
+    ('send fqdn.fqdn = concat(gethostname(), ".site.example.")', {"fqdn": "guest.site.example"}),
+    ('send dhcp-client-identifier = concat("id-", hardware)', {"client_id": "69642d01020000006162"}),
+    ('send user-class = lcase("ABC")', {"user_class": ("abc",)}),
+])
+def test_what_else_is_honoured(tree: Tree, put: Put, statement: str, settings: dict[str, object]) -> None:
+    put("/sbin/dhclient", "")
+    put("/etc/hostname", "guest\n")
+    put(INTERFACES, "iface eth0 inet dhcp\n")
+    put("/etc/dhcp/dhclient.conf", "option site code 224 = text;\n"
+        f"also request domain-search, interface-mtu, ntp-servers;\n{statement};\n")
+    found = take(tree, mac="02:00:00:00:61:62")
+    assert found.refusals == ()
+    assert found.settings == {"use_domain_name": True, "metric": 0, **settings}
 
 
 def test_settings_of_other_clients(tree: Tree, put: Put) -> None:

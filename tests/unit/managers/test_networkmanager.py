@@ -17,6 +17,8 @@ UUID = "2f1b3ab6-1d5c-4d8f-9a5b-2f2f0c7d9e12"
 ENS3 = Link("ens3", mac="fa:16:3e:00:00:01", permanent_mac="fa:16:3e:00:00:01", driver="virtio_net", kind="ether")
 HEAD = f"[connection]\nid=a\nuuid={UUID}\ntype=ethernet\n"
 NAMED = f"{HEAD}interface-name=ens3\n"
+#: NetworkManager 1.42 sends ff:b5:5e:67:ff:... on a link of this name.
+IAID = f"networkd:{0xb55e67ff}"
 Take = Callable[..., "Takeout | None"]
 
 
@@ -102,10 +104,14 @@ def test_own_name_servers_come_from_holdfast(take: Take) -> None:
 @pytest.mark.parametrize(("line", "key", "wanted"), [
     ("ignore-auto-routes=true", "use_routes", False), ("never-default=true", "use_gateway", False),
     ("route-metric=50", "metric", 50), ("route-table=77", "route_table", 77),
-    ("dhcp-hostname=other", "hostname", "other"), ("dhcp-fqdn=a.example", "hostname", "a.example"),
+    ("dhcp-hostname=other", "hostname", "other"), ("dhcp-fqdn=a.example", "fqdn", "a.example"),
     ("dhcp-vendor-class-identifier=x", "vendor_class", "x"), ("dhcp-client-id=01:2:aB", "client_id", "0102ab"),
     ("dhcp-client-id=perm-mac", "client_id", "01fa163e000001"), ("dhcp-client-id=me", "client_id", "006d65"),
-    ("dhcp-client-id=duid", "client_id", "duid"),
+    ("dhcp-client-id=duid", "client_id", IAID), ("dhcp-client-id=duid\ndhcp-iaid=ifname", "client_id", IAID),
+    ("dhcp-client-id=duid\ndhcp-iaid=7", "client_id", "networkd:7"),
+    ("dhcp-client-id=duid\ndhcp-iaid=0x10", "client_id", "networkd:16"),
+    ("dhcp-client-id=duid\ndhcp-iaid=mac", "client_id", f"networkd:{0x3e000001}"),
+    ("dhcp-client-id=duid\ndhcp-iaid=perm-mac", "client_id", f"networkd:{0x3e000001}"),
     ("dhcp-reject-servers=192.0.2.1;198.51.100.7/24;", "deny_servers", ("192.0.2.1", "198.51.100.0/24")),
 ])
 def test_what_it_sends_and_uses_are_settings(take: Take, line: str, key: str, wanted: object) -> None:
@@ -128,8 +134,10 @@ def test_defaults_of_its_configuration_count(take: Take) -> None:
     assert (found.settings["metric"], found.settings["client_id"]) == (9, "none")
 
 
-@pytest.mark.parametrize("line", ["dhcp-client-id=stable", "dhcp-reject-servers=server;", "dns-priority=-5",
-                                  "dns=1.1.1.1#name;"])
+@pytest.mark.parametrize("line", [
+    "dhcp-client-id=stable", "dhcp-client-id=duid\ndhcp-iaid=stable", "dhcp-reject-servers=server;", "dns-priority=-5",
+    "dns=1.1.1.1#name;",
+])
 def test_what_cannot_be_honoured_is_refused_by_name(take: Take, line: str) -> None:
     found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{line}\n"))
     assert found is not None

@@ -39,6 +39,12 @@ def from_reply(name: str, **lease: float) -> list[str]:
 # -- changes to replies ----------------------------------------------------------------------------
 
 
+def test_an_option_is_taken_out_of_a_reply() -> None:
+    edits = ("supersede 6", "supersede 15", "append 15 62", "supersede 26")
+    spec = spec_from_lease(make_lease(options={6: b"\x0a\0\0\1", 15: b"a", 26: b"\x05\x78"}), edits=edits)
+    assert (spec.dns, spec.search, spec.mtu) == ((), ("b",), None)
+
+
 @pytest.mark.parametrize(("edits", "dns"), [
     (("supersede 6 c0000202",), ["192.0.2.2"]), (("prepend 6 7f000001",), ["127.0.0.1", "192.0.2.1"]),
     (("append 6 7f000001", "append 6 7f000002"), ["192.0.2.1", "127.0.0.1", "127.0.0.2"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -137,6 +138,14 @@ def test_servers_as_networks() -> None:
     config = client_config(InterfaceSettings(allow_servers=("192.0.2.0/24",), deny_servers=("192.0.2.9",)), MAC)
     assert config.allow_servers == ((0xC0000200, 0xFFFFFF00),)
     assert config.deny_servers == ((0xC0000209, 0xFFFFFFFF),)
+
+
+def test_what_a_lease_must_have_and_how_long_it_lasts() -> None:
+    config = client_config(InterfaceSettings(require=(6, 3), lease_time_limit=300, default_lease_time=600), MAC)
+    assert (config.required, config.lease_time_limit, config.default_lease_time) == ((6, 3), 300, 600)
+    assert client_config(InterfaceSettings(default_lease_time=0xFFFFFFFF), MAC).default_lease_time == inf
+    config = client_config(InterfaceSettings(), MAC)
+    assert (config.required, config.lease_time_limit, config.default_lease_time) == ((), None, None)
 
 
 def test_options_that_are_sent() -> None:

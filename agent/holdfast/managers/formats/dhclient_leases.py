@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from math import inf
+from types import MappingProxyType
 
 from holdfast.managers.formats import dhclient_text
 from holdfast.managers.formats.errors import FormatError
@@ -67,12 +68,12 @@ def _block(body: list[str], declared: Mapping[str, int]) -> Block:
         name, _, value = words.partition(" ")
         if name == "option":
             name, _, value = value.strip().partition(" ")
-            code = _code(name, declared)
-            if code is not None:
+            number = code(name, declared)
+            if number is not None:
                 try:
-                    options[code] = _value(name, code, value.strip())
+                    options[number] = _value(name, number, value.strip())
                 except (ValueError, OverflowError):
-                    if code in NEEDED:
+                    if number in NEEDED:
                         raise
         else:
             values[name] = value.strip()
@@ -213,7 +214,7 @@ KNOWN: dict[int, tuple[str, tuple[Callable[[str], bytes], Callable[[bytes], str]
 _CODES = {name: code for code, (name, _) in KNOWN.items()} | {"domain-search": 119}
 
 
-def _code(name: str, declared: Mapping[str, int]) -> int | None:
+def code(name: str, declared: Mapping[str, int] = MappingProxyType({})) -> int | None:
     """The number of an option's name; None for names that nobody declared."""
     if name in declared:
         return declared[name]
@@ -224,9 +225,9 @@ def _code(name: str, declared: Mapping[str, int]) -> int | None:
 
 def option(name: str, text: str, declared: Mapping[str, int]) -> tuple[int, bytes] | None:
     """The number and the bytes of an option as a configuration has it; None when it cannot be read."""
-    code = _code(name, declared)
+    number = code(name, declared)
     try:
-        return None if code is None else (code, _value(name, code, text))
+        return None if number is None else (number, _value(name, number, text))
     except (ValueError, OverflowError):
         return None
 
