@@ -6,7 +6,7 @@ reordered, overloaded, left out, with other values; another xid, yiaddr, server 
 with the xid of the exchange under way, what it has seen. After every event promises 1 to 6 are checked, and at the end,
 when all is well again, the client must have a lease and the kernel its address.
 
-    ./dev fuzz [--minutes N] [--seed FIRST] [--run NUMBER]
+    ./dev fuzz [--minutes N | --events N] [--seed FIRST] [--run NUMBER]
 """
 
 from __future__ import annotations
@@ -286,6 +286,7 @@ def main(arguments: Sequence[str]) -> int:
     """`./dev fuzz`; 1 when something was found."""
     parser = argparse.ArgumentParser(prog="./dev fuzz", description="fuzz whole exchanges on the virtual clock")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long (default 1)")
+    parser.add_argument("--events", type=int, metavar="N", help="until there were so many, however long it takes")
     parser.add_argument("--seed", type=int, default=1, help="the first run's number (default 1)")
     parser.add_argument("--run", type=int, help="this run alone, with its error in full")
     options = parser.parse_args(arguments)
@@ -297,8 +298,12 @@ def main(arguments: Sequence[str]) -> int:
     bad: list[Found] = []
     shown = time.monotonic()
     number, until = options.seed, shown + 60 * options.minutes
+
+    def enough() -> bool:
+        return time.monotonic() >= until if options.events is None else events >= options.events
+
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        while time.monotonic() < until:
+        while not enough():
             for found in pool.imap_unordered(run, range(number, number + BATCH)):
                 runs, events = runs + 1, events + found.events
                 if found.error:

@@ -48,10 +48,10 @@ _ACK = re.compile(r"DHCPACK\(br0\) \S+ ([0-9a-f:]{17})")
 class Crowd:
     """The links of the arena's client that are not judged by the lab's server, and their server."""
 
-    def __init__(self, arena: Arena) -> None:
-        """Plug the links into a switch of their own, and start dnsmasq on it; the arena ends both."""
+    def __init__(self, arena: Arena, links: int) -> None:
+        """Plug so many links into a switch of their own, and start dnsmasq on it; the arena ends both."""
         self.arena = arena
-        self.names = [f"{LETTER}{number}" for number in range(LINKS)]
+        self.names = [f"{LETTER}{number}" for number in range(links)]
         switch = Switch("crowd")
         arena.on_close(switch.close)
         # Each link of the client is alone on its cable: no broadcast reaches another, and each answers for its own.
@@ -84,48 +84,51 @@ class Crowd:
     def granted(self, times: int) -> bool:
         """Whether each link was granted its lease so many times at least."""
         now = self.grants()
-        return len(now) == LINKS and min(now.values()) >= times
+        return len(now) == len(self.names) and min(now.values()) >= times
 
 
 def many(arena: Arena, _scale: Scale) -> str:
     """250 links are bound by a pattern, and each renews twice."""
-    return _held(arena, bursts=0)
+    return held(arena, LINKS, DESCRIPTORS)
 
 
 def many_overrun(arena: Arena, _scale: Scale) -> str:
     """The same, while netlink messages are lost three times."""
-    return _held(arena, bursts=3)
+    return held(arena, LINKS, DESCRIPTORS, bursts=3)
 
 
-def _held(arena: Arena, bursts: int) -> str:
+def held(arena: Arena, links: int, limit: int, *, bursts: int = 0, renewals: int = RENEWALS) -> str:
+    """Have the agent, with so many descriptors at the most, bind ``links`` at the same moment and renew each so often,
+    and lose netlink messages meanwhile. AssertionError says what was lost."""
     arena.terminate()
-    crowd = Crowd(arena)
+    crowd = Crowd(arena, links)
     arena.client.run(_in_a_container)
     arena.links = []  # the pattern finds them
     # A server that comes back: all bind at the same moment, which takes the most descriptors.
     crowd.server.send_signal(signal.SIGSTOP)
     arena.start()
-    resource.prlimit(arena.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    resource.prlimit(arena.pid, resource.RLIMIT_NOFILE, (limit, limit))
     last = f"{crowd.names[-1]}: {crowd.names[-1]} is here"
     arena.wait_until(lambda: last in arena.log(), ALL_BOUND, "all are served")
     arena.renewed()  # meanwhile all ask, and again
     crowd.server.send_signal(signal.SIGCONT)
     began = boottime()
-    arena.wait_until(lambda: len(crowd.addresses()) == LINKS, ALL_BOUND, f"{LINKS} addresses")
-    bound, held = boottime() - began, crowd.addresses()
+    arena.wait_until(lambda: len(crowd.addresses()) == links, ALL_BOUND, f"{links} addresses")
+    bound, there = boottime() - began, crowd.addresses()
     before, used = sum(crowd.grants().values()), processor_time(arena.pid)
     first = min(crowd.grants().values())
     for _ in range(bursts):
         burst(arena)
         arena.renewed()
-    arena.wait_until(lambda: crowd.granted(first + RENEWALS), ALL_RENEWED, f"{RENEWALS} renewals of each link")
-    renewals, used = sum(crowd.grants().values()) - before, processor_time(arena.pid) - used
+    arena.wait_until(lambda: crowd.granted(first + renewals), ALL_RENEWED, f"{renewals} renewals of each link")
+    renewed, used = sum(crowd.grants().values()) - before, processor_time(arena.pid) - used
     lost = [event.what for event in arena.watch.events("address-") if event.what.startswith("10.88.")]
     assert not lost, f"{len(lost)} addresses were removed, {lost[0]} first"
-    assert crowd.addresses() == held, f"other addresses: {sorted(crowd.addresses() ^ held)[:4]}"
-    assert "Too many open files" not in arena.log(), f"{DESCRIPTORS} descriptors do not suffice"
-    assert len({address for _link, address in held}) == LINKS, "two links have one address"
-    told = [f"{LINKS} bound in {bound:.1f} s", f"{renewals} renewals of {1000 * used / renewals:.1f} ms processor time",
+    assert crowd.addresses() == there, f"other addresses: {sorted(crowd.addresses() ^ there)[:4]}"
+    assert "Too many open files" not in arena.log(), f"{limit} descriptors do not suffice"
+    assert len({address for _link, address in there}) == links, "two links have one address"
+    each = 1000 * used / max(renewed, 1)
+    told = [f"{links} bound in {bound:.1f} s", f"{renewed} renewals of {each:.1f} ms processor time",
             f"{memory(arena.pid) / (1 << 20):.0f} MiB", f"{descriptors(arena.pid)} descriptors"]
     return ", ".join([*told, f"{2 * BURST * bursts:,} messages"] if bursts else told)
 

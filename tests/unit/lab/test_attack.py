@@ -39,8 +39,9 @@ def test_what_takes_minutes_is_left_out_of_a_run_of_so_many_minutes() -> None:
     assert [one.name for one in program.chosen_of(("many", "naks"), 2.0)] == ["naks", "many"]
 
 
-def test_250_links_have_the_descriptors_of_the_unit() -> None:
-    unit = Path(__file__).parents[3] / "packaging" / "systemd" / "holdfast.service"
+@pytest.mark.parametrize("name", ["holdfast.service", "holdfast@.service"])
+def test_250_links_have_the_descriptors_of_the_unit(name: str) -> None:
+    unit = Path(__file__).parents[3] / "packaging" / "systemd" / name
     assert f"LimitNOFILE={many.DESCRIPTORS}" in unit.read_text(encoding="utf-8").splitlines()
 
 
