@@ -6,8 +6,6 @@ there or it ends.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core import arp, bound, proxy_arp, refusal, replies, requests, schedule
 from holdfast.core.actions import DeconfigureReason, DropReason, NoticeCode, Transmit
 from holdfast.core.lease import Lease
@@ -17,6 +15,10 @@ from holdfast.core.states import Exchange, FailedOffer, Init, Probing, Requestin
 from holdfast.core.transitions import Reason
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST, Message
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 #: OFFERs kept while waiting for a better one. More servers than this on one link are noise or malice.
 OFFERS_MAX = 8

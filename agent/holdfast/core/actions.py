@@ -6,13 +6,14 @@ to try again.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core.lease import Binding, Lease
 from holdfast.core.outcome import Outcome, Via
 from holdfast.core.transitions import Reason
 from holdfast.wire.message import Message
-from holdfast.wire.record import Enum, NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 @record

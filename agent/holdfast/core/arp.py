@@ -28,8 +28,6 @@ them. The functions return what an answer means for the state.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core import proxy_arp, requests, schedule
 from holdfast.core.actions import Announce, AskGateway, DeconfigureReason, Forget, NoticeCode, Persist, Probe, Transmit
 from holdfast.core.events import AddressConflict, GatewaySeen
@@ -51,6 +49,10 @@ from holdfast.core.transitions import Reason
 from holdfast.wire import WireError
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, BROADCAST
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 def stop(m: Machine) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from holdfast.core import arp, replies
 from holdfast.core.actions import NoticeCode, Persist
 from holdfast.core.lease import Lease, Server
@@ -13,6 +11,10 @@ from holdfast.core.states import Bound, Exchange, Probing, Rebinding, Renewal, R
 from holdfast.core.transitions import Reason
 from holdfast.wire import options as opt
 from holdfast.wire.message import MAXIMUM_SIZE, Message
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: RFC 3442: the first of these that is there makes the later ones void.
 _ROUTES = (opt.CLASSLESS_STATIC_ROUTE, opt.CLASSLESS_STATIC_ROUTE_MS, opt.STATIC_ROUTE, opt.ROUTER)

@@ -21,8 +21,6 @@ moment too late must not find an ended lease in use.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from holdfast.core import (
     acquisition,
     arp,
@@ -63,6 +61,7 @@ from holdfast.wire.message import Message
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 

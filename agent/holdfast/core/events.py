@@ -6,12 +6,13 @@ to ``Client.handle``, in seconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core.lease import Binding
 from holdfast.core.outcome import Via
 from holdfast.wire.message import Message
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 @record

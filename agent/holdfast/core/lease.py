@@ -6,11 +6,13 @@ Instants (``*_at``) are seconds of CLOCK_BOOTTIME; durations are seconds. An inf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address
 from math import inf
 
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.address import IPv4Address
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Rule 38: a server that was deaf to unicast in so many renewals in a row is asked by unicast in every eighth only.
 UNICAST_TRIES = 3

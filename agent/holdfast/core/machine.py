@@ -10,8 +10,6 @@ Instants are seconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core import schedule
 from holdfast.core.actions import (
     Action,
@@ -52,7 +50,10 @@ from holdfast.core.states import (
 )
 from holdfast.core.transitions import TRANSITIONS, Reason
 from holdfast.wire.message import Message
-from holdfast.wire.record import Enum
+from holdfast.wire.record import TYPE_CHECKING, Enum
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 _ALLOWED = frozenset(TRANSITIONS)
 
@@ -336,7 +337,7 @@ class Machine:
             wanted.add(self.lease.address)
         if self.timers.at(Timer.ROUTERS) is not None:
             wanted.update(self.routers.silent)
-        watch = Watch(tuple(sorted(wanted)), query.address if query is not None else None)
+        watch = Watch(tuple(sorted(wanted, key=int)), query.address if query is not None else None)
         if watch != self._watch:
             self._watch = watch
             self._actions.append(watch)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
 
-from holdfast.wire.record import Enum, NamedTuple, record
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 class Via(str, Enum):

@@ -9,9 +9,6 @@ What is known is in ``Machine.routers``, which only this file writes; a question
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address
-
 from holdfast.core import schedule
 from holdfast.core.actions import NoticeCode, Probe
 from holdfast.core.events import AddressConflict
@@ -20,6 +17,11 @@ from holdfast.core.states import Routers
 from holdfast.wire import WireError
 from holdfast.wire import options as opt
 from holdfast.wire.message import ANY, Message
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Address
 
 #: Routers of an OFFER that are asked for. One that names more is not followed any further.
 ROUTERS_MAX = 4

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from ipaddress import IPv4Address
 from math import inf
 
 from holdfast.core import schedule
@@ -14,7 +12,11 @@ from holdfast.wire import WireError
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
 from holdfast.wire.message import Message
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from ipaddress import IPv4Address
 
 #: RFC 2131 section 3.3.
 INFINITE = 0xFFFFFFFF

@@ -11,12 +11,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core.config import ClientConfig
 from holdfast.core.lease import Lease
 from holdfast.wire import message as msg
 from holdfast.wire import options as opt
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.message import ANY, BOOTREQUEST, BROADCAST_FLAG, Message
 
 SECS_MAX = 65535

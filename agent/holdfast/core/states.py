@@ -10,13 +10,14 @@ CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from holdfast.core.lease import Lease
 from holdfast.core.outcome import Cause, Purpose, Via
 from holdfast.core.schedule import CONTEST_ANSWERS
 from holdfast.wire.message import Message
-from holdfast.wire.record import Enum, NamedTuple, record
+from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 @record

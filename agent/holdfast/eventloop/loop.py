@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from contextlib import suppress
 from math import ceil, inf
 from select import EPOLLIN, EPOLLOUT, epoll
 
 from holdfast.clock import Clock, Jump, JumpDetector, SystemClock
 from holdfast.eventloop.ports import EVENT_READ, EVENT_WRITE
+from holdfast.wire.lean import suppress
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from holdfast.eventloop.timers import StepWatch, WakeTimer
 
 #: epoll takes milliseconds in an int, so the longest sleep is bounded.

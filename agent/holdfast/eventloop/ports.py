@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from holdfast.wire.record import TYPE_CHECKING, Protocol
 
-from holdfast.wire.record import Protocol
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
 
 #: What a descriptor is, or is to be, ready for.
 EVENT_READ, EVENT_WRITE = 1, 2

@@ -7,17 +7,18 @@ there has at most 14 bytes, which is no loss: the client speaks to Ethernet only
 from __future__ import annotations
 
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
-import array
 import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import IPv4Address
 
 from holdfast.network import LinkError
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.lean import array, contextmanager, suppress
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv4Address
 
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFHWADDR, SIOCGIFINDEX = 0x8927, 0x8933
@@ -120,7 +121,7 @@ def _all_addresses() -> Iterator[tuple[bytes, bytes]]:
     with _control() as control:
         try:  # first how much there is, with some more room for what comes meanwhile
             needed = struct.unpack_from("@i", fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", 0, 0)))[0]
-            buffer = array.array("B", bytes(min(needed + 64 * size, size * _MAX_ADDRESSES)))
+            buffer = array("B", bytes(min(needed + 64 * size, size * _MAX_ADDRESSES)))
             start, length = buffer.buffer_info()
             answer = fcntl.ioctl(control, SIOCGIFCONF, struct.pack("@iP", length, start))
         except OSError:
@@ -134,7 +135,7 @@ def settle_carrier(ifname: str) -> None:
     """Let the kernel bring the interface's operational state up to date with its carrier. It does so by
     itself only within a second of setting the link up (net/core/link_watch.c), but at once when asked for
     the link by ethtool."""
-    value = array.array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
+    value = array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
     request = struct.pack("@16sP16x", ifname.encode(), value.buffer_info()[0])
     with _control() as control, suppress(OSError):
         fcntl.ioctl(control, SIOCETHTOOL, request)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import errno
 import struct
-from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from holdfast.network import LinkError, link, rtnl
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import TYPE_CHECKING, Enum, NamedTuple, record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from ipaddress import IPv4Interface, IPv4Network
     from typing import Any
 
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE = 0x1, 0x10, 0x40
@@ -322,6 +323,8 @@ class LinkWatch:
         local = rtnl.attributes(message[rtnl.HEADER + rtnl.ADDRESS.size:]).get(rtnl.IFA_LOCAL)
         if local is None or len(local) != 4:
             return []
+        from ipaddress import IPv4Interface  # noqa: PLC0415 - not before the first DISCOVER
+
         what = Kind.ADDRESS_ADDED if kind == RTM_NEWADDR else Kind.ADDRESS_REMOVED
         return [self._event(what, address=IPv4Interface((local, message[17])))]
 
@@ -329,6 +332,8 @@ class LinkWatch:
         route = rtnl.attributes(message[rtnl.HEADER + rtnl.ROUTE.size:])
         if self.link is None or rtnl.number(route.get(rtnl.RTA_OIF)) != self.link.ifindex:
             return []
+        from ipaddress import IPv4Network  # noqa: PLC0415 - as above
+
         destination = IPv4Network((route.get(rtnl.RTA_DST, bytes(4)), message[17]))
         gateway = route.get(rtnl.RTA_GATEWAY)
         return [self._event(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
-from holdfast.wire.record import NamedTuple
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Seconds between two lines of a repeated kind; doubled each time, up to the longest.
 FIRST_PAUSE = 60.0

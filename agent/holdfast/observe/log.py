@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Mapping
 
 from holdfast.escape import printable
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from holdfast.observe.journal import JournalSocket
 
 #: Syslog priorities.

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
 from errno import EBUSY
-from ipaddress import IPv4Address
 from itertools import islice
 from math import inf
 
@@ -24,9 +21,12 @@ from holdfast.state import HISTORY
 from holdfast.state import folder as folders
 from holdfast.state.background import Background
 from holdfast.state.identity import BOOT_ID, read_line
+from holdfast.wire.address import IPv4Address
+from holdfast.wire.lean import deque
 from holdfast.wire.record import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 #: Bytes of one file; see above.

@@ -8,7 +8,6 @@ peer's. Everything that is not needed before the first DISCOVER is imported wher
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 
 from holdfast.observe import ids
 from holdfast.observe.limit import Limiter, SayOnce
@@ -17,6 +16,7 @@ from holdfast.observe.observations import Observations
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import Dropped, Noticed, Transitioned

@@ -9,14 +9,14 @@ yield``), nothing is restored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from holdfast.core import events as ev
 from holdfast.network.rtnl import RT_TABLE_MAIN
 from holdfast.network.watch import Kind
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.eventloop.ports import Loop
     from holdfast.network.spec import NetworkSpec
     from holdfast.network.watch import LinkEvent

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import deque
-from collections.abc import Callable
-from functools import partial
 
 from holdfast.core import actions as act
 from holdfast.core import events as ev
@@ -24,9 +21,11 @@ from holdfast.runtime.retry import Retry, nothing
 from holdfast.sockets.link import Batch, Listener
 from holdfast.state.background import Background
 from holdfast.wire import WireError
+from holdfast.wire.lean import deque, partial
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from holdfast.core.client import Client

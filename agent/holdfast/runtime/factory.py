@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import _random
 import os
-from collections.abc import Callable
-from functools import partial
 
 from holdfast.clock import Clock
 from holdfast.core.client import Client
@@ -24,10 +22,13 @@ from holdfast.state.lease_store import LeaseStore
 from holdfast.state.locks import Locks, TakenError
 from holdfast.state.markers import ForeignAddress, FormerMtu, YieldMarker
 from holdfast.state.route_metrics import RouteMetrics
+from holdfast.wire.lean import partial
 from holdfast.wire.message import CLIENT_PORT
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.core.config import ClientConfig
     from holdfast.core.lease import Binding, Lease
     from holdfast.eventloop.ports import Loop

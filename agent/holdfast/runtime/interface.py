@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
 from holdfast.core import events as ev
 from holdfast.core.client import Snapshot
@@ -27,7 +26,7 @@ from holdfast.runtime.link_tracker import TRACKED, LinkTracker
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from holdfast.clock import Jump
     from holdfast.core.lease import Lease

@@ -6,13 +6,11 @@ behind them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from holdfast.state.markers import ForeignAddress, FormerMtu
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from ipaddress import IPv4Address
 
     from holdfast.core.actions import AskGateway, Dropped, Noticed, Transitioned, Transmit

@@ -12,7 +12,6 @@ again: what can change without touching a lease does, and what cannot is said.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from holdfast import bundle
 from holdfast.clock import Clock, Jump, SystemClock
@@ -25,6 +24,8 @@ from holdfast.state import folder as folders
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.core.outcome import Outcome
     from holdfast.observe.log import Log
     from holdfast.runtime.control_service import Control

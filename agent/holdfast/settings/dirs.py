@@ -12,7 +12,11 @@ is time before the first DISCOVER. A test compares them with the platformdirs th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONFIG_DIR = "/etc/holdfast"
 STATE_DIR = "/var/lib/holdfast"

@@ -6,12 +6,11 @@ means and allows is in ``schema.py``, which the configuration reader and ``holdf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from holdfast.core.config import ClientConfig
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 #: The protocol's own defaults, with a placeholder as hardware address.

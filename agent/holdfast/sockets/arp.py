@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
-from ipaddress import IPv4Address
 
 from holdfast.sockets.filters import arp_claims, attach
 from holdfast.sockets.reader import ask_auxdata, check_auxdata
 from holdfast.wire import WireError
 from holdfast.wire.arp import REPLY, build_announcement, build_probe, build_request, parse
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_ARP
-from holdfast.wire.record import NamedTuple
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
 
 
 class Claim(NamedTuple):

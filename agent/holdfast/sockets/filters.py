@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
-import array
 import struct
 
 from holdfast.wire.frame import Instruction, pack_filter
+from holdfast.wire.lean import array
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 
@@ -17,7 +17,7 @@ DROP_ALL: list[Instruction] = [(0x06, 0, 0, 0)]
 def attach(sock: socket.socket, program: list[Instruction]) -> None:
     """Let only packets for which ``program`` returns non-zero into ``sock``; replaces a former program. Raises
     OSError."""
-    code = array.array("B", pack_filter(program))
+    code = array("B", pack_filter(program))
     # struct sock_fprog { unsigned short len; struct sock_filter *filter; }; the kernel copies the program.
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
 

@@ -11,9 +11,6 @@ import _socket as socket  # `socket` itself makes enums of its constants: 5 ms b
 import errno
 import os
 import struct
-from collections.abc import Callable
-from contextlib import suppress
-from ipaddress import IPv4Address
 
 from holdfast.core.actions import AskGateway, Transmit
 from holdfast.core.events import Received
@@ -23,8 +20,13 @@ from holdfast.sockets.filters import DROP_ALL, attach
 from holdfast.sockets.reader import LONGEST, PACKET_OUTGOING, ask_auxdata, describe_error, read_packet
 from holdfast.wire import WireError
 from holdfast.wire.frame import BROADCAST_MAC, ETHERTYPE_IPV4, build_udp, reply_filter, udp_filter
+from holdfast.wire.lean import suppress
 from holdfast.wire.message import BOOTREPLY, BROADCAST, CLIENT_PORT, SERVER_PORT, Message, encode
-from holdfast.wire.record import NamedTuple
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ipaddress import IPv4Address
 
 #: Messages read in one wake-up. A flood of 50,000 packets a second must not keep the timers waiting:
 #: 64 take a few milliseconds, then the loop serves the timers and comes back.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import _socket as socket  # `socket` itself makes enums of its constants: 5 ms before the first DISCOVER
 import os
 import struct
-from ipaddress import IPv4Address
 
 from holdfast.core.events import Received
 from holdfast.wire import WireError
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.frame import parse_ipv4_udp
 from holdfast.wire.message import decode
 

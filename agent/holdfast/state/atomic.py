@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from holdfast.state import folder as folders
+from holdfast.wire.lean import suppress
 
 
 def write(path: str, data: bytes, mode: int = 0o600, *, anyones: bool = False, durable: bool = True) -> None:

@@ -17,10 +17,10 @@ only read and for folders that the administrator names for other programs.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
 from errno import EINVAL, ELOOP, ENOTDIR, EPERM
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_ISSOCK
 
+from holdfast.wire.lean import contextmanager, suppress
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ Imported only when there is a file to read or a lease to write.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from math import inf
 
 from holdfast import json_text
 from holdfast.core.lease import UNICAST_EVERY, UNICAST_TRIES, Binding, Gateway, Lease, Server
 from holdfast.state.folder import SIZE_LIMIT
 from holdfast.state.identity import Identity
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

@@ -7,17 +7,18 @@ or a newer version's, the server still knows us, and gives the same address (rul
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 
 from holdfast.clock import Clock
 from holdfast.state import BAD_LEASE, CLIENT_ID, LEASE
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, Identity, read_line
+from holdfast.wire.lean import suppress
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.core.lease import Binding, Lease
     from holdfast.state.lease_file import Stored
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from contextlib import suppress
 
 from holdfast.state import folder as folders
+from holdfast.wire.lean import suppress
 
 #: The file whose bytes are locked, and what follows an interface's name in that of the pid's file.
 LOCKS, SUFFIX = "locks", ".lock"

@@ -7,11 +7,11 @@ They are read before the first DISCOVER, so nothing is imported here that readin
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from ipaddress import IPv4Address
 
 from holdfast.state import YIELD
 from holdfast.state import folder as folders
+from holdfast.wire.address import IPv4Address
+from holdfast.wire.lean import suppress
 
 
 class YieldMarker:

@@ -8,10 +8,10 @@ may choose alike.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from holdfast.state import METRIC
 from holdfast.state import folder as folders
+from holdfast.wire.lean import suppress
 
 #: Files of other interfaces that are looked at.
 MAX_FILES = 256

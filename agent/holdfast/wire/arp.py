@@ -5,10 +5,10 @@ Packets start at the ARP header, as AF_PACKET SOCK_DGRAM has them.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from struct import Struct
 
 from holdfast.wire import WireError
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import NamedTuple, record
 
 REQUEST = 1

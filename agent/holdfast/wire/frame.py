@@ -6,10 +6,10 @@ what the kernel would have checked.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from struct import Struct
 
 from holdfast.wire import WireError
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
 
 ETHERTYPE_IPV4 = 0x0800

@@ -12,15 +12,17 @@ What is refused and what is read is decided by what keeps a lease:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the module calls it just "error"
-from types import MappingProxyType
 
 from holdfast.wire import WireError
 from holdfast.wire import options as opt
-from holdfast.wire.record import NamedTuple, record
+from holdfast.wire.address import IPv4Address
+from holdfast.wire.lean import MappingProxyType
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BOOTREQUEST = 1
 BOOTREPLY = 2

@@ -8,10 +8,13 @@ by message.MAXIMUM_SIZE.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv4Network
-
 from holdfast.wire import WireError
+from holdfast.wire.address import IPv4Address
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from ipaddress import IPv4Network
 
 PAD = 0
 SUBNET_MASK = 1
@@ -346,6 +349,8 @@ def static_routes(value: bytes, left_out: list[str] | None = None) -> tuple[tupl
 
 
 def _network(destination: int, width: int) -> IPv4Network:
+    from ipaddress import IPv4Network  # noqa: PLC0415 - not before the first DISCOVER
+
     mask = 0xFFFFFFFF ^ (0xFFFFFFFF >> width)
     return IPv4Network((destination & mask, width))
 

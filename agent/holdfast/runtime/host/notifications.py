@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.core.outcome import Outcome
     from holdfast.runtime.factory import AgentContext
     from holdfast.runtime.host.hooks import Hooks
