@@ -19,7 +19,7 @@ from holdfast_lab.bench.code import ImportTimer, measure_decode
 from holdfast_lab.bench.figures import Figures
 from holdfast_lab.bench.flood import measure_flood
 from holdfast_lab.bench.measure import groups, measure_fault, measure_idle, measure_starts
-from holdfast_lab.peers import ALL, HOLDFAST, IN_A_SHELL, bundle_code, installed
+from holdfast_lab.peers import ALL, FLOOR, HOLDFAST, IN_A_SHELL, Peer, bundle_code, by_python, installed, version_of
 from holdfast_lab.render.tables import console, grid
 from holdfast_lab.render.terminal import Screen
 
@@ -71,6 +71,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
         help=f"which of {', '.join(PARTS)} (all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--python", nargs="+", default=[], metavar="PYTHON",
+        help="start Holdfast and the floor by these, too: versions that ./dev finds, `all`, or interpreters",
+    )  # fmt: skip
     parser.add_argument("--idle", type=positive, default=60, help="length of the idle window in seconds (60)")
     parser.add_argument("--json", metavar="FILE", help="write the raw figures there")
     parser.add_argument("--read", metavar="FILE", help="measure nothing; show the figures of an earlier --json")
@@ -98,12 +102,11 @@ def measure(options: argparse.Namespace, screen: Screen) -> Figures:
         heading, _, details = words.partition(": ")
         screen.progress(heading, words=details)
 
-    if "holdfast" in clients:
-        bundle_code(HOLDFAST.command[0])
     if "starts" in options.parts:
         imports = ImportTimer()
-        shell = [IN_A_SHELL.name] if "holdfast" in clients else []
-        figures.starts = measure_starts([*clients, *shell], options.runs, tell, beside=imports.once)
+        more = more_starts(options.python) if "holdfast" in clients else []
+        figures.versions |= {peer.name: version_of(peer) or "unknown" for peer in more}
+        figures.starts = measure_starts(clients, options.runs, tell, beside=imports.once, more=more)
         figures.imports = imports.medians()
     if "idle" in options.parts:
         for group in groups(clients, IN_PYTHON):
@@ -116,6 +119,14 @@ def measure(options: argparse.Namespace, screen: Screen) -> Figures:
     if "fault" in options.parts:
         figures.fault = measure_fault(clients, tell)
     return figures
+
+
+def more_starts(pythons: list[str]) -> list[Peer]:
+    """What is started beside the clients: Holdfast in a shell, the floor, and both kinds by other ``pythons``."""
+    others = [peer for python in pythons for peer in by_python(python)]
+    for python in (HOLDFAST.command[0], *pythons):
+        bundle_code(python)
+    return [IN_A_SHELL, FLOOR, *others]
 
 
 def show(figures: Figures) -> None:

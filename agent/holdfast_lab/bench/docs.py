@@ -80,6 +80,7 @@ def fault_chart(figures: Figures) -> str:
     rows = [
         Row(name, tuple(figures.fault_first(name, lease) for lease in LEASES), name == report.OURS)
         for name in report.clients_in(figures)
+        if name in figures.fault
     ]
     note = "Seconds from the first unanswered unicast REQUEST to the next ACK"
     return bar_chart(TITLE_FAULT, note, rows, [f"lease of {lease} s" for lease in LEASES], unit="s")

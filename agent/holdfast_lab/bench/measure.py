@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from holdfast_lab.bench.figures import LEASES, Idle, Starts
 from holdfast_lab.bench.room import DEAF, Room, lease_of, unanswered
 from holdfast_lab.bench.room import server_time as time_of_server
+from holdfast_lab.peers import Peer
 from holdfast_lab.peers.running import used
 
 Tell = Callable[[str], None]
@@ -30,20 +31,27 @@ def round_robin(clients: Sequence[str], runs: int) -> Iterator[tuple[int, str]]:
 
 
 def measure_starts(
-    clients: Sequence[str], runs: int, tell: Tell, beside: Callable[[], None] | None = None
+    clients: Sequence[str], runs: int, tell: Tell, beside: Callable[[], None] | None = None, more: Sequence[Peer] = ()
 ) -> dict[str, Starts]:
-    """``runs`` cold starts of each client: no stored lease, link up, the server answers at once.
+    """``runs`` cold starts of each client, and of each of ``more``: no stored lease, link up, the server answers at
+    once.
 
     ``beside`` is called once in every counted round.
     """
-    starts = {client: Starts() for client in clients}
-    for number, client in round_robin(clients, runs):
+    others = {peer.name: peer for peer in more}
+    starts = {client: Starts() for client in (*clients, *others)}
+    for number, client in round_robin(list(starts), runs):
         if beside is not None and number > 0 and client == clients[0]:
             beside()
         tell(f"start {number}/{runs}: {client}")
         try:
-            with Room(client, lease_of(DAY)) as room:
+            with Room(client, lease_of(DAY), peer=others.get(client)) as room:
                 started = room.start().started
+                if client in others and not others[client].binds:
+                    discover = room.first_discover(PATIENCE) - started
+                    if number > 0:
+                        starts[client].discover.append(discover)
+                    continue
                 address = room.first_address(PATIENCE) - started
                 discover = room.first_discover(1) - started
                 room.server.wire.wait_for(lambda seen: seen.kind == "ACK", 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from holdfast_lab.bench.figures import LEASES, Figures
-from holdfast_lab.peers import IN_A_SHELL
+from holdfast_lab.peers import FLOOR, IN_A_SHELL
 from holdfast_lab.render.tables import Table, value_text
 
 OURS = "holdfast"
@@ -86,7 +86,10 @@ def _start_verdicts(figures: Figures) -> list[Verdict]:
         what: str, of: Callable[[str], float | None], peer: str, factor: float, budget: str, name: str = OURS
     ) -> Verdict:
         ours, theirs = of(name), of(peer)
-        return Verdict(what, _ratio(ours, theirs, peer), budget, _at_most(ours, theirs, factor))
+        measured = _ratio(ours, theirs, peer)
+        if of == figures.discover and theirs and (least := of(FLOOR.name)) is not None:
+            measured += f" (floor: {_ratio(least, theirs)})"
+        return Verdict(what, measured, budget, _at_most(ours, theirs, factor))
 
     return [
         against("exec to first DISCOVER", figures.discover, "dhclient", DISCOVER, f"at most {DISCOVER} x dhclient"),

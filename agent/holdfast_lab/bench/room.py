@@ -6,7 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from holdfast_lab.peers import ALL, IN_A_SHELL
+from holdfast_lab.peers import ALL, Peer
 from holdfast_lab.peers.running import Running
 from holdfast_lab.testbed.faults import NO_FAULTS, Faults, Lease, Unicast
 from holdfast_lab.testbed.netns import Namespace, connect
@@ -26,8 +26,9 @@ def lease_of(seconds: int) -> Lease:
 class Room:
     """Two namespaces, the server running, the client not yet. A context manager."""
 
-    def __init__(self, client: str, lease: Lease, faults: Faults = NO_FAULTS) -> None:
-        self.client = client
+    def __init__(self, client: str, lease: Lease, faults: Faults = NO_FAULTS, peer: Peer | None = None) -> None:
+        """``client`` is a name in ``peers.ALL``, or that of ``peer``."""
+        self.client, self._peer = client, peer
         self.machine = Namespace(f"{client}-client", private_files=False)  # the client's cage brings its own
         self._far = Namespace(f"{client}-server")
         connect(self.machine, IFACE, self._far, "srv0")
@@ -45,8 +46,7 @@ class Room:
     def start(self) -> Running:
         """Start the client; RuntimeError when it cannot be."""
         log = Path(self._folder.name) / "log"
-        peer = IN_A_SHELL if self.client == IN_A_SHELL.name else ALL[self.client]
-        self.running = Running(peer, self.machine, IFACE, log)
+        self.running = Running(self._peer or ALL[self.client], self.machine, IFACE, log)
         return self.running
 
     def first_discover(self, timeout: float) -> float:

@@ -18,6 +18,18 @@ from pathlib import Path
 
 import holdfast
 from holdfast import bundle
+from holdfast.wire import options as opt
+from holdfast.wire.frame import build_udp
+from holdfast.wire.message import (
+    ANY,
+    BOOTREQUEST,
+    BROADCAST,
+    CLIENT_PORT,
+    DISCOVER,
+    SERVER_PORT,
+    Message,
+    encode,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Peer:
     """Folders to make, and the user who owns each."""
     helpers: tuple[tuple[tuple[str, ...], str], ...] = ()
     """Programs to start before the client, each with the path whose existence says that it is ready."""
+    binds: bool = True
+    """False: it sends a DISCOVER and does nothing else."""
 
     def argv(self, iface: str) -> tuple[list[str], list[str]]:
         """The command line, and root folders to lay under the machine's own; FileNotFoundError: not installed."""
@@ -73,12 +87,16 @@ def unpacked(program: str) -> Path | None:
 SITE = (str(Path(holdfast.__file__).parents[1]), sysconfig.get_path("purelib"))
 
 
-def launched(module: str, *words: str) -> tuple[str, ...]:
+#: The interpreter that starts Holdfast.
+PYTHON = os.environ.get("HOLDFAST_PYTHON", sys.executable)
+
+
+def launched(module: str, *words: str, python: str = PYTHON) -> tuple[str, ...]:
     """What starts ``module`` as the launchers of the packages do (packaging/holdfast_build/payload.py; they have -B,
-    since their byte-code is made at the installation), with the interpreter that HOLDFAST_PYTHON names, else ours."""
+    since their byte-code is made at the installation)."""
     code = (f"import sys; sys.path[:0] = {list(SITE)!r}; from holdfast import bundle; bundle.use(); "
             f"from {module} import main; sys.exit(main())")
-    return (os.environ.get("HOLDFAST_PYTHON", sys.executable), "-IS", "-c", code, *words)
+    return (python, "-IS", "-c", code, *words)
 
 
 def bundle_code(python: str) -> None:
@@ -102,6 +120,43 @@ def _holdfast(name: str, command: tuple[str, ...]) -> Peer:
 HOLDFAST = _holdfast("holdfast", launched("holdfast.runtime.__main__", "{iface}"))  # what the systemd unit starts
 #: What somebody types: `holdfast run eth0`.
 IN_A_SHELL = _holdfast("holdfast run", launched("holdfast.start", "run", "{iface}"))
+
+#: Started as Holdfast is: an interpreter that opens a start's sockets, and sends what it is given as hexadecimal.
+_FLOOR = """
+import sys, time, _socket as s
+request, news = s.socket(s.AF_INET, s.SOCK_DGRAM), s.socket(s.AF_NETLINK, s.SOCK_RAW, 0)
+news.bind((0, 1))
+packet = s.socket(s.AF_PACKET, s.SOCK_DGRAM, 0)
+packet.bind((sys.argv[1], 0x0800))
+packet.sendto(bytes.fromhex(sys.argv[2]), (sys.argv[1], 0x0800, 0, 0, b"\\xff" * 6))
+time.sleep(600)
+"""
+
+
+def floor(name: str, python: str = PYTHON) -> Peer:
+    """What no client in Python can be faster than: a DISCOVER of fixed bytes, and nothing else."""
+    options = {opt.MESSAGE_TYPE: bytes((DISCOVER,))}
+    discover = Message(op=BOOTREQUEST, xid=0x666C6F6F, chaddr=b"\2floor", options=options)
+    datagram = build_udp(ANY, BROADCAST, CLIENT_PORT, SERVER_PORT, encode(discover))
+    return Peer(
+        name=name, command=(python, "-IS", "-c", _FLOOR, "{iface}", datagram.hex()), binds=False,
+        version=(python, "-IS", "-c", "import sys; print(sys.version.split()[0])"),
+    )
+
+
+FLOOR = floor("floor")
+
+
+def by_python(python: str) -> tuple[Peer, Peer]:
+    """Holdfast as its unit starts it, and the floor, by another interpreter. RuntimeError when it does not run."""
+    asked = [python, "-IS", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if said.returncode != 0:
+        raise RuntimeError(f"{python} is no Python that runs")
+    version = said.stdout.strip()
+    ours = launched("holdfast.runtime.__main__", "{iface}", python=python)
+    return _holdfast(f"holdfast, Python {version}", ours), floor(f"floor, Python {version}", python)
+
 
 DHCLIENT = Peer(
     name="dhclient",
