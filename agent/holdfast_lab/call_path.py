@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 The daemon's real code serves one interface on a host in memory (``testbed.virtual_host``), so that a run is the same
 every time. While the event is dealt with, ``sys.setprofile`` notes each function that is called. Only files of
-``agent/holdfast`` count, and of these not ``wire/record.py``, which defines what a record is and is passed whenever two
-of them are compared. A *step* is a call into another file than the call before it; a step into a file that was
+``agent/holdfast`` count, and of these not what stands for the standard library (``wire/record.py``, ``address.py``,
+``lean.py``), which is passed whenever two values are compared. A *step* is a call into another file than the call before it; a step into a file that was
 entered earlier is a *return*.
 """
 
@@ -23,8 +23,8 @@ from holdfast.network.watch import Kind, LinkEvent
 from holdfast_lab.testbed.virtual_host import OURS, Host
 
 ROOT = Path(holdfast.__file__).parent
-#: The definition of records: a comparison of two is no step of anything's way.
-NOT_COUNTED = frozenset({"wire/record.py"})
+#: What stands for the standard library: the definition of records, addresses, contexts.
+NOT_COUNTED = frozenset({"wire/record.py", "wire/address.py", "wire/lean.py"})
 
 
 class CallPath(NamedTuple):
