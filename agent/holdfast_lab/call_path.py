@@ -5,8 +5,8 @@ Theory of operation
 The daemon's real code serves one interface on a host in memory (``testbed.virtual_host``), so that a run is the same
 every time. While the event is dealt with, ``sys.setprofile`` notes each function that is called. Only files of
 ``agent/holdfast`` count, and of these not what stands for the standard library (``wire/record.py``, ``address.py``,
-``lean.py``), which is passed whenever two values are compared. A *step* is a call into another file than the call before it; a step into a file that was
-entered earlier is a *return*.
+``lean.py``), which is passed whenever two values are compared. A *step* is a call into another file than the call
+before it; a step into a file that was entered earlier is a *return*.
 """
 
 from __future__ import annotations
