@@ -91,3 +91,13 @@ def test_an_environment_that_could_name_other_modules_is_left_behind(monkeypatch
 def test_everything_else_is_the_command_line_s(tmp_path: Path) -> None:
     for words, status in ((["run", "--help"], 0), (["--version"], 0), (["run", "no-such-link"], 4)):
         assert run(words, "'click' in sys.modules", tmp_path) == (status, "True")
+
+
+@pytest.mark.parametrize("module", ["online", "managers.__main__", "publish.publisher"])
+def test_what_a_boot_waits_for_imports_little(module: str, tmp_path: Path) -> None:
+    """Neither the command line's library, nor what defines classes slowly: each is some milliseconds of every boot."""
+    code = (f"import sys; sys.path[:0] = [{str(ROOT)!r}]; import holdfast.{module}\n"
+            "print([name for name in ('click', 'dataclasses', 'inspect', 'typing', 'tomllib') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-ISB", "-c", code], capture_output=True, text=True, check=True,
+                          env=unmeasured(), cwd=tmp_path)
+    assert done.stdout == "[]\n"

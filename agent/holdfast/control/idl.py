@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, NamedTuple, Union
 
 from holdfast.strict_json import INT_MAX, INT_MIN
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Characters of a definition; ours has about 5000.
 TEXT_LIMIT = 64 << 10
@@ -29,7 +32,7 @@ _FIELD_NAME = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*")
 
 
 #: The names and numbers that lead to a value within another.
-Way = tuple[Union[str, int], ...]
+Way = tuple[str | int, ...]
 
 
 class DefinitionError(ValueError):
@@ -92,7 +95,7 @@ class Named(NamedTuple):
     name: str
 
 
-Type = Union[Primitive, Enum, Struct, Array, Map, Maybe, Named]
+Type = Primitive | Enum | Struct | Array | Map | Maybe | Named
 
 
 class Method(NamedTuple):

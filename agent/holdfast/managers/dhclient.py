@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from holdfast.managers.formats import dhclient_expressions, dhclient_leases, dhclient_text
 from holdfast.managers.formats.dhclient_expressions import Known
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import INSTEAD, Link, Value
 from holdfast.settings import checks
+from holdfast.wire.record import NamedTuple
 
 CONFIGURATIONS = ("/etc/dhcp/dhclient.conf", "/etc/dhclient.conf")
 #: What its script runs at each event (dhclient-script(8)).

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from holdfast.managers import dhcpcd_settings
 from holdfast.managers.formats import dhcpcd_conf, ini, substitutions, systemd_units
@@ -23,6 +22,7 @@ from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import INSTEAD, Bind, File, Link, Takeout
 from holdfast.settings.links import Rule
+from holdfast.wire.record import NamedTuple
 
 UNIT = "dhcpcd.service"
 CONFIGURATION = "/etc/dhcpcd.conf"

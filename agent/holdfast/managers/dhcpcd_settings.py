@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from holdfast.managers import lease_files
 from holdfast.managers.formats import dhcp_options
 from holdfast.managers.formats.dhcpcd_conf import Line
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Link, Value
+from holdfast.wire.record import NamedTuple
 
 DUID_FILES = (f"{lease_files.DHCPCD}/duid", "/etc/dhcpcd.duid")
 #: dhcpcd(8): a link's metric is this and its index; 2000 more for wireless ones.

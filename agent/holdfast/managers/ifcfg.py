@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from holdfast.managers import dhclient
 from holdfast.managers import networkmanager as nm
@@ -25,6 +24,7 @@ from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, File, Link, Takeout, Value
 from holdfast.settings.links import Rule
+from holdfast.wire.record import NamedTuple
 
 FOLDER = "/etc/sysconfig/network-scripts"
 #: Where the copies are, each with the path of its file below.

@@ -19,7 +19,6 @@ import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from holdfast.managers import dhclient, served_links
 from holdfast.managers.formats import interfaces5, substitutions, systemd_units
@@ -31,6 +30,7 @@ from holdfast.managers.formats.substitutions import Substitution
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, Entry, File, Link, Takeout, Value
 from holdfast.settings.links import Rule
+from holdfast.wire.record import NamedTuple
 
 UNIT = "networking.service"
 #: What networking.service reads on Debian; a drop-in may name others.

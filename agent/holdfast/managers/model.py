@@ -6,10 +6,11 @@ Plain data. Each manager's file makes a ``Takeout`` of what it reads; ``overlay.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Union
+
+from holdfast.wire.record import NamedTuple
 
 #: A value of a TOML key of ``[interfaces.NAME]``.
-Value = Union[bool, int, str, tuple[int, ...], tuple[str, ...]]
+Value = bool | int | str | tuple[int, ...] | tuple[str, ...]
 
 
 #: What a line of ``Takeout.lost`` ends with where a program of the administrator's is not run any more.
@@ -62,7 +63,7 @@ class Bind(NamedTuple):
     source: str
 
 
-Entry = Union[File, Symlink, Bind]
+Entry = File | Symlink | Bind
 
 
 class Takeout(NamedTuple):

@@ -6,7 +6,6 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from holdfast.managers import cloud_init, networkd_settings
 from holdfast.managers.formats import ini, systemd_units
@@ -14,6 +13,7 @@ from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Entry, File, Link, Symlink, Takeout
 from holdfast.settings.links import Rule
+from holdfast.wire.record import NamedTuple
 
 UNIT, SOCKET = "systemd-networkd.service", "systemd-networkd.socket"
 WAIT_ONLINE = "systemd-networkd-wait-online.service"

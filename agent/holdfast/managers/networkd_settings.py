@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Value
 from holdfast.settings import checks
+from holdfast.wire.record import NamedTuple
 
 Settings = Sequence[tuple[str, str, str]]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.keyfile import KeyFile
@@ -18,6 +17,7 @@ from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import INSTEAD, Entry, File, Link, Takeout, Value
 from holdfast.settings.checks import MOST_SERVERS
 from holdfast.settings.links import Rule
+from holdfast.wire.record import NamedTuple
 
 UNIT = "NetworkManager.service"
 CONFIGURATION = "/etc/NetworkManager/NetworkManager.conf"

@@ -20,7 +20,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from holdfast.managers import dhcpcd, ifcfg, ifupdown, networkd, networkmanager
 from holdfast.managers.formats import substitutions
@@ -31,6 +30,7 @@ from holdfast.settings.dirs import OVERLAY_DIR, OVERLAY_SETTINGS_DIR
 from holdfast.settings.links import REFUSED_DIR, RULES_DIR, Rule, rules_text
 from holdfast.state import atomic
 from holdfast.state import folder as folders
+from holdfast.wire.record import NamedTuple
 
 #: In the order in which their settings count, should two managers do DHCPv4 on one link.
 MANAGERS: Mapping[str, Callable[[Tree, Link], Takeout | None]] = {

@@ -8,8 +8,8 @@ that is there and refuses is an error, not a reason to go behind its back.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Callable, Mapping, Protocol, Sequence
 
 from holdfast.network import ResolverError
 from holdfast.publish.dhcpcd_file import DhcpcdFile
@@ -17,6 +17,7 @@ from holdfast.publish.networkd_link import NetworkdLinks, said
 from holdfast.publish.resolvconf import NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
 from holdfast.publish.spool import Names
+from holdfast.wire.record import Protocol
 
 
 class Backend(Protocol):

@@ -15,11 +15,14 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any, NamedTuple
 
 from holdfast.publish.resolvconf import Target, Write
 from holdfast.publish.spool import Names
 from holdfast.state import folder as folders
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 STATES = "/run/systemd/netif/links"
 #: Bytes of a state file, and of our record.

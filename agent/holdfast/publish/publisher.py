@@ -25,7 +25,6 @@ import sys
 from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep, time
-from typing import Callable, NoReturn, Sequence
 
 from holdfast.escape import printable
 from holdfast.eventloop.folder_changes import FolderChanges
@@ -39,6 +38,11 @@ from holdfast.settings.dirs import DNS_STATE_DIR, dns_dir, runtime_dir
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, read_line
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
 USAGE = ("usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--expect SECONDS] "

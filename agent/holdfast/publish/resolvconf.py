@@ -11,11 +11,12 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Callable, NamedTuple, Protocol
 
 from holdfast.network import ResolverError
 from holdfast.publish.spool import Names
+from holdfast.wire.record import NamedTuple, Protocol
 
 #: Where resolvconf and openresolv are, by distribution.
 RESOLVCONF = ("/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf")

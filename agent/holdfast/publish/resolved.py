@@ -12,12 +12,15 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 
 from holdfast.network import ResolverError
 from holdfast.publish.networkd_link import Call, NetworkdLinks
 from holdfast.publish.resolvconf import Target
 from holdfast.publish.spool import Names
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 RESOLVE1, NETWORK1 = "org.freedesktop.resolve1", "org.freedesktop.network1"

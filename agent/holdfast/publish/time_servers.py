@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
 from holdfast.network import ResolverError
 from holdfast.publish.resolvconf import Run, run
 from holdfast.state import atomic
 from holdfast.state import folder as folders
+from holdfast.wire.record import NamedTuple
 
 HEADER = "# Written by Holdfast from DHCP; removed when the lease ends.\n"
 #: Follows the text until the daemon has been told, so that a run that fails here is repeated by the next one.

@@ -6,9 +6,14 @@ A ValueError says what is wrong and what is allowed, and is put behind the file 
 from __future__ import annotations
 
 import re
-from typing import Any, Callable
+from collections.abc import Callable
 
-Check = Callable[[object], Any]
+from holdfast.wire.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+Check = Callable[[object], "Any"]
 
 #: IFNAMSIZ without its final NUL (linux/if.h).
 IFNAME_LIMIT = 15

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from holdfast.settings import checks
 from holdfast.settings.checks import Check
+from holdfast.wire.record import NamedTuple
 
 
 class Key(NamedTuple):

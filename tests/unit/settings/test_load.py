@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,31 @@ def test_without_files_there_are_defaults(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(room, "config_files", lambda config: ())
     assert room.read() == Settings() == load([])
     assert Settings().interface("eth0") == InterfaceSettings()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n\n#no\n", "[agent]\n# a\n[defaults]\n[guard]\n"])
+def test_a_file_of_comments_is_read_without_the_parser(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _file(tmp_path, text)
+    wanted = load([path])
+    monkeypatch.setitem(sys.modules, "holdfast.settings.load", None)  # importing it fails
+    assert room.read(path) == wanted
+
+
+@pytest.mark.parametrize("text", [
+    "[agent]\n[agent]\n", "[agnt]\n", "# \a\n", "agent", "[interfaces.eth0]\n", "[guard]\n[x\n", " # blank\n\t\n",
+])
+def test_what_says_something_or_is_wrong_is_parsed(tmp_path: Path, text: str) -> None:
+    path = _file(tmp_path, text)
+
+    def told(read: Callable[[], Settings]) -> object:
+        try:
+            return read()
+        except SettingsError as error:
+            return error.problems
+
+    assert told(lambda: room.read(path)) == told(lambda: load([path]))
 
 
 def test_the_start_delay_is_off_unless_configured(tmp_path: Path) -> None:  # rule 42

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from math import inf
 from types import MappingProxyType
 
 from holdfast.managers.formats import dhclient_text
 from holdfast.managers.formats.errors import FormatError
+from holdfast.wire.record import NamedTuple
 
 NEVER = "never"
 #: Mask, lease time, server: a block is none without them when it has them spoiled. Other options are left out then.
@@ -27,8 +27,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _VALUE_LIMIT = 1 << 14
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """One ``lease { }``. Instants are Unix seconds, inf for never. ``options`` are raw, by number."""
 
     interface: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from holdfast.wire.record import NamedTuple
 
 #: What begins a block; those of an ssid or a profile are chosen by what dhcpcd meets on the network.
 _BLOCKS = ("interface", "ssid", "profile")

@@ -18,12 +18,12 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from holdfast.managers.formats import substitutions
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.link_patterns import is_pattern
 from holdfast.managers.formats.tree import Tree
+from holdfast.wire.record import NamedTuple
 
 INTERFACES = "/etc/network/interfaces"
 #: Files that read each other, how deep, and their characters together; ifupdown itself has no limit.

@@ -4,7 +4,8 @@ changed. Everything else of the text stays as it is, byte for byte."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+
+from holdfast.wire.record import NamedTuple
 
 #: Sections that have two names (nm-settings-keyfile(5)).
 _ALIASES = {"802-3-ethernet": "ethernet", "802-11-wireless": "wifi"}

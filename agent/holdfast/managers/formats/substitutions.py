@@ -8,7 +8,8 @@ one file, for two links, are one by ``merged``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from holdfast.wire.record import NamedTuple
 
 _BEGIN, _FORMER, _END = "#holdfast{", "#holdfast: ", "#holdfast}"
 
