@@ -6,13 +6,13 @@ import os
 import re
 import resource
 import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 from holdfast_lab.attack.arena import Arena, Attack, Scale, descriptors, memory
 from holdfast_lab.attack.scarcity import BURST, burst
-from holdfast_lab.testbed.netns import Namespace, Switch
+from holdfast_lab.testbed import dnsmasq
+from holdfast_lab.testbed.netns import Switch
 from holdfast_lab.witness.wirelog import boottime
 
 #: Interfaces, and the links' first letter.
@@ -26,22 +26,6 @@ ALL_BOUND, ALL_RENEWED = 120.0, 300.0
 #: LimitNOFILE= of holdfast.service.
 DESCRIPTORS = 4096
 CONFIG = f'[agent]\nserve = ["eth0", "{LETTER}*"]\n'
-_SERVER = f"""\
-port=0
-no-ping
-log-facility=-
-bind-interfaces
-interface=br0
-except-interface=lo
-user=root
-pid-file={{folder}}/pid
-dhcp-leasefile={{folder}}/leases
-dhcp-range=10.88.1.0,10.88.250.250,255.255.0.0,{TIME}
-dhcp-option=3
-dhcp-option-force=58,{T1}
-dhcp-option-force=59,{T2}
-dhcp-authoritative
-"""
 _ACK = re.compile(r"DHCPACK\(br0\) \S+ ([0-9a-f:]{17})")
 
 
@@ -54,21 +38,13 @@ class Crowd:
         self.names = [f"{LETTER}{number}" for number in range(links)]
         switch = Switch("crowd")
         arena.on_close(switch.close)
-        # Each link of the client is alone on its cable: no broadcast reaches another, and each answers for its own.
-        arena.client.sysctl("net/ipv4/conf/all/arp_ignore", 1)
+        # Each link of the client is alone on its cable: no broadcast reaches another.
+        dnsmasq.prepare(arena.client)
         for name in self.names:
             port = switch.plug(arena.client, name)
             switch.namespace.output(["ip", "link", "set", port, "type", "bridge_slave", "isolated", "on"])
-        switch.namespace.run(lambda: switch.namespace.rtnl.add_address("br0", "10.88.0.1/16"))
-        self.log = switch.namespace.directory / "dnsmasq.log"
-        self._serve(switch.namespace)
-
-    def _serve(self, machine: Namespace) -> None:
-        configuration = machine.directory / "dnsmasq.conf"
-        configuration.write_text(_SERVER.replace("{folder}", str(machine.directory)), encoding="ascii")
-        with self.log.open("w", encoding="utf-8") as log:
-            self.server = machine.popen(["dnsmasq", "--keep-in-foreground", f"--conf-file={configuration}"],
-                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        forced = [f"dhcp-option-force=58,{T1}", f"dhcp-option-force=59,{T2}"]
+        self.server, self.log = dnsmasq.serve(switch, time=TIME, more=forced)
 
     def grants(self) -> Counter[str]:
         """ACKs so far, by hardware address."""
@@ -122,7 +98,7 @@ def held(arena: Arena, links: int, limit: int, *, bursts: int = 0, renewals: int
         arena.renewed()
     arena.wait_until(lambda: crowd.granted(first + renewals), ALL_RENEWED, f"{renewals} renewals of each link")
     renewed, used = sum(crowd.grants().values()) - before, processor_time(arena.pid) - used
-    lost = [event.what for event in arena.watch.events("address-") if event.what.startswith("10.88.")]
+    lost = [event.what for event in arena.watch.events("address-") if event.what.startswith(dnsmasq.PREFIX)]
     assert not lost, f"{len(lost)} addresses were removed, {lost[0]} first"
     assert crowd.addresses() == there, f"other addresses: {sorted(crowd.addresses() ^ there)[:4]}"
     assert "Too many open files" not in arena.log(), f"{limit} descriptors do not suffice"
