@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from holdfast.managers.formats import dhclient_leases
+from holdfast.wire.record import NamedTuple
 
 #: Expressions inside each other, and octets of a value: no option is longer.
 _DEPTH, _LIMIT = 16, 1024
