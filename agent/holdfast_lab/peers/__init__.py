@@ -6,6 +6,7 @@ machine in use is only where its files are: see ``cage.py``.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -169,6 +170,12 @@ DHCPCD = Peer(
     name="dhcpcd",
     command=("dhcpcd", "-4", "-B", "{iface}"),
     version=("dhcpcd", "--version"),
+    # As Debian ships it. A machine where dhcpcd is in use has another one, which may deny the link.
+    files={"/etc/dhcpcd.conf": (
+        "duid\npersistent\nvendorclassid\noption domain_name_servers, domain_name, domain_search\n"
+        "option classless_static_routes\noption interface_mtu\noption host_name\noption rapid_commit\n"
+        "require dhcp_server_identifier\nslaac private\n"
+    )},
     folders={"/run/dhcpcd": "root", "/var/lib/dhcpcd": "root"},
 )
 
@@ -225,11 +232,21 @@ def version_of(peer: Peer) -> str | None:
     if program is None or find(peer.command[0]) is None:
         return None
     said = subprocess.run(
-        [program, *peer.version[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [*bare(program), *peer.version[1:]], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     if program == sys.executable and said.returncode != 0:
         return None  # the interpreter is there, the package is not
     return version_in(said.stdout + said.stderr)
+
+
+def bare(program: str) -> list[str]:
+    """``program`` without the options that the start script of an unpacked one gives it, which say where its files are:
+    dhcpcd knows ``--version`` as its first word only."""
+    if unpacked(program) is None:
+        return [program]
+    variables, _, command = Path(program).read_text(encoding="utf-8").rpartition("exec ")
+    words = itertools.takewhile(lambda word: not word.startswith(("-", '"$@"')), command.split())
+    return ["/bin/sh", "-c", f'{variables}exec {" ".join(words)} "$@"', program]
 
 
 def version_in(text: str) -> str:

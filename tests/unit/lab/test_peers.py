@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast_lab.bench.room import Room, lease_of
-from holdfast_lab.peers import ALL, HOLDFAST, Peer, cage, find, installed, version_in, version_of
+from holdfast_lab.peers import ALL, FLOOR, HOLDFAST, Peer, by_python, cage, find, installed, version_in, version_of
 from holdfast_lab.peers.running import Usage, Work, size_in, used, wakeups_of
 
 
@@ -46,6 +46,41 @@ def test_an_unpacked_program_is_started_from_its_layer(tmp_path: Path, monkeypat
     assert peer.argv("eth0") == (["some-client", "eth0"], [str(tmp_path / "root")])
     script.write_bytes(b"\x7fELF")  # a copy of the installed program runs as it is
     assert peer.argv("eth0") == ([str(script), "eth0"], [])
+
+
+def test_an_unpacked_program_is_asked_for_its_version_without_the_script_s_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "root").mkdir()
+    program, script = tmp_path / "root" / "client", tmp_path / "bin" / "client"
+    program.write_text('#!/bin/sh\n[ "$*" = --version ] && echo "client $NUMBER" || echo "usage: client"\n')
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nNUMBER=9.4.1\nexport NUMBER\nexec {program} --script /x "$@"\n')
+    for path in (program, script):
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
+    assert version_of(Peer("x", ("client", "{iface}"), ("client", "--version"))) == "9.4.1"
+    script.write_text(f'#!/bin/sh\nNUMBER=2\nexport NUMBER\nexec {program} "$@"\n')
+    assert version_of(Peer("x", ("client", "{iface}"), ("client", "--version"))) == "2"
+
+
+@pytest.mark.root
+def test_the_floor_sends_a_discover_and_nothing_else() -> None:
+    with Room("floor", lease_of(3600), peer=FLOOR) as room:
+        started = room.start().started
+        assert room.first_discover(30) > started
+        assert [seen.kind for seen in room.server.wire.all() if seen.direction == "in"] == ["DISCOVER"]
+    assert not FLOOR.binds
+    assert version_of(FLOOR) == sys.version.split()[0]
+
+
+def test_holdfast_by_another_python() -> None:
+    ours, least = by_python(sys.executable)
+    version = ".".join(map(str, sys.version_info[:2]))
+    assert (ours.name, least.name, least.binds) == (f"holdfast, Python {version}", f"floor, Python {version}", False)
+    assert ours.command == HOLDFAST.command
+    with pytest.raises(RuntimeError, match="/bin/false is no Python"):
+        by_python("/bin/false")
 
 
 def test_layers_go_under_the_machines_folders(tmp_path: Path) -> None:
