@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -87,6 +89,55 @@ daemon.main()
 """
 
 
+#: What a start takes at the least: nothing is wrapped, and it ends where PROBE does.
+PLAIN = """
+import sys
+sys.path[:0] = SITE
+from holdfast import bundle
+bundle.use()
+import holdfast.sockets.link as sockets
+def last(self, action):
+    import os
+    os._exit(0)
+sockets.LinkSockets.transmit = last
+sys.argv[1:] = WORDS
+from holdfast.runtime.__main__ import main
+main()
+"""
+
+
+COUNTED = {"valgrind": "instructions", "strace": "system calls"}
+#: {} is the file that they write to.
+COUNTERS = {"valgrind": ("--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file={}"), "strace": ("-o{}",)}
+
+
+def counted_in(tool: str, text: str) -> int:
+    """The number in what ``tool`` has written: valgrind's in words, strace's a line for each call."""
+    if tool == "valgrind":
+        found = re.search(r"refs:\s+([\d,]+)", text)
+        return int(found[1].replace(",", "")) if found else 0
+    return sum("(" in line for line in text.splitlines())
+
+
+def count(python: str) -> dict[str, int]:
+    """What no other program on the machine changes: instructions (valgrind) and system calls (strace) to the first
+    DISCOVER, and those of an empty interpreter. Empty where these programs are not installed."""
+    found: dict[str, int] = {}
+    with Namespace("count") as machine, Namespace("peer") as peer, tempfile.TemporaryDirectory() as folder:
+        connect(machine, LINK, peer, "srv0")
+        words = ["--state-dir", f"{folder}/s", "--runtime-dir", f"{folder}/r", LINK]
+        start = PLAIN.replace("SITE", repr(list(SITE)), 1).replace("WORDS", repr(words), 1)
+        for name, code in (("", start), (" of an empty interpreter", "pass")):
+            command = [python, "-IS", "-c", code]
+            for tool, options in COUNTERS.items():
+                if shutil.which(tool):
+                    written = [option.format(f"{folder}/{tool}") for option in options]
+                    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                    machine.popen([tool, *written, *command], **quiet).wait(timeout=120)
+                    found[COUNTED[tool] + name] = counted_in(tool, Path(folder, tool).read_text(errors="replace"))
+    return found
+
+
 def profile(runs: int, python: str) -> dict[str, dict[str, float]]:
     """``spent``: milliseconds of processor time for each phase, medians, ``total`` and ``rest`` among them; ``facts``:
     what was counted in the last run. RuntimeError when one does not come to its DISCOVER."""
@@ -116,24 +167,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 1 could not measure, 2 usage, 5 not root."""
     parser = argparse.ArgumentParser(prog="./dev profile-start", description="Where a start's time goes.")
     parser.add_argument("--runs", type=int, default=15, help="how many starts (15)")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter, ours by default")
+    parser.add_argument(
+        "--python", nargs="+", default=[sys.executable], metavar="PYTHON",
+        help="versions that ./dev finds, `all`, or interpreters (ours)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("profile-start: needs root, to make a network namespace; use sudo", file=sys.stderr)
         return NOT_PERMITTED
-    try:
-        measured = profile(max(1, options.runs), options.python)
-    except RuntimeError as error:
-        print(f"profile-start: {error}", file=sys.stderr)
-        return 1
+    for python in options.python:
+        try:
+            show(python, max(1, options.runs))
+        except RuntimeError as error:
+            print(f"profile-start: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def show(python: str, runs: int) -> None:
+    """Print what ``profile`` and ``count`` say of one interpreter. RuntimeError when it comes to no DISCOVER."""
+    measured, counted = profile(runs, python), count(python)
     rows = [["phase", "processor time, ms"]]
     rows += [[name, f"{value:.1f}"] for name, value in sorted(measured["spent"].items(), key=lambda item: item[1])]
     out = console()
     out.print(grid(rows), "", sep="\n")
-    out.print(grid([["before the first DISCOVER", "count"],
-                    *([name, f"{value:.0f}"] for name, value in measured["facts"].items())]))
-    print(f"{Path(options.python).name}, medians of {options.runs}")
-    return 0
+    facts = [[name, f"{value:,.0f}"] for name, value in {**measured["facts"], **counted}.items()]
+    out.print(grid([["before the first DISCOVER", "count"], *facts]))
+    print(f"{python}, medians of {runs}")
 
 
 if __name__ == "__main__":

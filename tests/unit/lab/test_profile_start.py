@@ -22,6 +22,14 @@ def test_a_start_asks_and_opens_little() -> None:
     assert 0 < spent["imports"] < spent["total"]
 
 
+@pytest.mark.parametrize(("tool", "text", "number"), [
+    ("valgrind", "==7== Collected : 12\n==7== I   refs:      20,894,751\n", 20894751), ("valgrind", "killed", 0),
+    ("strace", 'openat(1, "a") = 3\nread(3, "") = 0\n+++ exited with 0 +++\n', 2),
+])
+def test_what_counters_write_is_read(tool: str, text: str, number: int) -> None:
+    assert profile_start.counted_in(tool, text) == number
+
+
 @pytest.mark.root
 def test_a_start_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert profile_start.main(["--runs", "1", "--python", "/bin/false"]) == 1
