@@ -91,7 +91,8 @@ daemon.main()
 
 #: What a start takes at the least: nothing is wrapped, and it ends where PROBE does.
 PLAIN = """
-import sys
+import gc, sys
+gc.disable()  # as main() does first
 sys.path[:0] = SITE
 from holdfast import bundle
 bundle.use()
@@ -132,8 +133,8 @@ def count(python: str) -> dict[str, int]:
             for tool, options in COUNTERS.items():
                 if shutil.which(tool):
                     written = [option.format(f"{folder}/{tool}") for option in options]
-                    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-                    machine.popen([tool, *written, *command], **quiet).wait(timeout=120)
+                    with open(os.devnull, "wb") as null:
+                        machine.popen([tool, *written, *command], stdout=null, stderr=null).wait(timeout=120)
                     found[COUNTED[tool] + name] = counted_in(tool, Path(folder, tool).read_text(errors="replace"))
     return found
 
