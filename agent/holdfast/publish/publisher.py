@@ -90,13 +90,12 @@ def replace(path: str, data: bytes, mode: int) -> None:
 
 
 def await_first(spool: str, seconds: float) -> None:
-    """Return when there is something in ``spool``, or something was published in this boot; after ``seconds`` at the
-    latest."""
+    """Return when there is something in ``spool``, or there was earlier in this boot; after ``seconds`` at the latest."""
     end, changes = monotonic() + seconds, FolderChanges()
     try:
         while (left := end - monotonic()) > 0:
             changes.watch([spool])
-            if _names(spool) or _names(told_folder(spool)):
+            if os.path.isdir(told_folder(spool)) or _something(spool):
                 return
             changes.wait(select.poll(), left)
     finally:
@@ -108,11 +107,11 @@ def told_folder(spool: str) -> str:
     return dns_dir(os.path.dirname(spool.rstrip("/")))
 
 
-def _names(folder: str) -> list[str]:
+def _something(spool: str) -> bool:
     try:
-        return [name for name in folders.names(folder, anyones=True) if name.endswith(SUFFIX) and name[0] != "."]
+        return any(name.endswith(SUFFIX) and name[0] != "." for name in folders.names(spool, anyones=True))
     except OSError:
-        return []
+        return False
 
 
 def work(publisher: Publisher, state: str, wait: int) -> int:

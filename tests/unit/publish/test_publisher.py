@@ -121,6 +121,7 @@ def test_what_is_done_is_told_in_the_words_of_the_spool(machine: Machine) -> Non
 
 
 def test_the_first_name_servers_of_a_boot_are_expected(machine: Machine) -> None:
+    publisher.await_first(str(machine.spool), 0.1)
     later = threading.Timer(0.2, machine.want, ("eth0", "10.0.0.2"))
     later.start()
     publisher.await_first(str(machine.spool), 3600)
@@ -130,7 +131,7 @@ def test_the_first_name_servers_of_a_boot_are_expected(machine: Machine) -> None
     machine.unwant("eth0")
     publisher.await_first(str(machine.spool), 3600)  # what was published is to be withdrawn
     machine.run()
-    publisher.await_first(str(machine.spool), 0.1)
+    publisher.await_first(str(machine.spool), 3600)  # a hand-back waits for a run that has nothing to do
     assert list(machine.service.links) == []
 
 
