@@ -90,7 +90,7 @@ def replace(path: str, data: bytes, mode: int) -> None:
 
 
 def await_first(spool: str, seconds: float) -> None:
-    """Return when there is something in ``spool``, or there was earlier in this boot; after ``seconds`` at the latest."""
+    """Return when ``spool`` has something, or had earlier in this boot; after ``seconds`` at the latest."""
     end, changes = monotonic() + seconds, FolderChanges()
     try:
         while (left := end - monotonic()) > 0:
