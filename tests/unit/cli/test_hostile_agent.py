@@ -20,8 +20,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tests.support.fake_host import FakeHost
 
+from holdfast import online
 from holdfast.cli import main, options
-from holdfast.cli.commands import wait_online
 from holdfast.control import client
 from holdfast.settings import dirs
 from holdfast.takeover.agent import Agent
@@ -66,7 +66,7 @@ def run_dir() -> Iterator[str]:
         patch.setenv("STATE_DIRECTORY", f"{folder}/state")
         patch.setattr(options.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
         patch.setattr(client, "TIMEOUT", 0.5)
-        patch.setattr(wait_online, "LOOK_AGAIN", 0.05)
+        patch.setattr(online, "ASK_AGAIN", 0.05)
         yield f"{folder}/run"
     patch.undo()
 
