@@ -210,7 +210,8 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
         own = None if options.get("client") == "no" else \
             dhclient.client_id(tree, link.mac, f"/var/lib/dhcp/dhclient.{link.name}.leases")
         # Debian's dhclient-script searches both, and its name before the list.
-        settings = {"use_domain_name": True, **({"client_id": own} if own else {}), **settings, **told.settings}
+        settings = {"use_domain_name": True, "dotted_search": True, **({"client_id": own} if own else {}), **settings,
+                    **told.settings}
         return settings, told.refusals, \
             tuple(dhclient.lost_hooks(tree))
     if "hostname" in options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from holdfast.managers import cloud_init, networkd_settings
@@ -32,10 +32,11 @@ _MANAGING = frozenset(("Network", "Address", "DHCPv4"))
 
 class NetworkFile(NamedTuple):
     """A .network file with its drop-ins: (section, key, value) in the order in which networkd reads them. [DHCP], as
-    the section was called and netplan calls it, is [DHCPv4] here."""
+    the section was called and netplan calls it, is [DHCPv4] here. ``routes``: each [Route] section by itself."""
 
     path: str
     settings: tuple[tuple[str, str, str], ...]
+    routes: tuple[Mapping[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -164,11 +165,14 @@ def network_file(tree: Tree, path: str) -> NetworkFile:
     """One of them with its drop-ins, which may be in every folder, and are read in the order of their names. A file
     that is not there has its drop-ins."""
     folders = [f"{folder}/{posixpath.basename(path)}.d" for folder in FOLDERS]
-    return NetworkFile(path, tuple(
-        ("DHCPv4" if section == "DHCP" else section, key, value)
-        for each in (path, *tree.merged(folders, ".conf").values())
-        for section, key, value in ini.settings(tree.text(each) or "")
-    ))
+    sections = [one for each in (path, *tree.merged(folders, ".conf").values())
+                for one in ini.sections(tree.text(each) or "")]
+    return NetworkFile(
+        path,
+        tuple(("DHCPv4" if section == "DHCP" else section, key, value)
+              for section, assignments in sections for key, value in assignments),
+        tuple(dict(assignments) for section, assignments in sections if section == "Route"),
+    )
 
 
 def claim(files: Sequence[NetworkFile], link: str) -> NetworkFile | None:
@@ -206,14 +210,14 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if not dhcp:
         return None
     if len(dhcp) > 1:
-        settings = [networkd_settings.of(tree, file.settings, CONFIGURATION_FOLDERS) for file in dhcp]
+        settings = [networkd_settings.of(tree, file.settings, CONFIGURATION_FOLDERS, file.routes) for file in dhcp]
         if any(each != settings[0] for each in settings):
             return _refused(dhcp[0], f"{link.name} is configured by {' or '.join(file.path for file in dhcp)}, which "
                                      "differ in [DHCPv4]: name the links instead of a pattern")
     prefix = next((prefix for prefix in PREFIXES if f"{prefix}holdfast-" < min(file.name for file in files)), None)
     if prefix is None:
         return _refused(files[0], f"{files[0].path} comes before any name of ours; rename it to 10-{files[0].name}")
-    read = networkd_settings.of(tree, dhcp[0].settings, CONFIGURATION_FOLDERS)
+    read = networkd_settings.of(tree, dhcp[0].settings, CONFIGURATION_FOLDERS, dhcp[0].routes)
     entries: list[Entry] = []
     refusals = [f"{dhcp[0].path}: {line}" for line in read.refusals]
     for number, file in enumerate(files):

@@ -20,17 +20,28 @@ _TABLES = {"default": 253, "main": 254, "local": 255}
 #: Keys whose absence changes nothing: what they say is Holdfast's rule anyway, or only for networkd's lease file.
 _WITHOUT_EFFECT = frozenset((
     "UseSIP", "UseCaptivePortal", "UseDNR", "RapidCommit", "SendRelease", "SendDecline", "RequestAddress",
-    "MaxAttempts", "IPServiceType", "SocketPriority", "UseHostname", "CriticalConnection",
+    "MaxAttempts", "IPServiceType", "SocketPriority", "UseHostname", "CriticalConnection", "UseTimezone",
+    # DHCPv6's, where [DHCP] is for both.
+    "PrefixDelegationHint", "WithoutRA", "UseAddress", "UseDelegatedPrefix", "ForceDHCPv6PDOtherInformation",
 ))
+#: Other names of keys (systemd before 247).
+_ALIASES = {"BlackList": "DenyList", "UseDomainName": "UseDomains"}
+#: How the routes of a lease are made.
+_ROUTE_METRICS = {"RouteMTUBytes": "mtu", "InitialCongestionWindow": "initcwnd",
+                  "InitialAdvertisedReceiveWindow": "initrwnd"}
 #: Keys that are harmless when they say no, which is the default.
-_ONLY_OFF = ("UseTimezone", "QuickAck", "BOOTP", "Use6RD")
+_ONLY_OFF = ("BOOTP", "Use6RD")
 #: Keys that ``of`` reads.
 _READ = frozenset((
     "UseDNS", "UseDomains", "UseNTP", "UseMTU", "UseRoutes", "UseGateway", "RouteMetric", "RouteTable",
     "ClientIdentifier", "DUIDType", "DUIDRawData", "IAID", "SendHostname", "Hostname", "VendorClassIdentifier",
     "UserClass", "RequestOptions", "RoutesToDNS", "RoutesToNTP", "RequestBroadcast", "Anonymize", "IPv6OnlyMode",
-    "AllowList", "DenyList", "SendOption", *_ONLY_OFF,
+    "AllowList", "DenyList", "SendOption", "SendVendorOption", "MUDURL", "Label", "FallbackLeaseLifetimeSec",
+    "QuickAck", "ListenPort",
+    *_ROUTE_METRICS, *_ONLY_OFF,
 ))
+#: Keys of a [Route] by the lease's router that are honoured, or that change nothing of it.
+_OF_ROUTES = frozenset(("Gateway", "Destination", "Metric", "Table", "GatewayOnLink", "Protocol", "Scope"))
 
 
 class Read(NamedTuple):
@@ -41,28 +52,62 @@ class Read(NamedTuple):
     refusals: tuple[str, ...]
 
 
-def of(tree: Tree, settings: Settings, folders: Sequence[str]) -> Read:
-    """What a .network file's ``settings`` mean; ``folders`` have networkd.conf."""
+def of(tree: Tree, settings: Settings, folders: Sequence[str], routes: Sequence[Mapping[str, str]] = ()) -> Read:
+    """What a .network file's ``settings`` mean; ``folders`` have networkd.conf. ``routes``: its [Route] sections."""
     own = list(_configuration(tree, folders))
     # networkd.conf(5): [DHCPv4] has the defaults of DUIDType= and DUIDRawData=.
     said: dict[str, list[str]] = {}
     for section, key, value in (*(each for each in own if each[0] in ("DHCP", "DHCPv4")), *settings):
         if section in ("DHCP", "DHCPv4"):
-            said[key] = [*said.get(key, []), value] if value else []
+            name = _ALIASES.get(key, key)
+            said[name] = [*said.get(name, []), value] if value else []
     last = {key: values[-1] for key, values in said.items() if values}
     result: dict[str, Value] = {}
     refusals = [f"[DHCPv4] {key}={value} cannot be honoured" for key, value in last.items()
                 if key not in _READ | _WITHOUT_EFFECT or (key in _ONLY_OFF and not ini.is_off(value))]
-    for one in (_uses, _routes, _sent, _options, _servers, _client_id):
+    if last.get("ListenPort", "68") != "68":
+        refusals.append(f"[DHCPv4] ListenPort={last['ListenPort']} cannot be honoured")
+    for one in (_uses, _routes, _route_metrics, _sent, _options, _servers, _client_id):
         made, refused = one(last, said, own)
         result.update(made)
         refusals += refused
-    refusals += [f"[{section}] {key}={value} needs networkd's own lease" for section, key, value in settings
-                 if section in ("Route", "Network") and key == "Gateway" and value in ("_dhcp4", "_dhcp")]
-    lost: tuple[str, ...] = ()
+    made, refused = _by_the_router([*_network_routes(settings), *routes], own)
+    result.update(made)
+    lost: list[str] = []
     if not ini.is_off(last.get("UseHostname")) and not (tree.text("/etc/hostname") or "").strip():
-        lost = ("the host name that the server gives (option 12) is not set",)
-    return Read(result, lost, tuple(refusals))
+        lost.append("the host name that the server gives (option 12) is not set")
+    if ini.is_on(last.get("UseTimezone")):
+        lost.append("the time zone that the server gives (options 100 and 101) is not set")
+    return Read(result, tuple(lost), (*refusals, *refused))
+
+
+def _network_routes(settings: Settings) -> list[Mapping[str, str]]:
+    """Those that Gateway= of [Network] makes."""
+    return [{key: value} for section, key, value in settings if (section, key) == ("Network", "Gateway")]
+
+
+def _by_the_router(routes: Sequence[Mapping[str, str]], own: Settings) -> Made:
+    """Routes by the router of the lease, whichever it is (Gateway=_dhcp4): networkd gives them the lease's table and
+    metric where they say none."""
+    found: list[str] = []
+    refused: list[str] = []
+    names = {**_TABLES, **_table_names(own)}
+    for route in routes:
+        to = route.get("Destination", "0.0.0.0/0")
+        if route.get("Gateway") not in ("_dhcp4", "_dhcp") or (route["Gateway"] == "_dhcp" and ":" in to):
+            continue
+        network = dhcp_options.network(to)
+        table, metric = route.get("Table"), route.get("Metric")
+        number = None if table is None else names.get(table, _number(table))
+        strange = [f"{key}={value}" for key, value in route.items() if key not in _OF_ROUTES]
+        if strange or network is None or (table and not number) or (metric and _number(metric) is None):
+            said = strange or [f"{key}={value}" for key, value in route.items() if key != "Gateway"]
+            refused.append(f"[Route] Gateway={route['Gateway']} with {', '.join(said)} cannot be honoured")
+            continue
+        words = [network, *(("table", str(number)) if number else ()),
+                 *(("metric", str(_number(metric))) if metric else ())]
+        found.append(" ".join(words))
+    return ({"router_routes": tuple(found)} if found else {}), refused
 
 
 def _configuration(tree: Tree, folders: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -104,10 +149,10 @@ def _routes(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settin
         refused.append(f"[DHCPv4] RouteMetric={last['RouteMetric']} is no number")
     else:
         made["metric"] = metric
-    if ini.is_off(last.get("UseRoutes")):
+    if ini.is_off(last.get("UseRoutes")) and ini.is_on(last.get("UseGateway")):
+        made["option_edits"] = tuple(f"supersede {code}" for code in (121, 249, 33))  # the router of option 3 alone
+    elif ini.is_off(last.get("UseRoutes")):
         made["use_routes"] = False
-        if ini.is_on(last.get("UseGateway")):
-            refused.append("[DHCPv4] UseGateway=yes beside UseRoutes=no cannot be honoured")
     elif ini.is_off(last.get("UseGateway")):
         made["use_gateway"] = False
     if "RouteTable" in last:
@@ -117,6 +162,26 @@ def _routes(last: Mapping[str, str], _said: Mapping[str, list[str]], own: Settin
             refused.append(f"[DHCPv4] RouteTable={last['RouteTable']} is the name of no table")
         else:
             made["route_table"] = table
+    return made, refused
+
+
+def _route_metrics(last: Mapping[str, str], _said: Mapping[str, list[str]], _own: Settings) -> Made:
+    """What the routes and the address have besides; how long a lease without a time lasts."""
+    made: dict[str, Value] = {}
+    refused: list[str] = []
+    metrics = {"quickack": 1} if ini.is_on(last.get("QuickAck")) else {}
+    for key, name in _ROUTE_METRICS.items():
+        number = _number(last[key]) if key in last else None
+        if number:
+            metrics[name] = number
+        elif key in last:
+            refused.append(f"[DHCPv4] {key}={last[key]} cannot be honoured")
+    if metrics:
+        made["route_metrics"] = tuple(f"{name} {number}" for name, number in sorted(metrics.items()))
+    if "Label" in last:
+        made["address_label"] = last["Label"]
+    if last.get("FallbackLeaseLifetimeSec") in ("forever", "infinity"):
+        made["default_lease_time"] = dhcp_options.FOREVER
     return made, refused
 
 
@@ -141,11 +206,10 @@ def _sent(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Settings
             made["user_class"] = classes
     except ValueError:
         refused.append(f"[DHCPv4] UserClass={last['UserClass']} cannot be read")
-    codes = [(word, _number(word)) for value in said.get("RequestOptions", ()) for word in value.split()]
-    refused += [f"[DHCPv4] RequestOptions={word} is no option" for word, code in codes
-                if code is None or not 1 <= code <= 254]
+    codes = [_number(word) for value in said.get("RequestOptions", ()) for word in value.split()]
+    codes = [code for code in codes if code is not None and 1 <= code <= 254]  # networkd passes over the others
     if codes:
-        made["request"] = tuple(code for _, code in codes if code is not None)
+        made["request"] = tuple(code for code in codes if code is not None)
     for key, name in (
         ("RequestBroadcast", "broadcast_flag"), ("Anonymize", "anonymize"), ("IPv6OnlyMode", "ipv6_only"),
     ):
@@ -163,6 +227,17 @@ def _options(last: Mapping[str, str], said: Mapping[str, list[str]], _own: Setti
     twice = {12: named, 60: "VendorClassIdentifier" in last, 77: "UserClass" in last, 81: named}
     options: dict[int, str] = {}
     refused: list[str] = []
+    if "MUDURL" in last:
+        options[161] = f"161=hex:{last['MUDURL'].encode().hex()}"
+    vendor = b""
+    for value in said.get("SendVendorOption", ()):
+        one = dhcp_options.typed(value)
+        if one is None or len(one[1]) > 255:
+            refused.append(f"[DHCPv4] SendVendorOption={value} cannot be honoured: it is not NUMBER:TYPE:DATA")
+        else:
+            vendor += bytes((one[0], len(one[1]))) + one[1]
+    if vendor:
+        options[43] = f"43=hex:{vendor.hex()}"
     for value in said.get("SendOption", ()):
         read = dhcp_options.typed(value)
         try:

@@ -240,7 +240,7 @@ class Kernel:
             change(message, RTM_DELADDR, 0, f"removing address {interface}")
         elif isinstance(op, AddRoute):
             # Append: replacing would remove another interface's default route of the same metric.
-            message = _route_message(op.route, self.ifindex, self._table)
+            message = _route_message(op.route, self.ifindex, self._table, op.metrics)
             change(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, f"adding route {op.route}")
         else:
             message = _route_message(op.route, self.ifindex, self._table)
@@ -327,7 +327,7 @@ def _read_address(data: bytes) -> Address:
     )
 
 
-def _route_message(route: Route, ifindex: int, own_table: int) -> bytes:
+def _route_message(route: Route, ifindex: int, own_table: int, metrics: tuple[tuple[str, int], ...] = ()) -> bytes:
     # The scope counts when deleting, too: no gateway stands for any there, and "any scope" would let the
     # request for an on-link route find one through a gateway.
     scope = RT_SCOPE_LINK if route.onlink else RT_SCOPE_UNIVERSE
@@ -347,8 +347,10 @@ def _route_message(route: Route, ifindex: int, own_table: int) -> bytes:
         parts.append(rtnl.u32(rtnl.RTA_PRIORITY, route.metric))
     if route.source is not None:
         parts.append(rtnl.attribute(rtnl.RTA_PREFSRC, route.source.packed))
-    if route.mtu:
-        parts.append(rtnl.attribute(rtnl.RTA_METRICS, rtnl.u32(rtnl.RTAX_MTU, route.mtu)))
+    numbers = [(rtnl.RTAX_MTU, route.mtu)] if route.mtu else []
+    numbers += [(rtnl.RTAX[name], number) for name, number in metrics if name in rtnl.RTAX]
+    if numbers:
+        parts.append(rtnl.attribute(rtnl.RTA_METRICS, b"".join(rtnl.u32(kind, number) for kind, number in numbers)))
     return b"".join(parts)
 
 

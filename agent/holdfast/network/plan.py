@@ -118,9 +118,10 @@ class DeleteAddress(NamedTuple):
 
 @record
 class AddRoute(NamedTuple):
-    """Add the route. A route with the same destination stays."""
+    """Add the route, with ``metrics`` (``NetworkSpec.route_metrics``). A route with the same destination stays."""
 
     route: Route
+    metrics: tuple[tuple[str, int], ...] = ()
 
 
 @record
@@ -156,7 +157,7 @@ def plan(
         ops.append(SetMtu(desired.mtu))
     if not (keep and _agrees(observed.find(desired.address), put)):
         ops.append(PutAddress(put))
-    ops += [AddRoute(route) for route in routes if route not in observed.routes]
+    ops += [AddRoute(route, desired.route_metrics) for route in routes if route not in observed.routes]
     ops += [DeleteRoute(r) for r in observed.routes if _ours(r, sources) and r not in routes]
     return ops + _removals(_after_put(observed.addresses, put), stale, observed.promotes)
 
@@ -179,7 +180,7 @@ def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
 
     To be performed once ours are there: routes "by hand" to a destination of ours, through the same
     gateway, without a source or with ours. They have metric 0, so they would outrank ours for ever, also
-    after the address has moved away.
+    after the address has moved away. One of another metric than 0 or ours is no script's: it is left alone.
     """
     table = _table(observed, desired)
     places = {(route.destination, route.gateway) for route in desired.routes}
@@ -187,6 +188,7 @@ def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
         DeleteRoute(route) for route in observed.routes
         if route.protocol == RTPROT_BOOT
         and (route.destination, route.gateway) in places and route.table == table
+        and route.metric in (0, desired.metric)
         and route.source in (None, desired.address.ip)
     ]
 
@@ -207,7 +209,7 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     if present is None:
         # The kernel would put the prefix route into the link's own table.
         flags = IFA_F_NOPREFIXROUTE if _table(observed, desired) else 0
-        present = Address(desired.address, desired.broadcast, metric=desired.metric, flags=flags)
+        present = Address(desired.address, desired.broadcast, desired.label, metric=desired.metric, flags=flags)
     return present._replace(flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
 
 
@@ -244,8 +246,7 @@ def wanted_routes(
 
 def own_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:
     """The spec's routes, as they are read back: those of the link's own table have none."""
-    table = _table(observed, desired)
-    return tuple(route._replace(table=table) for route in desired.routes) if desired.table else desired.routes
+    return tuple(route._replace(table=0) if route.table == observed.table else route for route in desired.routes)
 
 
 def _table(observed: Observed, desired: NetworkSpec) -> int:

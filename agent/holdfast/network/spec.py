@@ -86,8 +86,10 @@ class NetworkSpec(NamedTuple):
     ``search`` are the search domains in use: option 119, or else the names in option 15, of which
     ``domain`` is the first; with ``search_routes`` they are to choose a server by. ``hostname`` is as offered; nothing
     acts on it, nor on ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
-    ``routes`` are in the order in which they can be added: on-link ones first. ``table`` is that of all of them, and of
-    the prefix route; 0 for the link's own.
+    ``routes`` are in the order in which they can be added: on-link ones first. ``table`` is that of the prefix route,
+    and of all that have none of their own; 0 for the link's own. ``label`` is the address's, None for the link's name.
+    ``route_metrics`` are what routes are added with, by the names of ip-route(8): "mtu", "initcwnd", "initrwnd",
+    "quickack". Of those that are there, the MTU alone is looked at.
     """
 
     address: IPv4Interface
@@ -105,6 +107,8 @@ class NetworkSpec(NamedTuple):
     metric: int = DEFAULT_METRIC
     notices: tuple[str, ...] = ()
     table: int = 0
+    label: str | None = None
+    route_metrics: tuple[tuple[str, int], ...] = ()
 
 
 def spec_from_lease(
@@ -120,29 +124,38 @@ def spec_from_lease(
     use_ntp: bool = True,
     use_gateway: bool = True,
     use_domain_name: bool = False,
+    dotted_search: bool = False,
     route_domains: bool = False,
     routes_to_dns: bool = False,
     routes_to_ntp: bool = False,
     edits: Sequence[str] = (),
     table: int | None = None,
+    router_routes: Sequence[str] = (),
+    route_metrics: Sequence[str] = (),
+    address_label: str | None = None,
 ) -> NetworkSpec:
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
     domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
-    option 15 is searched before those of option 119, which do not name it. ``route_domains``: they are to route queries
-    by, and not to be searched. ``routes_to_dns``, ``routes_to_ntp``: each of the reply's servers has a route.
-    ``edits``: see ``edited``. ``table``: the routes go there instead of into the link's own table.
+    option 15 is searched before those of option 119, which do not name it; with ``dotted_search`` those end with a dot,
+    as dhclient has them. ``route_domains``: they are to route queries by, and not to be searched. ``routes_to_dns``,
+    ``routes_to_ntp``: each of the reply's servers has a route. ``edits``: see ``edited``. ``table``: the routes go
+    there instead of into the link's own table. ``router_routes``: routes by the lease's router, also where it is not
+    used for the default route, such as "192.0.2.0/24 table 100 metric 50". ``route_metrics``: such as "mtu 1400".
     """
     reader = _Reader(lease._replace(options=edited(lease.options, edits)) if edits else lease)
     own_servers = b"".join(bytes.fromhex(text) for edit in edits if edit.split()[1] == "6" for text in edit.split()[2:])
     metric = DEFAULT_METRIC if metric is None else metric
     address = IPv4Interface((lease.address, _prefix_length(reader)))
     domains = reader.read_list(opt.DOMAIN_NAME, opt.domain_names) or ()
-    search = reader.read_list(opt.DOMAIN_SEARCH, opt.domain_search) or (() if own_search else domains)
-    if use_domain_name and not own_search and not set(domains) <= set(search):
-        search = (*domains, *search)
+    listed = reader.read_list(opt.DOMAIN_SEARCH, opt.domain_search) or ()
+    search = listed or (() if own_search else domains)
+    if use_domain_name and listed and not own_search:
+        # dhclient-script looks for the whole text of option 15 in the list.
+        more = () if set(domains) <= set(listed) and not (dotted_search and len(domains) > 1) else domains
+        search = (*more, *(f"{domain}." for domain in listed)) if dotted_search else (*more, *listed)
     search = search if use_dns and use_domains else ()
     searched = tuple(dict.fromkeys((*own_search, *search)))
     if len(searched) > MAX_DOMAINS:
@@ -151,10 +164,13 @@ def spec_from_lease(
     ntp = _servers(reader, opt.NTP_SERVERS) if use_ntp else ()
     routes = _routes(reader, address, metric, table or 0, use_gateway=use_gateway) if use_routes else ()
     routed = (servers if routes_to_dns else ()) + (ntp if routes_to_ntp else ())
+    metrics = tuple((name, int(number)) for name, number in map(str.split, route_metrics))
+    own = Route(address.network, None, metric, address.ip, mtu=dict(metrics).get("mtu", 0), table=table or 0)
+    routes = (*routes, *_to_servers(routes, address, routed))
     return NetworkSpec(
         address=address,
         broadcast=_broadcast(reader, address),
-        routes=(*routes, *_to_servers(routes, address, routed)),
+        routes=(*(route._replace(mtu=own.mtu) for route in routes), *_by_the_router(reader, own, router_routes)),
         mtu=_mtu(reader) if use_mtu else None,
         dns=tuple(dict.fromkeys((*map(IPv4Address, dns), *servers)))[:MAX_SERVERS],
         search=searched[:MAX_DOMAINS],
@@ -167,6 +183,8 @@ def spec_from_lease(
         metric=metric,
         notices=reader.notices,
         table=table or 0,
+        label=address_label,
+        route_metrics=metrics,
     )
 
 
@@ -318,6 +336,24 @@ def _routes(
             direct[host] = ours._replace(destination=host)
             reached.append(host)
     return (*direct.values(), *routed.values())
+
+
+def _by_the_router(reader: _Reader, own: Route, wanted: Sequence[str]) -> list[Route]:
+    """This machine's own routes by the lease's router; none where it has none. ``own``: what they are like where they
+    say nothing else."""
+    if not wanted:
+        return []
+    routers = [*(reader.read(opt.ROUTER, opt.addresses) or ()),
+               *(gateway for destination, gateway in _offered_routes(reader)[1] if not destination.prefixlen)]
+    router = next((router for router in routers if _unicast(router)), None)
+    if router is None:
+        return []
+    found = []
+    for destination, *words in map(str.split, wanted):
+        said = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        found.append(own._replace(destination=IPv4Network(destination), gateway=router,
+                                  metric=said.get("metric", own.metric), table=said.get("table", own.table)))
+    return found
 
 
 def _to_servers(routes: Sequence[Route], address: IPv4Interface, servers: Sequence[IPv4Address]) -> list[Route]:

@@ -111,10 +111,11 @@ def _servers(document: dict[str, Any], key: str) -> tuple[IPv4Address, ...]:
 
 
 def _domain(text: str) -> str:
-    domain = opt.domain(text.encode("utf-8", "replace"))
+    """A domain, which may end with a dot."""
+    domain = opt.domain(text.removesuffix(".").encode("utf-8", "replace"))
     if domain is None:
         raise DnsFileError("search has something that is no domain")
-    return domain
+    return f"{domain}." if text.endswith(".") else domain
 
 
 def read_all(folder: str) -> tuple[dict[str, LinkNames], dict[str, str]]:

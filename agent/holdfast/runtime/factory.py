@@ -228,6 +228,8 @@ def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec
         use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
         use_gateway=settings.use_gateway, dns=settings.dns, own_search=settings.search,
         use_domain_name=settings.use_domain_name, route_domains=settings.route_domains, edits=settings.option_edits,
+        dotted_search=settings.dotted_search, router_routes=settings.router_routes,
+        route_metrics=settings.route_metrics, address_label=settings.address_label,
         routes_to_dns=settings.routes_to_dns, routes_to_ntp=settings.routes_to_ntp, table=settings.route_table,
     )
 

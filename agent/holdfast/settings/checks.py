@@ -170,6 +170,42 @@ def option_edits(value: object) -> tuple[str, ...]:
     return texts
 
 
+def router_routes(value: object) -> tuple[str, ...]:
+    """Routes by the lease's router (``network.spec``): one or a list of up to 64."""
+    from ipaddress import IPv4Network  # noqa: PLC0415 - only when configured
+
+    texts = _texts(value, 64, "a route or a list of up to 64")
+    for text in texts:
+        found = re.fullmatch(r"([0-9./]+)((?: (?:table|metric) [0-9]{1,10})*)", text)
+        try:
+            words = found[2].split() if found is not None else ["?"]
+            IPv4Network(text.split()[0] if text else "")
+            if len(set(words[::2])) != len(words) // 2 or any(int(word) >= 1 << 32 for word in words[1::2]):
+                raise ValueError
+        except ValueError:
+            raise ValueError(f'{show(text)} is no route; use one such as "192.0.2.0/24 table 100 metric 50"') from None
+    return texts
+
+
+def route_metrics(value: object) -> tuple[str, ...]:
+    """What routes are added with: a list of a name of ip-route(8) and a number each."""
+    wanted = 'a list such as ["mtu 1400", "initcwnd 30"]'
+    texts = _texts(value, 4, wanted)
+    for text in texts:
+        found = re.fullmatch("(?:mtu|initcwnd|initrwnd|quickack) ([0-9]{1,10})", text)
+        if found is None or not 0 < int(found[1]) < 1 << 32:
+            raise ValueError(f"{show(text)} is nothing that a route has; use {wanted}, with mtu, initcwnd, initrwnd or quickack")
+    return texts
+
+
+def address_label(value: object) -> str:
+    """A label of an address: up to 15 characters that no program could misread."""
+    text = str(_of(str, value, "a label"))
+    if not re.fullmatch("[A-Za-z0-9_.:@-]{1,15}", text):
+        raise ValueError(f"{show(text)} is no label; use up to 15 letters, digits and _.:@-")
+    return text
+
+
 def search_domains(value: object) -> tuple[str, ...]:
     """Domains: one or a list of up to sixteen."""
     texts = _texts(value, 16, "a domain or a list of up to sixteen")

@@ -51,6 +51,9 @@ class InterfaceSettings(NamedTuple):
     fallback_after: float = 60.0
     metric: int | None = None
     route_table: int | None = None
+    router_routes: tuple[str, ...] = ()
+    route_metrics: tuple[str, ...] = ()
+    address_label: str | None = None
     use_routes: bool = True
     use_dns: bool = True
     dns: tuple[str, ...] = ()
@@ -58,6 +61,7 @@ class InterfaceSettings(NamedTuple):
     use_mtu: bool = True
     use_domains: bool = True
     use_domain_name: bool = False
+    dotted_search: bool = False
     route_domains: bool = False
     routes_to_dns: bool = False
     routes_to_ntp: bool = False

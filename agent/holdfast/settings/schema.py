@@ -83,6 +83,13 @@ INTERFACE: dict[str, Key] = {
                   "metric of the routes; the lowest wins; unset: 100 for the first interface, 101 for the next"),
     "route_table": Key(checks.integer(1, 0xFFFFFFFF),
                        "routing table of the routes and of the subnet's route; unset: main, or that of the link's VRF"),
+    "router_routes": Key(checks.router_routes,
+                         "routes of this machine's own by the lease's router, such as \"192.0.2.0/24 table 100 metric "
+                         '50"; table and metric may be left out'),
+    "route_metrics": Key(checks.route_metrics,
+                         'what the lease\'s routes are added with: "mtu 1400", "initcwnd 30", "initrwnd 30" and '
+                         '"quickack 1"'),
+    "address_label": Key(checks.address_label, "label of the address (ip-address(8)), such as \"eth0:dhcp\""),
     "use_routes": Key(checks.boolean, "install the server's routes (options 121, 249, 33, 3)"),
     "use_dns": Key(checks.boolean, "use the server's name servers and search domains"),
     "dns": Key(checks.name_servers,
@@ -92,6 +99,8 @@ INTERFACE: dict[str, Key] = {
     "use_mtu": Key(checks.boolean, "set the server's MTU (option 26)"),
     "use_domains": Key(checks.boolean, "use the server's search domains (options 119, 15), where use_dns is true"),
     "use_domain_name": Key(checks.boolean, "search the domain of option 15 also where option 119 names others"),
+    "dotted_search": Key(checks.boolean, "write a dot behind the domains of option 119, as dhclient does, where "
+                                         "use_domain_name is true"),
     "route_domains": Key(checks.boolean,
                          "use the search domains to choose the server that is asked (systemd-resolved), and search in "
                          "none of them"),

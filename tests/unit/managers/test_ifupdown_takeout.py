@@ -122,7 +122,8 @@ def test_settings_of_dhclient(tree: Tree, put: Put) -> None:
     put("/etc/dhcp/dhclient-exit-hooks.d/mine", "")
     found = take(tree, mac="02:00:00:00:00:09")
     assert found.settings == {
-        "use_domain_name": True, "client_id": "ff0000000900010001", "metric": 7, "hostname": "@system",
+        "use_domain_name": True, "dotted_search": True, "client_id": "ff0000000900010001", "metric": 7,
+        "hostname": "@system",
         "vendor_class": "box",
         "require": (1,), "use_dns": False, "use_mtu": False, "use_ntp": False, "option_edits": ("supersede 119",)}
     assert found.refusals == ('/etc/dhcp/dhclient.conf: `script "/own"` cannot be honoured; '
@@ -265,7 +266,7 @@ def test_what_else_is_honoured(tree: Tree, put: Put, statement: str, settings: d
         f"also request domain-search, interface-mtu, ntp-servers;\n{statement};\n")
     found = take(tree, mac="02:00:00:00:61:62")
     assert found.refusals == ()
-    assert found.settings == {"use_domain_name": True, "metric": 0, **settings}
+    assert found.settings == {"use_domain_name": True, "dotted_search": True, "metric": 0, **settings}
 
 
 def test_settings_of_other_clients(tree: Tree, put: Put) -> None:

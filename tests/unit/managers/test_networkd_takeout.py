@@ -167,6 +167,16 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
     ("SendOption=224:string:x\nAnonymize=yes", {"anonymize": True}),
     ("IAID=305419896", {"client_id": "networkd:305419896"}),
     ("DUIDType=vendor\nIAID=0x7", {"client_id": "networkd:7"}),
+    ("UseDomainName=yes", {"use_domain_name": True, "use_domains": None}),
+    ("BlackList=192.0.2.1", {"deny_servers": ("192.0.2.1",)}),
+    ("ListenPort=68\nWithoutRA=solicit\nRequestOptions=dns 300 42", {"request": (42,)}),
+    ("UseRoutes=no\nUseGateway=yes", {"option_edits": ("supersede 121", "supersede 249", "supersede 33")}),
+    ("MUDURL=https://x.example/m\nSendVendorOption=1:string:ab\nSendVendorOption=2:uint16:258",
+     {"send_options": ("161=hex:68747470733a2f2f782e6578616d706c652f6d", "43=hex:0102616202020102")}),
+    ("Label=eth0:dhcp", {"address_label": "eth0:dhcp"}),
+    ("RouteMTUBytes=1400\nQuickAck=yes\nInitialCongestionWindow=30\nInitialAdvertisedReceiveWindow=31",
+     {"route_metrics": ("initcwnd 30", "initrwnd 31", "mtu 1400", "quickack 1")}),
+    ("FallbackLeaseLifetimeSec=forever", {"default_lease_time": 0xFFFFFFFF}),
     ("RequestBroadcast=yes\nIPv6OnlyMode=yes", {"broadcast_flag": True, "ipv6_only": True}),
 ])
 def test_what_networkd_was_told_is_told_to_holdfast(
@@ -181,16 +191,43 @@ def test_what_networkd_was_told_is_told_to_holdfast(
 
 @pytest.mark.parametrize("text", [
     "SendOption=50:string:x", "SendOption=12:string:x", "SendOption=224:ipv6address:::1", "SendOption=224:string",
-    "SendVendorOption=1:uint8:1", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
-    "UseTimezone=yes", "Brandnew=yes",
+    "SendVendorOption=1:uint8", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
+    "Brandnew=yes", "InitialCongestionWindow=many", "NFTSet=prefix:inet:filter:lan",
     "DUIDType=link-layer", "IAID=4294967296", "ClientIdentifier=duid-only", "RouteTable=nobody",
-    "ListenPort=1068", "Label=eth0:1",
+    "ListenPort=1068",
 ])
 def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: str) -> None:
     put(f"{ETC}/10-x.network", f"[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\n{text}\n")
     (refusal,) = made(tree).refusals
     assert text in refusal
     assert f"{ETC}/10-x.network" in refusal
+
+
+def test_routes_by_the_router_of_the_lease(tree: Tree, put: Put) -> None:
+    """amazon-ec2-net-utils writes them into a table for each card."""
+    put("/etc/systemd/networkd.conf", "[Network]\nRouteTable=blue:300\n")
+    put(f"{ETC}/10-x.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[Route]\nTable=10001\nGateway=_ipv6ra\n"
+        "[Route]\nTable=10001\nGateway=_dhcp4\n[Route]\nGateway=192.0.2.9\nDestination=198.51.100.0/24\n")
+    put(f"{ETC}/10-x.network.d/a.conf", "[Route]\nGateway=_dhcp\nDestination=203.0.113.7/24\nTable=blue\nMetric=5\n"
+        "[Route]\nGateway=_dhcp\nDestination=2001:db8::/32\n")
+    takeout = made(tree)
+    assert takeout.refusals == ()
+    assert takeout.settings["router_routes"] == ("0.0.0.0/0 table 10001", "203.0.113.0/24 table 300 metric 5")
+    put(f"{ETC}/10-x.network.d/a.conf", "[Network]\nGateway=_dhcp4\n")
+    assert made(tree).settings["router_routes"] == ("0.0.0.0/0", "0.0.0.0/0 table 10001")
+
+
+@pytest.mark.parametrize("text", ["Table=nobody", "Metric=-1", "Destination=here", "PreferredSource=192.0.2.1"])
+def test_a_route_by_the_router_that_cannot_be_made_is_refused(tree: Tree, put: Put, text: str) -> None:
+    put(f"{ETC}/10-x.network", f"[Match]\nName=eth0\n[Network]\nDHCP=yes\n[Route]\nGateway=_dhcp4\n{text}\n")
+    (refusal,) = made(tree).refusals
+    assert f"[Route] Gateway=_dhcp4 with {text} cannot be honoured" in refusal
+
+
+def test_a_time_zone_of_the_servers_is_named_as_lost(tree: Tree, put: Put) -> None:
+    put(f"{ETC}/10-x.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCP]\nUseTimezone=yes\n")
+    assert made(tree).refusals == ()
+    assert "time zone" in made(tree).lost[0]
 
 
 def test_an_iaid_with_a_duid_that_is_not_known_is_refused(tree: Tree, put: Put) -> None:

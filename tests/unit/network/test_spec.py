@@ -74,6 +74,43 @@ def test_the_domain_of_option_15_is_searched_too(name: bytes, search: bytes, wan
     assert (spec.search, spec.search_routes) == (wanted, True)
 
 
+ROUTED = {1: bytes((255, 255, 255, 0)), 3: bytes((10, 0, 0, 1))}
+CLASSLESS = {1: bytes((255, 255, 255, 0)), 121: bytes((0, 10, 0, 0, 2))}
+
+
+@pytest.mark.parametrize(("options", "use_gateway", "wanted"), [
+    (ROUTED, True, ["default via 10.0.0.1", "192.0.2.0/24 via 10.0.0.1", "default via 10.0.0.1"]),
+    (ROUTED, False, ["192.0.2.0/24 via 10.0.0.1", "default via 10.0.0.1"]),
+    (CLASSLESS, False, ["192.0.2.0/24 via 10.0.0.2", "default via 10.0.0.2"]),
+    ({1: bytes((255, 255, 255, 0))}, True, []), ({3: bytes(4)}, True, []),
+])
+def test_routes_by_the_router_of_the_lease(options: dict[int, bytes], use_gateway: bool, wanted: list[str]) -> None:
+    spec = spec_from_lease(make_lease(options=options), metric=7, table=9, use_gateway=use_gateway,
+                           router_routes=("192.0.2.0/24", "0.0.0.0/0 table 100 metric 50"))
+    assert [str(route) for route in spec.routes] == wanted
+    if wanted:
+        assert [(route.table, route.metric) for route in spec.routes[-2:]] == [(9, 7), (100, 50)]
+
+
+def test_what_routes_and_address_have_besides() -> None:
+    spec = spec_from_lease(make_lease(options=ROUTED), route_metrics=("initcwnd 30", "mtu 1400"), address_label="a:b")
+    assert (spec.route_metrics, spec.label) == ((("initcwnd", 30), ("mtu", 1400)), "a:b")
+    assert [route.mtu for route in spec.routes] == [1400]
+
+
+@pytest.mark.parametrize(("name", "search", "wanted"), [
+    (b"corp", b"\x01a\x00", ("corp", "a.")), (b"a", b"\x01b\x00\x01a\x00", ("b.", "a.")), (b"corp", b"", ("corp",)),
+    (b"a", b"\x01a\x00", ("a.",)), (b"", b"\x01a\x00", ("a.",)),
+    (b"a b", b"\x01a\x00\x01b\x00", ("a", "b", "a.", "b.")),
+])
+def test_listed_domains_end_with_a_dot_where_dhclient_wrote_one(
+    name: bytes, search: bytes, wanted: tuple[str, ...]
+) -> None:
+    options = {code: value for code, value in ((15, name), (119, search)) if value}
+    spec = spec_from_lease(make_lease(options=options), use_domain_name=True, dotted_search=True)
+    assert spec.search == wanted
+
+
 def test_servers_have_routes_of_their_own_where_networkd_made_them() -> None:
     options = {1: bytes((255, 255, 255, 0)), 3: bytes((10, 0, 0, 1)), 6: bytes((10, 0, 0, 1, 10, 0, 0, 53, 9, 9, 9, 9)),
                42: bytes((9, 9, 9, 9, 10, 0, 0, 5))}

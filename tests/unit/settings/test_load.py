@@ -172,6 +172,20 @@ def test_later_files_override_key_by_key_and_origins_say_which(tmp_path: Path) -
      'a number of seconds, or one such as 90s, 1m30s or 2h'),
     ('[defaults]\ndeny_servers = "192.0.2.300"', 'key defaults.deny_servers: "192.0.2.300" is neither an IPv4 address '
      'nor a network such as "192.0.2.0/24"'),
+    ('[defaults]\nrouter_routes = ["192.0.2.1/24"]',
+     'key defaults.router_routes: "192.0.2.1/24" is no route; use one such as "192.0.2.0/24 table 100 metric 50"'),
+    ('[defaults]\nrouter_routes = ["192.0.2.0/24 table 1 table 2"]',
+     'key defaults.router_routes: "192.0.2.0/24 table 1 table 2" is no route; use one such as "192.0.2.0/24 table 100 '
+     'metric 50"'),
+    ('[defaults]\nrouter_routes = ["here"]',
+     'key defaults.router_routes: "here" is no route; use one such as "192.0.2.0/24 table 100 metric 50"'),
+    ('[defaults]\nroute_metrics = ["mtu 0"]',
+     'key defaults.route_metrics: "mtu 0" is nothing that a route has; use a list such as ["mtu 1400", "initcwnd 30"], '
+     "with mtu, initcwnd, initrwnd or quickack"),
+    ('[defaults]\naddress_label = "a b"',
+     'key defaults.address_label: "a b" is no label; use up to 15 letters, digits and _.:@-'),
+    ('[defaults]\noption_edits = ["prepend 6"]',
+     'key defaults.option_edits: "prepend 6" is no change to an option; write it as "supersede 6 0a000001"'),
     ('[defaults]\nsend_options = ["53=x"]', "key defaults.send_options: option 53 is the protocol's own and cannot be "
      "set; use another"),
     ('[defaults]\nsend_options = ["224"]', 'key defaults.send_options: "224" is no option to send; use one such as '

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 def settings(text: str) -> Iterator[tuple[str, str, str]]:
     """(section, key, value) of each assignment in order; blanks around them and comments (# and ;) are left out. A line
     that ends with a backslash goes on in the next one, with a space between; comments may stand between them."""
-    section, before = "", ""
+    for section, assignments in sections(text):
+        for key, value in assignments:
+            yield section, key, value
+
+
+def sections(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each section by itself, also of those with one name: its name, and the (key, value) of its assignments."""
+    found: list[tuple[str, list[tuple[str, str]]]] = [("", [])]
+    before = ""
     for line in (*text.splitlines(), ""):
         if line.lstrip()[:1] in ("#", ";"):
             continue
@@ -18,10 +26,11 @@ def settings(text: str) -> Iterator[tuple[str, str, str]]:
             continue
         whole, before = (before + line).strip(), ""
         if whole.startswith("[") and whole.endswith("]"):
-            section = whole[1:-1]
+            found.append((whole[1:-1], []))
         elif "=" in whole:
             key, _, value = whole.partition("=")
-            yield section, key.strip(), value.strip()
+            found[-1][1].append((key.strip(), value.strip()))
+    return found
 
 
 def is_on(value: str | None) -> bool:
