@@ -194,7 +194,8 @@ def route_metrics(value: object) -> tuple[str, ...]:
     for text in texts:
         found = re.fullmatch("(?:mtu|initcwnd|initrwnd|quickack) ([0-9]{1,10})", text)
         if found is None or not 0 < int(found[1]) < 1 << 32:
-            raise ValueError(f"{show(text)} is nothing that a route has; use {wanted}, with mtu, initcwnd, initrwnd or quickack")
+            raise ValueError(f"{show(text)} is nothing that a route has; use {wanted}, with mtu, initcwnd, initrwnd or "
+                             "quickack")
     return texts
 
 

@@ -186,12 +186,27 @@ def test_marked_routes_of_a_client_before_us_are_replaced() -> None:
     ]
 
 
+def test_a_route_may_have_a_table_of_its_own() -> None:
+    """networkd's Gateway=_dhcp4 with a Table=: the spec's others stay in the link's own."""
+    ours = GATEWAY._replace(table=100)
+    spec = make_spec()
+    spec = spec._replace(routes=(*spec.routes, ours, GATEWAY._replace(metric=7, table=254)), label="eth0:a",
+                         route_metrics=(("initcwnd", 30),))
+    ops = plan(Observed((), table=254), spec, None, 0)
+    assert [op.route for op in ops if isinstance(op, AddRoute)] == [GATEWAY, ours, GATEWAY._replace(metric=7)]
+    assert {op.metrics for op in ops if isinstance(op, AddRoute)} == {(("initcwnd", 30),)}
+    assert [op.address.label for op in ops if isinstance(op, PutAddress)] == ["eth0:a"]
+    present = Observed((address("10.0.0.5/24", label="eth0", valid=40),), table=254)
+    assert wanted_address(present, spec, 0).label == "eth0", "another client chose it"
+
+
 def test_a_script_s_routes_go_only_when_they_double_ours() -> None:
     """dhclient-script: `ip route add default via GATEWAY`, so protocol boot, no source, metric 0."""
     theirs = route("0.0.0.0/0", "10.0.0.1", metric=0, source=None, protocol=RTPROT_BOOT)
     others = (
         theirs._replace(gateway=IPv4Address("10.0.0.9")), theirs._replace(protocol=STATIC),
-        theirs._replace(source=IPv4Address("10.0.0.77")), theirs._replace(destination=IPv4Network("192.0.2.0/24")),
+        theirs._replace(source=IPv4Address("10.0.0.77")), theirs._replace(metric=42),
+        theirs._replace(destination=IPv4Network("192.0.2.0/24")),
     )
     observed = APPLIED._replace(routes=(PREFIX, GATEWAY, theirs, *others))
     assert plan_adoption(observed, make_spec()) == [DeleteRoute(theirs)]
