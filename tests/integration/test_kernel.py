@@ -156,6 +156,23 @@ def test_hetzner(machine: Machine) -> None:  # rule 66
     ]
 
 
+def test_routes_with_metrics_and_tables_and_a_label(machine: Machine) -> None:
+    spec = machine.spec()
+    (default,) = spec.routes
+    spec = spec._replace(
+        routes=(default._replace(mtu=1400), default._replace(mtu=1400, table=1000)), label="eth0:dhcp",
+        route_metrics=(("mtu", 1400), ("initcwnd", 30), ("initrwnd", 31), ("quickack", 1)),
+    )
+    assert machine.apply(spec) == ()
+    for table in ("main", "1000"):
+        [route] = machine.ip("-4", "route", "show", "default", "table", table)
+        assert route["metrics"] == [{"mtu": 1400, "quickack": 1, "initcwnd": 30, "initrwnd": 31}]
+    assert machine.addresses()[f"{OLD}/24"]["label"] == "eth0:dhcp"
+    since = machine.mark()
+    assert machine.apply(spec) == ()
+    assert [change.kind for change in machine.changes(since)] == ["NEWADDR"], "nothing but the lifetimes"
+
+
 def test_two_interfaces_of_one_metric_keep_a_default_route_each(machine: Machine) -> None:  # rule 58
     """`replace` would have taken the other interface's route: same destination, same metric."""
     machine.sh("link add eth1 type bridge", "link set eth1 up", "addr add 10.1.0.5/24 dev eth1",

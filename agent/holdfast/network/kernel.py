@@ -113,7 +113,8 @@ class Kernel:
         addresses = self._addresses(*(spec.address for spec in specs if link.promotes))
         routes = self._routes(specs, addresses) if specs else self._dump_routes(0, _concerns_us, ())
         read = [_read_route(answer, self.ifindex, link.table) for answer in routes]
-        tables = {0, *(0 if spec.table == link.table else spec.table for spec in specs)}
+        theirs = {table for spec in specs for table in (spec.table, *(route.table for route in spec.routes))}
+        tables = {0, *(0 if table == link.table else table for table in theirs)}
         self._table = link.table
         return Observed(
             addresses=addresses,
