@@ -246,7 +246,9 @@ def wanted_routes(
 
 def own_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:
     """The spec's routes, as they are read back: those of the link's own table have none."""
-    return tuple(route._replace(table=0) if route.table == observed.table else route for route in desired.routes)
+    own = _table(observed, desired)
+    return tuple(route._replace(table=0 if route.table == observed.table else route.table or own)
+                 for route in desired.routes)
 
 
 def _table(observed: Observed, desired: NetworkSpec) -> int:
