@@ -14,9 +14,10 @@ import os
 import struct
 import sys
 import time
-from contextlib import suppress
 from errno import EINVAL
 from math import inf
+
+from holdfast.wire.lean import suppress
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 _CANCEL_ON_SET = 2  # TFD_TIMER_CANCEL_ON_SET

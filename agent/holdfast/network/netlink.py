@@ -12,10 +12,10 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from holdfast.network import KernelError
 from holdfast.network.watch import split
+from holdfast.wire.lean import suppress
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR = 0x1, 0x4, 0x10
 NLM_F_DUMP = 0x300

@@ -195,16 +195,19 @@ class Supervisor:
         self._notifications.status_changed()
 
     def warm_up(self) -> None:
-        """Everything that the first packet did not need, in steps; packets are served between them."""
+        """Everything that the first packet did not need, in steps; packets are served between them. First what a lease
+        is configured with."""
         steps: list[Callable[[], None]] = [
+            _import_networks,
+            _import_plan,
+            _import_kernel,
+            _import_store,
             self._say_what_is_served,
             self._take_signals,
-            _import_kernel,
             *(interface.hold_port for interface in self.interfaces),
             self._notifications.notify_systemd,
             self.loop.use_timerfd,
             self._serve_control,
-            _import_store,
             self._forget_former_machine,
             self._watch_generation,
             self._begin_waiting,
@@ -378,9 +381,18 @@ def why_not(name: str, error: OSError | AlreadyServedError) -> str:
     return text if name in text else f"{name} cannot be served: {text}"
 
 
+def _import_networks() -> None:
+    import ipaddress  # noqa: F401, PLC0415
+
+
+def _import_plan() -> None:
+    import holdfast.network.plan  # noqa: F401, PLC0415
+
+
 def _import_kernel() -> None:
     import holdfast.network.kernel  # noqa: F401, PLC0415
 
 
 def _import_store() -> None:
+    import holdfast.state.atomic  # noqa: PLC0415
     import holdfast.state.lease_file  # noqa: F401, PLC0415
