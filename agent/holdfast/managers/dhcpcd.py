@@ -112,7 +112,7 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if link.pattern and not all(covers(link.name, each) for each in options(tree).allowed or ("*",)):
         refusals.append(f"{CONFIGURATION}: {link.name} is a pattern, and dhcpcd serves other links, too: name the "
                         f"links, or say `allowinterfaces {link.name}`")
-    settings, unknown = dhcpcd_settings.of(tree, link, lines)
+    settings, unknown = dhcpcd_settings.of(tree, link, lines, list(dhcpcd_conf.lines(text)))
     refusals += [f"{CONFIGURATION}: `{line}` cannot be honoured; take it out, or leave this link to dhcpcd"
                  for line in unknown]
     copy = substitutions.copy(text, _added(text, link))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from holdfast.managers import lease_files
-from holdfast.managers.formats import dhcp_options
+from holdfast.managers.formats import dhclient_leases, dhcp_options
 from holdfast.managers.formats.dhcpcd_conf import Line
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Link, Value
@@ -22,8 +22,13 @@ _NOT_DHCPV4 = frozenset((
     "vendclass", "allowinterfaces", "denyinterfaces", "controlgroup", "debug", "quiet", "background", "persistent",
     "dev", "nodev", "nolink", "noup", "link_rcvbuf", "logfile", "env", "script", "waitip", "timeout", "reboot",
     "nodelay", "ipv4", "dhcp", "noipv4ll", "noarp", "ipv4ll_time", "release", "fqdn", "hostname_short", "iaid", "duid",
-    "ipv6only", "ipv4only", "noipv4", "nodhcp", "option", "nooption",
+    "ipv6only", "ipv4only", "noipv4", "nodhcp", "option", "nooption", "request", "lastlease", "initial_interval",
+    "backoff_cutoff", "backoff_jitter", "ntp",
 ))
+#: Values that take the place of what the server says, by their names in `static`.
+_STATIC = {"routers": (3, "use_gateway"), "interface_mtu": (26, "use_mtu"), "ntp_servers": (42, "use_ntp")}
+#: dhcpcd.conf(5), fallback_time: seconds until the profile is used.
+_FALLBACK = 5
 #: What a reply is used for, and the options by which dhcpcd learns it. What is not requested is not used.
 _USES = {
     "use_dns": ("domain_name_servers", "6"), "use_domains": ("domain_name", "domain_search", "15", "119"),
@@ -40,18 +45,23 @@ class Read(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def of(tree: Tree, link: Link, lines: Sequence[Line]) -> Read:
-    """What ``lines``, those for the link, mean."""
+def of(tree: Tree, link: Link, lines: Sequence[Line], every: Sequence[Line] = ()) -> Read:
+    """What ``lines``, those for the link, mean; ``every`` has the profiles that they name."""
     requested = {word for line in lines if line.option == "option" for word in line.words}
     requested -= {word for line in lines if line.option == "nooption" for word in line.words}
     made: dict[str, Value] = {use: False for use, words in _USES.items() if not requested & set(words)}
     unknown = []
     for line in lines:
-        said = {} if line.option in _NOT_DHCPV4 else _said(line)
+        fallback = line.option == "fallback"
+        said = {} if line.option in _NOT_DHCPV4 else _fallback(line, every) if fallback else _said(line)
         if said is None:
             unknown.append(f"{line.option} {line.value}".strip())
         else:
-            made.update(said)
+            for key, value in said.items():
+                before = made.get(key)
+                # Of what adds up, the earlier values stay.
+                made[key] = (*before, *value) if key in _LISTS and isinstance(before, tuple) and isinstance(
+                    value, tuple) else value
     classes = tuple(line.value for line in lines if line.option == "userclass")
     if classes:
         made["user_class"] = classes
@@ -79,8 +89,49 @@ def _said(line: Line) -> dict[str, Value] | None:
     if option == "nohook":
         return dict.fromkeys(_hooks(line), False)
     if option == "require":
-        return {} if set(line.words) <= _REQUIRED else None
-    return _FLAGS.get(option)
+        codes = [_code(word) for word in line.words if word not in _REQUIRED]
+        found = tuple(code for code in codes if code is not None)
+        return None if None in codes else {"require": found} if found else {}
+    return _FLAGS.get(option) or _valued(option, value)
+
+
+def _valued(option: str, value: str) -> dict[str, Value] | None:
+    if option in ("blacklist", "whitelist"):
+        network = dhcp_options.network(value)
+        return None if network is None else {"deny_servers" if option == "blacklist" else "allow_servers": (network,)}
+    if option in ("leasetime", "fallback_time"):
+        if not (value.isascii() and value.isdigit() and int(value) < 1 << 32):
+            return None
+        if option == "leasetime":
+            return {"send_options": (f"51=hex:{int(value):08x}",)}
+        return {"fallback_after": max(_FALLBACK, int(value))}
+    if option == "mudurl" and _plain(value):
+        return {"send_options": (f"161=hex:{value.encode().hex()}",)}
+    return None
+
+
+#: Settings of which several lines add up.
+_LISTS = frozenset(("deny_servers", "allow_servers", "send_options", "require", "option_edits"))
+
+
+def _code(name: str) -> int | None:
+    """The number of an option by dhcpcd's name for it, which has the words of dhclient's."""
+    return int(name) if name.isascii() and name.isdigit() else dhclient_leases.code(name.replace("_", "-"))
+
+
+def _fallback(line: Line, every: Sequence[Line]) -> dict[str, Value] | None:
+    """What the profile that is used where no server answers means; None where it says more than an address with its
+    prefix, a router and name servers."""
+    said = {name: value for one in every if one.block == f"profile {line.value}" and one.option == "static"
+            for name, _, value in (one.value.partition("="),)}
+    others = [one for one in every if one.block == f"profile {line.value}" and one.option != "static"]
+    address, router = said.pop("ip_address", ""), said.pop("routers", "")
+    said.pop("domain_name_servers", "")
+    if others or said or "/" not in address or dhcp_options.network(address) is None or (
+            router and dhcp_options.address(router) is None):
+        return None
+    made: dict[str, Value] = {"fallback_address": address, "fallback_after": _FALLBACK}
+    return {**made, "fallback_gateway": router} if router else made
 
 
 _FLAGS: dict[str, dict[str, Value]] = {
@@ -103,6 +154,10 @@ def _static(value: str) -> dict[str, Value] | None:
         return {"dns": words, "use_dns": False}
     if name in ("domain_name", "domain_search"):
         return {"search": words, "use_domains": False}
+    octets = dhcp_options.number(text.strip(), 2) if name == "interface_mtu" else dhcp_options.addresses(text)
+    if name in _STATIC and octets:
+        code, use = _STATIC[name]
+        return {"option_edits": (f"supersede {code} {octets.hex()}",), use: True}
     return {} if name in ("ip6_address", "ip_address") else None
 
 
@@ -126,8 +181,12 @@ def _client_id(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value
         return _of_duid(tree, link, lines)
     if not said.value:
         return {"client_id": "mac"}
-    octets = said.value.replace(":", "") if _HEX.fullmatch(said.value) else "00" + said.value.encode().hex()
-    return {"client_id": octets.lower()}
+    return {"client_id": client_id(said.value)}
+
+
+def client_id(text: str) -> str:
+    """Option 61 in hex as `clientid` says it: bytes between colons, or a text."""
+    return text.replace(":", "").lower() if _HEX.fullmatch(text) else "00" + text.encode().hex()
 
 
 def _of_duid(tree: Tree, link: Link, lines: Sequence[Line]) -> dict[str, Value]:

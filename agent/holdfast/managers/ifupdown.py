@@ -20,8 +20,8 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from holdfast.managers import dhclient, served_links
-from holdfast.managers.formats import interfaces5, substitutions, systemd_units
+from holdfast.managers import dhclient, dhcpcd_settings, served_links
+from holdfast.managers.formats import dhcp_options, interfaces5, substitutions, systemd_units
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.interfaces5 import INTERFACES, Interfaces, Source, Stanza
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
@@ -218,10 +218,12 @@ def _settings(tree: Tree, link: Link, taken: list[Stanza]) -> tuple[dict[str, Va
         settings["hostname"] = options["hostname"]
     if client == "dhcpcd" and "vendor" in options:
         settings["vendor_class"] = options["vendor"]
-    unknown = [f"{taken[0].path}: `{word} {options[word]}` of `iface {taken[0].name} inet dhcp` cannot be honoured; "
-               "take it out, or leave this link to dhcpcd"
-               for word in ("client", "leasetime") if word in options and client == "dhcpcd"]
-    return settings, tuple(unknown), ()
+    if client == "dhcpcd" and options.get("client"):
+        settings["client_id"] = dhcpcd_settings.client_id(options["client"])
+    time = dhcp_options.number(options.get("leasetime"), 4) if client == "dhcpcd" else None
+    if time is not None:
+        settings["send_options"] = (f"51=hex:{time.hex()}",)
+    return settings, (), ()
 
 
 def _client(tree: Tree) -> str:

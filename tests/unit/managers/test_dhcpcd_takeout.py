@@ -118,10 +118,10 @@ def test_its_words_are_settings_of_ours(tree: Tree, put: Put, more: str, expecte
 
 
 @pytest.mark.parametrize("line", [
-    "arping 192.0.2.1", "fallback office", "leasetime 600", "request 192.0.2.9", "vendor 1,a", "bootp", "xidhwaddr",
-    "blacklist 192.0.2.0/24", "require domain_name_servers", "reject 4", "authprotocol token", "msuserclass a",
-    "static routers=192.0.2.1", "static domain_name_servers=2001:db8::1", "lastleaseextend", "noalias",
-    "metric low", "vendorclassid 01:02", "hostname \"a b\"", "never_heard_of it",
+    "arping 192.0.2.1", "fallback office", "vendor 1,a", "bootp", "xidhwaddr",
+    "blacklist server", "require never_heard_of", "reject 4", "authprotocol token", "msuserclass a",
+    "static routers=here", "leasetime long", "static domain_name_servers=2001:db8::1", "lastleaseextend",
+    "noalias", "metric low", "vendorclassid 01:02", "hostname \"a b\"", "never_heard_of it",
 ])
 def test_what_is_not_known_or_cannot_be_done_is_refused_by_name(tree: Tree, put: Put, line: str) -> None:
     put("/etc/dhcpcd.conf", f"{STOCK}{line}\n")
@@ -129,6 +129,28 @@ def test_what_is_not_known_or_cannot_be_done_is_refused_by_name(tree: Tree, put:
         f"/etc/dhcpcd.conf: `{line}` cannot be honoured; take it out, or leave this link to dhcpcd",)
     put("/etc/dhcpcd.conf", f"{STOCK}interface eth9\n{line}\n")
     assert taken(tree).refusals == ()
+
+
+@pytest.mark.parametrize(("more", "expected"), [
+    ("blacklist 192.0.2.9\nblacklist 198.51.100.0/24\nwhitelist 192.0.2.0/24",
+     {"deny_servers": ("192.0.2.9", "198.51.100.0/24"), "allow_servers": ("192.0.2.0/24",)}),
+    ("leasetime 3600\nmudurl https://x", {"send_options": ("51=hex:00000e10", "161=hex:68747470733a2f2f78")}),
+    ("require domain_name_servers, 3", {"require": (6, 3)}),
+    ("static routers=192.0.2.1\nstatic interface_mtu=1400\nstatic ntp_servers=192.0.2.2",
+     {"option_edits": ("supersede 3 c0000201", "supersede 26 0578", "supersede 42 c0000202"), "use_gateway": True,
+      "use_mtu": True, "use_ntp": True}),
+    ("request 192.0.2.7\nlastlease\nbackoff_cutoff 60", {}),
+    ("fallback home\nprofile home\nstatic ip_address=192.168.1.23/24\nstatic routers=192.168.1.1\n"
+     "static domain_name_servers=192.168.1.1",
+     {"fallback_address": "192.168.1.23/24", "fallback_gateway": "192.168.1.1", "fallback_after": 5}),
+    ("fallback home\nfallback_time 20\nprofile home\nstatic ip_address=192.168.1.23/24",
+     {"fallback_address": "192.168.1.23/24", "fallback_after": 20}),
+])
+def test_what_else_is_honoured(tree: Tree, put: Put, more: str, expected: dict[str, Any]) -> None:
+    put("/etc/dhcpcd.conf", f"{STOCK}{more}\n")
+    found = taken(tree)
+    assert found.refusals == ()
+    assert found.settings == {"use_ntp": False, "hostname": "@system", "metric": 1002, **expected}
 
 
 @pytest.mark.parametrize("more", [

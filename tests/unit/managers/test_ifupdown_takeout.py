@@ -273,7 +273,10 @@ def test_settings_of_other_clients(tree: Tree, put: Put) -> None:
     put(INTERFACES, "iface eth0 inet dhcp\n metric 7\n hostname box\n vendor v\n leasetime 60\n")
     put("/usr/sbin/dhcpcd", "")
     found = take(tree)
-    assert (found.settings, len(found.refusals)) == ({"metric": 7, "hostname": "box", "vendor_class": "v"}, 1)
+    assert found.refusals == ()
+    assert found.settings == {"metric": 7, "hostname": "box", "vendor_class": "v", "send_options": ("51=hex:0000003c",)}
+    put(INTERFACES, "iface eth0 inet dhcp\n metric 7\n hostname box\n client 01:ab\n")
+    assert take(tree).settings == {"metric": 7, "hostname": "box", "client_id": "01ab"}
     put("/sbin/udhcpc", "")
     assert (take(tree).settings, take(tree).refusals) == ({"hostname": "box", "metric": 0}, ())
 
