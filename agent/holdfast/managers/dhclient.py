@@ -65,15 +65,18 @@ class Declared(NamedTuple):
     known: Known
 
 
-def read(tree: Tree, link: Link, requested: Collection[str] = REQUESTED, *, of_link: bool = False) -> Reading:
-    """What its configuration says for ``link``; ``requested``: what it requests where it says nothing of that.
-    ``of_link``: it is started with a file of the link's own, where there is one. FormatError, OSError."""
+def read(
+    tree: Tree, link: Link, requested: Collection[str] | None = REQUESTED, *, of_link: bool = False
+) -> Reading:
+    """What its configuration says for ``link``. ``requested``: what it requests where it says nothing of that; None:
+    all that is used, whatever it says. ``of_link``: it is started with a file of the link's own, where there is one.
+    FormatError, OSError."""
     named = [f"{path.removesuffix('.conf')}-{link.name}.conf" for path in CONFIGURATIONS] if of_link else []
     path = next((path for path in (*named, *CONFIGURATIONS) if tree.is_file(path)), CONFIGURATIONS[0])
     text = dhclient_text.with_included(tree.text(path) or "", lambda included: tree.text(included) or "")
     declared = Declared(dhclient_text.declared_options(text), dhclient_text.declared_texts(text), _known(tree, link))
     statements = list(_statements(text, link.name))
-    unused = _unused(statements, requested) if tree.is_file(path) else set()
+    unused = _unused(statements, requested) if requested is not None and tree.is_file(path) else set()
     settings: dict[str, Value] = {use: False for use, options in _USES.items() if unused.issuperset(options)}
     edits: list[str] = []
     refusals = [f"{path}: `{statement}` cannot be honoured; take it out, or leave this link to dhclient"

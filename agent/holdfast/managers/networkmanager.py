@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from holdfast.managers import dhclient
 from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.keyfile import KeyFile
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
@@ -27,6 +28,8 @@ FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib
 PROFILES = ("/run/NetworkManager/system-connections", "/etc/NetworkManager/system-connections",
             "/usr/lib/NetworkManager/system-connections")
 STATE = "/var/lib/NetworkManager"
+#: What runs with [main] dhcp=dhclient.
+DHCLIENTS = ("/usr/sbin/dhclient", "/sbin/dhclient")
 DISPATCHERS = ("/etc/NetworkManager/dispatcher.d", "/usr/lib/NetworkManager/dispatcher.d")
 IFCFG = "/etc/sysconfig/network-scripts"
 #: What the names of our files begin with.
@@ -367,14 +370,28 @@ def _ipv4(tree: Tree, profile: Profile, link: Link, key: str) -> str | None:
     return None
 
 
+def _dhclient(tree: Tree, link: Link) -> dhclient.Reading | None:
+    """What dhclient's configuration says, where NetworkManager runs dhclient: it requests all that is used, and sends a
+    client-id only where one is said."""
+    main = {key: value for section, key, value in configuration(tree) if section == "main"}
+    if main.get("dhcp") != "dhclient" or not any(map(tree.is_file, DHCLIENTS)):
+        return None
+    told = dhclient.read(tree, link, None, of_link=True)
+    return told._replace(settings={"client_id": "none", **told.settings})
+
+
 def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
     keys = profile.keys
-    settings: dict[str, Value] = {}
-    settings["wait_for"] = "networkmanager"
-    settings["client_id"] = _client_id(tree, profile, link)
+    settings: dict[str, Value] = {"wait_for": "networkmanager"}
+    told = _dhclient(tree, link)
+    if told is not None:
+        settings.update(told.settings)
+    if told is None or _ipv4(tree, profile, link, "dhcp-client-id"):
+        settings["client_id"] = _client_id(tree, profile, link)
     if keys.on("ipv4", "dhcp-send-hostname", default=True):
         full = keys.get("ipv4", "dhcp-fqdn")
-        settings["fqdn" if full else "hostname"] = full or keys.get("ipv4", "dhcp-hostname") or "@system"
+        name = full or keys.get("ipv4", "dhcp-hostname")
+        settings["fqdn" if full else "hostname"] = name or settings.get("hostname", "@system")
     vendor = _ipv4(tree, profile, link, "dhcp-vendor-class-identifier")
     if vendor:
         settings["vendor_class"] = vendor
@@ -389,9 +406,10 @@ def _settings(tree: Tree, profile: Profile, link: Link) -> dict[str, Value]:
             settings[ours] = False
     if keys.number("ethernet", "mtu"):
         settings["use_mtu"] = False
-    for key, ours in (("dns", "dns"), ("dns-search", "search")):
-        if keys.items("ipv4", key):
-            settings[ours] = keys.items("ipv4", key)
+    if keys.items("ipv4", "dns"):  # what follows "#" is the server's name, for DNS over TLS
+        settings["dns"] = tuple(server.partition("#")[0] for server in keys.items("ipv4", "dns"))
+    if keys.items("ipv4", "dns-search"):
+        settings["search"] = keys.items("ipv4", "dns-search")
     denied = tuple(filter(None, map(dhcp_options.network, keys.items("ipv4", "dhcp-reject-servers"))))
     if denied:
         settings["deny_servers"] = denied  # by option 54, as NetworkManager does
@@ -447,18 +465,31 @@ def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]
     client_id = _ipv4(tree, used, link, "dhcp-client-id") or ""
     if client_id in ("stable", "ipv6-duid") or "${" in client_id:
         yield f"{said}: ipv4.dhcp-client-id={client_id} is NetworkManager's own; set the bytes that it sends"
+    told = _dhclient(tree, link)
+    yield from () if told is None else told.refusals
     yield from _unknown_servers(used)
     if client_id == "duid" and _iaid(tree, used, link) is None:
         iaid = _ipv4(tree, used, link, "dhcp-iaid") or "ifname"
         yield f"{said}: ipv4.dhcp-client-id=duid with ipv4.dhcp-iaid={iaid} cannot be honoured for {link.name}"
     if (used.keys.number("ipv4", "dns-priority") or 0) < 0:
         yield f"{said}: ipv4.dns-priority= below 0 cannot be honoured"
-    strange = [server for server in used.keys.items("ipv4", "dns") if set(server) - set("0123456789.")]
+    # resolv.conf has no names of servers; resolved would be without those that it had.
+    servers = used.keys.items("ipv4", "dns")
+    plain = servers if _by_resolved(tree) else [server.partition("#")[0] for server in servers]
+    strange = [server for server, address in zip(servers, plain, strict=True) if dhcp_options.address(address) is None]
     if strange:
         yield f"{said}: ipv4.dns={strange[0]} cannot be honoured"
     if any((section, key) == ("main", "dns") and value in ("dnsmasq", "unbound") for section, key, value
            in configuration(tree)):
         yield f"{CONFIGURATION}: [main] dns= is a name server of NetworkManager's, which cannot be given ours"
+
+
+def _by_resolved(tree: Tree) -> bool:
+    """True if NetworkManager gives name servers to systemd-resolved."""
+    said = [value for section, key, value in configuration(tree) if (section, key) == ("main", "dns")]
+    if said and said[-1] != "default":
+        return said[-1] == "systemd-resolved"
+    return "systemd/resolve" in (tree.link("/etc/resolv.conf") or "")
 
 
 def _unknown_servers(used: Profile) -> Iterator[str]:

@@ -136,12 +136,49 @@ def test_defaults_of_its_configuration_count(take: Take) -> None:
 
 @pytest.mark.parametrize("line", [
     "dhcp-client-id=stable", "dhcp-client-id=duid\ndhcp-iaid=stable", "dhcp-reject-servers=server;", "dns-priority=-5",
-    "dns=1.1.1.1#name;",
+    "dns=name;",
 ])
 def test_what_cannot_be_honoured_is_refused_by_name(take: Take, line: str) -> None:
     found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{line}\n"))
     assert found is not None
     assert any(f"a.nmconnection: ipv4.{line.partition('=')[0]}" in refusal for refusal in found.refusals)
+
+
+def test_a_name_of_a_server_counts_for_resolved_alone(take: Take, tmp_path: Path) -> None:
+    files = profile(f"{NAMED}[ipv4]\nmethod=auto\ndns=9.9.9.9#dns.example;1.1.1.1;\n")
+    found = take(files)
+    assert found is not None
+    assert (found.settings["dns"], found.refusals) == (("9.9.9.9", "1.1.1.1"), ())
+    (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    found = take(files)
+    assert found is not None
+    assert "ipv4.dns=9.9.9.9#dns.example cannot be honoured" in found.refusals[0]
+    found = take({**files, "etc/NetworkManager/NetworkManager.conf": "[main]\ndns=none\n"})
+    assert found is not None
+    assert found.refusals == ()
+
+
+def test_dhclient_s_configuration_counts_where_it_runs(take: Take) -> None:
+    files = {
+        **profile(f"{NAMED}[ipv4]\nmethod=auto\n"),
+        "etc/NetworkManager/NetworkManager.conf": "[main]\ndhcp=dhclient\n",
+        "etc/dhcp/dhclient.conf": 'send user-class "x";\nsupersede domain-name "a";\nrequest routers;\n'
+                                  'script "/own";\n',
+    }
+    found = take(files)
+    assert found is not None
+    assert "user_class" not in found.settings, "there is no dhclient"
+    found = take({**files, "usr/sbin/dhclient": ""})
+    assert found is not None
+    assert found.settings == {"wait_for": "networkmanager", "client_id": "none", "hostname": "@system", "metric": 100,
+                              "user_class": ("x",), "option_edits": ("supersede 15 61",)}
+    assert 'script "/own"` cannot be honoured' in found.refusals[0]
+    found = take({"etc/dhcp/dhclient-ens3.conf": 'send dhcp-client-identifier "abc";\nsend host-name "box";\n'})
+    assert found is not None
+    assert (found.settings["client_id"], found.settings["hostname"], found.refusals) == ("616263", "box", ())
+    found = take(profile(f"{NAMED}[ipv4]\nmethod=auto\ndhcp-client-id=mac\n"))
+    assert found is not None
+    assert found.settings["client_id"] == "mac"
 
 
 def test_more_servers_than_holdfast_takes_are_refused(take: Take) -> None:
