@@ -42,8 +42,9 @@ def make_lease(
 
 
 def make_spec(
-    address: str = "10.0.0.5", options: Mapping[int, bytes] = PLAIN, *, until: float = 3600.0, metric: int = 100
+    address: str = "10.0.0.5", options: Mapping[int, bytes] = PLAIN, *, until: float = 3600.0,
+    metric: int = 100, subnet_metric: int | None = None,
 ) -> NetworkSpec:
     """The spec of a lease that ends at ``until``."""
     lease = make_lease(address, options, time=until if until != inf else inf)
-    return spec_from_lease(lease, metric=metric)
+    return spec_from_lease(lease, metric=metric, subnet_metric=subnet_metric)

@@ -116,6 +116,8 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
         if unknown:
             refusals.append(f"{one.path}: DHCLIENTARGS={' '.join(unknown)} cannot be honoured; take it out, or leave "
                             "this link to dhclient")
+    if settings.get("metric") != 0:
+        settings["subnet_metric"] = 0  # dhclient-script leaves that route to the kernel
     return Takeout("ifcfg", taken[0].path, tuple(entries), settings, tuple(dhclient.lost_hooks(tree)),
                    (*refusals, *told.refusals))
 

@@ -175,6 +175,8 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if first and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
         # The scripts' own. The kernel has but one route of that metric: the default route is the first link's.
         settings["metric"] = 0
+    if _client(tree) != "dhcpcd" and settings.get("metric") != 0:
+        settings["subnet_metric"] = 0  # the scripts leave that route to the kernel, and give the others the metric
     source = taken[0].path if taken else INTERFACES
     return Takeout("ifupdown", source, tuple(_entries(tree, interfaces, taken)), settings, lost,
                    (*dict.fromkeys(refusals), *unknown))

@@ -86,6 +86,7 @@ class NetworkSpec(NamedTuple):
     ``search`` are the search domains in use: option 119, or else the names in option 15, of which
     ``domain`` is the first; with ``search_routes`` they are to choose a server by. ``hostname`` is as offered; nothing
     acts on it, nor on ``captive_portal`` (RFC 8910; rule 68). ``valid_until`` is a CLOCK_BOOTTIME instant or inf.
+    ``metric`` is the prefix route's.
     ``routes`` are in the order in which they can be added: on-link ones first. ``table`` is that of the prefix route,
     and of all that have none of their own; 0 for the link's own. ``label`` is the address's, None for the link's name.
     ``route_metrics`` are what routes are added with, by the names of ip-route(8): "mtu", "initcwnd", "initrwnd",
@@ -115,6 +116,7 @@ def spec_from_lease(
     lease: Lease,
     *,
     metric: int | None = None,
+    subnet_metric: int | None = None,
     use_mtu: bool = True,
     use_dns: bool = True,
     dns: Sequence[str] = (),
@@ -136,6 +138,7 @@ def spec_from_lease(
 ) -> NetworkSpec:
     """The configuration for ``lease``; never raises. ``notices`` names what was left out, and why.
 
+    ``subnet_metric``: that of the prefix route; None: ``metric``, as the others have.
     ``use_routes`` False keeps the address alone (the kernel still makes its prefix route); ``use_gateway`` False leaves
     out the default route alone, from whichever option. ``dns`` and ``own_search`` are this machine's own servers and
     domains: they come first, and with such domains option 15 is none to be searched. ``use_domain_name``: that of
@@ -180,7 +183,7 @@ def spec_from_lease(
         ntp=ntp,
         captive_portal=_captive_portal(reader),
         valid_until=lease.expires_at,
-        metric=metric,
+        metric=metric if subnet_metric is None else subnet_metric,
         notices=reader.notices,
         table=table or 0,
         label=address_label,

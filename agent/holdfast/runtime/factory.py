@@ -224,7 +224,7 @@ def _spec(lease: Lease, settings: InterfaceSettings, metric: int) -> NetworkSpec
     from holdfast.network.spec import spec_from_lease  # noqa: PLC0415
 
     return spec_from_lease(
-        lease, metric=metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
+        lease, metric=metric, subnet_metric=settings.subnet_metric, use_mtu=settings.use_mtu, use_dns=settings.use_dns,
         use_routes=settings.use_routes, use_domains=settings.use_domains, use_ntp=settings.use_ntp,
         use_gateway=settings.use_gateway, dns=settings.dns, own_search=settings.search,
         use_domain_name=settings.use_domain_name, route_domains=settings.route_domains, edits=settings.option_edits,

@@ -50,6 +50,7 @@ class InterfaceSettings(NamedTuple):
     fallback_gateway: str | None = None
     fallback_after: float = 60.0
     metric: int | None = None
+    subnet_metric: int | None = None
     route_table: int | None = None
     router_routes: tuple[str, ...] = ()
     route_metrics: tuple[str, ...] = ()

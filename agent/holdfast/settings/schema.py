@@ -81,6 +81,7 @@ INTERFACE: dict[str, Key] = {
     "fallback_after": Key(checks.seconds(5, 86400), "time without a lease until fallback_address is used"),
     "metric": Key(checks.integer(0, 0xFFFFFFFF),
                   "metric of the routes; the lowest wins; unset: 100 for the first interface, 101 for the next"),
+    "subnet_metric": Key(checks.integer(0, 0xFFFFFFFF), "metric of the subnet's own route; unset: that of the others"),
     "route_table": Key(checks.integer(1, 0xFFFFFFFF),
                        "routing table of the routes and of the subnet's route; unset: main, or that of the link's VRF"),
     "router_routes": Key(checks.router_routes,

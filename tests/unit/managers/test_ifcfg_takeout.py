@@ -64,10 +64,11 @@ def test_settings(tree: Tree, put: Put) -> None:
     put(PATH, "HWADDR=02:00:00:00:00:01\nBOOTPROTO=dhcp\nPEERDNS=no\nDEFROUTE=no\nMETRIC=200\nDHCP_HOSTNAME=box\n"
               "DHCLIENTARGS='-q -I abc'\n")
     found = take(tree)
-    assert found.settings == {"use_dns": False, "use_gateway": False, "metric": 200, "hostname": "box"}
+    assert found.settings == {"use_dns": False, "use_gateway": False, "metric": 200, "subnet_metric": 0,
+                              "hostname": "box"}
     put(f"{ifcfg.FOLDER}/ifcfg-eth1", "BOOTPROTO=dhcp\n")
     put(PATH, "BOOTPROTO=dhcp\n")
-    assert take(tree).settings == {}, "the kernel has one route of a metric"
+    assert take(tree).settings == {"subnet_metric": 0}, "the kernel has one default route of a metric"
     put(f"{ifcfg.FOLDER}/ifcfg-eth1", "BOOTPROTO=none\n")
     assert take(tree).settings == {"metric": 0}
     assert found.refusals == (f"{PATH}: DHCLIENTARGS=-I abc cannot be honoured; take it out, or leave this link to "

@@ -339,6 +339,12 @@ def test_metric_and_source_are_on_every_route() -> None:
     assert default == Route(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.0.1"), 7, ours)
 
 
+def test_the_subnets_route_may_have_a_metric_of_its_own() -> None:
+    spec = make_spec("10.0.0.9", PLAIN, metric=7, subnet_metric=0)
+    assert (spec.metric, [route.metric for route in spec.routes]) == (0, [7])
+    assert make_spec("10.0.0.9", PLAIN, metric=7).metric == 7
+
+
 # -- MTU -----------------------------------------------------------------------------------------
 
 
