@@ -6,9 +6,10 @@ import re
 import signal
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from typing import Any
 
 from holdfast.control import client
-from holdfast.control.interface import socket_path
+from holdfast.control.interface import NAME, socket_path
 from holdfast.settings.model import Settings
 from holdfast.state import folder as folders
 from holdfast.takeover.errors import TakeoverError
@@ -18,6 +19,8 @@ from holdfast.takeover.processes import Process
 ALL = "holdfast.service"
 #: Seconds in which a started agent must answer.
 START_PATIENCE = 20.0
+#: Seconds in which it must serve the link: it waits for a manager that has to set the link up first, for ten.
+LINK_PATIENCE = 15.0
 #: Characters of a word of the answer that are passed on.
 WORD_LIMIT = 80
 
@@ -46,17 +49,27 @@ class Agent:
                                 f"see {f'`journalctl -u {self.unit}`' if self.unit else 'what it said above'}")
 
     def renew(self) -> str:
-        """Renew, and return the outcome as text. TakeoverError unless the lease was renewed."""
-        try:
-            outcome = client.call(self._socket, "Renew", {"interface": self._ifname})["outcome"]
-        except client.RefusedError as error:
-            raise _unproven(error.name) from None
-        except client.ControlError as error:
-            raise TakeoverError(f"the agent of {self._ifname} gave no answer about the renewal: {error}") from None
+        """Renew when the link is served, and return the outcome as text. TakeoverError unless the lease was renewed."""
+        answers: list[dict[str, Any]] = []
+        if not self._host.wait(lambda: self._renewed(answers), LINK_PATIENCE):
+            raise _unproven(f"the agent does not serve the link after {LINK_PATIENCE:.0f} s")
+        outcome = answers[0]["outcome"]
         if outcome["result"] != "renewed":
             raise _unproven(outcome["result"])
         path, server = (str(outcome[key])[:WORD_LIMIT] for key in ("path", "server"))
         return f"renewed by {path} from {server}"
+
+    def _renewed(self, answers: list[dict[str, Any]]) -> bool:
+        """Put the answer into ``answers``; False while the agent does not serve the link yet."""
+        try:
+            answers.append(client.call(self._socket, "Renew", {"interface": self._ifname}))
+        except client.RefusedError as error:
+            if error.name == f"{NAME}.LinkMissing":
+                return False
+            raise _unproven(error.name) from None
+        except client.ControlError as error:
+            raise TakeoverError(f"the agent of {self._ifname} gave no answer about the renewal: {error}") from None
+        return True
 
     def stop(self) -> None:
         """Stop the agent; the interface stays as it is. No error when none is running."""

@@ -84,6 +84,21 @@ def test_renewals_that_prove_nothing(host: FakeHost, answer: bytes, words: str) 
         Agent(host, "eth0", "/run/holdfast", "").renew()
 
 
+MISSING = b'{"error": "io.holdfast.Agent.LinkMissing", "parameters": {"interface": "eth0"}}\0'
+
+
+def test_a_link_that_its_manager_has_yet_to_set_up_is_waited_for(host: FakeHost) -> None:
+    with answering(host, MISSING, MISSING, outcome(result="renewed", path="broadcast", server="192.0.2.1")) as asked:
+        assert Agent(host, "eth0", "/run/holdfast", "").renew() == "renewed by broadcast from 192.0.2.1"
+    assert len(asked) == 3
+
+
+def test_a_link_that_is_never_served(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "wait", lambda condition, _seconds: condition())
+    with answering(host, MISSING), pytest.raises(TakeoverError, match="failed: the agent does not serve the link"):
+        Agent(host, "eth0", "/run/holdfast", "").renew()
+
+
 def test_an_answer_that_never_ends(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then is no answer: the time is for the whole of it."""
     monkeypatch.setattr("holdfast.control.client.TIMEOUT", 0.2)
