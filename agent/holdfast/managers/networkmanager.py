@@ -61,8 +61,15 @@ class Profile(NamedTuple):
 
     @property
     def uuid(self) -> str:
-        """What it is known by."""
-        return self.keys.get("connection", "uuid") or ""
+        """What it is known by; netplan writes none, and NetworkManager makes it of the file's name, as if the file was
+        below /etc."""
+        path = f"{PROFILES[1]}/{self.path.rpartition('/')[2]}"
+        return self.keys.get("connection", "uuid") or uuid_of("keyfile", path)
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return self.keys.get("connection", "id") or self.path.rpartition("/")[2].removesuffix(".nmconnection")
 
     @property
     def kind(self) -> str:
@@ -186,7 +193,7 @@ def profiles(tree: Tree) -> list[Profile]:
                 continue
             profile = Profile(f"{folder}/{name}", KeyFile(tree.text(f"{folder}/{name}") or ""))
             if profile.kind and not profile.keys.on(".nmmeta", "external", default=False):
-                found.setdefault(profile.uuid or profile.path, profile)
+                found.setdefault(profile.uuid, profile)
     return list(found.values())
 
 
@@ -286,7 +293,7 @@ def _made_up_name(tree: Tree, link: Link) -> tuple[str, str]:
 
 def uuid_of(*texts: str) -> str:
     """The UUID (version 3) that NetworkManager makes of texts, each with a NUL behind it."""
-    from hashlib import md5  # noqa: PLC0415 - only where there is no profile
+    from hashlib import md5  # noqa: PLC0415 - seldom needed
 
     whole = _NAMESPACE + "".join(f"{text}\0" for text in texts).encode()
     digest = bytearray(md5(whole, usedforsecurity=False).digest())
@@ -315,6 +322,9 @@ def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
     them at the same time would be gone."""
     alone = not profile.static and profile.keys.get("ipv6", "method") in _AT_ONCE
     values = {("ipv4", "method"): "disabled" if alone else "manual"}
+    for key, value in (("uuid", profile.uuid), ("id", profile.name)):  # made of the file's name, which is another here
+        if not profile.keys.get("connection", key):
+            values["connection", key] = value
     if not profile.static and not alone:
         values["ipv4", "address1"] = STAND_IN
     # Its name servers come before the lease's, so whoever has those has to have them.
@@ -453,8 +463,6 @@ def _hexadecimal(text: str) -> str:
 def _refusals(tree: Tree, used: Profile, link: Link, shadowed: Sequence[Profile]) -> Iterator[str]:
     said = used.path
     for profile in shadowed:
-        if not profile.uuid:
-            yield f"{profile.path}: it has no uuid="
         if profile.keys.get("match", "kernel-command-line"):
             yield f"{profile.path}: [match] kernel-command-line= cannot be followed"
     if link.pattern:

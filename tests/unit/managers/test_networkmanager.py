@@ -250,6 +250,14 @@ def test_a_profile_for_several_links_stays_for_the_others(take: Take) -> None:
     assert "method=" not in texts[1]
 
 
+@pytest.mark.parametrize("folder", [ETC, RUN])
+def test_a_profile_without_uuid_keeps_the_one_that_is_made_of_its_files_name(take: Take, folder: str) -> None:
+    """netplan's; seen with netplan 0.106 and NetworkManager 1.42."""
+    text = shadow(take({f"{folder}/netplan-ens3.nmconnection":
+                        "[connection]\ntype=ethernet\ninterface-name=ens3\n[ipv4]\nmethod=auto\n"}))
+    assert "[connection]\nid=netplan-ens3\nuuid=bec3d02a-c9e5-3283-92ab-ee43a4246c85\ntype=ethernet\n" in text
+
+
 def test_its_automatic_connection_keeps_its_uuid(take: Take) -> None:
     """Seen with NetworkManager 1.42: stable-privacy addresses are made of it."""
     machine = "168978155e0b32626faf8246991eb8df"
