@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from holdfast.managers import cloud_init, networkd_settings
+from holdfast.managers import cloud_init, networkd_conditions, networkd_settings
 from holdfast.managers.formats import ini, systemd_units
 from holdfast.managers.formats.link_patterns import covers, overlaps
 from holdfast.managers.formats.tree import Tree
@@ -32,11 +32,13 @@ _MANAGING = frozenset(("Network", "Address", "DHCPv4"))
 
 class NetworkFile(NamedTuple):
     """A .network file with its drop-ins: (section, key, value) in the order in which networkd reads them. [DHCP], as
-    the section was called and netplan calls it, is [DHCPv4] here. ``routes``: each [Route] section by itself."""
+    the section was called and netplan calls it, is [DHCPv4] here. ``routes``: each [Route] section by itself.
+    ``fulfilled``: keys of [Match] that are about the machine, and fit it."""
 
     path: str
     settings: tuple[tuple[str, str, str], ...]
     routes: tuple[Mapping[str, str], ...] = ()
+    fulfilled: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -81,7 +83,7 @@ class NetworkFile(NamedTuple):
         """Whether networkd takes it for ``link``, by all that [Match] says (systemd.network(5)); None where that is not
         known of the link, or only some of a pattern's links are meant."""
         answers = [self._names_fit(link.name)]
-        for key in {key for section, key, _ in self.settings if section == "Match"} - {"Name"}:
+        for key in {key for section, key, _ in self.settings if section == "Match"} - {"Name", *self.fulfilled}:
             words = self.every("Match", key)
             if words:
                 answers.append(_fits(words, _fact(link, key), addresses=key.endswith("MACAddress")))
@@ -115,7 +117,7 @@ class NetworkFile(NamedTuple):
     def conditional(self) -> bool:
         """True if neither names nor hardware addresses alone say which links it is for."""
         others = {(key, value) for section, key, value in self.settings
-                  if section == "Match" and key not in ("Name", "MACAddress", "PermanentMACAddress")}
+                  if section == "Match" and key not in ("Name", "MACAddress", "PermanentMACAddress", *self.fulfilled)}
         return bool(others - {("Type", "ether")})
 
     @property
@@ -157,8 +159,18 @@ RENDERED = NetworkFile("10-", (("Match", "PermanentMACAddress", "that of the lin
 def network_files(tree: Tree, *, rendered: bool) -> list[NetworkFile]:
     """All that are in force, in the order in which they count. ``rendered``: with what is yet to be written."""
     paths = tree.merged(FOLDERS, ".network").values()
-    files = [network_file(tree, path) for path in paths if not systemd_units.is_void(tree, path)]
+    files = [file for path in paths if not systemd_units.is_void(tree, path)
+             if (file := _on_this_machine(tree, network_file(tree, path))) is not None]
     return sorted([*files, *([RENDERED] if rendered else [])], key=lambda file: file.name)
+
+
+def _on_this_machine(tree: Tree, file: NetworkFile) -> NetworkFile | None:
+    """The file with what is known of the machine; None for one that is for others."""
+    said = {key: value for section, key, value in file.settings if section == "Match" and value}
+    answers = {key: networkd_conditions.fits(tree, key, value) for key, value in said.items()}
+    if False in answers.values():
+        return None
+    return file._replace(fulfilled=frozenset(key for key, answer in answers.items() if answer))
 
 
 def network_file(tree: Tree, path: str) -> NetworkFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.managers.conftest import Put
 
-from holdfast.managers import networkd
+from holdfast.managers import networkd, networkd_conditions
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import File, Link, Symlink, Takeout
 
@@ -228,6 +228,46 @@ def test_a_time_zone_of_the_servers_is_named_as_lost(tree: Tree, put: Put) -> No
     put(f"{ETC}/10-x.network", "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCP]\nUseTimezone=yes\n")
     assert made(tree).refusals == ()
     assert "time zone" in made(tree).lost[0]
+
+
+@pytest.mark.parametrize(("condition", "fits"), [
+    ("KernelCommandLine=quiet", True), ("KernelCommandLine=ip", True), ("KernelCommandLine=ip=dhcp", True),
+    ("KernelCommandLine=ip=off", False), ("KernelCommandLine=!ip", False), ("KernelCommandLine=!nothing", True),
+    ("Virtualization=vmware", False), ("Virtualization=!vmware", True), ("Virtualization=kvm", True),
+    ("Virtualization=yes", True), ("Virtualization=vm", True), ("Virtualization=no", False),
+    ("Virtualization=container", False), ("Host=gue*", True), ("Host=!guest", False), ("Host=0123*", True),
+])
+def test_files_of_other_machines_are_passed_over(tree: Tree, put: Put, condition: str, fits: bool) -> None:
+    """Flatcar's images have such files before their default."""
+    put("/proc/cmdline", "root=/dev/vda ip=dhcp quiet\n")
+    put("/proc/sys/kernel/hostname", "guest\n")
+    put("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+    put("/sys/class/dmi/id/sys_vendor", "QEMU\n")
+    put(f"{ETC}/yy-x.network", f"[Match]\n{condition}\n[Network]\nDHCP=yes\n[DHCPv4]\nRouteMetric=7\n")
+    put(f"{ETC}/zz-default.network", "[Match]\nName=*\n[Network]\nDHCP=yes\n")
+    takeout = made(tree)
+    assert (takeout.settings["metric"], takeout.refusals) == ((7 if fits else 1024), ())
+
+
+@pytest.mark.parametrize(("files", "fits"), [
+    ({"/run/systemd/container": "systemd-nspawn\n", "/sys/class/dmi/id/sys_vendor": "VMware, Inc.\n"}, False),
+    ({"/sys/class/dmi/id/product_name": "VMware7,1\n"}, True),
+    ({"/sys/class/dmi/id/sys_vendor": "Dell Inc.\n", "/proc/cpuinfo": "flags : fpu vme\n"}, False),
+    ({"/sys/class/dmi/id/sys_vendor": "Dell Inc.\n", "/proc/cpuinfo": "flags : fpu hypervisor\n"}, None),
+    ({}, None),
+])
+def test_virtualization(tree: Tree, put: Put, files: dict[str, str], fits: bool | None) -> None:
+    put("/proc/cmdline", "quiet\n")
+    for path, text in files.items():
+        put(path, text)
+    assert networkd_conditions.fits(tree, "Virtualization", "vmware") is fits
+    assert networkd_conditions.fits(tree, "Architecture", "x86-64") is None
+
+
+def test_of_an_image_the_machine_is_not_known(tree: Tree, put: Put) -> None:
+    for condition in ("KernelCommandLine=x", "Virtualization=vm", "Host=x"):
+        key, _, value = condition.partition("=")
+        assert networkd_conditions.fits(tree, key, value) is None
 
 
 def test_an_iaid_with_a_duid_that_is_not_known_is_refused(tree: Tree, put: Put) -> None:
