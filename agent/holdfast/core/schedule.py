@@ -10,9 +10,10 @@ closer as the end nears. From T1 to the end with a silent server that is 16 to 1
 95 to 112 for 1 h, 120 to 139 for 24 h (rule 36 allows 150), at least six broadcasts in the last minute (rule 37 asks
 for four), the last within about 2 s of the end. ``tests/properties/test_schedule.py`` holds the bounds over seeds.
 
-Chosen by simulation; docs/decisions/0008-the-schedule-by-simulation.md has the figures and the trade. In short, for
-500 clients whose server is away until 3 s before the first lease ends: no lease is lost after its return (with RFC
-2131's schedule 95 at 120 s, 18 at 1 h), and the median wait for the lease is 3.6 s (17 s) and 19 s (2.3 min).
+Chosen by simulation; docs/decisions/0008-the-schedule-by-simulation.md has the figures and the trade,
+docs/decisions/0026-the-frontier-of-short-leases.md that of leases of 120 s. In short, for 500 clients whose server is
+away until 3 s before the first lease ends: no lease is lost after its return (with RFC 2131's schedule 95 at 120 s, 18
+at 1 h), and the median wait for the lease is 3.6 s (17 s) and 19 s (2.3 min).
 """
 
 from __future__ import annotations

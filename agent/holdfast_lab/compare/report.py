@@ -54,8 +54,10 @@ def table(matrix: Matrix, cell: Callable[[Result], str]) -> Table:
 
 
 def summary(matrix: Matrix) -> Table:
-    """One row per client."""
-    rows = [["client", "version", "all kept", "lost a valid lease", "seconds away", "slowest return, s", "packets"]]
+    """One row per client. "Holdfast's": how many times as many packets Holdfast sent as this client."""
+    rows = [["client", "version", "all kept", "lost a valid lease", "seconds away", "slowest return, s", "packets",
+             "Holdfast's"]]
+    ours = sum(result.packets for result in matrix.results if result.client == OURS)
     for client, version in matrix.versions.items():
         mine = [result for result in matrix.results if result.client == client]
         kept = sum(not result.broken for result in mine)
@@ -63,8 +65,9 @@ def summary(matrix: Matrix) -> Table:
         returns = [result.recovery for result in mine if result.recovery is not None]
         slowest = "-" if not returns else "never" if max(returns) == inf else value_text(max(returns))
         away = value_text(sum(result.unreachable for result in mine))
-        packets = str(sum(result.packets for result in mine))
-        rows.append([client, version, f"{kept} of {len(mine)}", str(lost), away, slowest, packets])
+        packets = sum(result.packets for result in mine)
+        times = f"{ours / packets:.2f} x" if ours and packets else "-"
+        rows.append([client, version, f"{kept} of {len(mine)}", str(lost), away, slowest, str(packets), times])
     return rows
 
 

@@ -1,4 +1,5 @@
-"""The simulator's two pictures: the load on the server over time, and the trade between recovery and load."""
+"""The simulator's pictures: the load on the server over time, the trade between recovery and load, and for leases of
+two minutes that between leases lost and load."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from holdfast_lab.render.charts import as_text
 from holdfast_lab.render.tables import seconds_text
 from holdfast_lab.render.theme import AXIS, LIMIT, OTHER, OURS, SOFT, WINDOW, Picture
 from holdfast_lab.simulate.figures import Figures
+from holdfast_lab.simulate.frontier import LEASE, Server, Verdict, undominated
 from holdfast_lab.simulate.scenario import ABSENCES, Cell, Scenario
 
 _OURS = "holdfast"
@@ -80,18 +82,58 @@ def trade_picture(results: Sequence[tuple[Cell, Sequence[Figures]]]) -> str:
     return picture.svg()
 
 
+def frontier_picture(clients: int, results: Sequence[tuple[Server, Sequence[Verdict]]]) -> str:
+    """A panel for each kind of server: the worst second at its return against the leases lost, a dot for each
+    schedule. The line joins those of ours, with several least gaps between rounds, that no other of ours beats in both;
+    the chosen one is the largest dot."""
+    panel = 330.0
+    picture = Picture(
+        _WIDTH, 92 + panel * len(results), "The frontier: leases lost against the load of a returning server",
+        f"{counted(clients, 'client')}, leases of {seconds_text(LEASE)}, a server that is back before the first lease "
+        "ends.",
+        "Left is fewer leases lost, lower a lighter load. "
+        "Blue: Holdfast, by its least gap between two rounds; large: chosen.",
+    )  # fmt: skip
+    for place, (server, verdicts) in enumerate(results):
+        top, bottom = 92 + place * panel, 92 + (place + 1) * panel
+        picture.text(70, top + 14, server.name, weight="bold")
+        picture.text(62, top + 14, "per s", size=12, color=SOFT, ha="right")
+        picture.text(_WIDTH - 30, bottom - 20, "leases lost", size=12, color=SOFT, ha="right")
+        _frontier_panel(picture.axes(70, top + 28, _WIDTH - 30, bottom - 56), verdicts)
+    return picture.svg()
+
+
+def _frontier_panel(axes: Axes, verdicts: Sequence[Verdict]) -> None:
+    widest = max(*(verdict.lost for verdict in verdicts), 0.01)
+    axes.set(xlim=(-0.04 * widest, 1.15 * widest), ylim=(0, 1.2 * max(verdict.peak for verdict in verdicts)))
+    axes.grid(visible=True, axis="y")
+    axes.xaxis.set(major_locator=MaxNLocator(8), major_formatter=lambda value, _position: f"{100 * value:.3g} %")
+    axes.yaxis.set(major_locator=MaxNLocator(5), major_formatter=as_text)
+    axes.tick_params("y", labelsize=12, labelcolor=SOFT, pad=8)
+    best = undominated([verdict for verdict in verdicts if verdict.candidate.ours])
+    axes.plot([verdict.lost for verdict in best], [verdict.peak for verdict in best], color=OURS, linewidth=1.5)
+    points = [
+        Point((verdict.candidate.name,), verdict.lost, float(verdict.peak), verdict.candidate.ours)
+        for verdict in sorted(verdicts, key=lambda verdict: not verdict.candidate.chosen)
+    ]
+    taken = [_square(axes, point, 6) for point in points]
+    for verdict in verdicts:
+        colour = OURS if verdict.candidate.ours else OTHER
+        size = 196 if verdict.candidate.chosen else 81
+        axes.scatter([verdict.lost], [verdict.peak], s=size, zorder=4 if verdict.candidate.ours else 3, linewidth=0,
+                     color=colour)
+    for point in points:
+        _label(axes, point, taken)
+
+
 @dataclass(frozen=True)
 class Point:
-    """A client, or several that do the same: mean of the medians of recovery, worst second at the server's return."""
+    """A client, or several that do the same: where its dot is, the worst second at the server's return upwards."""
 
     names: tuple[str, ...]
-    time: float
+    at: float
     load: float
-
-    @property
-    def ours(self) -> bool:
-        """True when it is Holdfast's."""
-        return any(name.startswith(_OURS) for name in self.names)
+    ours: bool
 
 
 def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[Point]:
@@ -102,7 +144,8 @@ def _points(chosen: Sequence[tuple[Cell, Sequence[Figures]]]) -> list[Point]:
         lost = sum(run.lost_after_return for run in runs)
         name = f"{first.name} ({lost})" if lost else first.name
         time = max(sum(medians) / max(len(medians), 1), 0.1)
-        points.append(Point((name,), time, float(max(*(run.peak_at_return for run in runs), 1))))
+        load = float(max(*(run.peak_at_return for run in runs), 1))
+        points.append(Point((name,), time, load, first.name == _OURS))
     return points
 
 
@@ -113,7 +156,7 @@ _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000)
 
 
 def _panel(axes: Axes, points: Sequence[Point]) -> None:
-    times, loads = [point.time for point in points], [point.load for point in points]
+    times, loads = [point.at for point in points], [point.load for point in points]
     axes.set(xscale="log", yscale="log")
     axes.set(xlim=(min(times) / 1.3, max(times) * 1.9), ylim=(min(loads) / 1.4, max(loads) * 1.4))
     axes.grid(visible=True, axis="y")
@@ -129,19 +172,19 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
     taken = [_square(axes, point, 6) for point in merged]
     for point in points:
         if point.names[0].startswith("RFC 2131"):  # nothing is written on the line
-            y = axes.transData.transform((point.time, point.load))[1]
+            y = axes.transData.transform((point.at, point.load))[1]
             taken.append(Bbox.from_extents(axes.bbox.x0, y - 1, axes.bbox.x1, y + 1))
     for point in merged:
         _label(axes, point, taken)
     for ours in (False, True):
         mine = [point for point in merged if point.ours == ours]
-        axes.scatter([point.time for point in mine], [point.load for point in mine], s=121, zorder=3, linewidth=0,
+        axes.scatter([point.at for point in mine], [point.load for point in mine], s=121, zorder=3, linewidth=0,
                      color=OURS if ours else OTHER)
 
 
 def _square(axes: Axes, point: Point, half: float) -> Bbox:
     """Of so many pixels to each side around the point's dot."""
-    x, y = axes.transData.transform((point.time, point.load))
+    x, y = axes.transData.transform((point.at, point.load))
     return Bbox.from_extents(x - half, y - half, x + half, y + half)
 
 
@@ -163,11 +206,11 @@ def _merged(axes: Axes, points: Sequence[Point]) -> list[Point]:
 def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
     """Words beside a dot: to its right, else to its left, else below or above it, wherever nothing is yet."""
     label = axes.annotate(
-        ", ".join(point.names), (point.time, point.load), (9, 0), textcoords="offset points", va="center_baseline",
+        ", ".join(point.names), (point.at, point.load), (9, 0), textcoords="offset points", va="center_baseline",
         weight="bold" if point.ours else "normal", gid=f"halo-{point.names[0]}", zorder=4,
     )  # fmt: skip
     size, room = label.get_window_extent().width, axes.bbox.padded(12, 0)
-    x = axes.transData.transform((point.time, point.load))[0]
+    x = axes.transData.transform((point.at, point.load))[0]
     below = min(-6.0, room.x1 - 1 - size - x)
     places = [(9.0, 0.0), (-9.0 - size, 0.0), *((below, side * step) for step in (16, 30, 44) for side in (-1, 1))]
     for place in (*places, places[0]):
@@ -178,5 +221,5 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
     taken.append(label.get_window_extent())
     if abs(label.get_position()[1]) > _NEAR:
         y = label.get_position()[1]
-        axes.annotate("", (point.time, point.load), (0, y - 6 if y > 0 else y + 6), textcoords="offset points",
+        axes.annotate("", (point.at, point.load), (0, y - 6 if y > 0 else y + 6), textcoords="offset points",
                       arrowprops={"arrowstyle": "-", "color": OTHER, "linewidth": 1, "shrinkA": 0, "shrinkB": 0})

@@ -15,14 +15,18 @@ import click
 from holdfast.cli import invoke
 from holdfast.cli.exits import FAILED, CliError
 from holdfast.cli.options import json_option
-from holdfast_lab.render.tables import console, grid
+from holdfast_lab.render.tables import console, grid, markdown_table
 from holdfast_lab.render.terminal import Screen
-from holdfast_lab.simulate import report
+from holdfast_lab.simulate import frontier, report
 from holdfast_lab.simulate.blocks import Job, run_jobs
 from holdfast_lab.simulate.models import BY_NAME
 from holdfast_lab.simulate.scenario import Outage, Scenario, cells
 
 OURS = "holdfast"
+FRONTIER_PAGE = Path("docs/decisions/0026-the-frontier-of-short-leases.md")
+FRONTIER_PICTURE = Path("docs/pictures/simulate-frontier.svg")
+#: What stands around the table in FRONTIER_PAGE.
+TABLE_BEGINS, TABLE_ENDS = "<!-- made by ./dev simulate --frontier --write-docs -->", "<!-- end of the table -->"
 
 
 def _start_and_duration(
@@ -62,10 +66,14 @@ def _start_and_duration(
 @click.option("--matrix", is_flag=True,
               help="Instead: leases of 120 s, 1 h and 24 h, four outages, unicast heard and not, as Markdown.")
 @click.option("--storm", is_flag=True, help="With --matrix: a fleet that booted within 10 s.")
+@click.option("--frontier", "as_frontier", is_flag=True,
+              help="Instead: leases of 120 s, what several schedules lose and how hard they ask, as Markdown.")
+@click.option("--write-docs", is_flag=True, help=f"With --frontier: write it to {FRONTIER_PAGE} and its picture.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it as well.")
 @json_option
 def command(
-    names: tuple[str, ...], matrix: bool, storm: bool, svg: Path | None, as_json: bool, **options: Any
+    names: tuple[str, ...], matrix: bool, storm: bool, as_frontier: bool, write_docs: bool, svg: Path | None,
+    as_json: bool, **options: Any,
 ) -> None:
     """Simulate a fleet of clients and a server on a virtual clock, without a socket.
 
@@ -75,6 +83,9 @@ def command(
     wanted = _names(names)
     if svg is not None:
         _check_writable(svg)  # before a run that takes minutes
+    if as_frontier:
+        _frontier(options["clients"], options["seed"], svg, write_docs=write_docs)
+        return
     if matrix:
         _matrix(wanted, options["clients"], options["seed"], storm=storm, svg=svg)
         return
@@ -133,6 +144,22 @@ def _matrix(names: Sequence[str], clients: int, seed: int, *, storm: bool, svg: 
         from holdfast_lab.render.fleet import trade_picture  # noqa: PLC0415 - matplotlib
 
         _write(svg, trade_picture(results))
+
+
+def _frontier(clients: int, seed: int, svg: Path | None, *, write_docs: bool) -> None:
+    with Screen(sys.stderr) as screen:
+        results = frontier.frontier(clients, seed, screen.progress)
+    text = markdown_table(frontier.table(results))
+    click.echo(text)
+    if write_docs:
+        svg = FRONTIER_PICTURE
+        page = FRONTIER_PAGE.read_text(encoding="utf-8")
+        before, after = page.split(TABLE_BEGINS)[0], page.split(TABLE_ENDS)[1]
+        _write(FRONTIER_PAGE, f"{before}{TABLE_BEGINS}\n\n{text}\n\n{TABLE_ENDS}{after}")
+    if svg is not None:
+        from holdfast_lab.render.fleet import frontier_picture  # noqa: PLC0415 - matplotlib
+
+        _write(svg, frontier_picture(clients, results))
 
 
 def _check_writable(path: Path) -> None:

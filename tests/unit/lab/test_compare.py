@@ -61,8 +61,10 @@ def test_every_table_has_a_row_for_the_scenario() -> None:
 
 def test_the_summary_counts() -> None:
     rows = {row[0]: row[2:] for row in summary(ALL)[1:]}
-    assert rows["holdfast"] == ["1 of 1", "0", "0", "1.2", "9"]
-    assert rows["dhclient"] == ["0 of 1", "1", "3.5", "never", "9"]
+    assert rows["holdfast"] == ["1 of 1", "0", "0", "1.2", "9", "1.00 x"]
+    assert rows["dhclient"] == ["0 of 1", "1", "3.5", "never", "9", "1.00 x"]
+    few, none = replace(GOOD, client="dhclient", packets=6), replace(GOOD, client="dhclient", packets=0)
+    assert [summary(matrix(GOOD, other))[2][-2:] for other in (few, none)] == [["6", "1.50 x"], ["0", "-"]]
 
 
 def test_where_another_is_better_is_said() -> None:

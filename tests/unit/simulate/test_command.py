@@ -10,6 +10,7 @@ import pytest
 from tests.support.pictures import complaints_about, texts_of
 
 from holdfast_lab.simulate import __main__ as cli
+from holdfast_lab.simulate import frontier
 from holdfast_lab.simulate.__main__ import main
 
 SMALL = ["--clients", "20", "--lease", "120", "--span", "600", "--outage", "200:57"]
@@ -81,3 +82,36 @@ def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypat
     assert "holdfast" in err
     assert "\x1b[2K" in err, "it goes at the end"
     assert "\x1b" not in out
+
+
+def test_the_frontier_goes_to_its_page_and_its_picture(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, picture = tmp_path / "page.md", tmp_path / "frontier.svg"
+    page.write_text(f"before\n{cli.TABLE_BEGINS}\nold\n{cli.TABLE_ENDS}\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(cli, "FRONTIER_PAGE", page)
+    monkeypatch.setattr(cli, "FRONTIER_PICTURE", picture)
+    monkeypatch.setattr(frontier, "GAPS", (2.0, 30.0))
+    monkeypatch.setattr(frontier, "PEERS", ("RFC 2131",))
+    assert main(["--frontier", "--write-docs", "--clients", "20"]) == 0
+    table = capsys.readouterr().out.strip()
+    names = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]]
+    assert names == ["**2 s**", "30 s", "2 s, fewer messages", "RFC 2131"]
+    assert page.read_text(encoding="utf-8") == f"before\n{cli.TABLE_BEGINS}\n\n{table}\n\n{cli.TABLE_ENDS}\nafter\n"
+    svg = picture.read_text(encoding="utf-8")
+    assert {"2 s", "30 s", "A server that answers at once", "A server near its capacity"} <= set(texts_of(svg))
+    assert complaints_about(svg) == []
+
+
+def test_the_pages_of_the_frontier_are_there() -> None:
+    text = cli.FRONTIER_PAGE.read_text(encoding="utf-8")
+    assert text.index(cli.TABLE_BEGINS) < text.index(cli.TABLE_ENDS)
+    assert cli.FRONTIER_PICTURE.name in text
+
+
+def test_the_frontier_has_what_nothing_beats() -> None:
+    verdicts = [
+        frontier.Verdict(frontier.Candidate(name), lost, peak, 1.0)
+        for name, lost, peak in (("a", 0.0, 9), ("b", 0.2, 9), ("c", 0.1, 5), ("d", 0.0, 8), ("e", 0.3, 1))
+    ]
+    assert [verdict.candidate.name for verdict in frontier.undominated(verdicts)] == ["d", "c", "e"]
