@@ -21,6 +21,7 @@ from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_spoo
 from holdfast.runtime.host.notifications import Notifications
 from holdfast.runtime.interface import Interface, ServedLink
 from holdfast.state import folder as folders
+from holdfast.wire.lean import partial
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from holdfast.runtime.ports import Resolver
     from holdfast.runtime.waiting import Waiting
     from holdfast.settings.model import Settings
+
+
+#: What configures and stores a lease imports these, each of which takes about a millisecond.
+FOR_A_LEASE = ("functools", "ipaddress", "holdfast.network.plan", "holdfast.network.kernel",
+               "holdfast.state.lease_file", "holdfast.state.atomic")
 
 
 class Supervisor:
@@ -197,11 +203,8 @@ class Supervisor:
     def warm_up(self) -> None:
         """Everything that the first packet did not need, in steps; packets are served between them. First what a lease
         is configured with."""
-        steps: list[Callable[[], None]] = [
-            _import_networks,
-            _import_plan,
-            _import_kernel,
-            _import_store,
+        steps: list[Callable[[], object]] = [
+            *(partial(__import__, name) for name in FOR_A_LEASE),
             self._say_what_is_served,
             self._take_signals,
             *(interface.hold_port for interface in self.interfaces),
@@ -379,20 +382,3 @@ def why_not(name: str, error: OSError | AlreadyServedError) -> str:
     """The line about interface ``name``, which cannot be served because of ``error``."""
     text = str(getattr(error, "strerror", None) or error)
     return text if name in text else f"{name} cannot be served: {text}"
-
-
-def _import_networks() -> None:
-    import ipaddress  # noqa: F401, PLC0415
-
-
-def _import_plan() -> None:
-    import holdfast.network.plan  # noqa: F401, PLC0415
-
-
-def _import_kernel() -> None:
-    import holdfast.network.kernel  # noqa: F401, PLC0415
-
-
-def _import_store() -> None:
-    import holdfast.state.atomic  # noqa: PLC0415
-    import holdfast.state.lease_file  # noqa: F401, PLC0415
