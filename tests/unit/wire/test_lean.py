@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,18 @@ def test_a_function_that_goes_on_is_an_error(manager: Callable[..., Any]) -> Non
 
     with pytest.raises(RuntimeError), endless():
         raise KeyError
+
+
+def test_where_nothing_has_imported_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("collections", "collections.abc", "array"):
+        monkeypatch.delitem(sys.modules, name)
+    spec = importlib.util.spec_from_file_location("another_lean", lean.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    another = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(another)
+    assert not {"collections", "collections.abc"} & set(sys.modules)
+    assert another.array("B", b"ab").tobytes() == b"ab"
 
 
 def alone(code: str) -> str:
