@@ -63,7 +63,13 @@ class Bind(NamedTuple):
     source: str
 
 
-Entry = File | Symlink | Bind
+class Passage(NamedTuple):
+    """Whoever knows a name in the folder ``path`` (below /run) shall get to it: the folder is searchable for all."""
+
+    path: str
+
+
+Entry = File | Symlink | Bind | Passage
 
 
 class Takeout(NamedTuple):

@@ -15,7 +15,7 @@ from holdfast.managers.formats import dhcp_options, ini, systemd_units
 from holdfast.managers.formats.keyfile import KeyFile
 from holdfast.managers.formats.link_patterns import covers, is_pattern, overlaps
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import INSTEAD, Entry, File, Link, Takeout, Value
+from holdfast.managers.model import INSTEAD, Entry, File, Link, Passage, Takeout, Value
 from holdfast.settings.checks import MOST_SERVERS
 from holdfast.settings.links import Rule
 from holdfast.wire.record import NamedTuple
@@ -218,7 +218,9 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     shadowed = [profile for profile in dict.fromkeys((used, *fitting)) if profile.dhcp]
     return Takeout(
         "NetworkManager", used.path,
-        entries=(_ignored_carrier(link), *(entry for profile in shadowed for entry in _shadows(profile, link))),
+        # netplan makes that folder for root alone; the agent, which is not root, has to read the link's state in it.
+        entries=(_ignored_carrier(link), *(entry for profile in shadowed for entry in _shadows(profile, link)),
+                 Passage("/run/NetworkManager")),
         settings=_settings(tree, used, link), lost=tuple(_lost(tree)),
         refusals=tuple(_refusals(tree, used, link, shadowed)),
     )

@@ -25,7 +25,7 @@ from holdfast.managers import dhcpcd, ifcfg, ifupdown, networkd, networkmanager
 from holdfast.managers.formats import substitutions
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Bind, Entry, File, Link, Symlink, Takeout, Value
+from holdfast.managers.model import Bind, Entry, File, Link, Passage, Symlink, Takeout, Value
 from holdfast.settings.dirs import OVERLAY_DIR, OVERLAY_SETTINGS_DIR
 from holdfast.settings.links import REFUSED_DIR, RULES_DIR, Rule, rules_text
 from holdfast.state import atomic
@@ -276,14 +276,18 @@ def _told(error: OSError) -> str:
     return f"{error.filename or OVERLAY_DIR}: {error.strerror or error}"
 
 
-_KINDS: Mapping[type, str] = {File: "file", Symlink: "link", Bind: "bind"}
+_KINDS: Mapping[type, str] = {File: "file", Symlink: "link", Bind: "bind", Passage: "passage"}
 #: A line of the record, with as many words as its kind has.
 _Line = tuple[str, ...]
-_WORDS = {"file": 3, "link": 3, "bind": 4}
+_WORDS = {"file": 3, "link": 3, "bind": 4, "passage": 3}
 
 
 def _line(link: str, entry: Entry) -> _Line:
     return (_KINDS[type(entry)], link, entry.path, *((entry.source,) if isinstance(entry, Bind) else ()))
+
+
+#: Of a folder's mode: others may use the names in it.
+_SEARCHABLE = 0o011
 
 
 class _Files:
@@ -296,6 +300,9 @@ class _Files:
         """True if the entry is there, exactly as wanted, or is not for us to make. OSError."""
         if isinstance(entry, Bind) and not self.binds:
             return True
+        if isinstance(entry, Passage):
+            with self._holding(f"{entry.path}/") as (folder, _):
+                return folder >= 0 and os.fstat(folder).st_mode & _SEARCHABLE == _SEARCHABLE
         with self._holding(entry.path) as (folder, name):
             if folder < 0:
                 return False
@@ -318,6 +325,14 @@ class _Files:
         if isinstance(entry, Bind):
             _mount(self._root + entry.source, self._root + entry.path)
             return
+        if isinstance(entry, Passage):
+            with self._holding(f"{entry.path}/", make=True) as (folder, _):
+                fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | _SEARCHABLE)
+            finally:
+                os.close(fd)
+            return
         with self._holding(entry.path, make=True) as (folder, name):
             if isinstance(entry, File):
                 atomic.write_at(folder, name, entry.content, entry.mode, durable=False)
@@ -331,8 +346,11 @@ class _Files:
             os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def unmake(self, line: _Line) -> None:
-        """Remove an entry, and the folder that it was in when that is a drop-in folder and empty. OSError."""
+        """Remove an entry, and the folder that it was in when that is a drop-in folder and empty. A passage stays:
+        whose folder it is does not close it either. OSError."""
         kind, _, path, *_ = line
+        if kind == "passage":
+            return
         if kind == "bind":
             if self.binds:
                 _unmount(self._root + path)

@@ -13,7 +13,7 @@ from holdfast.managers import overlay, served_links
 from holdfast.managers.__main__ import main
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Entry, File, Link, Symlink, Takeout
+from holdfast.managers.model import Entry, File, Link, Passage, Symlink, Takeout
 from holdfast.settings.load import load
 from holdfast.state import atomic
 
@@ -54,6 +54,20 @@ def test_it_is_written_recorded_and_a_second_run_writes_nothing(tmp_path: Path) 
     before = everything(tmp_path)
     assert not overlay.write(wanted, str(tmp_path))
     assert everything(tmp_path) == before
+
+
+def test_a_folder_that_root_has_for_itself_is_opened_for_those_who_know_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "run/NetworkManager"
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    wanted = overlay_of(takeout(entries=(Passage("/run/NetworkManager"),)))
+    assert overlay.write(wanted, str(tmp_path))
+    assert folder.stat().st_mode & 0o7777 == 0o711
+    assert not overlay.write(wanted, str(tmp_path))
+    folder.chmod(0o700)  # by netplan, once more
+    assert overlay.write(wanted, str(tmp_path))
+    assert overlay.write(overlay.Overlay(()), str(tmp_path))
+    assert folder.stat().st_mode & 0o7777 == 0o711
 
 
 def test_what_is_wanted_no_more_is_removed_with_its_drop_in_folder(tmp_path: Path) -> None:

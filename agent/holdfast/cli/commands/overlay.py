@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,7 +15,7 @@ from holdfast.cli.output import complain, echo
 from holdfast.managers import overlay, served_links
 from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.tree import Tree
-from holdfast.managers.model import Bind, Entry, Symlink
+from holdfast.managers.model import Bind, Entry, Passage, Symlink
 from holdfast.settings import SettingsError
 
 #: Seconds for reading the managers' files: as long as a boot waits for the same (holdfast-overlay.service).
@@ -122,8 +122,11 @@ def _rows(computed: overlay.Overlay, changes: overlay.Changes) -> Iterator[Row]:
     yield from ((link, "-", "remove", path) for link, path in changes.removed)
 
 
+_VERBS: Mapping[type, str] = {Symlink: "link", Bind: "mount", Passage: "open"}
+
+
 def _verb(entry: Entry) -> str:
-    return "link" if isinstance(entry, Symlink) else "mount" if isinstance(entry, Bind) else "write"
+    return _VERBS.get(type(entry), "write")
 
 
 def _told(entry: Entry) -> str:
