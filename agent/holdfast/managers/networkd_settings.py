@@ -279,6 +279,10 @@ def _client_id(last: Mapping[str, str], _said: Mapping[str, list[str]], _own: Se
     changed = [f"{key}={last[key]}" for key in ("IAID", "DUIDType", "DUIDRawData") if key in last]
     if kind == "duid" and (not changed or changed == ["DUIDType=vendor"]):
         return {"client_id": "networkd"}, []
+    if kind == "duid" and last.get("DUIDType") == "link-layer" and "DUIDRawData" not in last and (
+            "IAID" not in last or _number(last["IAID"]) is not None):
+        own = f":{_number(last['IAID'])}" if "IAID" in last else ""
+        return {"client_id": f"networkd{own}/link-layer"}, []
     raw = _raw_duid(last)
     iaid = _number(last.get("IAID", ""))
     if kind == "duid" and iaid is not None and "DUIDRawData" not in last and last.get("DUIDType", "vendor") == "vendor":

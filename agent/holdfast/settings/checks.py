@@ -226,14 +226,15 @@ def _texts(value: object, most: int, wanted: str) -> tuple[str, ...]:
 
 
 def client_id(value: object) -> str:
-    """"mac", "duid", "networkd", "networkd:IAID", "none" or the bytes of option 61 in hex, which are returned as plain
-    hex."""
+    """"mac", "duid", "networkd", "networkd:IAID", either with "/link-layer", "none" or the bytes of option 61 in hex,
+    which are returned as plain hex."""
     allowed = ('"mac", "duid", "networkd", "networkd:IAID", "none", or option 61 in hex with its type byte, such as '
                '"01:52:54:00:12:34:56"')
     text = str(_of(str, value, allowed)).strip()
     if text in ("mac", "duid", "networkd", "none"):
         return text
-    if re.fullmatch(r"networkd:[0-9]{1,10}", text) and int(text.partition(":")[2]) < 1 << 32:
+    found = re.fullmatch(r"networkd(?::([0-9]{1,10}))?(?:/link-layer)?", text)
+    if found is not None and int(found[1] or 0) < 1 << 32:
         return text
     digits = re.sub("[:.-]", "", text).lower()
     if not re.fullmatch(r"([0-9a-f]{2}){2,255}", digits):

@@ -109,8 +109,10 @@ def _client_id(
     if wanted.startswith("networkd"):
         from holdfast.settings import networkd_client_id  # noqa: PLC0415 - seldom wanted
 
-        own = wanted.partition(":")[2]
-        return networkd_client_id.client_id(mac, ifname, machine_id, int(own) if own else None)
+        which, _, of_link = wanted.partition("/")
+        own = which.partition(":")[2]
+        duid = networkd_client_id.link_duid(mac, htype) if of_link else None
+        return networkd_client_id.client_id(mac, ifname, machine_id, int(own) if own else None, link_duid=duid)
     return bytes.fromhex(wanted)
 
 

@@ -21,11 +21,19 @@ _LIMIT = 64 << 10
 _MASK = (1 << 64) - 1
 
 
-def client_id(mac: bytes, ifname: str, machine_id: str, own: int | None = None, root: str = "") -> bytes:
+def client_id(
+    mac: bytes, ifname: str, machine_id: str, own: int | None = None, root: str = "", *, link_duid: bytes | None = None
+) -> bytes:
     """Option 61 as networkd sends it for the link ``ifname``, ``own`` being its IAID=. ``machine_id`` is the file;
-    udev's database is below ``root``. SettingsError when there is no machine-id."""
+    udev's database is below ``root``; ``link_duid`` stands for the machine's DUID. SettingsError when there is neither
+    that nor a machine-id."""
     four = iaid(_persistent_name(ifname, root).encode() or mac) if own is None else own.to_bytes(4, "big")
-    return b"\xff" + four + duid(machine_id)
+    return b"\xff" + four + (duid(machine_id) if link_duid is None else link_duid)
+
+
+def link_duid(mac: bytes, htype: int) -> bytes:
+    """The DUID-LL of a link (RFC 8415 section 11.4), which is DUIDType=link-layer."""
+    return b"\x00\x03" + htype.to_bytes(2, "big") + mac
 
 
 def iaid(name: bytes) -> bytes:

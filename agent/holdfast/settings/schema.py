@@ -50,7 +50,8 @@ GUARD: dict[str, Key] = {
 INTERFACE: dict[str, Key] = {
     "client_id": Key(checks.client_id,
                      'option 61: "mac", "duid" (RFC 4361, from the machine-id), "networkd" (as systemd-networkd '
-                     'makes it by default), "networkd:IAID" (with an IAID of its own, a number), "none", or hex '
+                     'makes it by default), "networkd:IAID" (with an IAID of its own, a number; either with '
+                     '"/link-layer" for DUIDType=link-layer), "none", or hex '
                      'with its type byte; unset: the one stored with the lease, else mac'),
     "hostname": Key(checks.hostname,
                     'option 12, sent to the server; "@system" is this machine\'s name, when it has one'),

@@ -167,6 +167,8 @@ def test_where_networkd_does_not_start_nothing_is_taken_out(tree: Tree, put: Put
     ("SendOption=224:string:x\nAnonymize=yes", {"anonymize": True}),
     ("IAID=305419896", {"client_id": "networkd:305419896"}),
     ("DUIDType=vendor\nIAID=0x7", {"client_id": "networkd:7"}),
+    ("DUIDType=link-layer", {"client_id": "networkd/link-layer"}),
+    ("DUIDType=link-layer\nIAID=0x7", {"client_id": "networkd:7/link-layer"}),
     ("UseDomainName=yes", {"use_domain_name": True, "use_domains": None}),
     ("BlackList=192.0.2.1", {"deny_servers": ("192.0.2.1",)}),
     ("ListenPort=68\nWithoutRA=solicit\nRequestOptions=dns 300 42", {"request": (42,)}),
@@ -193,7 +195,7 @@ def test_what_networkd_was_told_is_told_to_holdfast(
     "SendOption=50:string:x", "SendOption=12:string:x", "SendOption=224:ipv6address:::1", "SendOption=224:string",
     "SendVendorOption=1:uint8", "DenyList=server", "AllowList=192.0.2.0/255.255.255.0", "AllowList=192.0.2.0/33",
     "Brandnew=yes", "InitialCongestionWindow=many", "NFTSet=prefix:inet:filter:lan",
-    "DUIDType=link-layer", "IAID=4294967296", "ClientIdentifier=duid-only", "RouteTable=nobody",
+    "DUIDType=link-layer-time", "IAID=4294967296", "ClientIdentifier=duid-only", "RouteTable=nobody",
     "ListenPort=1068",
 ])
 def test_what_cannot_be_honoured_is_refused_by_name(tree: Tree, put: Put, text: str) -> None:

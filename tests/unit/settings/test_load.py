@@ -143,7 +143,8 @@ def test_a_group_is_a_name_or_a_number(tmp_path: Path, text: str, key: str, want
     assert getattr(load([_file(tmp_path, "[agent]\n" + text)]), key) == wanted
 
 
-@pytest.mark.parametrize("word", ["mac", "duid", "none", "networkd", "networkd:0", "networkd:4294967295"])
+@pytest.mark.parametrize("word", ["mac", "duid", "none", "networkd", "networkd:0", "networkd:4294967295",
+                                  "networkd/link-layer", "networkd:7/link-layer"])
 def test_client_ids_by_word(tmp_path: Path, word: str) -> None:
     assert load([_file(tmp_path, f'[defaults]\nclient_id = "{word}"')]).defaults.client_id == word
 

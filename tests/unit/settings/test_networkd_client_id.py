@@ -51,3 +51,11 @@ def test_an_iaid_of_one_s_own_goes_before_both(tmp_path: Path) -> None:
 def test_without_a_machine_id_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="machine-id"):
         client_config(InterfaceSettings(client_id="networkd"), MAC, machine_id=str(tmp_path / "none"))
+
+
+def test_a_duid_of_the_link(tmp_path: Path) -> None:
+    """DUIDType=link-layer needs no machine-id."""
+    config = client_config(InterfaceSettings(client_id="networkd:7/link-layer"), MAC, machine_id=str(tmp_path / "none"))
+    assert config.client_id == b"\xff\0\0\0\x07\x00\x03\x00\x01" + MAC
+    config = client_config(InterfaceSettings(client_id="networkd/link-layer"), MAC, machine_id=str(tmp_path / "none"))
+    assert config.client_id == b"\xff" + iaid(MAC) + b"\x00\x03\x00\x01" + MAC
