@@ -167,6 +167,8 @@ def test_routes_with_metrics_and_tables_and_a_label(machine: Machine) -> None:
     for table in ("main", "1000"):
         [route] = machine.ip("-4", "route", "show", "default", "table", table)
         assert route["metrics"] == [{"mtu": 1400, "quickack": 1, "initcwnd": 30, "initrwnd": 31}]
+    [prefix] = machine.ip("-4", "route", "show", "10.0.0.0/24")
+    assert prefix["metrics"] == route["metrics"], "the kernel's own would have none"
     assert machine.addresses()[f"{OLD}/24"]["label"] == "eth0:dhcp"
     since = machine.mark()
     assert machine.apply(spec) == ()

@@ -24,7 +24,7 @@ from holdfast.network.spec import MIN_IPV6_MTU, RTPROT_DHCP, NetworkSpec, Route
 from holdfast.wire.record import NamedTuple, Protocol, record
 
 #: linux/rtnetlink.h: a route added by hand or by a script (iproute2's default).
-RTPROT_BOOT = 3
+RTPROT_BOOT, RTPROT_STATIC = 3, 4
 
 #: Lifetime in seconds of a temporary /32 address, in case this process ends in the middle of a swap.
 STAND_IN_LIFETIME = 10
@@ -178,18 +178,23 @@ def plan_removal(observed: Observed, spec: NetworkSpec) -> list[Op]:
 def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
     """After a take-over from a client that leaves no mark on its routes (dhclient, udhcpc: scripts).
 
-    To be performed once ours are there: routes "by hand" to a destination of ours, through the same
-    gateway, without a source or with ours. They have metric 0, so they would outrank ours for ever, also
-    after the address has moved away. One of another metric than 0 or ours is no script's: it is left alone.
+    To be performed once ours are there: routes "by hand" to a destination of ours, through the same gateway, without a
+    source or with ours. They have metric 0, so they would outrank ours for ever, also after the address has moved away.
+    One of another metric than 0 or ours is no script's: it is left alone. networkd marks those that it makes by the
+    router of a lease in other tables as static.
     """
     table = _table(observed, desired)
-    places = {(route.destination, route.gateway) for route in desired.routes}
+    routes = own_routes(observed, desired)
+    places = {(route.destination, route.gateway) for route in routes if route.table == table}
+    elsewhere = {(route.destination, route.gateway, route.metric, route.table) for route in routes
+                 if route.table != table}
     return [
         DeleteRoute(route) for route in observed.routes
-        if route.protocol == RTPROT_BOOT
-        and (route.destination, route.gateway) in places and route.table == table
-        and route.metric in (0, desired.metric)
-        and route.source in (None, desired.address.ip)
+        if route.source in (None, desired.address.ip) and (
+            (route.protocol == RTPROT_BOOT and (route.destination, route.gateway) in places
+             and route.table == table and route.metric in (0, desired.metric))
+            or (route.protocol == RTPROT_STATIC
+                and (route.destination, route.gateway, route.metric, route.table) in elsewhere))
     ]
 
 
@@ -207,8 +212,8 @@ def wanted_address(observed: Observed, desired: NetworkSpec, now: float) -> Addr
     seconds = max(1.0, float(ceil(left - 1e-6))) if left < inf else inf
     present = observed.find(desired.address)
     if present is None:
-        # The kernel would put the prefix route into the link's own table.
-        flags = IFA_F_NOPREFIXROUTE if _table(observed, desired) else 0
+        # The kernel would put the prefix route into the link's own table, with no metrics.
+        flags = IFA_F_NOPREFIXROUTE if _table(observed, desired) or desired.route_metrics else 0
         present = Address(desired.address, desired.broadcast, desired.label, metric=desired.metric, flags=flags)
     return present._replace(flags=present.flags & ~IFA_F_STATE, valid=seconds, preferred=seconds, mark=MARK)
 
@@ -235,13 +240,14 @@ def wanted_routes(
     network, table = desired.address.network, _table(observed, desired)
     routes = own_routes(observed, desired)
     first = next((held for held in observed.addresses if held.interface.network == network), None)
-    made = first is None or not first.flags & IFA_F_NOPREFIXROUTE
+    made = not desired.route_metrics if first is None else not first.flags & IFA_F_NOPREFIXROUTE
     if (made and not table) or network.prefixlen == 32:
         return routes
     for route in observed.routes:
         if route.destination == network and route.onlink and route.source not in leaving and route.table == table:
             return (route, *routes)
-    return (Route(network, None, desired.metric, desired.address.ip, table=table), *routes)
+    mtu = dict(desired.route_metrics).get("mtu", 0)
+    return (Route(network, None, desired.metric, desired.address.ip, mtu=mtu, table=table), *routes)
 
 
 def own_routes(observed: Observed, desired: NetworkSpec) -> tuple[Route, ...]:

@@ -193,11 +193,22 @@ def test_a_route_may_have_a_table_of_its_own() -> None:
     spec = spec._replace(routes=(*spec.routes, ours, GATEWAY._replace(metric=7, table=254)), label="eth0:a",
                          route_metrics=(("initcwnd", 30),))
     ops = plan(Observed((), table=254), spec, None, 0)
-    assert [op.route for op in ops if isinstance(op, AddRoute)] == [GATEWAY, ours, GATEWAY._replace(metric=7)]
+    prefix = PREFIX._replace(protocol=RTPROT_DHCP)  # the kernel's own would have no metrics
+    assert [op.route for op in ops if isinstance(op, AddRoute)] == [prefix, GATEWAY, ours, GATEWAY._replace(metric=7)]
     assert {op.metrics for op in ops if isinstance(op, AddRoute)} == {(("initcwnd", 30),)}
     assert [op.address.label for op in ops if isinstance(op, PutAddress)] == ["eth0:a"]
     present = Observed((address("10.0.0.5/24", label="eth0", valid=40),), table=254)
     assert wanted_address(present, spec, 0).label == "eth0", "another client chose it"
+
+
+def test_a_route_of_networkd_s_by_the_router_goes_where_it_doubles_ours() -> None:
+    ours = GATEWAY._replace(table=100)
+    spec = make_spec()
+    spec = spec._replace(routes=(*spec.routes, ours))
+    theirs = ours._replace(protocol=STATIC)
+    others = (theirs._replace(metric=7), theirs._replace(table=101), GATEWAY._replace(protocol=STATIC))
+    observed = APPLIED._replace(routes=(PREFIX, GATEWAY, ours, theirs, *others))
+    assert plan_adoption(observed, spec) == [DeleteRoute(theirs)]
 
 
 def test_a_script_s_routes_go_only_when_they_double_ours() -> None:
