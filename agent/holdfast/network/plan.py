@@ -180,8 +180,8 @@ def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
 
     To be performed once ours are there: routes "by hand" to a destination of ours, through the same gateway, without a
     source or with ours. They have metric 0, so they would outrank ours for ever, also after the address has moved away.
-    One of another metric than 0 or ours is no script's: it is left alone. networkd marks those that it makes by the
-    router of a lease in other tables as static.
+    One of another metric than 0 or ours is no script's: it is left alone. networkd has those that it makes by the
+    router of a lease in other tables without a source, or marks them as static.
     """
     table = _table(observed, desired)
     routes = own_routes(observed, desired)
@@ -193,7 +193,7 @@ def plan_adoption(observed: Observed, desired: NetworkSpec) -> list[Op]:
         if route.source in (None, desired.address.ip) and (
             (route.protocol == RTPROT_BOOT and (route.destination, route.gateway) in places
              and route.table == table and route.metric in (0, desired.metric))
-            or (route.protocol == RTPROT_STATIC
+            or ((route.protocol == RTPROT_STATIC or (route.protocol == RTPROT_DHCP and route.source is None))
                 and (route.destination, route.gateway, route.metric, route.table) in elsewhere))
     ]
 

@@ -207,8 +207,9 @@ def test_a_route_of_networkd_s_by_the_router_goes_where_it_doubles_ours() -> Non
     spec = spec._replace(routes=(*spec.routes, ours))
     theirs = ours._replace(protocol=STATIC)
     others = (theirs._replace(metric=7), theirs._replace(table=101), GATEWAY._replace(protocol=STATIC))
-    observed = APPLIED._replace(routes=(PREFIX, GATEWAY, ours, theirs, *others))
-    assert plan_adoption(observed, spec) == [DeleteRoute(theirs)]
+    bare = ours._replace(source=None)
+    observed = APPLIED._replace(routes=(PREFIX, GATEWAY, ours, theirs, bare, *others))
+    assert plan_adoption(observed, spec) == [DeleteRoute(theirs), DeleteRoute(bare)]
 
 
 def test_a_script_s_routes_go_only_when_they_double_ours() -> None:
