@@ -17,8 +17,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from operator import add
+from threading import Thread
 
 from holdfast.core import schedule
 from holdfast_lab.simulate.figures import Figures, Load, figures_of
@@ -74,12 +75,26 @@ def run_jobs(jobs: Sequence[Job], progress: Progress, processes: int | None = No
         for index, part in parts:
             sums[index].add(_run(jobs[index], part, sums[index].reports_to(progress)))
     else:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # a fork would copy our threads' locks
+        context = get_context("spawn")  # a fork would copy our threads' locks
+        with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
             runs = pool.map(_run, [jobs[index] for index, _ in parts], [part for _, part in parts])
             for (index, _), run in zip(parts, runs, strict=True):
                 sums[index].add(run)
                 progress(jobs[index].name, sums[index].over())
     return [whole.figures() for whole in sums]
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process that has started it is gone, however it went; the pool sees to that only when
+    it is closed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 class _Sum:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +67,28 @@ def test_another_schedule_holds_for_its_run_alone() -> None:
     assert usual == again
     assert slower.packets_mean < usual.packets_mean
     assert former == schedule.GAP_FLOOR
+
+
+def test_a_run_that_is_killed_leaves_no_process() -> None:
+    ours, theirs = os.pipe()  # every process of the run holds its other end
+    code = "import sys; from holdfast_lab.simulate.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, "--clients", "30000", "--lease", "120", "--span", "86400"],
+        stdout=theirs, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        until = time.monotonic() + 60.0
+        while len(children.read_text(encoding="ascii").split()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        run.kill()
+        run.wait(30)
+        assert select.select([ours], [], [], 60.0)[0], "a worker lives on"
+        assert os.read(ours, 1) == b""
+    finally:
+        os.close(ours)
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait(30)
