@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Seconds: between two looks at a disk that has not answered; until it is reported; that an agent which ends waits.
 LOOK_AGAIN, SLOW_DISK, LAST_WAIT = 0.25, 5.0, 1.0
+#: What goes to the ARP socket.
+_ARP = (act.Probe, act.Announce, act.AskGateway, act.Watch)
 
 
 class Subscribers:
@@ -280,7 +282,7 @@ class Driver:
             self._lease_writer.forget()
         elif isinstance(action, act.Deconfigure):
             self._configurator.deconfigure(action.lease)
-        elif isinstance(action, (act.Probe, act.Announce, act.AskGateway, act.Watch)):
+        elif isinstance(action, _ARP):
             self._arp(action)
         elif isinstance(action, act.Transitioned):
             self._reporter.transitioned(action, client.lease)
