@@ -297,8 +297,12 @@ def _header(interfaces: Interfaces, stanza: Stanza, now: list[str], taken: list[
     if not count:  # the method is another stanza's
         begin = rf"^({_BLANK}*iface{_BLANK}+{re.escape(stanza.name)})(?:{_BLANK}+inet)?"
         text, count = re.subn(rf"{begin}(?={_BLANK}+inherits{_BLANK})", rf"\g<1> inet {method}", text)
-    others = [one for one in interfaces.stanzas if stanza.inherits and one.name == stanza.inherits and one not in taken]
-    if not count or (stanza in taken and any(option == "mtu" for one in others for option, _ in one.options)):
+    if not count:
         raise FormatError(f"{stanza.path}:{stanza.line}: `{now[0].strip()}` cannot be read without `inherits`; write "
                           f"`iface {stanza.name} inet dhcp` with its own options")
+    others = [one for one in interfaces.stanzas if stanza.inherits and one.name == stanza.inherits and one not in taken]
+    inherited = [option for one in others for option in one.options]
+    if stanza in taken and any(word == "mtu" for word, _ in inherited):  # written out: dhcp has no mtu, and manual has
+        text = re.sub(rf"{_BLANK}+inherits{_BLANK}+\S+", "", text)
+        return [*text.split("\n"), *(f"    {'MTU' if word == 'mtu' else word} {value}" for word, value in inherited)]
     return text.split("\n")

@@ -18,7 +18,10 @@ from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import INSTEAD, Entry, File, Link, Passage, Takeout, Value
 from holdfast.settings.checks import MOST_SERVERS
 from holdfast.settings.links import Rule
-from holdfast.wire.record import NamedTuple
+from holdfast.wire.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
 
 UNIT = "NetworkManager.service"
 CONFIGURATION = "/etc/NetworkManager/NetworkManager.conf"
@@ -329,6 +332,7 @@ def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
             values["connection", key] = value
     if not profile.static and not alone:
         values["ipv4", "address1"] = STAND_IN
+    values.update(_onlink_routes(profile))
     # Its name servers come before the lease's, so whoever has those has to have them.
     without = [("ipv4", key) for key in ("dns", "dns-search", *(() if profile.static else ("may-fail", "gateway")))]
     matched = profile.keys.get("match", "interface-name")
@@ -343,6 +347,30 @@ def _shadows(profile: Profile, link: Link) -> Iterator[Entry]:
         yield _profile(f"{name}-others", profile.keys.changed({
             ("connection", "uuid"): uuid_of("holdfast", profile.uuid, link.name), ("match", "interface-name"): others,
         }))
+
+
+def _onlink_routes(profile: Profile) -> Iterator[tuple[tuple[str, str], str]]:
+    """Options of its routes by a router of the lease's subnet, which no address of the profile's is in any more: on the
+    link, or NetworkManager would add a route to the router itself."""
+    own = [network for key in profile.keys.keys("ipv4") if re.fullmatch("address(es)?[0-9]*", key)
+           and (network := _network(profile.keys.items("ipv4", key)[:1]))]
+    for key in profile.keys.keys("ipv4"):
+        said = profile.keys.items("ipv4", key) if re.fullmatch("routes?[0-9]*", key) else ()
+        router = _network(said[1:2])
+        options = profile.keys.get("ipv4", f"{key}_options") or ""
+        if router and not any(router.subnet_of(network) for network in own) and "onlink=" not in options:
+            yield ("ipv4", f"{key}_options"), ",".join(filter(None, (options, "onlink=true")))
+
+
+def _network(words: Sequence[str]) -> IPv4Network | None:
+    """That of the address, with a prefix length or without one; None for none, and for 0.0.0.0."""
+    from ipaddress import IPv4Network  # noqa: PLC0415 - few profiles have routes or addresses, and a boot waits for this
+
+    try:
+        network = IPv4Network(words[0], strict=False)
+    except (IndexError, ValueError):
+        return None
+    return network if int(network.network_address) else None
 
 
 def _profile(name: str, text: str) -> File:

@@ -7,7 +7,6 @@ from tests.unit.managers.conftest import Put
 
 from holdfast.managers import ifupdown
 from holdfast.managers.formats import substitutions
-from holdfast.managers.formats.errors import FormatError
 from holdfast.managers.formats.interfaces5 import INTERFACES
 from holdfast.managers.formats.tree import Tree
 from holdfast.managers.model import Bind, File, Link, Takeout
@@ -89,6 +88,8 @@ def test_files_that_udev_writes_below_run(tree: Tree, put: Put) -> None:
     ("iface eth0 \\\n  inet\tdhcp  \n", "iface eth0 \\\n  inet\tmanual  \n"),
     ("iface x inet dhcp\niface eth0 inherits x\n", "iface x inet dhcp\niface eth0 inet manual inherits x\n"),
     ("iface eth0 inet dhcp\niface x inet inherits eth0\n", "iface eth0 inet manual\niface x inet dhcp inherits eth0\n"),
+    ("iface x inet dhcp\n mtu 1400\n up true\niface eth0 inet inherits x\n metric 7\n",  # dhcp has no mtu, manual has
+     "iface x inet dhcp\n mtu 1400\n up true\niface eth0 inet manual\n    MTU 1400\n    up true\n metric 7\n"),
     ("auto /e*=dhcp\niface dhcp inet dhcp\n", "auto /e*=dhcp\niface dhcp inet manual\n"),
 ])
 def test_how_a_stanza_may_be_written(tree: Tree, put: Put, text: str, expected: str) -> None:
@@ -102,9 +103,6 @@ def test_what_cannot_be_taken_out_is_refused(tree: Tree, put: Put) -> None:
     assert take(tree).refusals == (
         f"{INTERFACES}: `auto e*=lan` and `iface lan inet dhcp` also serves other links than eth0; serve e*, or give "
         "eth0 a stanza of its own",)
-    put(INTERFACES, "iface x inet dhcp\n mtu 1400\niface eth0 inet inherits x\n")
-    with pytest.raises(FormatError, match=r"interfaces:3: `iface eth0 inet inherits x` cannot be read"):
-        ifupdown.takeout(tree, Link("eth0"))
 
 
 def test_a_link_without_dhcp_is_left_alone(tree: Tree, put: Put) -> None:

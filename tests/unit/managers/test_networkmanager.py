@@ -61,7 +61,7 @@ def test_only_dhcpv4_is_taken_out(take: Take) -> None:
            "route1=198.18.0.0/24,10.0.0.1\nnew-key=x\n\n[ipv6]\nmethod=auto\ndns=2620:fe::fe;\n[unheard]\nof=it\n"
     found = take(profile(text))
     assert shadow(found) == text.replace("method=auto\nmay-fail=false\n", "", 1).replace(
-        "[ipv4]\n", f"[ipv4]\naddress1={STAND_IN}\nmethod=manual\n")
+        "[ipv4]\n", f"[ipv4]\nroute1_options=onlink=true\naddress1={STAND_IN}\nmethod=manual\n")
     assert found is not None
     assert (found.refusals, found.lost, found.source) == ((), (), f"/{ETC}/a.nmconnection")
     assert found.settings == {"wait_for": "networkmanager", "client_id": "mac", "hostname": "@system", "metric": 100,
@@ -248,6 +248,20 @@ def test_a_profile_for_several_links_stays_for_the_others(take: Take) -> None:
     assert UUID not in texts[1]
     assert "[match]\ninterface-name=!ens3;\n" in texts[1]
     assert "method=" not in texts[1]
+
+
+@pytest.mark.parametrize(("keys", "added"), [
+    ("route1=0.0.0.0/0,10.77.0.1", "route1_options=onlink=true"),
+    ("route1=198.18.0.0/15,10.77.0.1,5\nroute1_options=mtu=1400", "route1_options=mtu=1400,onlink=true"),
+    ("address1=192.0.2.7/24\nroute2=198.18.0.0/15,10.77.0.1", "route2_options=onlink=true"),
+    ("address1=192.0.2.7/24,192.0.2.1\nroute2=198.18.0.0/15,192.0.2.9", ""),  # reached by its own address
+    ("route1=198.18.0.0/15,10.77.0.1\nroute1_options=onlink=false", ""),  # as somebody wants it
+    ("route1=198.18.0.0/15", ""), ("route1=198.18.0.0/15,0.0.0.0,7", ""), ("route1=nonsense,here", ""),
+])
+def test_a_router_of_the_leases_subnet_gets_no_route_of_its_own(take: Take, keys: str, added: str) -> None:
+    """NetworkManager 1.42 adds one where no address of the profile reaches the router."""
+    text = shadow(take(profile(f"{NAMED}[ipv4]\nmethod=auto\n{keys}\n")))
+    assert [line for line in text.splitlines() if "onlink=true" in line] == ([added] if added else [])
 
 
 @pytest.mark.parametrize("folder", [ETC, RUN])
