@@ -171,7 +171,10 @@ def takeout(tree: Tree, link: Link) -> Takeout | None:
     if link.pattern and len(sole) == 1 and not is_pattern(*sole):  # the one link that the pattern means here
         link = served_links.describe(tree, *sole)
     settings, unknown, lost = _settings(tree, link, taken)
-    first = not reached or next(iter(reached)) in logical
+    templates = {one.inherits for one in interfaces.stanzas}
+    brought_up = (name for name in reached
+                  if name in logical or name not in templates or any(_selected(interfaces, name, "")))
+    first = next(brought_up, None) in (None, *logical)
     if first and not link.pattern and "metric" not in settings and _client(tree) != "dhcpcd":
         # The scripts' own. The kernel has but one route of that metric: the default route is the first link's.
         settings["metric"] = 0

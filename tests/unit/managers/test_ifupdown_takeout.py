@@ -164,6 +164,8 @@ def test_the_default_route_stays_the_first_link_s(tree: Tree, put: Put) -> None:
     put("/sbin/dhclient", "")
     put(INTERFACES, "auto eth0\niface eth0 inet dhcp\nauto eth1\niface eth1 inet dhcp\n")
     assert take(tree, "eth0").settings["metric"] == 0
+    put(INTERFACES, "auto eth0 eth1\niface x inet dhcp\niface eth0 inherits x\niface eth1 inherits x\n")
+    assert take(tree, "eth0").settings["metric"] == 0, "a template is no link"
     other = take(tree, "eth1").settings
     assert ("metric" in other, other["subnet_metric"]) == (False, 0), "the scripts leave that route to the kernel"
 
