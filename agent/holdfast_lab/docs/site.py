@@ -30,6 +30,8 @@ MENU = {
     "Install": ("cloud-init", "images", "packaging"),
     "Understand": ("architecture", "resilience", "benchmarks/README", "states", "rfc2131", "decisions/README"),
 }
+#: Pages that list others beside them, and what those are called.
+INDEXES = {"docs/decisions/README.md": "0*", "docs/benchmarks/README.md": "[a-z]*"}
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
 
 
@@ -65,8 +67,9 @@ def stage(folder: Path) -> None:
             shutil.copyfile(path, copy)
     with (folder / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("".join(menu(folder)))
-    with (folder / "docs/decisions/README.md").open("a", encoding="utf-8") as decisions:
-        decisions.write("\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n")
+    for index, pages in INDEXES.items():
+        with (folder / index).open("a", encoding="utf-8") as page:
+            page.write(f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{pages}\n```\n")
 
 
 def menu(folder: Path) -> Iterator[str]:

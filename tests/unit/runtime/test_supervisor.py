@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from holdfast.network.census import Found
 from holdfast.observe.log import Log
 from holdfast.runtime.factory import AgentContext, AlreadyServedError, make_deps, make_reporter
 from holdfast.runtime.host import hotplug
-from holdfast.runtime.supervisor import Supervisor, why_not
+from holdfast.runtime.supervisor import COLLECT_EVERY, Collector, Supervisor, why_not
 from holdfast.settings.model import Settings
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.virtual_host import VirtualClock
@@ -198,6 +200,24 @@ def test_a_set_wall_clock_is_told_and_harmless(tmp_path: Path) -> None:
     with open(read, encoding="utf-8") as said:
         assert said.read().splitlines() == [
             "the wall clock was set by -3600.0 s; leases do not depend on it", "ended; there was no address to keep"]
+
+
+def test_memory_is_collected_now_and_then() -> None:
+    class Ring:
+        """Nothing but a collection ends it."""
+
+    rings = weakref.WeakSet[Ring]()
+    collector = Collector()
+    gc.disable()
+    try:
+        for _ in range(3 * COLLECT_EVERY):
+            ring = Ring()
+            ring.itself = ring  # type: ignore[attr-defined]
+            rings.add(ring)
+            collector.outcome()
+    finally:
+        gc.enable()
+    assert len(rings) < COLLECT_EVERY
 
 
 def test_old_news_of_a_link_that_is_gone_serves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
