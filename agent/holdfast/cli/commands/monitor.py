@@ -10,6 +10,7 @@ import click
 
 from holdfast.cli.asking import agents, ask
 from holdfast.cli.exits import NO_AGENT, CliError
+from holdfast.cli.interrupt import until_interrupted
 from holdfast.cli.options import config_option, folders_of, interface_argument
 from holdfast.cli.output import echo, echo_line, styled
 from holdfast.cli.times import local_time
@@ -35,11 +36,10 @@ def command(interfaces: tuple[str, ...], as_json: bool, config: str | None) -> N
         ask(settings, name, "Monitor")  # says what is wrong with the name
     follower = Follower(settings, frozenset(interfaces), as_json)
     try:
-        while True:
-            follower.look()
-            follower.wait()
-    except KeyboardInterrupt:
-        return
+        with until_interrupted() as interrupted:
+            while not interrupted():
+                follower.look()
+                follower.wait()
     finally:
         follower.close()
 

@@ -10,6 +10,7 @@ import click
 from holdfast.cli import guarded
 from holdfast.cli.asking import agents, ask, call, waiting_agent
 from holdfast.cli.exits import NO_AGENT, USAGE, CliError
+from holdfast.cli.interrupt import until_interrupted
 from holdfast.cli.options import config_option, folders_of, interface_argument, json_option
 from holdfast.cli.output import clear_screen, columns, echo, echo_json, shortened, styled
 from holdfast.cli.status_text import HEADINGS, Line, block, line_of
@@ -39,16 +40,14 @@ def command(interfaces: tuple[str, ...], watch: bool, as_json: bool, config: str
     if not watch:
         _show(settings, names, as_json=as_json)
         return
-    try:
-        while True:
+    with until_interrupted() as interrupted:
+        while not interrupted():
             clear_screen()
             try:
                 _show(settings, names, as_json=False)
             except CliError as error:  # an agent that is restarted
                 echo(error.format_message())
             time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        return
 
 
 def _show(settings: Settings, names: Sequence[str], *, as_json: bool) -> None:
