@@ -220,12 +220,12 @@ class Supervisor:
         self._notifications.status_changed()
 
     def warm_up(self) -> None:
-        """Everything that the first packet did not need, in steps; packets are served between them. First what a lease
-        is configured with."""
+        """Everything that the first packet did not need, in steps; packets are served between them. First signals, so
+        that no lease is configured by an agent that SIGTERM would kill, then what a lease is configured with."""
         steps: list[Callable[[], object]] = [
+            self._take_signals,
             *(partial(__import__, name) for name in FOR_A_LEASE),
             self._say_what_is_served,
-            self._take_signals,
             *(interface.hold_port for interface in self.interfaces),
             self._notifications.notify_systemd,
             self.loop.use_timerfd,
