@@ -96,7 +96,8 @@ def measure(options: argparse.Namespace, screen: Screen) -> Figures:
     versions, missing = installed(options.clients)
     clients = list(versions)
     figures = Figures(machine=docs.machine(), versions=versions, missing=missing)
-    figures.command = f"sudo ./dev bench --runs {options.runs} --write-docs"
+    others = " --python all" if options.python else ""  # ./dev gives the paths that these have here
+    figures.command = f"sudo ./dev bench --runs {options.runs}{others} --write-docs"
 
     def tell(words: str) -> None:
         heading, _, details = words.partition(": ")

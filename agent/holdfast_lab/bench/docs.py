@@ -60,7 +60,8 @@ def write(figures: Figures, folder: Path) -> list[Path]:
 def start_chart(figures: Figures) -> str:
     """Exec to first DISCOVER and to the address, with the two budgets that hang on peers."""
     rows = [
-        Row(name, (_times(figures.discover(name), 1000), _times(figures.address(name), 1000)), name == report.OURS)
+        Row(name.replace(", Python", ","), (_times(figures.discover(name), 1000), _times(figures.address(name), 1000)),
+            name == report.OURS)
         for name in report.clients_in(figures)
     ]
     limits = []
