@@ -1,4 +1,4 @@
-"""The byte-code of the daemon's modules in one file, as a package's installation makes it: ``python bundle.py``.
+"""The byte-code of what a boot waits for in one file, as a package's installation makes it: ``python bundle.py``.
 
 Python looks for each module in each folder of its path and asks the file system a dozen things about each that it
 finds: more than half of a start's system calls. With ``use`` a module takes two. As with a ``.pyc``, code is used only
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
 #: Beside the byte-code of the package's own modules, and gone with it. The name tells one Python from another.
 FILE = os.path.join(PACKAGE, "__pycache__", f"bundle.{sys.implementation.cache_tag}")
-#: Rooms that the daemon never imports.
-NOT_BUNDLED = ("cli", "doctor", "guard", "managers", "takeover")
+#: Rooms of commands that nothing at boot waits for.
+NOT_BUNDLED = ("cli", "doctor", "guard", "takeover")
 
 _used: list[Bundle] = []
 
