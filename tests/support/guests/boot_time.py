@@ -73,7 +73,8 @@ Under load all clients are slower; the order is what counts.
 {budget}
 
 {tables}
-- **holdfast** is alone on its image, with `serve` in its configuration. **holdfast, ifupdown** and
+- **holdfast** is alone on its image and serves one link by its name, as dhclient does in its image (`systemctl enable
+  holdfast@ens3`); **holdfast, patterns** is the same with `serve = ["en*", "eth*"]`. **holdfast, ifupdown** and
   **holdfast, networkd** are the images of dhclient and of networkd with one more file, the list of links: before the
   manager starts, the overlay takes its DHCPv4 out of it.
 - Each boot is one of a fresh copy of a prepared disk, the clients in turn. The first boots have no lease; then the
@@ -93,9 +94,12 @@ class Client(NamedTuple):
     units: tuple[str, ...]
 
 
+#: Links of any name, as an image has them that does not know its machine.
+_PATTERNS = '[agent]\nserve = ["en*", "eth*"]\n'
 _AGENT, _WAIT = "holdfast@ens3.service", "holdfast-wait-online.service"
 CLIENTS = (
-    Client("holdfast", "bare", ("holdfast.service", _WAIT)),
+    Client("holdfast", "bare", (_AGENT, _WAIT)),
+    Client("holdfast, patterns", "bare", ("holdfast.service", _WAIT)),
     Client("holdfast, ifupdown", "ifupdown", (_AGENT, _WAIT, "networking.service")),
     Client("holdfast, networkd", "networkd", (_AGENT, _WAIT, "systemd-networkd.service")),
     Client("dhclient", "ifupdown", ("networking.service",)),
@@ -127,8 +131,8 @@ def prepare(client: Client, folder: Path, *, virtual_machine: bool) -> Disk:
         if client.name.startswith("holdfast"):
             install(guest)
             if client.variant == "bare":
-                guest.push("/etc/holdfast/holdfast.toml", '[agent]\nserve = ["en*", "eth*"]\n')
-                guest.shell("systemctl enable --quiet holdfast.service holdfast-wait-online.service")
+                guest.push("/etc/holdfast/holdfast.d/50-links.toml", _PATTERNS if client.units[0] != _AGENT else "")
+                guest.shell(f"systemctl enable --quiet {' '.join(client.units)}")
             else:
                 guest.push("/etc/holdfast/links", f"{LINK}\n")
         guest.shell(f"systemctl stop {' '.join(client.units)}; {_FORGET}; {_UP_TO_DATE}", check=False)

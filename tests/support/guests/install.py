@@ -19,6 +19,9 @@ _PACKAGING = ROOT / "packaging"
 #: $1: the guests' root, $2: the package's, which becomes / for the names in the byte-code.
 _COMPILE = 'mount --bind "$2" "$1/mnt"; chroot "$1" python3 -m compileall -q -s /mnt -p / /mnt/usr/lib/holdfast/site'
 
+#: As the package's postinst does; its names and times are those of the guest.
+_BUNDLE = "python3 -ISB /usr/lib/holdfast/site/holdfast/bundle.py"
+
 
 def payload() -> Path:
     """The package's root folder, made once for each state of the sources."""
@@ -36,7 +39,7 @@ def payload() -> Path:
 def install(guest: Guest) -> None:
     """Put Holdfast into a booted guest; nothing is started or enabled."""
     guest.push_tree(payload(), "/")
-    guest.shell("systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload", timeout=120)
+    guest.shell(f"{_BUNDLE} && systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload", timeout=120)
 
 
 def _build(folder: Path) -> None:

@@ -17,8 +17,8 @@ def test_the_picture_shows_the_first_boots_of_all_clients() -> None:
     svg = chart(RESULTS, 10)
     assert complaints_about(svg) == []
     words = texts_of(svg)
-    assert {"holdfast", "with ifupdown", "with networkd", "dhclient", "networkd", "NetworkManager"} <= set(words)
-    assert {"0.4 s", "5.5 s"} <= set(words)
+    assert {"holdfast", "with patterns", "with ifupdown", "with networkd", "dhclient", "NetworkManager"} <= set(words)
+    assert {"0.4 s", "6.5 s"} <= set(words)
 
 
 def test_the_table_has_both_boots_and_what_never_happened() -> None:
@@ -30,7 +30,7 @@ def test_the_table_has_both_boots_and_what_never_happened() -> None:
 
 def test_the_budget_is_judged_beside_dhclient_and_networkd() -> None:
     assert budget(RESULTS).endswith(
-        "First boots: the address dhclient's -3.00 s: met and networkd's -4.00 s: met; "
-        "network-online.target dhclient's -3.00 s: met and networkd's -4.00 s: met.")
+        "First boots: the address dhclient's -4.00 s: met and networkd's -5.00 s: met; "
+        "network-online.target dhclient's -4.00 s: met and networkd's -5.00 s: met.")
     late = {**RESULTS, "holdfast": RESULTS["networkd"]}
     assert "the address dhclient's +1.00 s: MISSED and networkd's +0.00 s: met" in budget(late)
