@@ -2,7 +2,7 @@
 
 ``main`` is what holdfast-wait-online.service runs. A boot waits for it, so it imports no library of the command line,
 and what it waits for wakes it: an agent answers its call, a socket that appears and a publisher that is done change a
-folder.
+folder. With ``--publish`` it is the publisher, too, as soon as there is a lease: it is root then.
 """
 
 from __future__ import annotations
@@ -42,15 +42,18 @@ class WaitError(Exception):
         self.status = status
 
 
-def main() -> int:
-    """Wait for what the configuration and the list of links name, or an agent serves; the exit status."""
+def main(*, publish: bool = False) -> int:
+    """Wait for what the configuration and the list of links name, or an agent serves, and ``publish`` their names; the
+    exit status."""
+    if publish:
+        import holdfast.publish.publisher  # noqa: F401, PLC0415 - now, and not when there is a lease
     try:
         settings = read(overlay=False)
     except SettingsError:
         settings = Settings()  # agents that were started before it became wrong are still found
         _say("the configuration is wrong and not used; see `holdfast config check`")
     try:
-        wait(settings)
+        wait(settings, publish=publish)
     except WaitError as error:
         _say(*str(error).split("\n"))
         return error.status
@@ -62,14 +65,20 @@ def _say(*lines: str) -> None:
         sys.stderr.write(f"holdfast: {printable(line)}\n")
 
 
-def wait(settings: Settings, given: tuple[str, ...] = (), *, any_one: bool = False, timeout: float = TIMEOUT) -> None:
+def wait(
+    settings: Settings, given: tuple[str, ...] = (), *, any_one: bool = False, timeout: float = TIMEOUT,
+    publish: bool = False,
+) -> None:
     """Return when the interfaces ``given``, names or patterns, or else all that the machine is to wait for, are online,
-    with ``any_one`` the first of them; at the latest after ``timeout`` seconds, 0 for no limit. Raises WaitError."""
+    with ``any_one`` the first of them; at the latest after ``timeout`` seconds, 0 for no limit. Their names are waited
+    for, too, and with ``publish`` made known. Raises WaitError."""
     waiter = Waiter(settings, given, any_one=any_one)
     try:
         if not waiter.wait(inf if timeout == 0 else time.monotonic() + timeout):
             missing = ", ".join(waiter.missing()) or "no interface is served"
             raise WaitError(FAILED, f"not online after {timeout:g} s: {missing}")
+        if publish:
+            waiter.publish_names()
         unnamed = waiter.wait_names(time.monotonic() + NAMES_WITHIN)
         if unnamed:
             _say(f"name servers not in use after {NAMES_WITHIN:g} s: {', '.join(unnamed)}; going on without them")
@@ -107,6 +116,15 @@ class Waiter:
             self._listen(left)
             if self._done():
                 return True
+
+    def publish_names(self) -> None:
+        """Publish what the leases say of names and nobody has published. What has to be repeated is left to
+        holdfast-dns.service."""
+        from holdfast.publish import publisher  # noqa: PLC0415 - for root only
+
+        unpublished = [name for name in self._online if not self._published(name)]
+        for folder in sorted({os.path.dirname(self._paths[name]) for name in unpublished}):
+            publisher.publish(f"{folder}/dns", publisher.state_dir(), None)
 
     def wait_names(self, deadline: float) -> list[str]:
         """Wait until what the leases say of names has been published; the names of the interfaces, sorted, whose has

@@ -17,10 +17,10 @@ def main() -> int:
         from holdfast.runtime.__main__ import main as serve  # noqa: PLC0415
 
         return serve(words)
-    if command == ["wait-online"] and not words:
+    if command == ["wait-online"] and words in ([], ["--publish"]):
         from holdfast.online import main as wait_online  # noqa: PLC0415
 
-        return wait_online()
+        return wait_online(publish=bool(words))
     from holdfast.cli import main as command_line  # noqa: PLC0415 - click
 
     return command_line()

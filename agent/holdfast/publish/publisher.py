@@ -1,4 +1,4 @@
-"""``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--expect SECONDS] [--wait SECONDS]``.
+"""``python -I -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]``.
 
 Publishes what the daemon wrote about names (to systemd-resolved, else resolvconf, else /etc/resolv.conf) and about
 time servers (to chrony and systemd-timesyncd). A program of its own for two reasons: the daemon may be a user who may
@@ -7,8 +7,8 @@ when the spool changes (holdfast-dns.path); a daemon that is root starts it itse
 any number of times: it does what is wanted now, whatever was done before, one at a time. What has been done is told, in
 the words of the spool, by a file for each interface in a folder of root's beside the spool's (``dns_dir``): who waits
 for names waits for that. With ``--wait`` it goes on for so long while systemd-resolved cannot be told yet: early in a
-boot there is no D-Bus, which is no error. With ``--expect`` it waits for so long for the first name servers of this
-boot: it starts beside the agent, and a lease finds it ready.
+boot there is no D-Bus, which is no error. Where a boot waits for names, what waits publishes them itself (``online``):
+another interpreter's start would be waited for.
 
 Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 try again later (sysexits.h).
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -27,7 +26,6 @@ from functools import partial
 from time import monotonic, sleep, time
 
 from holdfast.escape import printable
-from holdfast.eventloop.folder_changes import FolderChanges
 from holdfast.network import ResolverError
 from holdfast.observe.limit import SayOnce
 from holdfast.publish import networkd_link
@@ -45,8 +43,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 DONE, FAILED, WRONG_USAGE, LATER = 0, 1, 2, 75
-USAGE = ("usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--expect SECONDS] "
-         "[--wait SECONDS]")
+USAGE = "usage: python -m holdfast.publish.publisher [--spool DIR] [--state-dir DIR] [--wait SECONDS]"
 #: Seconds for the whole run, including the wait for another running publisher.
 TIME_LIMIT = 60
 #: Longest wait for systemd-resolved or D-Bus to start, and the time between two checks, in seconds.
@@ -64,9 +61,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run once, and return the exit status."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
     spool = options["--spool"] or os.path.join(runtime_dir(), "dns")
-    wait, expect = _seconds(options, "--wait"), _seconds(options, "--expect")
-    state = options["--state-dir"] or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or DNS_STATE_DIR
-    await_first(spool, expect)
+    return publish(spool, options["--state-dir"] or state_dir(), _seconds(options, "--wait"))
+
+
+def state_dir() -> str:
+    """The folder for what was done, as systemd or the installation says."""
+    return os.environ.get("STATE_DIRECTORY", "").split(":")[0] or DNS_STATE_DIR
+
+
+def publish(spool: str, state: str, wait: int | None) -> int:
+    """One run for what is in the folder ``spool``; the exit status. What was done is kept in the folder ``state``.
+    It is repeated for up to ``wait`` seconds while something has to come up first; with None somebody else does that,
+    and tells what never came up."""
     signal.signal(signal.SIGALRM, _overdue)
     signal.alarm(TIME_LIMIT)
     try:
@@ -89,45 +95,25 @@ def replace(path: str, data: bytes, mode: int) -> None:
     atomic.write(path, data, mode, anyones=True)
 
 
-def await_first(spool: str, seconds: float) -> None:
-    """Return when ``spool`` has something, or had earlier in this boot; after ``seconds`` at the latest."""
-    end, changes = monotonic() + seconds, FolderChanges()
-    try:
-        while (left := end - monotonic()) > 0:
-            changes.watch([spool])
-            if os.path.isdir(told_folder(spool)) or _something(spool):
-                return
-            changes.wait(select.poll(), left)
-    finally:
-        changes.close()
-
-
 def told_folder(spool: str) -> str:
     """Where is told what has been done of ``spool``."""
     return dns_dir(os.path.dirname(spool.rstrip("/")))
 
 
-def _something(spool: str) -> bool:
-    try:
-        return any(name.endswith(SUFFIX) and name[0] != "." for name in folders.names(spool, anyones=True))
-    except OSError:
-        return False
-
-
-def work(publisher: Publisher, state: str, wait: int) -> int:
+def work(publisher: Publisher, state: str, wait: int | None) -> int:
     """Run ``publisher``, and again for up to ``wait`` seconds while something has to come up first; the exit status."""
-    end = monotonic() + wait
+    end = monotonic() + (wait or 0)
     while True:
-        lock = _lock(state)
+        lock = _lock(state, 0.0 if wait is None else MIN_INTERVAL)
         try:
-            _keep_distance(lock)
             status = publisher.run()
         finally:
             os.ftruncate(lock, 1)
             os.utime(lock, (time(), time()))
             os.close(lock)
         if status != LATER or monotonic() >= end:
-            publisher.tell_what_is_missing()
+            if wait is not None:
+                publisher.tell_what_is_missing()
             return status
         sleep(PAUSE)
 
@@ -237,25 +223,23 @@ def _ifindex(name: str) -> int:
         return 0
 
 
-def _lock(state: str) -> int:
-    """Wait until no other publisher runs. The file's time is the end of the last run; an empty file: there was none."""
-    with folders.opened(state) as there:
-        fd = folders.open_or_create_at(there, "lock", os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _keep_distance(lock: int) -> None:
-    """Sleep until ``MIN_INTERVAL`` s have passed since the last run, whose end is the lock's time. What is written
-    meanwhile is published by this run. A clock that was set back says nothing."""
-    last = os.fstat(lock)
-    since = time() - last.st_mtime
-    if last.st_size and 0 <= since < MIN_INTERVAL:
-        sleep(MIN_INTERVAL - since)
+def _lock(state: str, distance: float) -> int:
+    """Wait until no other publisher runs, and ``distance`` s have passed since the last run, whose end is the file's
+    time; an empty file: there was none. What is written meanwhile is published by this run."""
+    while True:
+        with folders.opened(state) as there:
+            fd = folders.open_or_create_at(there, "lock", os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            last = os.fstat(fd)
+            since = time() - last.st_mtime  # a clock that was set back says nothing
+            if not last.st_size or not 0 <= since < distance:
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # a boot, which is waited for, goes before
+        sleep(distance - since)
 
 
 def _overdue(_number: int, _frame: object) -> NoReturn:
@@ -263,7 +247,7 @@ def _overdue(_number: int, _frame: object) -> NoReturn:
 
 
 def _arguments(argv: list[str]) -> dict[str, str | None]:
-    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--expect": None, "--wait": None}
+    options: dict[str, str | None] = {"--spool": None, "--state-dir": None, "--wait": None}
     words = iter(argv)
     for word in words:
         name, equals, value = word.partition("=")

@@ -224,10 +224,10 @@ class Supervisor:
         that no lease is configured by an agent that SIGTERM would kill, then what a lease is configured with."""
         steps: list[Callable[[], object]] = [
             self._take_signals,
+            self._notifications.notify_systemd,
             *(partial(__import__, name) for name in FOR_A_LEASE),
             self._say_what_is_served,
             *(interface.hold_port for interface in self.interfaces),
-            self._notifications.notify_systemd,
             self.loop.use_timerfd,
             self._serve_control,
             self._forget_former_machine,

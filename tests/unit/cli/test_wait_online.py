@@ -19,6 +19,7 @@ from holdfast import online, start
 from holdfast.cli import main
 from holdfast.control import client
 from holdfast.eventloop import folder_changes
+from holdfast.publish import publisher
 from holdfast.settings import dirs, links
 from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
@@ -242,6 +243,28 @@ def test_what_is_waited_for_wakes_it(folder: str, names: Names, monkeypatch: pyt
         last.join()
         bench.__exit__(None, None, None)
     assert signal.getsignal(signal.SIGIO) is signal.SIG_DFL
+
+
+def test_a_boot_publishes_the_names_itself(
+    folder: str, names: Names, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """holdfast-wait-online.service: after the lease another program's start would be waited for."""
+    asked: list[tuple[str, str, int | None]] = []
+
+    def publish(spool: str, state: str, wait: int | None) -> int:
+        asked.append((spool, state, wait))
+        names.tell("eth0", "new")
+        return publisher.DONE
+
+    monkeypatch.setattr(publisher, "publish", publish)
+    monkeypatch.setattr(sys, "argv", ["holdfast", "wait-online", "--publish"])
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    with ControlBench(folder):
+        assert start.main() == 0  # there are no names
+        names.ask("eth0", "new")
+        assert start.main() == 0
+        assert start.main() == 0  # they are published
+    assert asked == [(f"{folder}/dns", str(tmp_path), None)]
 
 
 @pytest.fixture

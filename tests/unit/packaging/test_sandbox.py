@@ -56,8 +56,16 @@ BOOT_ID = "the boot's identifier is in /proc/sys/kernel"
 NO_USERS = "a user namespace of its own has no rights over the machine's network, and /etc is not its root's"
 HOOKS = "hooks may be anywhere, and lookups start the interpreter, also that of a virtual environment"
 EARLY = {"PrivateDevices": (None, "prepared in /tmp, which systemd-tmpfiles empties at the same moment of a boot")}
-AGENT = {
+#: Each mount of a sandbox is waited for at boot. What stands for these costs none or one, and keeps the same from
+#: being done (``test_what_is_left_out_for_the_boot_is_kept_otherwise``).
+AWAITED: dict[str, tuple[str | None, str]] = {
     **EARLY,
+    **dict.fromkeys(("ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"),
+                    (None, "its mounts take as long as the rest of the sandbox")),
+    "SystemCallFilter": (f"{STRICTEST['SystemCallFilter']} syslog", "what ProtectKernelLogs= would filter"),
+}
+AGENT = {
+    **AWAITED,
     "AmbientCapabilities": ("CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE", "addresses, AF_PACKET, port 68"),
     "CapabilityBoundingSet": ("CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE", "as above"),
     "IPAddressDeny": (None, "a DHCP server can have any address"),
@@ -69,13 +77,23 @@ AGENT = {
 }
 INHERITED = "a client that is started again, and its scripts, would have it too: by fork, for as long as they run"
 OVERLAY = {
-    **EARLY,
     "NoExecPaths": ("/run", "its interpreter is wherever the package or an image has one"),
     "PrivateNetwork": (None, "links are described by the machine's own /sys/class/net"),
     "PrivateUsers": (None, "it is root, because what the managers read is root's, and /run too"),
     "ProcSubset": (None, "Python asks /proc for the memory it has"),
     "UMask": ("0022", "managers and the agent, which are other users, read what it writes"),
     "User": (None, "what the managers read is root's, and so is /run"),
+}
+PUBLISHER: dict[str, tuple[str | None, str]] = {
+    "CapabilityBoundingSet": ("CAP_DAC_OVERRIDE", "folders of the agent's, systemd-resolved's, dnsmasq's"),
+    "NoExecPaths": ("/etc /run /run/systemd/timesyncd.conf.d /var/lib/holdfast-dns",
+                    "what it writes to; scripts are in /etc/resolvconf"),
+    "PrivateNetwork": (None, "interfaces are found by name and number"),
+    "PrivateUsers": (None, NO_USERS),
+    "ProcSubset": (None, BOOT_ID),
+    "RestrictAddressFamilies": ("AF_UNIX AF_NETLINK AF_INET", "D-Bus; interfaces; resolvconf's scripts"),
+    "UMask": ("0022", "what resolvconf writes is for every program to read"),
+    "User": (None, "/etc/resolv.conf is root's, and systemd-resolved listens to root"),
 }
 #: Unit -> directive -> (its value, None: not set; why).
 EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
@@ -94,26 +112,13 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
         "User": ("holdfast-guard", "the agent's files are not guard's"),
     },
     "holdfast-wait-online.service": {
-        **EARLY,
-        "NoExecPaths": (None, "it starts nothing; as root's link to a virtual environment it could be anywhere"),
-        "PrivateNetwork": (None, "whether a link is there and has a carrier"),
-        "PrivateUsers": (None, "it is a user without capabilities, and containers may not make namespaces of users"),
-        "RestrictAddressFamilies": ("AF_UNIX AF_NETLINK", "the agents' sockets; names of links"),
+        **PUBLISHER, **AWAITED,
+        **dict.fromkeys(("NoExecPaths", "ProtectHome", "ProtectProc"),
+                        (None, "the same; it ends with the boot, and afterwards holdfast-dns.service has them")),
     },
-    "holdfast-dns.service": {
-        **EARLY,
-        "CapabilityBoundingSet": ("CAP_DAC_OVERRIDE", "folders of the agent's, systemd-resolved's, dnsmasq's"),
-        "NoExecPaths": ("/etc /run /run/systemd/timesyncd.conf.d /var/lib/holdfast-dns",
-                        "what it writes to; scripts are in /etc/resolvconf"),
-        "PrivateNetwork": (None, "interfaces are found by name and number"),
-        "PrivateUsers": (None, NO_USERS),
-        "ProcSubset": (None, BOOT_ID),
-        "RestrictAddressFamilies": ("AF_UNIX AF_NETLINK AF_INET", "D-Bus; interfaces; resolvconf's scripts"),
-        "UMask": ("0022", "what resolvconf writes is for every program to read"),
-        "User": (None, "/etc/resolv.conf is root's, and systemd-resolved listens to root"),
-    },
-    "holdfast-overlay.service": OVERLAY,
-    "holdfast-overlay-refresh.service": OVERLAY,
+    "holdfast-dns.service": {**PUBLISHER, **EARLY},
+    "holdfast-overlay.service": {**OVERLAY, **AWAITED},
+    "holdfast-overlay-refresh.service": {**OVERLAY, **EARLY},
     "holdfast-fallback@.service": {
         **dict.fromkeys(STRICTEST, (None, INHERITED)),
         "DevicePolicy": ("closed", "belongs to the control group, which the client leaves"),
@@ -123,11 +128,12 @@ EXCEPTIONS: dict[str, dict[str, tuple[str | None, str]]] = {
         "DevicePolicy": ("closed", "belongs to the control group, which the client leaves"),
     },
 }
-#: What `systemd-analyze security` may say at the most. It does not count ProtectSystem= and its like in these units.
+#: What `systemd-analyze security` may say at the most; of systemd-networkd it says 2.8. It counts directives, and not
+#: what stands for them.
 EXPOSURE = {
     "holdfast-guard.service": 2.0,
-    "holdfast.service": 2.1, "holdfast@.service": 2.1, "holdfast-dns.service": 1.9, "holdfast-wait-online.service": 1.0,
-    "holdfast-takeover@.service": 9.4, "holdfast-fallback@.service": 9.4, "holdfast-overlay.service": 1.7,
+    "holdfast.service": 2.8, "holdfast@.service": 2.8, "holdfast-dns.service": 1.9, "holdfast-wait-online.service": 2.9,
+    "holdfast-takeover@.service": 9.4, "holdfast-fallback@.service": 9.4, "holdfast-overlay.service": 2.1,
     "holdfast-overlay-refresh.service": 1.7,
 }
 
@@ -162,8 +168,21 @@ def test_what_starts_early_needs_nothing_of_tmp(unit: str) -> None:
     text = (SYSTEMD / unit).read_text()
     if "\nDefaultDependencies=no\n" in text:
         assert not {"PrivateDevices", "PrivateTmp"} & set(directives(unit))
-        assert unit in ("holdfast-fallback@.service", "holdfast-takeover@.service") or \
-            "/dev" in directives(unit)["ReadOnlyPaths"].split()
+        assert directives(unit)["DevicePolicy"] == "closed"
+
+
+@pytest.mark.parametrize("unit", [
+    unit for unit in UNITS if EXCEPTIONS[unit].get("ProtectKernelLogs") == AWAITED["ProtectKernelLogs"]])
+def test_what_is_left_out_for_the_boot_is_kept_otherwise(unit: str) -> None:
+    have = directives(unit)
+    assert have["DevicePolicy"] == "closed"  # /dev/kmsg; /proc/kmsg takes CAP_SYSLOG
+    assert not {"CAP_SYSLOG", "CAP_SYS_MODULE", "CAP_SYS_ADMIN", "CAP_SYS_BOOT"} & set(
+        have["CapabilityBoundingSet"].split())
+    assert {"~@privileged", "syslog"} <= set(have["SystemCallFilter"].split())  # of which @module is a part
+    assert have["ProtectSystem"] == "strict"  # /usr/lib/modules
+    # A user without CAP_DAC_OVERRIDE writes nothing of root's; with CAP_NET_ADMIN it could write /proc/sys/net.
+    root_too = {"/sys", "-/proc/sysrq-trigger", "-/proc/irq", "-/proc/bus", "-/proc/fs", "-/proc/acpi", "-/proc/scsi"}
+    assert {"/proc/sys", *(() if have.get("User") == "holdfast" else root_too)} <= set(have["ReadOnlyPaths"].split())
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -63,13 +63,25 @@ def test_the_root_can_be_written_when_the_agent_starts() -> None:
 def test_name_servers_are_waited_for_beside_the_boot() -> None:
     lines = settings("holdfast-dns.service")
     assert "Type=exec" in lines  # no job that is-system-running waits for
-    assert f"ExecStart=/usr/lib/holdfast/dns --spool /run/holdfast/dns --expect 20 --wait {publisher.MAX_WAIT}" in lines
+    assert f"ExecStart=/usr/lib/holdfast/dns --spool /run/holdfast/dns --wait {publisher.MAX_WAIT}" in lines
     assert publisher.MAX_WAIT < publisher.TIME_LIMIT
-    assert f"RuntimeMaxSec={20 + publisher.TIME_LIMIT + 30}" in lines
+    assert f"RuntimeMaxSec={publisher.TIME_LIMIT + 30}" in lines
     after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
              for word in line.removeprefix("After=").split()]
     # Not D-Bus: cloud-init's network stage needs names before.
     assert after == ["systemd-remount-fs.service", "systemd-resolved.service"]
+
+
+def test_what_waits_for_names_publishes_them_as_the_publisher_may() -> None:
+    def sandbox(unit: str) -> set[str]:
+        own = ("Type=", "ExecStart", "Restart", "RuntimeMax", "TimeoutStart", "RemainAfterExit", "Environment",
+               "CPUQuota")
+        mounts = ("ProtectControlGroups", "ProtectKernel", "ProtectHome", "ProtectProc", "SystemCallFilter=~",
+                  "ReadOnlyPaths", "ReadWritePaths=-", "NoExecPaths", "ExecPaths", "TemporaryFileSystem")
+        return {line for line in settings(unit) if not line.startswith((*own, *mounts))}
+
+    assert sandbox("holdfast-wait-online.service") == sandbox("holdfast-dns.service")
+    assert "ExecStart=/usr/bin/holdfast wait-online --publish" in settings("holdfast-wait-online.service")
 
 
 def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 from time import time as wall_clock
@@ -72,7 +71,7 @@ class Machine:
     def run(self) -> int:
         return self.work(0)
 
-    def work(self, wait: int) -> int:
+    def work(self, wait: int | None) -> int:
         plain = ResolvConf(str(self.state / "saved"), atomic.write, path=str(self.file),
                            interfaces=lambda: list(self.links))
         made = publisher.Publisher(str(self.spool), str(self.state), (self.service, plain),
@@ -120,19 +119,13 @@ def test_what_is_done_is_told_in_the_words_of_the_spool(machine: Machine) -> Non
     assert settled() == {"eth0.json": (machine.spool / "eth0.json").read_bytes()}
 
 
-def test_the_first_name_servers_of_a_boot_are_expected(machine: Machine) -> None:
-    publisher.await_first(str(machine.spool), 0.1)
-    later = threading.Timer(0.2, machine.want, ("eth0", "10.0.0.2"))
-    later.start()
-    publisher.await_first(str(machine.spool), 3600)
-    later.join()
-    publisher.await_first(str(machine.spool), 3600)  # they are there
-    machine.run()
-    machine.unwant("eth0")
-    publisher.await_first(str(machine.spool), 3600)  # what was published is to be withdrawn
-    machine.run()
-    publisher.await_first(str(machine.spool), 3600)  # a hand-back waits for a run that has nothing to do
-    assert list(machine.service.links) == []
+def test_what_somebody_else_repeats_is_not_told(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.want("eth0", "10.0.0.2")
+    machine.service.error = ResolverError("D-Bus is not there yet", temporary=True)
+    assert machine.work(None) == publisher.LATER
+    assert capsys.readouterr().err == ""
+    assert machine.work(0) == publisher.LATER
+    assert "D-Bus is not there yet" in capsys.readouterr().err
 
 
 def test_the_file_is_put_back_when_a_service_comes_up(machine: Machine) -> None:
@@ -376,6 +369,25 @@ def test_runs_that_follow_each_other_are_a_second_apart(machine: Machine, monkey
     time.now += 1.0
     machine.run()
     assert len(time.slept) == 5
+
+
+def test_a_boot_waits_neither_for_a_second_nor_for_who_does(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time(monkeypatch)
+    machine.run()
+    machine.want("eth0", "10.0.0.2")
+    in_between: list[set[int]] = []
+
+    def boot() -> None:
+        time.meanwhile = lambda: None
+        assert machine.work(None) == publisher.DONE
+        in_between.append(set(machine.service.links))
+
+    time.meanwhile = boot
+    assert machine.run() == publisher.DONE
+    assert in_between == [{2}]
+    assert time.slept[2:] == [1.0]  # the other one, once more
 
 
 def test_what_is_written_while_a_run_waits_is_published_by_it(
