@@ -74,7 +74,7 @@ def wait(
     for, too, and with ``publish`` made known. Raises WaitError."""
     waiter = Waiter(settings, given, any_one=any_one)
     try:
-        if not waiter.wait(inf if timeout == 0 else time.monotonic() + timeout):
+        if not waiter.wait(inf if timeout == 0 else time.monotonic() + timeout, publish=publish):
             missing = ", ".join(waiter.missing()) or "no interface is served"
             raise WaitError(FAILED, f"not online after {timeout:g} s: {missing}")
         if publish:
@@ -98,10 +98,12 @@ class Waiter:
         self._asked: dict[str, Call] = {}
         self._online: set[str] = set()
         self._excused: set[str] = set()
+        self._attempted: dict[str, bytes | None] = {}
         self._changes = FolderChanges()
 
-    def wait(self, deadline: float) -> bool:
-        """True when all are online; False at ``deadline`` (time.monotonic). Raises WaitError."""
+    def wait(self, deadline: float, *, publish: bool = False) -> bool:
+        """True when all are online; False at ``deadline`` (time.monotonic). With ``publish`` names of those that are
+        wait for no other. Raises WaitError."""
         appeared_by = time.monotonic() + APPEARANCE
         while True:
             self._changes.watch(self._folders)
@@ -116,14 +118,18 @@ class Waiter:
             self._listen(left)
             if self._done():
                 return True
+            if publish:
+                self.publish_names()
 
     def publish_names(self) -> None:
-        """Publish what the leases say of names and nobody has published. What has to be repeated is left to
+        """Publish what the leases say of names and nobody has published, once. What has to be repeated is left to
         holdfast-dns.service."""
         from holdfast.publish import publisher  # noqa: PLC0415 - for root only
 
-        unpublished = [name for name in self._online if not self._published(name)]
-        for folder in sorted({os.path.dirname(self._paths[name]) for name in unpublished}):
+        wanted = {name: self._said(name) for name in self._online if not self._published(name)}
+        fresh = [name for name, said in wanted.items() if self._attempted.get(name) != said]
+        self._attempted.update(wanted)
+        for folder in sorted({os.path.dirname(self._paths[name]) for name in fresh}):
             publisher.publish(f"{folder}/dns", publisher.state_dir(), None)
 
     def wait_names(self, deadline: float) -> list[str]:
@@ -150,9 +156,12 @@ class Waiter:
 
     def _published(self, name: str) -> bool:
         """Whether the publisher has done what the agent asked of it for this interface, if anything."""
-        folder = os.path.dirname(self._paths[name])
-        wanted = _content(f"{folder}/dns/{name}.json")
+        folder, wanted = os.path.dirname(self._paths[name]), self._said(name)
         return wanted is None or wanted == _content(f"{dns_dir(folder)}/{name}.json")
+
+    def _said(self, name: str) -> bytes | None:
+        """What the agent asks of the publisher for this interface; None for nothing."""
+        return _content(f"{os.path.dirname(self._paths[name])}/dns/{name}.json")
 
     def _done(self) -> bool:
         if self._any or not self._wanted:

@@ -267,6 +267,36 @@ def test_a_boot_publishes_the_names_itself(
     assert asked == [(f"{folder}/dns", str(tmp_path), None)]
 
 
+def test_a_boot_publishes_the_names_of_each_link_as_it_comes_and_no_failure_twice(
+    folder: str, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def publish(spool: str, state: str, wait: int | None) -> int:
+        asked.append(spool)
+        return publisher.FAILED
+
+    monkeypatch.setattr(publisher, "publish", publish)
+    monkeypatch.setattr(folder_changes, "LOOK_AGAIN", 0.02)  # in a thread it looks often
+    monkeypatch.setattr(online, "NAMES_WITHIN", 0.1)
+    status: list[int] = []
+    with ControlBench(folder) as bench:
+        other = FakeClient("eth1")
+        other.online = False
+        bench.run(lambda: bench.control.add(other))
+        names.ask("eth0", "new")
+        thread = threading.Thread(target=lambda: status.append(online.main(publish=True)))
+        thread.start()
+        wait_until(lambda: asked != [], 10, "the names of the first link are published")
+        wait_until(lambda: len(other.online_listeners) == 1, 10, "the other one is asked")
+        assert len(asked) == 1
+        names.ask("eth1", "newer")
+        bench.run(other.come_online)
+        thread.join(fair_time.longest(20))
+    assert status == [0]
+    assert len(asked) == 2
+
+
 @pytest.fixture
 def lists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The list of links, and the folders of those that are refused and given back."""

@@ -69,7 +69,7 @@ def test_name_servers_are_waited_for_beside_the_boot() -> None:
     after = [word for line in settings("holdfast-dns.service", "Unit") if line.startswith("After=")
              for word in line.removeprefix("After=").split()]
     # Not D-Bus: cloud-init's network stage needs names before.
-    assert after == ["systemd-remount-fs.service", "systemd-resolved.service"]
+    assert after == ["systemd-remount-fs.service", "systemd-resolved.service", "holdfast-wait-online.service"]
 
 
 def test_what_waits_for_names_publishes_them_as_the_publisher_may() -> None:
@@ -82,6 +82,11 @@ def test_what_waits_for_names_publishes_them_as_the_publisher_may() -> None:
 
     assert sandbox("holdfast-wait-online.service") == sandbox("holdfast-dns.service")
     assert "ExecStart=/usr/bin/holdfast wait-online --publish" in settings("holdfast-wait-online.service")
+    # What it cannot publish yet is repeated, and what changes while it runs is not lost: it starts this afterwards.
+    assert "Wants=holdfast-dns.service" in settings("holdfast-wait-online.service", "Unit")
+    for unit in ("holdfast-dns.service", "holdfast-dns.path"):
+        assert any(line.startswith("After=") and "holdfast-wait-online.service" in line
+                   for line in settings(unit, "Unit"))
 
 
 def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:
