@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,14 @@ def pytest_make_collect_report() -> Iterator[None]:
     if IN_CI and report.skipped:
         fail_skipped(report)
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name what failed to `./dev test`, which says it again at the end of all parts."""
+    shared = os.environ.get("HOLDFAST_TESTS_SHARED")
+    if shared is not None and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        with Path(shared, "failed").open("a", encoding="utf-8") as names:
+            names.write(f"{report.nodeid}{'' if report.when == 'call' else f' ({report.when})'}\n")
 
 
 def fail_skipped(report: Any) -> None:

@@ -142,3 +142,20 @@ def test_the_demo_needs_no_more_than_its_set_of_packages(program: str) -> None:
     # scapy loads cryptography where it is; setuptools and coverage are nobody's dependency.
     loaded = set(done.stdout.split()) - {"setuptools", "coverage", "cryptography", "cffi"}
     assert loaded <= pinned
+
+
+def test_what_failed_is_said_again_at_the_end(dev: ModuleType, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    failed.write_text("of the part before\n", encoding="utf-8")
+
+    def part() -> int:
+        assert not failed.exists()
+        failed.write_text("tests/test_one.py::test_it\ntests/test_one.py::test_other (setup)\n", encoding="utf-8")
+        return 1
+
+    status, text = dev.timed("containers", part, failed)
+    assert status == 1
+    first, *names = text.splitlines()
+    assert first.split() == ["containers", "0.0", "min", "FAILED,", "see", "above"]
+    assert [name.strip() for name in names] == ["tests/test_one.py::test_it", "tests/test_one.py::test_other (setup)"]
+    assert dev.timed("fuzz", lambda: 0)[1].endswith("passed")
