@@ -11,7 +11,6 @@ import os
 import select
 import sys
 import time
-from fnmatch import fnmatchcase
 from math import inf
 
 from holdfast.control.client import Call, ControlError, NotPermittedError, sockets
@@ -190,6 +189,8 @@ class Waiter:
     def _meant(self) -> set[str]:
         """The interfaces given; a pattern stands for those that are served, and for itself while there is none."""
         wanted: set[str] = set()
+        if any(map(is_pattern, self._given)):
+            from fnmatch import fnmatchcase  # noqa: PLC0415 - a boot has none
         for one in self._given:
             fit = {name for name in self._paths if fnmatchcase(name, one)} if is_pattern(one) else {one}
             wanted |= fit or {one}

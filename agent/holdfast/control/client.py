@@ -7,16 +7,16 @@ Texts in a reply are not escaped for a terminal.
 
 from __future__ import annotations
 
+import _socket as socket
 import os
 import select
-import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping
 from math import inf
 
 from holdfast import json_text
-from holdfast.control.idl import INTERFACE_NAME, MismatchError, conform
+from holdfast.control.idl import MismatchError, conform, is_interface_name
 from holdfast.control.interface import NAME, SERVICE, SUFFIX, definition
 from holdfast.control.message import MessageError, decode, encode
 from holdfast.state.folder import socket_address
@@ -105,13 +105,15 @@ def call(
 
 def listens(path: str, timeout: float) -> bool:
     """True when a process accepts a connection at ``path`` within ``timeout`` seconds."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        try:
-            with socket_address(path) as address:
-                connection.connect(address)
-        except OSError:
-            return False
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        with socket_address(path) as address:
+            connection.connect(address)
+    except OSError:
+        return False
+    finally:
+        connection.close()
     return True
 
 
@@ -264,7 +266,7 @@ def _object(parameters: object) -> object:
 
 def _error(name: object, parameters: object) -> tuple[str, Mapping[str, Any]]:
     """An error's name and its parameters as they are declared. Raises MismatchError."""
-    if not isinstance(name, str) or len(name) > _NAME_LIMIT or not INTERFACE_NAME.fullmatch(name):
+    if not isinstance(name, str) or len(name) > _NAME_LIMIT or not is_interface_name(name):
         raise MismatchError(("error",), "is not the name of an error")
     interface, _, short = name.rpartition(".")
     described = definition(interface) if interface in (NAME, SERVICE) else None

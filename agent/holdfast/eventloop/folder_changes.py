@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # `signal` makes enums of its numbers
+import _socket as socket
 import fcntl
 import os
 import select
-import signal
-import socket
-from contextlib import suppress
 from math import inf
 
+from holdfast.wire.lean import suppress
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:

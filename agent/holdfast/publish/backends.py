@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from holdfast.network import ResolverError
 from holdfast.publish.dhcpcd_file import DhcpcdFile
@@ -17,6 +16,7 @@ from holdfast.publish.networkd_link import NetworkdLinks, said
 from holdfast.publish.resolvconf import NetworkManagerFile, ResolvConf, Resolvconf, Target, Write
 from holdfast.publish.resolved import Resolved
 from holdfast.publish.spool import Names
+from holdfast.wire.lean import suppress
 from holdfast.wire.record import Protocol
 
 

@@ -9,13 +9,11 @@ not the one of our last call has the step repeated.
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import socket
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
+from holdfast import json_text
 from holdfast.publish.resolvconf import Target, Write
 from holdfast.publish.spool import Names
 from holdfast.state import folder as folders
@@ -28,7 +26,7 @@ STATES = "/run/systemd/netif/links"
 #: Bytes of a state file, and of our record.
 _LIMIT = 64 << 10
 #: resolved.conf(5), DNS=: an address, with a port (behind brackets for IPv6), a link and a name for TLS.
-_SERVER = re.compile(
+_SERVER = (
     r"(?:\[(?P<six>[^\]]+)\](?::(?P<port6>\d+))?|(?P<four>[\d.]+)(?::(?P<port4>\d+))?|(?P<bare>[0-9A-Fa-f:.]+))"
     r"(?:%[^#]+)?(?:#(?P<name>.+))?"
 )
@@ -62,7 +60,7 @@ class NetworkdLinks:
         own = self._variables(link)
         if names.dns:
             servers = self._merged(own, names)
-            plain = [(_family(one.address), ip_address(one.address).packed) for one in servers]
+            plain = [_packed(one.address) for one in servers]
             if any(one.port or one.name for one in servers):
                 extended = [(*pair, one.port, one.name) for pair, one in zip(plain, servers, strict=True)]
                 call("SetLinkDNSEx", "ia(iayqs)", (link.ifindex, extended))
@@ -73,7 +71,7 @@ class NetworkdLinks:
             call("SetLinkDomains", "ia(sb)", (link.ifindex, [
                 (each, routed) for routed, key in ((False, "DOMAINS"), (True, "ROUTE_DOMAINS"))
                 for each in self._domains(own, key, leased[routed])]))
-        self._write(self._path(link), json.dumps(self._wanted(link, names)).encode() + b"\n", 0o644)
+        self._write(self._path(link), json_text.dumps(self._wanted(link, names)).encode() + b"\n", 0o644)
 
     def withdraw(self, link: Target, call: Call) -> None:
         """Have networkd forget what it was told. OSError; what ``call`` raises."""
@@ -127,7 +125,7 @@ class NetworkdLinks:
 
     def _told(self, link: Target) -> object:
         try:
-            return json.loads(folders.read(self._path(link), _LIMIT))
+            return json_text.loads(folders.read(self._path(link), _LIMIT))
         except (OSError, ValueError, RecursionError):
             return None
 
@@ -146,16 +144,22 @@ def states(folder: str = STATES) -> list[tuple[str, int, int]]:
 
 def _server(word: str) -> Server | None:
     """A word of DNS=, None when it is no server."""
-    found = _SERVER.fullmatch(word)
+    import re  # noqa: PLC0415 - only for networkd's links: a boot waits for this module
+
+    found = re.fullmatch(_SERVER, word)
+    if found is None:
+        return None
     try:
-        return found and Server(str(ip_address(found["six"] or found["four"] or found["bare"])),
-                                int(found["port6"] or found["port4"] or 0), found["name"] or "")
-    except ValueError:
+        family, packed = _packed(found["six"] or found["four"] or found["bare"])
+        return Server(inet_ntop(family, packed), int(found["port6"] or found["port4"] or 0), found["name"] or "")
+    except (OSError, ValueError):
         return None
 
 
-def _family(address: str) -> int:
-    return socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+def _packed(address: str) -> tuple[int, bytes]:
+    """The family and the bytes of an address. OSError, ValueError."""
+    family = AF_INET6 if ":" in address else AF_INET
+    return family, inet_pton(family, address)
 
 
 def said(network_file: str, key: str) -> Sequence[str]:

@@ -16,15 +16,13 @@ Exit statuses: 0 done; 1 something cannot be published; 2 wrong arguments; 75 tr
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import signal
-import socket
 import sys
-from contextlib import suppress
-from functools import partial
+from _signal import SIGALRM, alarm, signal  # type: ignore[import-not-found]  # `signal` makes enums
+from _socket import if_nametoindex
 from time import monotonic, sleep, time
 
+from holdfast import json_text
 from holdfast.escape import printable
 from holdfast.network import ResolverError
 from holdfast.observe.limit import SayOnce
@@ -36,6 +34,7 @@ from holdfast.settings.dirs import DNS_STATE_DIR, dns_dir, runtime_dir
 from holdfast.state import atomic
 from holdfast.state import folder as folders
 from holdfast.state.identity import BOOT_ID, read_line
+from holdfast.wire.lean import partial, suppress
 from holdfast.wire.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,8 +72,8 @@ def publish(spool: str, state: str, wait: int | None) -> int:
     """One run for what is in the folder ``spool``; the exit status. What was done is kept in the folder ``state``.
     It is repeated for up to ``wait`` seconds while something has to come up first; with None somebody else does that,
     and tells what never came up."""
-    signal.signal(signal.SIGALRM, _overdue)
-    signal.alarm(TIME_LIMIT)
+    signal(SIGALRM, _overdue)
+    alarm(TIME_LIMIT)
     try:
         folders.make(state)
         backends = ladder(state, replace, partial(_say, status=FAILED))
@@ -86,7 +85,7 @@ def publish(spool: str, state: str, wait: int | None) -> int:
         return _say(f"name servers cannot be published: {error.filename or state}: {error.strerror}; make room, or let "
                     "root write there", FAILED)
     finally:
-        signal.alarm(0)
+        alarm(0)
 
 
 def replace(path: str, data: bytes, mode: int) -> None:
@@ -204,7 +203,7 @@ class Publisher:
     def _used(self) -> dict[int, tuple[str, str]]:
         """What was published where; after a reboot only what survives one, /etc/resolv.conf."""
         try:
-            document = json.loads(folders.read(self._path, PUBLISHED_LIMIT))
+            document = json_text.loads(folders.read(self._path, PUBLISHED_LIMIT))
             same_boot = document["boot_id"] == read_line(BOOT_ID)
             entries = {int(ifindex): (str(backend), str(name)) for ifindex, (backend, name) in document["used"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -213,12 +212,12 @@ class Publisher:
 
     def _keep(self, used: dict[int, tuple[str, str]]) -> None:
         document = {"boot_id": read_line(BOOT_ID), "used": used}
-        atomic.write(self._path, json.dumps(document).encode() + b"\n", 0o644)
+        atomic.write(self._path, json_text.dumps(document).encode() + b"\n", 0o644)
 
 
 def _ifindex(name: str) -> int:
     try:
-        return socket.if_nametoindex(name)
+        return if_nametoindex(name)
     except OSError:
         return 0
 

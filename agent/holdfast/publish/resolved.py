@@ -7,9 +7,9 @@ jeepney, without its blocking connection, whose first call has no time-out.
 
 from __future__ import annotations
 
+import _socket as socket
 import errno
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -7,11 +7,11 @@ value is checked, and no value of a bad file is ever shown (it could be a link t
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address
 
 from holdfast import json_text
 from holdfast.state import folder as folders
 from holdfast.wire import options as opt
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _servers(document: dict[str, Any], key: str) -> tuple[IPv4Address, ...]:
         if isinstance(error, DnsFileError):
             raise
         raise DnsFileError(f"{key} has something that is no IPv4 address") from None
-    if any(server.is_multicast or server.is_unspecified or int(server) == 0xFFFFFFFF for server in servers):
+    if any(server.packed[0] >> 4 == 0xE or int(server) in (0, 0xFFFFFFFF) for server in servers):
         raise DnsFileError(f"{key} has an address that is no host's")
     return servers
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address
 
 from holdfast.network import ResolverError
 from holdfast.publish.resolvconf import Run, run
 from holdfast.state import atomic
 from holdfast.state import folder as folders
+from holdfast.wire.address import IPv4Address
 from holdfast.wire.record import NamedTuple
 
 HEADER = "# Written by Holdfast from DHCP; removed when the lease ends.\n"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable
-from fnmatch import fnmatchcase
 
 from holdfast.settings.dirs import OVERLAY_DIR
 from holdfast.settings.model import SettingsError
@@ -124,6 +123,8 @@ def rule_for(pattern: str, name: str, macs: Collection[str]) -> Rule | None:
     data = _content(f"{RULES_DIR}/{pattern}")
     if data is None:
         return Rule("", pattern, "", dhcp=True)
+    from fnmatch import fnmatchcase  # noqa: PLC0415 - only with patterns; it brings ``re``
+
     found: dict[str, Rule] = {}
     for line in data.decode("utf-8", "replace").splitlines():
         words = line.split(" ")

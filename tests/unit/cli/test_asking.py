@@ -263,7 +263,7 @@ def test_an_agent_that_stands_still(folder: str, run: Run, monkeypatch: pytest.M
 def test_a_socket_that_refuses(
     folder: str, run: Run, monkeypatch: pytest.MonkeyPatch, error: OSError, status_code: int, line: str
 ) -> None:
-    class Refusing(socket.socket):
+    class Refusing(client.socket.socket):
         def connect(self, address: object) -> None:
             raise error
 

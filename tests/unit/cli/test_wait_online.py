@@ -157,7 +157,7 @@ def test_a_socket_that_gives_no_answer_is_asked_again(folder: str) -> None:
 def test_who_may_not_ask_is_told(
     folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Refusing(socket.socket):
+    class Refusing(client.socket.socket):
         def connect(self, address: object) -> None:
             raise PermissionError(13, "Permission denied")
 

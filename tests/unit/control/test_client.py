@@ -218,7 +218,7 @@ def test_a_link_in_the_sockets_place_is_not_followed(path: str) -> None:
 def test_a_socket_that_cannot_be_used(
     path: str, monkeypatch: pytest.MonkeyPatch, refusal: OSError, kind: type[ControlError], problem: str
 ) -> None:
-    class Refusing(socket.socket):
+    class Refusing(client.socket.socket):
         def connect(self, address: Any) -> None:
             raise refusal
 

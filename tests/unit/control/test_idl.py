@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from random import Random
 
@@ -26,6 +27,7 @@ from holdfast.control.idl import (
     Struct,
     Type,
     conform,
+    is_interface_name,
     parse,
 )
 
@@ -88,14 +90,14 @@ def test_everything_the_language_has() -> None:
     ("interface a.b\ntype T (\n  x: int\n  y: int\n)", "line 4: ')' is expected, not 'y'"),
     ("interface a.b\ntype T (x: int,)", "line 2: the name of a field is expected, not ')'"),
     ("interface a.b\ntype T (x: int", "line 2: ')' is expected"),
-    ("interface a.b\ntype T (_x: int)", "line 2: '_' is not of this language"),
+    ("interface a.b\ntype T (_x: int)", "line 2: '_x' is not of this language"),
     ("interface a.b\ntype T (x__y: int)", "line 2: the name of a field is expected, not 'x__y'"),
     ("interface a.b\ntype T (x: int,\n x: int)", "line 3: there is a x already"),
     ("interface a.b\ntype T (x, y: int)", "line 2: either all of these have types, or none has"),
     ("interface a.b\ntype T (x: int, y)", "line 2: either all of these have types, or none has"),
     ("interface a.b\ntype T (x: ??int)", "line 2: '?' twice"),
     ("interface a.b\ntype T (x: number)", "line 2: a type is expected, not 'number'"),
-    ("interface a.b\ntype T (\nx: [int]int)", "line 3: '[' is not of this language"),
+    ("interface a.b\ntype T (\nx: [int]int)", "line 3: '[int]int' is not of this language"),
     ("interface a.b\ntype T (x: Other)\n\n", "line 2: there is no type Other"),
     ("interface a.b\nerror E ()\ntype T (x: E)", "line 3: there is no type E"),
     ("interface a.b\ntype T ()\nmethod T() -> ()", "line 3: there is a T already"),
@@ -117,6 +119,25 @@ def test_what_is_no_definition_is_told_with_its_line(text: str, problem: str) ->
 def test_any_text_is_a_definition_or_an_error(text: str) -> None:
     with suppress(DefinitionError):
         assert parse(text).text == text
+
+
+@given(st.text("aB0_-.\u00e9\u0663", min_size=1, max_size=8))
+def test_names_are_those_of_the_languages_grammar(text: str) -> None:
+    grammar = {
+        "interface": r"[A-Za-z](?:-*[A-Za-z0-9])*(?:\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)+",
+        "type": r"[A-Z][A-Za-z0-9]*",
+        "field": r"[A-Za-z](?:_?[A-Za-z0-9])*",
+    }
+    is_one = {name: re.fullmatch(pattern, text) is not None for name, pattern in grammar.items()}
+    assert is_interface_name(text) == is_one["interface"]
+    written = {"interface": f"interface {text}", "type": f"interface a.b\ntype {text} ()",
+               "field": f"interface a.b\ntype T ({text}: int)"}
+    for name, definition in written.items():
+        if is_one[name]:
+            parse(definition)
+        else:
+            with pytest.raises(DefinitionError):
+                parse(definition)
 
 
 # -- against the independent parser --------------------------------------------------------------
