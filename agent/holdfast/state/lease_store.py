@@ -91,7 +91,8 @@ class LeaseStore:
         return client_id
 
     def _keep_client_id(self, client_id: bytes) -> None:
-        """Write the client-id unless it is there. OSError."""
+        """Write the client-id unless it is there. OSError. Not durably, which would be waited for before the address is
+        used: it counts where the lease's file is lost, and that is durable."""
         from holdfast.state import atomic  # noqa: PLC0415 - after the DISCOVER
 
         content = "\n".join((client_id.hex(), *self._identity, "")).encode()
@@ -99,7 +100,7 @@ class LeaseStore:
             with suppress(OSError):
                 self._id_kept = folders.read(self._id_path, 1024)
         if content != self._id_kept:
-            atomic.write(self._id_path, content)
+            atomic.write(self._id_path, content, durable=False)
             self._id_kept = content
 
     def _unreadable(self, error: OSError) -> None:

@@ -47,7 +47,8 @@ class RouteMetrics:
         taken = {*stored.values(), *self._known.values()}
         metric = next(number for number in range(self._first, self._first + len(taken) + 1) if number not in taken)
         with suppress(OSError):
-            atomic.write(os.path.join(self._folder, ifname + METRIC), f"{metric}\n".encode(), 0o644)
+            # Not durable: the first address would wait for it, and what a power cut takes away is chosen anew.
+            atomic.write(os.path.join(self._folder, ifname + METRIC), f"{metric}\n".encode(), 0o644, durable=False)
         return metric
 
     def _stored(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ import pytest
 from holdfast.core.lease import Binding, Gateway, Server
 from holdfast.state.identity import Identity
 from holdfast.state.lease_store import LeaseStore
+from holdfast.state.route_metrics import RouteMetrics
 from holdfast_lab.testbed.virtual_host import OURS, SERVER, VirtualClock, lease_of
 
 ME = Identity("a" * 32, "", "02:00:00:00:00:01")
@@ -55,6 +56,14 @@ def test_what_is_saved_is_remembered(bench: Bench) -> None:
     bench.store().save(binding)
     assert bench.store().load() == binding
     assert (bench.folder / "eth0.lease.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_first_address_waits_for_two_fsyncs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "fsync", asked.append)
+    RouteMetrics(str(bench.folder), 100).of("eth0")
+    bench.store().save(Binding(bench.lease, client_id=b"\x01me"))
+    assert len(asked) == 2  # the lease's file, and its name: each takes milliseconds
 
 
 @pytest.mark.parametrize("year", [365 * 86400.0, -365 * 86400.0])
