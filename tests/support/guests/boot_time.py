@@ -120,6 +120,7 @@ fcntl.ioctl(_socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM), 0x8914,
 _FLOOR_UNIT = f"""\
 [Service]
 Type=simple
+Restart=no
 WatchdogSec=0
 ExecStart=
 ExecStart=/usr/bin/python3 -IS /usr/local/lib/floor.py %i {_DISCOVER}
