@@ -94,7 +94,7 @@ def check_configuration(tree: Tree) -> Iterator[Finding]:
 
 def served(tree: Tree) -> list[str]:
     """Names and patterns of the links that an enabled agent serves."""
-    on = systemd_units.enabled(tree)
+    on = systemd_units.enabled(tree, SERVICE, "holdfast@*")
     names = {unit[len("holdfast@"):-len(".service")] for unit in on
              if unit.startswith("holdfast@") and unit.endswith(".service")} - {""}
     if SERVICE in on:
@@ -110,7 +110,7 @@ def served(tree: Tree) -> list[str]:
 
 def check_units(tree: Tree, *, live: bool = False) -> Iterator[Finding]:
     """An agent starts at boot, and has something to serve. ``live``: a guest that may be served by hand, for now."""
-    on = sorted(unit for unit in systemd_units.enabled(tree) if unit == SERVICE or unit.startswith("holdfast@"))
+    on = sorted(systemd_units.enabled(tree, SERVICE, "holdfast@*"))
     try:
         listed = started(tree)
     except SettingsError as error:
@@ -146,7 +146,7 @@ def check_wait(tree: Tree) -> Iterator[Finding]:
         if started(tree):
             yield Finding("wait-online", OK, f"{WAIT} is started by the list")
             return
-    if WAIT in systemd_units.enabled(tree):
+    if systemd_units.enabled(tree, WAIT):
         yield Finding("wait-online", OK, f"{WAIT} is enabled")
     else:
         yield Finding("wait-online", NOTE, f"{WAIT} is not enabled: network-online.target does not wait for an address")

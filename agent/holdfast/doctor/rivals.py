@@ -153,7 +153,7 @@ def _networkd_wait(tree: Tree, links: Sequence[str], files: Sequence[networkd.Ne
         for _, key, value in systemd_units.drop_ins(tree, unit)
     )
     ours = any(file.unmanaged and covers(name, link) for file in files for name in file.links for link in links)
-    if ours and unit in systemd_units.enabled(tree) and not replaced:
+    if ours and systemd_units.enabled(tree, unit) and not replaced:
         yield Finding("wait-online", BAD, f"{unit} would wait two minutes for links that networkd does not manage",
                       "mask it")
 
@@ -185,10 +185,8 @@ def _dhcpcd(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
 
 def _others(tree: Tree, links: Sequence[str]) -> Iterator[Finding]:
     """Clients that serve every link, and the element of diskimage-builder that does."""
-    on = systemd_units.enabled(tree)
-    for unit in ("wicked.service", "connman.service", "dhclient.service"):
-        if unit in on:
-            yield Finding(CHECK, BAD, f"{unit} is enabled and would configure {' '.join(links)} too", f"disable {unit}")
+    for unit in sorted(systemd_units.enabled(tree, "wicked.service", "connman.service", "dhclient.service")):
+        yield Finding(CHECK, BAD, f"{unit} is enabled and would configure {' '.join(links)} too", f"disable {unit}")
     if tree.is_file("/usr/local/sbin/dhcp-all-interfaces.sh"):
         yield Finding(CHECK, BAD, "the image was built with the element dhcp-all-interfaces",
                       "build it without that element (simple-init and cloud-init do not need it)")

@@ -53,7 +53,7 @@ class Options(NamedTuple):
 
 def starts(tree: Tree) -> bool:
     """True if it runs for all links after the next boot."""
-    return UNIT in systemd_units.enabled(tree)
+    return bool(systemd_units.enabled(tree, UNIT))
 
 
 def options(tree: Tree) -> Options:

@@ -42,8 +42,9 @@ COPIES = "/run/holdfast-overlay/ifupdown"
 #: What ifup runs for ``inet dhcp``, the first that is there.
 CLIENTS = ("dhclient", "udhcpc", "dhcpcd")
 #: dhclient waits for an address for a minute, and ifup for dhclient. Without the copy nobody serves the link any more.
-_WAIT = ("\tup n=0; while [ $n -lt 300 ] && [ -e {copy} ] && "
-         "! ip -4 -o addr show dev \"$IFACE\" scope global | grep -q .; do sleep 0.2; n=$((n+1)); done")
+#: A boot waits for ifup: it looks twenty times a second for two seconds, then five times.
+_WAIT = ("\tup n=0; while [ $n -lt 330 ] && [ -e {copy} ] && ! ip -4 -o addr show dev \"$IFACE\" scope global | "
+         "grep -q .; do [ $n -lt 40 ] || sleep 0.15; sleep 0.05; n=$((n+1)); done")
 _BLANK = r"(?:[ \t\r\v\f]|\\\n)"
 _EXCLUDED = "EXCLUDE_INTERFACES"
 _HOTPLUG = "allow-hotplug"
@@ -60,7 +61,7 @@ class Served(NamedTuple):
 def starts(tree: Tree) -> bool:
     """True if it runs at the next boot."""
     programs = (tree.is_file(path) for path in ("/usr/sbin/ifup", "/sbin/ifup"))
-    return UNIT in systemd_units.enabled(tree) and any(programs)
+    return bool(systemd_units.enabled(tree, UNIT)) and any(programs)
 
 
 def logical_name(tree: Tree, ifname: str) -> str | None:

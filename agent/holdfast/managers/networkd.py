@@ -142,7 +142,7 @@ def starts(tree: Tree, *, rendered: bool) -> bool:
     """True if networkd runs after the next boot. ``rendered``: netplan or cloud-init write something for it."""
     if not systemd_units.exists(tree, UNIT) or systemd_units.masked(tree, UNIT):
         return False
-    return rendered or not systemd_units.enabled(tree).isdisjoint((UNIT, SOCKET))
+    return rendered or bool(systemd_units.enabled(tree, UNIT, SOCKET))
 
 
 def netplan_renders(tree: Tree) -> bool:

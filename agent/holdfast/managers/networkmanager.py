@@ -133,7 +133,7 @@ class Profile(NamedTuple):
 
 def starts(tree: Tree) -> bool:
     """True if it runs after the next boot."""
-    return UNIT in systemd_units.enabled(tree)
+    return bool(systemd_units.enabled(tree, UNIT))
 
 
 def configuration(tree: Tree) -> Iterator[tuple[str, str, str]]:

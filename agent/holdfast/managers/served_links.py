@@ -36,7 +36,7 @@ def read(tree: Tree) -> tuple[Link, ...]:
     without those whose agent did not come up in this boot. SettingsError for a wrong list or configuration: then
     nothing may be overlaid."""
     links = lists.read(lambda path: tree.read(path, lists.SIZE_LIMIT + 1), tree.names)
-    if any(map(lists.is_pattern, links)) or SERVICE in systemd_units.enabled(tree):
+    if any(map(lists.is_pattern, links)) or systemd_units.enabled(tree, SERVICE):
         settings = read_settings(tree)
         links = tuple(dict.fromkeys((*links, *settings.interfaces, *settings.serve)))
     fallen = tree.names(lists.FALLEN_DIR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from holdfast.managers.formats import ini
 from holdfast.managers.formats.tree import Tree
@@ -12,10 +13,11 @@ FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd
            "/lib/systemd/system")
 
 
-def enabled(tree: Tree) -> set[str]:
-    """The names in every .wants and .requires folder, without those that are masked."""
+def enabled(tree: Tree, *patterns: str) -> set[str]:
+    """The units that fit one of ``patterns`` (fnmatch(3)) and are in a .wants or .requires folder, without those that
+    are masked: a look at each unit of a machine takes as long as all else that a boot has to read."""
     names = {name for folder in FOLDERS for sub in tree.names(folder) if sub.endswith((".wants", ".requires"))
-             for name in tree.names(f"{folder}/{sub}")}
+             for name in tree.names(f"{folder}/{sub}") if any(fnmatchcase(name, pattern) for pattern in patterns)}
     return {name for name in names if not masked(tree, name)}
 
 
