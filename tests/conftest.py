@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from holdfast.state import background
 
+#: The part of a run in which tests begin that take more than a moment.
+SLOW_UNTIL = 0.8
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
@@ -21,6 +24,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "PATIENCE", 60.0)
 
 
+@pytest.hookimpl(trylast=True)  # when those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first; tests that make namespaces need root."""
     spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
@@ -32,9 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def spread(items: list[pytest.Item], workers: int) -> None:
-    """Order the tests so that those which mostly wait begin first, on all workers alike: each begins with a block of
-    its own, and would otherwise come to a test of 40 s when the others have nothing left to do."""
-    items.sort(key=lambda item: (item.get_closest_marker("long") is None, not item.get_closest_marker("root")))
+    """Order the tests so that at any moment some workers wait for clients and servers while others compute, and that
+    no long test begins when the others have nothing left to do. On all workers alike: each begins with a block of its
+    own."""
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    rest = [item for item in items if item.get_closest_marker("long") is None]
+    slow = [item for item in rest if item.get_closest_marker("root") or item.nodeid.startswith("tests/properties/")]
+    known = {*slow}
+    Random(0).shuffle(slow)  # files of tests that wait, and files of tests that compute
+    quick = [item for item in rest if item not in known]
+    places = {item: place / len(slow) * SLOW_UNTIL for place, item in enumerate(slow)}
+    places |= {item: place / len(quick) for place, item in enumerate(quick)}
+    items[:] = [*long, *sorted(rest, key=places.__getitem__)]
     items[:] = [item for first in range(workers) for item in items[first::workers]]
 
 

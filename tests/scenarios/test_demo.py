@@ -104,6 +104,7 @@ def test_a_machine_without_user_namespaces_is_told_what_to_do() -> None:
     assert "sudo" in done.stderr
 
 
+@pytest.mark.long
 def test_the_demo_of_guard_shows_both_machines() -> None:
     reading, writing = os.openpty()
     with start(writing, "--guard") as demo:

@@ -129,6 +129,7 @@ sys.exit(main())
     assert done.returncode == (errno.EIO if way == "fails" else 0), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.root
 def test_one_attack_of_each_kind_takes_nothing() -> None:
     words = [sys.executable, "-m", "holdfast_lab.attack", "--minutes", "0.3", "--kills", "5", "naks", "control",
