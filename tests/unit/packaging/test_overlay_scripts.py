@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.state import identity
+
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 DATA = Path(__file__).parents[2] / "data"
 #: Programs of the system that the scripts use; no Python among them.
@@ -134,6 +136,30 @@ def test_without_a_list_or_a_whole_package_nothing_is_generated(scripts: Scripts
     scripts.put("etc/holdfast/links", "ens3\n")
     (scripts.root / gone).unlink()
     scripts.run("holdfast-generator", str(units))
+    assert list(units.iterdir()) == []
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_machines_uuid_is_handed_over(scripts: Scripts, units: Path, listed: bool) -> None:
+    scripts.put(identity.PRODUCT_UUID[1:], "6a1b3ab6\n")
+    if listed:
+        scripts.put("etc/holdfast/links", "ens3\n")
+    scripts.run("holdfast-generator", str(units))
+    for unit in ("holdfast.service", "holdfast@.service"):
+        # Where the file cannot be read, the agent starts all the same.
+        assert (units / f"{unit}.d/50-uuid.conf").read_text() == (
+            f"[Service]\nLoadCredential={identity.UUID_CREDENTIAL}:{identity.PRODUCT_UUID}\n"
+            f"SetCredential={identity.UUID_CREDENTIAL}:\\x20\n")
+
+
+@pytest.mark.parametrize("how", ["variable", "file", "no DMI"])
+def test_a_containers_uuid_is_its_hosts_and_not_handed_over(scripts: Scripts, units: Path, how: str) -> None:
+    if how != "no DMI":
+        scripts.put(identity.PRODUCT_UUID[1:], "6a1b3ab6\n")
+    if how == "file":
+        scripts.put("run/systemd/container", "lxc")
+    variables = {"SYSTEMD_VIRTUALIZATION": "container:systemd-nspawn"} if how == "variable" else {}
+    scripts.run("holdfast-generator", str(units), **variables)
     assert list(units.iterdir()) == []
 
 

@@ -10,7 +10,6 @@ import pytest
 from holdfast.observe import ids
 from holdfast.publish import publisher
 from holdfast.runtime import __main__ as daemon
-from holdfast.state import identity
 
 SYSTEMD = Path(__file__).parents[3] / "packaging" / "systemd"
 
@@ -87,13 +86,6 @@ def test_what_waits_for_names_publishes_them_as_the_publisher_may() -> None:
     for unit in ("holdfast-dns.service", "holdfast-dns.path"):
         assert any(line.startswith("After=") and "holdfast-wait-online.service" in line
                    for line in settings(unit, "Unit"))
-
-
-def test_the_uuid_that_systemd_hands_over_is_the_one_that_the_agent_reads() -> None:
-    lines = settings("holdfast.service")
-    assert f"LoadCredential={identity.UUID_CREDENTIAL}:{identity.PRODUCT_UUID}" in lines
-    # Without a fallback a machine without DMI could not start the agent.
-    assert f"SetCredential={identity.UUID_CREDENTIAL}:\\x20" in lines
 
 
 def test_nothing_is_enabled_by_the_package() -> None:
