@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 #: NetworkManager(8): what it has on each link, by the link's index; and bytes of such a file.
 NETWORKMANAGER_DEVICES = "/run/NetworkManager/devices"
 _DEVICE_LIMIT = 64 << 10
+#: What systemd makes when it starts a unit, and removes when that has ended; and what is there where systemd runs.
+NETWORKMANAGER_STARTED, SYSTEMD = "/run/systemd/units/invocation:NetworkManager.service", "/run/systemd/system"
 #: The metric of NetworkManager and netplan for a machine's first Ethernet link (network/spec.py: DEFAULT_METRIC).
 FIRST_METRIC = 100
 
@@ -158,6 +160,7 @@ def make_deps(name: str, context: AgentContext, reporter: Reporter) -> Interface
         find=_find,
         set_up=links.set_up,
         manager_has=_networkmanager_has if settings().wait_for == "networkmanager" else _nothing_to_wait_for,
+        manager_runs=_networkmanager_runs,
         own_macs=lambda: context.messages().own_macs(),
         on_link=_on_link,
         marked=marked,
@@ -196,6 +199,11 @@ def _networkmanager_has(link: Link) -> bool:
             return "\nmanaged=true" in file.read(_DEVICE_LIMIT)
     except OSError:
         return False
+
+
+def _networkmanager_runs() -> bool:
+    """False while systemd has not started NetworkManager, which can be long after the agent on a busy machine."""
+    return os.path.lexists(NETWORKMANAGER_STARTED) or not os.path.isdir(SYSTEMD)
 
 
 def _on_link(link: Link, remembered: Binding) -> bool:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts to use a link that cannot be used (not Ethernet, sockets refused).
 LINK_RETRY = 5.0
-#: Seconds between two looks whether the link's manager has set it up, and for how long that is waited for.
-MANAGER_RETRY, MANAGER_PATIENCE = 0.05, 10.0
+#: Seconds between two looks whether the link's manager has set it up, how long that is waited for once the manager
+#: has been started, and how long its start is.
+MANAGER_RETRY, MANAGER_PATIENCE, START_PATIENCE = 0.05, 10.0, 30.0
 #: The events about which link is served; all others are about the link itself.
 TRACKED = frozenset({Kind.GONE, Kind.APPEARED, Kind.RENAMED, Kind.NEW_MAC})
 
@@ -58,7 +59,9 @@ class LinkTracker:
             loop, self._look, LINK_RETRY, LINK_RETRY, errors=(OSError, SettingsError), on_failure=self._on_refused
         )
         self._waiting = Retry(loop, self._look, MANAGER_RETRY, MANAGER_RETRY)
-        self._loop, self._waits_until = loop, 0.0  # for the link's manager; 0: not yet
+        self._loop = loop
+        self._waits_since = self._waits_until = 0.0  # for the link's manager; 0: not yet
+        self._manager_runs = False
         self.link: Link | None = None  # the one being served, None while there is none
 
     def begin(self) -> None:
@@ -120,13 +123,16 @@ class LinkTracker:
     def _patient(self, link: Link) -> bool:
         """True while the link's manager may yet set it up. What is served before would be another program's link to
         it, and left alone."""
+        now = self._loop.now()
         if not self._waits_until:
-            self._waits_until = self._loop.now() + MANAGER_PATIENCE
+            self._waits_since, self._waits_until = now, now + START_PATIENCE
             self._reporter.line(6, f"{link.name} is served when its manager has set it up")
-        if self._loop.now() < self._waits_until:
+        if not self._manager_runs and self._deps.manager_runs():
+            self._manager_runs, self._waits_until = True, now + MANAGER_PATIENCE
+        if now < self._waits_until:
             return True
         self._reporter.line_once("manager", 4, f"{link.name} is served although its manager has not set it up in "
-                                               f"{MANAGER_PATIENCE:.0f} s")
+                                               f"{now - self._waits_since:.0f} s")
         return False
 
     def lost(self) -> None:

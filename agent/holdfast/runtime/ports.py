@@ -297,6 +297,7 @@ class InterfaceDeps(NamedTuple):
     find: Callable[[str], Link]  # LinkError when there is none, or none that we can serve
     set_up: Callable[[str], None]  # LinkError
     manager_has: Callable[[Link], bool]  # whether its manager has set it up, where that is to be waited for
+    manager_runs: Callable[[], bool]  # whether it has been started, as far as anybody can tell
     own_macs: Callable[[], Collection[bytes]]  # of all links of this network namespace
     on_link: Callable[[Link, Binding], bool]  # whether the remembered address is on the link
     marked: Callable[[Link], Lease | None]  # a lease made of the address with our mark on the link

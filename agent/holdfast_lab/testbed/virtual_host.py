@@ -348,6 +348,7 @@ class Host:
         self._held_answers: list[Message] | None = None
         self.find_error: LinkError | None = None
         self.managed = True  # the link's manager has it
+        self.manager_runs = True
         self.configured_client_id: bytes | None = None  # what the settings say, whatever is stored with the lease
         self.gateway_mac: bytes | None = None  # who answers for the gateway by ARP
         self.own_macs = {MAC}
@@ -364,6 +365,7 @@ class Host:
             find=self.find,
             set_up=self.set_up,
             manager_has=lambda _: self.managed,
+            manager_runs=lambda: self.manager_runs,
             own_macs=lambda: self.own_macs,
             on_link=lambda link, remembered: remembered.lease.address in self.addresses_on_link,
             marked=lambda link: lease_of_remains(self.kernel.observe(), self.clock.now, self.clock.slept),

@@ -340,6 +340,33 @@ def test_a_manager_that_does_not_come_is_not_waited_for_long() -> None:
     assert host.notes.said("eth0 is served although its manager has not set it up in 10 s") == 1
 
 
+def test_a_manager_that_is_started_late_has_its_time_from_then_on() -> None:
+    # A busy machine: NetworkManager would take the address away when it comes to the link.
+    host = Host()
+    host.managed = host.manager_runs = False
+    host.interface.begin()
+    host.loop.run(25)
+    assert host.interface.link is None
+    host.manager_runs = True
+    host.loop.run(9)
+    assert host.interface.link is None
+    host.managed = True
+    host.loop.run(1)
+    assert host.state == "BOUND"
+    assert not host.notes.said("has not set it up")
+
+
+def test_a_manager_that_is_never_started_is_not_waited_for_long() -> None:
+    host = Host()
+    host.managed = host.manager_runs = False
+    host.interface.begin()
+    host.loop.run(29.9)
+    assert host.interface.link is None
+    host.loop.run(1)
+    assert host.state == "BOUND"
+    assert host.notes.said("eth0 is served although its manager has not set it up in 30 s") == 1
+
+
 def test_a_link_that_waits_for_its_manager_is_not_served_after_the_end() -> None:
     host = Host()
     host.managed = False
