@@ -177,9 +177,14 @@ class Handover:
 
     def wait_renewal(self) -> None:
         """Whoever serves now renews when T1 comes, with the same client-id, and is answered."""
-        before = boottime()
+        before = boottime()  # perhaps between a question and its answer
         packets = self.net.packets
-        self.guest.wait(lambda: packets.received("ACK", since=before), 60, "the lease is renewed", pause=0.2)
+
+        def renewed() -> bool:
+            asked = packets.sent(since=before)
+            return bool(asked and packets.received("ACK", since=asked[0].at))
+
+        self.guest.wait(renewed, 60, "the lease is renewed", pause=0.2)
         assert {client_id(seen) for seen in packets.sent(since=before)} == {self.client_id}  # rule 8
         assert not packets.sent("DISCOVER", since=before)
 
