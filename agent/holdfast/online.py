@@ -189,8 +189,10 @@ class Waiter:
     def _meant(self) -> set[str]:
         """The interfaces given; a pattern stands for those that are served, and for itself while there is none."""
         wanted: set[str] = set()
-        if any(map(is_pattern, self._given)):
-            from fnmatch import fnmatchcase  # noqa: PLC0415 - a boot has none
+        if not self._given:
+            return wanted
+        from fnmatch import fnmatchcase  # noqa: PLC0415 - a boot names none; it brings ``re``
+
         for one in self._given:
             fit = {name for name in self._paths if fnmatchcase(name, one)} if is_pattern(one) else {one}
             wanted |= fit or {one}

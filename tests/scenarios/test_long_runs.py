@@ -14,7 +14,7 @@ from holdfast_lab.testbed import fair_time
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.long]
-#: Attacks of one test, and seconds of each.
+#: Tests among which the attacks are divided, and seconds of each attack.
 SHARES, SECONDS = 4, 5
 EACH = [one.name for one in ATTACKS if not one.lengthy]
 

@@ -158,4 +158,4 @@ def test_what_failed_is_said_again_at_the_end(dev: ModuleType, tmp_path: Path) -
     first, *names = text.splitlines()
     assert first.split() == ["containers", "0.0", "min", "FAILED,", "see", "above"]
     assert [name.strip() for name in names] == ["tests/test_one.py::test_it", "tests/test_one.py::test_other (setup)"]
-    assert dev.timed("fuzz", lambda: 0)[1].endswith("passed")
+    assert dev.timed("coverage", lambda: 0)[1].endswith("passed")

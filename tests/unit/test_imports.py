@@ -151,21 +151,20 @@ def test_asyncio_is_nowhere_in_the_daemon() -> None:
     assert wrong == []
 
 
-def _loaded_by(code: str) -> list[str]:
-    """The modules of an interpreter that has run ``code``."""
+def _loaded_by(code: str, *options: str) -> list[str]:
+    """The modules of an interpreter with ``options`` that has run ``code``."""
     # A private path instead of the environment: coverage would load modules of its own.
     clean = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); {code}; print('\\n'.join(sys.modules))"
-    command = [sys.executable, "-I", "-S", "-c", clean]
+    command = [sys.executable, "-I", *options, "-c", clean]
     return subprocess.run(
         command, capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
     ).stdout.split()
 
 
 def test_what_a_boot_waits_for_loads_no_re() -> None:
-    # It and enum take a third of the time that what waits for an address needs to start, beside the agent, and the
-    # agent would load them for its first answer.
+    # The agent would load them for its first answer, which is to what waits, and what waits before its question.
     loaded = _loaded_by("import holdfast.online, holdfast.publish.publisher, holdfast.control.interface as one; "
-                        "one.definition(one.NAME)")
+                        "one.definition(one.NAME)", "-S")  # as the packages start it
     assert not {"re", "enum", "json", "socket", "ipaddress", "signal"} & set(loaded)
 
 

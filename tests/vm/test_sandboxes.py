@@ -23,7 +23,7 @@ exit 0
 """
 #: Of a unit's [Service] section what is not its sandbox, or what the probe needs: it is nobody's notifier, and in /usr.
 OTHER = ("Exec", "Type", "Restart", "Watchdog", "Notify", "RemainAfterExit", "NoExecPaths", "StateDirectory",
-         "RuntimeDirectory", "LoadCredential", "SetCredential")
+         "RuntimeDirectory")
 
 
 def test_the_kernels_settings_stay_as_they_are() -> None:

@@ -190,7 +190,6 @@ class _Token(NamedTuple):
 def _tokens(text: str) -> Iterator[_Token]:
     """What is between white space and comments; at last an empty token. Without ``re``, whose import takes longer than
     all of this: an agent reads its definition at the moment at which a boot waits for its answer."""
-    line = 0
     for line, content in enumerate(text.split("\n"), start=1):
         spaced = content.partition("#")[0].replace("\t", " ").replace("\r", " ")
         for symbol in _SYMBOLS:
@@ -211,7 +210,7 @@ def _is_word(text: str) -> bool:
 def is_interface_name(text: str) -> bool:
     """Two parts or more, of letters and digits with "-" between them; the first begins with a letter."""
     parts = text.split(".")
-    return len(parts) > 1 and text[:1].isalpha() and all(part and "_" not in part and _is_word(part) for part in parts)
+    return len(parts) > 1 and text[:1].isalpha() and all("_" not in part and _is_word(part) for part in parts)
 
 
 def _is_member_name(text: str) -> bool:

@@ -88,6 +88,11 @@ def test_what_waits_for_names_publishes_them_as_the_publisher_may() -> None:
                    for line in settings(unit, "Unit"))
 
 
+@pytest.mark.parametrize("unit", ["holdfast.service", "holdfast@.service"])
+def test_what_waits_for_a_lease_leaves_the_first_packet_alone(unit: str) -> None:
+    assert "Before=holdfast-wait-online.service" in settings(unit, "Unit")
+
+
 def test_nothing_is_enabled_by_the_package() -> None:
     preset = (SYSTEMD / "90-holdfast.preset").read_text().splitlines()
     told = {line.split()[1] for line in preset if not line.startswith("#")}
