@@ -29,6 +29,13 @@ print(sys.argv[1], flush=True)
 time.sleep(600)
 """
 
+#: A process whose main thread has ended: /proc/PID/cmdline is empty, and a second thread goes on.
+HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
 
 def contained(*command: str, folder: Path) -> subprocess.Popen[str]:
     """A contained command whose temporary files go below ``folder``."""
@@ -124,6 +131,13 @@ def test_a_process_that_is_left_is_named_and_ended(name: str, tmp_path: Path) ->
     assert status == LEFT_BEHIND
     assert name in said
     wait_until_gone(name, 60)
+
+
+def test_a_process_without_a_command_line_is_left_too(tmp_path: Path) -> None:
+    """As one that is just being loaded: its command line is empty, as a zombie's."""
+    status, said = finished("sh", "-c", f"{sys.executable} -c '{HEADLESS}' >/dev/null 2>&1 &", folder=tmp_path)
+    assert status == LEFT_BEHIND
+    assert "LEFT BEHIND by the tests: process " in said
 
 
 def test_the_commands_status_is_its_own(tmp_path: Path) -> None:

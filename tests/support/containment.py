@@ -182,14 +182,26 @@ def _leftovers() -> list[str]:
 
 
 def _processes() -> list[str]:
+    """What still runs. A thread's state tells, and not whether there is a command line: that is empty, too, while a
+    program is being loaded (execve(2)), and when the main thread of several has ended."""
     lines = []
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1":
             with suppress(OSError):
-                words = Path("/proc", name, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if words:  # a zombie has none
-                    lines.append(f"process {name}: {words[:200]!r}")
+                process = Path("/proc", name)
+                if any(map(_runs, (process / "task").iterdir())):
+                    words = (process / "cmdline").read_bytes() or (process / "comm").read_bytes()
+                    text = words.replace(b"\0", b" ").decode(errors="replace")
+                    lines.append(f"process {name}: {text[:200]!r}")
     return lines
+
+
+def _runs(task: Path) -> bool:
+    """False when the thread is no more than a number: its state is behind the name, which may hold anything (proc(5):
+    /proc/PID/task/TID/stat)."""
+    with suppress(OSError):
+        return (task / "stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    return False
 
 
 def _files() -> list[str]:
