@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import struct
+from time import monotonic, sleep
 
 from holdfast.network import LinkError
 from holdfast.wire.lean import array, contextmanager, suppress
@@ -32,6 +33,8 @@ ARPHRD_ETHER = 1
 MAX_NAME = 15
 
 _IFREQ = 40  # sizeof(struct ifreq) where pointers have 8 bytes; 32 elsewhere
+#: Seconds for which the carrier of a link that was set up may settle by itself, and between two looks.
+SETTLING, _LOOK = 0.01, 0.0002
 #: Interfaces' addresses that are looked at: far more than any host has.
 _MAX_ADDRESSES = 65536
 
@@ -132,13 +135,21 @@ def _all_addresses() -> Iterator[tuple[bytes, bytes]]:
 
 
 def settle_carrier(ifname: str) -> None:
-    """Let the kernel bring the interface's operational state up to date with its carrier. It does so by
-    itself only within a second of setting the link up (net/core/link_watch.c), but at once when asked for
-    the link by ethtool."""
+    """Have the interface's operational state (IFF_RUNNING) follow its carrier, as it does some moments after the link
+    was set up (net/core/link_watch.c).
+
+    The kernel's own turn is waited for: the other end of a virtual cable has its turn with it, and until then a bridge
+    drops what comes from there, the first DISCOVER. It may be a second away, so after SETTLING the kernel is asked for
+    the link by ethtool, which brings this one up to date at once. A link that is down has nothing to settle."""
     value = array("I", [ETHTOOL_GLINK, 0])  # struct ethtool_value
     request = struct.pack("@16sP16x", ifname.encode(), value.buffer_info()[0])
+    until = monotonic() + SETTLING
     with _control() as control, suppress(OSError):
-        fcntl.ioctl(control, SIOCETHTOOL, request)
+        while _flags(control, ifname) & (IFF_UP | IFF_RUNNING) == IFF_UP:
+            if monotonic() >= until:
+                fcntl.ioctl(control, SIOCETHTOOL, request)
+                return
+            sleep(_LOOK)
 
 
 def own_macs() -> dict[int, bytes]:

@@ -12,8 +12,12 @@ import pytest
 
 from holdfast.network import LinkError, link
 from holdfast.network.link import has_address, own_macs, settle_carrier
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, cable, connect
+
+#: An Ethernet protocol for experiments (IEEE 802).
+FRAMES = 0x88B5
 
 
 def test_loopback_is_there_and_no_place_for_dhcp() -> None:
@@ -115,6 +119,31 @@ def test_carrier_is_known_at_once_after_setting_up(client: Namespace) -> None:
         return link.find("eth0").carrier
 
     assert client.run(run)
+
+
+@pytest.mark.root
+def test_the_first_packet_after_setting_up_passes_a_bridge() -> None:
+    """Its port wakes up when the kernel has told it of its carrier, which it does some moments after ours is there."""
+    with cable() as (client, server):
+        server.output(["ip", "link", "add", "br0", "up", "type", "bridge", "forward_delay", "0"])
+        server.output(["ip", "link", "set", "srv0", "master", "br0"])
+        behind = server.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(FRAMES)))
+        ours = client.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
+
+        def send(number: int) -> bool:
+            link.set_up("eth0")
+            settle_carrier("eth0")
+            ours.sendto(bytes([number]), ("eth0", FRAMES, 0, 1, b"\xff" * 6))
+            return link.find("eth0").carrier
+
+        with behind, ours:
+            behind.bind(("br0", FRAMES))
+            behind.settimeout(fair_time.longest(2))
+            for number in range(4):
+                client.run(lambda: client.rtnl.set_link("eth0", up=False))
+                wait_until(lambda: not server.run(lambda: link.find("srv0")).carrier, 5, "the port is asleep")
+                assert client.run(lambda number=number: send(number))  # type: ignore[misc]
+                assert behind.recv(1)[0] == number
 
 
 @pytest.mark.root
