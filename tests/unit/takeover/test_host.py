@@ -15,6 +15,7 @@ from tests.support.fake_host import FakeHost
 from holdfast.takeover import files
 from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Host
+from holdfast_lab.testbed.fair_time import wait_until
 
 
 def test_files(tmp_path: Path) -> None:
@@ -90,7 +91,8 @@ def test_processes_of_a_fake_machine(tmp_path: Path) -> None:
 def test_real_processes() -> None:
     host = Host()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        process = next(process for process in host.processes() if process.pid == child.pid)
+        found = lambda: [process for process in host.processes() if process.pid == child.pid]  # noqa: E731
+        process, = wait_until(found, 10, "it is there")  # in an exec it has no words
         assert process.argv[1:] == ("-c", "import time; time.sleep(60)")
         assert process.ppid == os.getpid()
         assert os.path.samefile(host.executable(child.pid), sys.executable)

@@ -20,6 +20,7 @@ from holdfast.takeover.errors import TakeoverError
 from holdfast.takeover.host import Completed, Host, search_path
 from holdfast.takeover.model import Adapter
 from holdfast.takeover.processes import Process
+from holdfast_lab.testbed.fair_time import wait_until
 
 USER = 65534
 ALL_HIS = (USER, USER, USER, USER)
@@ -130,10 +131,11 @@ def test_what_was_passed_over_is_told(host: FakeHost) -> None:
 
 @contextmanager
 def running(*argv: str, uid: int = 0, executable: str | None = None) -> Iterator[int]:
-    """A process of ``uid``; its pid."""
+    """A process of ``uid``, when its exec is over: its name is there before its words are. Its pid."""
     with subprocess.Popen(argv, executable=executable, user=uid, group=uid, cwd="/") as child:
         try:
-            assert Host().wait(lambda: os.path.basename(argv[0]) in Path(f"/proc/{child.pid}/comm").read_text(), 10)
+            words = b"".join(os.fsencode(word) + b"\0" for word in argv)
+            wait_until(lambda: Path(f"/proc/{child.pid}/cmdline").read_bytes() == words, 10, f"{argv[0]} runs")
             yield child.pid
         finally:
             child.kill()
