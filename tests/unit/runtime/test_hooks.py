@@ -48,11 +48,11 @@ class Bench:
         self._others = children()
         self.said: list[str] = []
         self.loop = Loop()
-        self.hooks = self.make()
+        self.hooks = self.make(self.loop)
         self.signals = Signals(self.loop, stop=self.loop.stop, child_ended=self._reap, hangup=lambda: None)
 
-    def make(self, time_limit: float = 10.0) -> Hooks:
-        self.hooks = Hooks(str(self.folder), self.loop, lambda _, text: self.said.append(text), time_limit=time_limit)
+    def make(self, loop: Loop | VirtualLoop, time_limit: float = 10.0) -> Hooks:
+        self.hooks = Hooks(str(self.folder), loop, lambda _, text: self.said.append(text), time_limit=time_limit)
         return self.hooks
 
     def _reap(self) -> None:
@@ -126,9 +126,12 @@ def test_failures_are_told(bench: Bench) -> None:
 
 
 def test_a_hook_that_hangs_is_killed_with_its_children(bench: Bench) -> None:
-    bench.make(time_limit=0.2)
-    bench.add("10-hang", "sleep 1000 & echo $! > $out/child; sleep 1000")
+    loop = VirtualLoop(VirtualClock())
+    bench.make(loop, time_limit=0.2)
+    bench.add("10-hang", "sleep 1000 & echo $! > $out/child.new; mv $out/child.new $out/child; sleep 1000")
     bench.hooks.fire({})
+    wait_until((bench.out / "child").exists, 20, "it has a child")
+    loop.run(0.2)
     bench.run_until(bench.idle, "it was killed")
     assert "took longer than 0.2 s" in bench.said[0]
     child = int((bench.out / "child").read_text())
