@@ -17,10 +17,10 @@ from holdfast_lab.witness.processor import ProcessorWatch
 
 #: Uses the processor of the number that it is given, and never ends.
 SPINNING = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); print(flush=True)\nwhile True: pass"
-#: Takes half a second to end after SIGTERM.
+#: Takes a second to end after SIGTERM.
 SLOW_END = """
 import signal, time
-signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), exit(4)))
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), exit(4)))
 print(flush=True)
 signal.pause()
 """
@@ -108,7 +108,7 @@ def test_time_without_a_processor_is_not_the_process_s_own() -> None:
         wait_until(lambda: processor_waited(pid) > before + 0.3, 20, "it has waited")
         assert watch.waited() > 0.3
         assert watch.own(10.0) < 9.7
-        assert processor_waited(pid, pid) == pytest.approx(processor_waited(pid), abs=0.5)
+        assert processor_waited(pid) <= processor_waited(pid, pid) <= processor_waited(pid)
         samples.close()
         times, waits = zip(*samples.samples(), strict=True)
         assert list(times) == sorted(times)
