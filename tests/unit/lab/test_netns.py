@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import wait_until
 from holdfast_lab.testbed.netns import Namespace, Switch, cable, may_make_namespaces
 from holdfast_lab.witness.watch import NetlinkWatch, Prober
@@ -86,7 +87,7 @@ def test_programs_end_when_the_lab_is_killed() -> None:
 
     poll = select.poll()
     poll.register(watched, select.POLLIN)
-    assert poll.poll(5000), "the program outlived the lab"
+    assert poll.poll(fair_time.longest(5) * 1000), "the program outlived the lab"
     os.close(watched)
     Path(directory).rmdir()
 
