@@ -44,9 +44,14 @@ def start(stack: ExitStack, folder: str) -> None:
     stack.enter_context(ControlBench(folder))
 
 
+def watched(bench: ControlBench) -> None:
+    """Return when there is somebody who watches: he was told of the state."""
+    fair_time.wait_until(lambda: bool(bench.client.watchers), 10, "it watches")
+
+
 def tell(bench: ControlBench, *what: object) -> None:
     """Something happens, and there is somebody who watches."""
-    fair_time.wait_until(lambda: bool(bench.client.watchers), 10, "it watches")
+    watched(bench)
     bench.run(lambda: [watcher(*what) for watcher in list(bench.client.watchers)])
 
 
@@ -70,8 +75,9 @@ def test_an_agent_that_is_started_anew(
     folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ExitStack() as former, ExitStack() as latter:
-        former.enter_context(ControlBench(folder))
-        steps(monkeypatch, former.close, lambda: None, lambda: start(latter, folder), lambda: None, lambda: None)
+        bench = former.enter_context(ControlBench(folder))
+        steps(monkeypatch, lambda: watched(bench), former.close, lambda: None, lambda: start(latter, folder),
+              lambda: None, lambda: None)
         assert main(["monitor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "waiting" in line] == ["eth0: the agent has ended; waiting for it"]
