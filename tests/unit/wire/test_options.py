@@ -279,9 +279,12 @@ def test_pointers_cannot_blow_a_packet_up() -> None:  # rule 22
 ])
 def test_domains_that_are_left_out_cost_little(value: bytes) -> None:  # rules 22, 95
     """What 1.9 KiB of refused names cost was 160 to 250 ms; in which nothing else is done."""
-    began = time.process_time()
-    for decoder in (opt.domain_search, opt.domain_names):
-        with suppress(WireError):
-            decoder(value)
-    assert time.process_time() - began < 0.05
+    costs = []
+    for _ in range(5):  # a busy machine's caches, and a collection, cost time, too: the least is the work
+        began = time.process_time()
+        for decoder in (opt.domain_search, opt.domain_names):
+            with suppress(WireError):
+                decoder(value)
+        costs.append(time.process_time() - began)
+    assert min(costs) < 0.05
     assert opt.domain_search(b"\x03com\x00" + value)[0] == "com"
