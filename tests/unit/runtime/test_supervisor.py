@@ -77,6 +77,7 @@ def test_one_interface_does_not_wait_for_another(bench: Bench) -> None:
     bench.agent.wait_address(ADDRESS)
     bench.agent.wait(lambda: "waiting for it" in bench.agent.said(), 10, "hf9 is told of")
     bench.agent.wait(lambda: "lo is not an Ethernet interface" in bench.agent.said(), 10, "lo is told of")
+    bench.agent.wait((bench.agent.runtime / "hf9.varlink").exists, 10, "commands reach it")
     status = bench.agent.command("status", "hf9", "--json")
     assert status.returncode == 0, status.stderr
 
