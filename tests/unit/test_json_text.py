@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast import json_text
 

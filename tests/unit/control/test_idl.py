@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 from tests.support.varlink_oracle import told, told_by_oracle
 
 from holdfast.control.idl import (

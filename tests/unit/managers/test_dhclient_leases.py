@@ -8,6 +8,7 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast.managers.formats import dhclient_leases as leases
 from holdfast.managers.formats import dhclient_text

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast.managers.formats.link_patterns import covers, overlaps
 

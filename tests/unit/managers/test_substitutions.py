@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast.managers.formats import substitutions
 from holdfast.managers.formats.substitutions import Substitution

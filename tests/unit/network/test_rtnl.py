@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 from tests.support.interpreter import unmeasured
 
 from holdfast.network import rtnl

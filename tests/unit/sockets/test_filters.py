@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast.sockets.filters import DROP_ALL, arp_claims, attach
 from holdfast.wire import arp

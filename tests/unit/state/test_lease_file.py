@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 
 from holdfast.core.lease import Binding, Gateway, Lease, Server
 from holdfast.state.identity import Identity

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import strategies as _profile  # noqa: F401 - the same examples in every run
 from tests.support.takeovers import foreign_lease
 
 from holdfast.network.plan import Address, AddRoute, Observed
