@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.clock import SystemClock
 from holdfast.guard import lease_files
 from holdfast.guard.events import LeaseStored
 from holdfast.guard.programs import Client
@@ -17,9 +16,10 @@ from holdfast.managers.formats import dhclient_leases
 from holdfast.managers.formats.tree import Tree
 from holdfast.wire import message as m
 from holdfast.wire import options as opt
+from holdfast_lab.testbed.virtual_host import VirtualClock
 
 OURS, SERVER = IPv4Address("192.0.2.50"), IPv4Address("192.0.2.1")
-CLOCK = SystemClock()
+CLOCK = VirtualClock()
 
 
 @pytest.fixture
