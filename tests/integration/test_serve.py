@@ -105,14 +105,15 @@ def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None: 
          str(bench.agent.process.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
     try:
-        pid, moved_at = away.stdout.readline().strip(), boottime()
+        pid = away.stdout.readline().strip()
         bench.site.on_client("ip", "link", "set", "hf0", "netns", pid)
         bench.agent.wait(lambda: idle(bench), 10, "nothing is served any more")
+        ended_at = boottime()
         away.stdin.write("back\n")
         away.stdin.flush()
         bench.agent.wait_address(ADDRESS, timeout=20)
         bench.agent.wait(lambda: bench.agent.status().get("state") == "BOUND", 10, "served again")
-        again = bench.agent.wait_result("renewed", "acquired", since=moved_at)
+        again = bench.agent.wait_result("renewed", "acquired", since=ended_at)
         assert again["purpose"] == "reboot"
     finally:
         away.kill()
