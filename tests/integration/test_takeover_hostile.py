@@ -45,10 +45,10 @@ def guest(tmp_path: Path) -> Iterator[Machine]:
         pytest.skip("dhclient is not installed")
     with Machine(tmp_path / "guest") as machine:
         machine.server.start()
-        machine.start("dhclient", CLIENT)
+        begun = machine.start("dhclient", CLIENT)
         machine.wait(machine.has, 30, "dhclient has its address")
         machine.wait(lambda: "nameserver 10.77.0.1" in machine.resolv(), 10, "its script is done")
-        machine.wait(lambda: len(clients(machine)) == 1, 10, "it is a daemon")
+        machine.wait(lambda: begun.poll() is not None and len(clients(machine)) == 1, 10, "it is a daemon")
         folder = machine.inside(FOLDER)
         folder.mkdir()
         shutil.copy("/bin/sh", folder / "dhclient")
