@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class Agent:
         found: list[dict[str, Any]] = []
         for suffix in (".1", ""):
             path = self.state / f"{self.interface}.outcomes.jsonl{suffix}"
-            if path.exists():
+            with suppress(FileNotFoundError):  # the agent itself may remove or rename it
                 found += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         return found
 

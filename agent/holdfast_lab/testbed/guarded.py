@@ -81,7 +81,8 @@ class GuardedMachine:
     def records(self) -> list[dict[str, Any]]:
         """The guard's history."""
         path = self.folder / "state-guard" / f"{self.link}.outcomes.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]  # the last may be written just now
 
     def renewals(self) -> list[dict[str, Any]]:
         """The records of renewals."""

@@ -183,7 +183,7 @@ class Stage:
         """The client's journal of outcomes."""
         path = self.client.directory / "state" / f"{LINK}.outcomes.jsonl"
         with suppress(OSError):
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         return []
 
     def recorded(self, wire: Sequence[Seen], timeout: float = 10) -> list[dict[str, Any]]:
