@@ -145,7 +145,7 @@ def test_command_line(make_bench: Any) -> None:
 
 
 def test_monitor_follows_an_agent_that_is_restarted(make_bench: Any) -> None:
-    bench = make_bench("dnsmasq")
+    bench = make_bench("dnsmasq", Service(t1=60, t2=100))  # the only renewal is the operator's
     bench.acquire()
     argv = [sys.executable, "-c", "import sys; from holdfast.cli import main; sys.exit(main())", "monitor", "--json"]
     told = bench.folder / "monitor.json"
