@@ -19,6 +19,7 @@ def test_nobody_answers_until_the_end(make_bench: Any) -> None:
     bench = make_bench("dhcpd", SHORT)
     bench.acquire()
     bench.site.drop_all()
+    bench.agent.wait(lambda: bench.site.dropped() >= 1, 10, "a renewal is dropped: the one before is over")
     ends_at, watch = _end(bench), bench.stopwatch()
 
     bench.agent.wait_result("expired", timeout=20)
@@ -38,8 +39,8 @@ def test_the_daemon_is_dead(make_bench: Any) -> None:
     """Killed and not started again: the kernel ends the address with the lease (promise 3)."""
     bench = make_bench("dhcpd", SHORT)
     bench.acquire()
-    ends_at = _end(bench)
     bench.agent.kill()
+    ends_at = _end(bench)  # nobody renews it any more
 
     bench.agent.wait(lambda: bench.agent.addresses() == [], ends_at - boottime() + 3, "the address has gone")
     [gone] = bench.monitor.lost_addresses(ADDRESS)
@@ -48,7 +49,7 @@ def test_the_daemon_is_dead(make_bench: Any) -> None:
 
 
 def _end(bench: Bench) -> float:
-    """When the first lease ends, as the kernel was told; its seconds are whole."""
+    """When the lease ends, as the kernel was told last; its seconds are whole."""
     update = bench.monitor.given_addresses(ADDRESS)[-1]
     assert update.valid is not None
     return update.at + update.valid
