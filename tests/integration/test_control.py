@@ -165,4 +165,4 @@ def test_monitor_follows_an_agent_that_is_restarted(make_bench: Any) -> None:
     bench.agent.start()
     bench.agent.wait(lambda: len(events("state")) == 2, 20, "it watches the next agent")
     child.send_signal(signal.SIGINT)
-    assert child.wait(20) == 0
+    assert fair_time.wait(child, 20) == 0

@@ -23,6 +23,7 @@ from holdfast.wire import message as m
 from holdfast.wire import options as opt
 from holdfast.wire.frame import build_udp
 from holdfast_lab.bench.flood import RATE, start_sender
+from holdfast_lab.testbed import fair_time
 from holdfast_lab.testbed.fair_time import crowd, wait_until
 from holdfast_lab.testbed.faults import Faults
 from holdfast_lab.testbed.stage import LINK, hardware_address
@@ -135,7 +136,7 @@ def said_by(guest: Guest, *words: str, **options: Any) -> tuple[int, str]:
     """Exit status and complaint of a guard that does not stay."""
     child = guest.machine.popen(guest.command("guard", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, env=unmeasured(), **options)
-    _, said = child.communicate(timeout=60)
+    _, said = fair_time.communicate(child, 60)
     return child.returncode, said
 
 
