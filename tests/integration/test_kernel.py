@@ -335,8 +335,8 @@ def test_the_kernel_itself_ends_an_address_within_a_second(machine: Machine) -> 
     machine.sh(f"addr add {VIP}/24 dev eth0")
     started, watch = boottime(), Stopwatch(os.getpid())
     machine.now = started
-    machine.apply(machine.spec(left=2.0))
     before = machine.mark()
+    machine.apply(machine.spec(left=2.0))
     wait_until(lambda: machine.monitor.lost_addresses(OLD, before), 5, "the kernel removed the address")
     lost = machine.monitor.lost_addresses(OLD, before)[0].at
     # 20 ms early is the kernel's own slack (ADDRCONF_TIMER_FUZZ_MINUS in devinet.c)
@@ -347,9 +347,9 @@ def test_the_kernel_itself_ends_an_address_within_a_second(machine: Machine) -> 
 
 def test_expiry_takes_no_neighbour_along(machine: Machine) -> None:  # rule 58
     machine.client.sysctl("net/ipv4/conf/eth0/promote_secondaries", 0)
+    before = machine.mark()
     machine.apply(machine.spec(left=1.0))
     machine.sh(f"addr add {VIP}/24 dev eth0")
-    before = machine.mark()
     wait_until(lambda: machine.monitor.lost_addresses(OLD, before), 5, "the kernel removed the address")
     assert list(machine.addresses()) == [f"{VIP}/24"]
 
