@@ -19,7 +19,7 @@ ANOTHER_MACHINE = f"mount -t tmpfs none /mnt && echo {MACHINE_ID} > /mnt/id && m
 
 def test_the_copy_starts_clean(make_bench: Callable[..., Any]) -> None:  # rule 49
     """Another machine-id: no question about the former lease, nothing of its history; and that is told."""
-    bench = make_bench("dhcpd")
+    bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))  # the REQUESTs of renewals are not counted
     bench.agent.config.write_text('[agent]\nlog_level = "debug"\n[interfaces.hf0]\nclient_id = "01:aa:bb"\n')
     bench.acquire()
     bench.agent.terminate()

@@ -271,6 +271,7 @@ def test_to_another_namespace_and_back(make_bench: Any) -> None:  # rule 63
     """Named, moved away and back: waited for, and the same lease is taken up again, without a DISCOVER (rule 63)."""
     bench = make_bench("dhcpd", Service(lease_time=60, t1=30, t2=50))
     bench.acquire()
+    asked = bench.server.log.read_text().count("DHCPDISCOVER")
     away = Namespace("away")
     try:
         bench.site.on_client("ip", "link", "set", "hf0", "netns", away.path)
@@ -282,7 +283,7 @@ def test_to_another_namespace_and_back(make_bench: Any) -> None:  # rule 63
         bench.agent.wait(lambda: any(r.startswith("default") for r in bench.routes()), 10, "the default route is back")
     finally:
         away.close()
-    assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == asked
 
 
 def _leased(outcomes: list[dict[str, Any]]) -> bool:

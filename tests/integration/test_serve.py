@@ -77,6 +77,7 @@ def test_a_late_name(make_bench: Callable[..., Any]) -> None:  # rule 63
     bench.agent.wait_address(ADDRESS)
     bench.agent.wait_result("acquired")
     bench.watch(ADDRESS)
+    asked = bench.server.log.read_text().count("DHCPDISCOVER")
 
     bench.site.on_client("ip", "link", "set", "hf0", "down")  # before Linux 6.2 only so
     bench.site.on_client("ip", "link", "set", "hf0", "name", "ens7")
@@ -90,7 +91,7 @@ def test_a_late_name(make_bench: Callable[..., Any]) -> None:  # rule 63
     bench.agent.wait(lambda: not any(path.exists() for path in former), 10, "and nothing under the old one")
     assert bench.agent.outcomes()[0]["result"] == "acquired"  # the history went along
     assert bench.monitor.lost_addresses(ADDRESS, bench.held_from) == []
-    assert bench.server.log.read_text().count("DHCPDISCOVER") == 1
+    assert bench.server.log.read_text().count("DHCPDISCOVER") == asked
 
 
 def test_to_another_namespace_and_back(make_bench: Callable[..., Any]) -> None:  # rule 63
