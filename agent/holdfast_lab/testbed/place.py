@@ -108,10 +108,14 @@ class Place(Stage):
         address = self.address()
         for entry in self.addresses():
             if str(entry.interface.ip) == address:
-                at = boottime()
-                self.meddled.append(at)
-                self._excused.append((at, at + RESTORE))
-                self.client.run(lambda entry=entry: self.client.rtnl.delete_address(LINK, str(entry.interface)))  # type: ignore[misc]
+                self._delete_one(str(entry.interface))
+
+    def _delete_one(self, what: str) -> None:
+        at = boottime()
+        self._excused.append((at, at + RESTORE))
+        self.client.run(lambda: self.client.rtnl.delete_address(LINK, what))
+        gone = self.watch.wait_for(lambda event: (event.kind, event.what) == ("address-", what), 10, since=at)
+        self.meddled.append(gone.at)  # when the witness saw it, as all that the verdict compares it with
 
     def _add_address(self, what: str) -> None:
         self.client.run(lambda: self.client.rtnl.add_address(LINK, what))
