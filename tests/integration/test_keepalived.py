@@ -33,10 +33,12 @@ VIRTUAL = "192.0.2.99/24"
 LEASE = Lease(time=14, t1=4, t2=7)
 #: The client under test; others for whoever wants to compare.
 CLIENT = os.environ.get("HOLDFAST_TEST_CLIENT", "holdfast")
+#: The priority is the process's: a master that has no processor for a second is one that has gone, to the other.
 CONFIG = """
 global_defs {{
     router_id {name}
     vrrp_version 3
+    vrrp_priority -20
 }}
 vrrp_instance both {{
     state BACKUP
