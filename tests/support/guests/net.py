@@ -100,10 +100,25 @@ class _Tap(Witness):
     """Reads one port, as long as that is there, into ``wire``."""
 
     def __init__(self, net: Net, wire: WireLog) -> None:
-        self._wire = wire
+        self._wire, self._turn = wire, threading.Lock()
         super().__init__(net.server.run(lambda: packet_socket(PORT, ETH_P_ALL)), "packets")
 
     def _read(self) -> None:
+        with self._turn:
+            self._take()
+
+    def caught_up(self) -> None:
+        """Read what has come so far: the thread may not have had its turn since."""
+        with self._turn:
+            while not self._closed:
+                try:
+                    self._take()
+                except BlockingIOError:
+                    return
+                except OSError:  # the link has gone down, which is said once
+                    continue
+
+    def _take(self) -> None:
         frame, at = receive(self._source)
         for port in (67, 68):
             message = parse_request(frame, at, port=port)
@@ -112,7 +127,8 @@ class _Tap(Witness):
 
 
 class PacketLog:
-    """Every DHCP message at the guest's port, both ways, those that a fault then drops included."""
+    """Every DHCP message at the guest's port, both ways, those that a fault then drops included. ``sent`` and
+    ``received`` tell all that has come until they are called."""
 
     def __init__(self) -> None:
         self.wire = WireLog()
@@ -130,16 +146,21 @@ class PacketLog:
     def sent(self, *kinds: str, since: float = 0.0) -> list[Seen]:
         """The guest's messages, of these kinds ("DISCOVER", "REQUEST", ...) or of all."""
         return [
-            seen for seen in self.wire.all()
+            seen for seen in self._all()
             if seen.direction == "in" and seen.at >= since and (not kinds or seen.kind in kinds)
         ]
 
     def received(self, *kinds: str, since: float = 0.0) -> list[Seen]:
         """The server's messages, of these kinds ("OFFER", "ACK", "NAK") or of all."""
         return [
-            seen for seen in self.wire.all()
+            seen for seen in self._all()
             if seen.direction == "out" and seen.at >= since and (not kinds or seen.kind in kinds)
         ]
+
+    def _all(self) -> list[Seen]:
+        for tap in self._taps:
+            tap.caught_up()
+        return self.wire.all()
 
 
 def client_id(seen: Seen) -> bytes | None:
