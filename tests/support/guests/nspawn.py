@@ -146,7 +146,7 @@ class Nspawn(Guest):
         assert self._process is not None
         os.kill(self._init, signal.SIGRTMIN + 4)  # systemd(1): starts poweroff.target
         try:
-            self._process.wait(timeout)
+            fair_time.wait(self._process, timeout)
         except subprocess.TimeoutExpired as error:
             raise GuestError(f"the container is still up after {timeout:g} s\n{self.last_words()}") from error
         self._ended()

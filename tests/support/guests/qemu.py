@@ -153,7 +153,7 @@ class Qemu(Guest):
     def _wait_end(self, timeout: float) -> None:
         assert self._process is not None
         try:
-            self._process.wait(timeout)
+            fair_time.wait(self._process, timeout)
         except subprocess.TimeoutExpired as error:
             raise GuestError(f"the guest is still up after {timeout:g} s\n{self.last_words()}") from error
 
@@ -236,12 +236,14 @@ class Channel(Conversation):
         super().__init__(path)
 
     def ask(self, argv: Sequence[str], stdin: bytes, timeout: float) -> dict[str, Any] | None:
-        """The guest's reply, or None when it has not come in ``timeout`` and some grace."""
+        """The guest's reply, or None when it has not come in ``timeout`` and some grace. The guest, which cannot know
+        how busy this machine is, ends the program only when that is over on any."""
         with self._changed:
             self._number += 1
             number = self._number
             self._say({
-                "id": number, "argv": list(argv), "stdin": base64.b64encode(stdin).decode(), "timeout": timeout
+                "id": number, "argv": list(argv), "stdin": base64.b64encode(stdin).decode(),
+                "timeout": fair_time.longest(timeout),
             })
             fair_time.wait_on(self._changed, lambda: number in self._replies, timeout + 10)
             return self._replies.pop(number, None)
