@@ -75,9 +75,9 @@ class Life:
         return request
 
     def outcomes(self, *results: str) -> list[dict[str, Any]]:
-        """Holdfast's own record."""
-        lines = self.guest.shell(f"cat /var/lib/holdfast/{LINK}.outcomes.jsonl").splitlines()
-        found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        """Holdfast's own record; none before it has begun one, which comes after the address."""
+        lines = self.guest.run(["cat", f"/var/lib/holdfast/{LINK}.outcomes.jsonl"]).stdout.splitlines()
+        found: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("}")]
         return [outcome for outcome in found if not results or outcome["result"] in results]
 
     def state(self) -> str:
@@ -202,7 +202,8 @@ def test_pauses_and_sleep() -> None:
 
         # rule 45, 46: suspended to RAM past T1, and past what the kernel thought to have left of the lifetime
         asleep = (TERMS.t1 or 0) + 5
-        guest.shell("nohup sh -c 'sleep 0.5; echo mem >/sys/power/state' >/dev/null 2>&1 &")
+        # Not before the answer to this command has left the guest, which takes a slow one some time.
+        guest.shell("nohup sh -c 'sleep 5; echo mem >/sys/power/state' >/dev/null 2>&1 &")
         guest.qmp.wait_event("SUSPEND", timeout=60)
         life.sleep(asleep)
         woken = boottime()
