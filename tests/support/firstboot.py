@@ -39,10 +39,16 @@ class FirstBoot:
         guest.wait(lambda: self.probe.answering(self.address), 30, f"{self.address} answers")
 
     def status(self) -> Mapping[str, Any]:
-        """What the agent says about the link."""
+        """What the agent says about the link, as soon as it can be asked: its socket comes after READY=1."""
+        self.guest.wait(self._state, 30, "the agent can be asked", pause=0.2)
         said = self.guest.run(["holdfast", "status", "--json", LINK], check=True).stdout
         client: Mapping[str, Any] = json.loads(said)[0]
         return client
+
+    def _state(self) -> str:
+        """RFC 2131's name of the agent's state; "" while it does not answer."""
+        done = self.guest.run(["holdfast", "status", "--json", LINK])
+        return str(json.loads(done.stdout)[0]["state"]) if done.returncode == 0 else ""
 
     def assert_taken_over(self) -> None:
         """cloud-init has ended without a complaint, and Holdfast has the interface, address and client-id."""
@@ -74,8 +80,8 @@ class FirstBoot:
 
     def assert_serves(self) -> None:
         """Holdfast holds the address that there was, alone, and one renewal works."""
+        self.guest.wait(lambda: self._state() == "BOUND", 30, "Holdfast is bound", pause=0.2)
         client = self.status()
-        assert client["state"] == "BOUND"
         assert client["lease"]["address"].partition("/")[0] == self.address
         assert self.guest.addresses() == [self.address]
         renewed = self.guest.run(["holdfast", "renew", LINK], check=True)
