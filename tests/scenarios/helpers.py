@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
-from holdfast_lab.testbed.stage import Stage
+from holdfast_lab.testbed.stage import LINK, Stage
 from holdfast_lab.witness.wirelog import Seen
 
 
@@ -40,3 +42,10 @@ def removals(stage: Stage) -> list[str]:
 def wait_record(stage: Stage, result: str, timeout: float = 15) -> dict[str, Any]:
     """The first record with that result; polls the journal file, which the client writes after the wire."""
     return stage.wait_until(lambda: next((r for r in stage.records() if r["result"] == result), None), timeout)
+
+
+def wait_stored(stage: Stage, wanted: Callable[[dict[str, Any]], object] = bool) -> None:
+    """The lease file is there and as ``wanted``: a client that is killed now remembers that. A slow disk is not waited
+    for, so the record may come before it."""
+    path = stage.client.directory / "state" / f"{LINK}.lease.json"
+    stage.wait_until(lambda: path.exists() and wanted(json.loads(path.read_text(encoding="utf-8"))), 15, "it is stored")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record
+from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record, wait_stored
 
 from holdfast_lab.testbed.faults import Faults, Lease
 from holdfast_lab.testbed.stage import LINK, Stage
@@ -34,6 +34,7 @@ def test_kill_and_start_again_and_again() -> None:  # rules 47, 52
     with Stage(lease=LONG) as stage:
         stage.bind()
         wait_record(stage, "acquired")
+        wait_stored(stage)
         for _ in range(5):
             stage.kill()
             stage.start()
@@ -47,6 +48,7 @@ def test_a_start_with_a_valid_lease_and_no_server_keeps_the_address() -> None:  
     with Stage(lease=LONG) as stage:
         stage.bind()
         wait_record(stage, "acquired")
+        wait_stored(stage)
         stage.kill()
         stage.server.faults = Faults(silent=((0.0, inf),))
         stage.start()

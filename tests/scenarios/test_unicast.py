@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record
+from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record, wait_stored
 
 from holdfast_lab.testbed.faults import Faults, Lease, Unicast
 from holdfast_lab.testbed.stage import Stage
@@ -47,6 +47,7 @@ def test_what_was_learned_of_a_server_outlives_a_crash() -> None:  # rules 38, 5
         stage.bind()
         wait_acks(stage, 2)
         wait_record(stage, "renewed")
+        wait_stored(stage, lambda stored: (stored["path"] or {}).get("hears_unicast") is False)
         stage.kill()
         stage.start()
         watch = stage.stopwatch()
