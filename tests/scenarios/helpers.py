@@ -49,3 +49,8 @@ def wait_stored(stage: Stage, wanted: Callable[[dict[str, Any]], object] = bool)
     for, so the record may come before it."""
     path = stage.client.directory / "state" / f"{LINK}.lease.json"
     stage.wait_until(lambda: path.exists() and wanted(json.loads(path.read_text(encoding="utf-8"))), 15, "it is stored")
+
+
+def wait_control(stage: Stage) -> None:
+    """Commands are answered: the lease comes before the socket."""
+    stage.wait_until(lambda: stage.command("status", LINK).returncode == 0, 15, "the client can be asked")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_record, wait_stored
+from tests.scenarios.helpers import assert_kept, removals, wait_acks, wait_control, wait_record, wait_stored
 
 from holdfast_lab.testbed.faults import Faults, Lease
 from holdfast_lab.testbed.stage import LINK, Stage
@@ -111,7 +111,7 @@ def test_release_is_the_operator_s_word() -> None:  # rules 6, 14
     with Stage(lease=LONG) as stage:
         stage.bind()
         wait_record(stage, "acquired")
-        stage.wait_until(lambda: stage.command("status", LINK).returncode == 0, 15)  # the lease comes before the socket
+        wait_control(stage)
         done = stage.command("release", LINK)
         assert done.returncode == 0, done.stderr
         said = stage.server.wire.wait_for(lambda seen: seen.kind == "RELEASE", 5)
@@ -124,6 +124,7 @@ def test_the_operator_renews_and_rebinds() -> None:  # rules 3, 4
     with Stage(lease=LONG) as stage:
         stage.bind()
         wait_record(stage, "acquired")
+        wait_control(stage)
         assert stage.command("renew", LINK).returncode == 0
         assert stage.server.wire.wait_for(lambda seen: seen.unicast_renewal, 5)
         assert stage.command("rebind", LINK).returncode == 0

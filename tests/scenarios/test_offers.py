@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from tests.scenarios.helpers import assert_kept, wait_acks, wait_record
+from tests.scenarios.helpers import assert_kept, wait_acks, wait_control, wait_record
 
 from holdfast_lab.testbed.faults import Faults, Lease
 from holdfast_lab.testbed.stage import LINK, Stage
@@ -75,6 +75,7 @@ def test_an_infinite_lease_has_no_end_in_the_kernel() -> None:  # rule 32: Azure
         stage.bind()
         wait_record(stage, "acquired")
         assert [address.valid for address in stage.addresses()] == [None]
+        wait_control(stage)
         assert stage.command("renew", LINK).returncode == 0
         wait_acks(stage, 2)
         assert_kept(stage, 2, 4, probes=5)
