@@ -56,8 +56,8 @@ def test_classless_routes_go_before_the_router() -> None:  # rules 64, 65
     options = {121: classless(("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/25", "0.0.0.0")) + b"\x18\xc6"}
     with Stage(lease=SHORT, faults=Faults(options=options)) as stage:
         stage.bind()
-        stage.wait_until(lambda: ("198.51.100.0/24", "192.0.2.9") in routes_of(stage), 5)
-        assert ("203.0.113.0/25", None) in routes_of(stage)
+        wanted: set[tuple[str, str | None]] = {("198.51.100.0/24", "192.0.2.9"), ("203.0.113.0/25", None)}
+        stage.wait_until(lambda: wanted <= routes_of(stage), 5)  # they are put there one by one
         assert ("0.0.0.0/0", "192.0.2.1") not in routes_of(stage)
 
 
@@ -120,7 +120,9 @@ def test_the_messages_of_a_life() -> None:  # rules 1, 8, 9, 11, 12, 13
     with Stage(lease=SHORT) as stage:
         stage.bind()
         wait_acks(stage, 2)
-        discover, request, renewal = [seen for seen in stage.server.wire.all() if seen.direction == "in"][:3]
+        said = [seen for seen in stage.server.wire.all() if seen.direction == "in"]
+        firsts = {(seen.kind, seen.xid): seen for seen in reversed(said)}  # it says again what is answered late
+        discover, request, renewal = sorted(firsts.values(), key=lambda seen: seen.at)[:3]
         assert [discover.kind, request.kind, renewal.kind] == ["DISCOVER", "REQUEST", "REQUEST"]
         assert (request.ciaddr, request.requested, request.server_id) == ("0.0.0.0", "192.0.2.50", "192.0.2.1")
         assert discover.xid == request.xid
