@@ -15,13 +15,14 @@ from tests.support.guests.net import Terms
 from tests.support.guests.nspawn import Nspawn
 from tests.support.guests.qemu import Qemu
 
+from holdfast_lab.testbed.fair_time import FairTimer
 from holdfast_lab.witness.wirelog import Seen, boottime
 
 #: The same in every case, so that addresses made of it are.
 MAC = "fa:16:3e:d4:57:ad"
 #: The list that packaging/image/bake.sh writes.
 LIST = "en*\neth*\n"
-#: Seconds in which a guest's network comes to rest, and how long nothing may change until it counts as that.
+#: Fair seconds in which a guest's network comes to rest, and how long nothing may change until it counts as that.
 PATIENCE, REST = 40.0, 3.0
 #: The overlay's time: what a case is about is not whether five seconds do on a machine that runs other tests.
 UNHURRIED = ("/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-unhurried.conf",
@@ -93,16 +94,14 @@ def _booted(guest: Guest, case: Case) -> Look:
 
 
 def _at_rest(guest: Guest, case: Case) -> Look:
-    """What the guest looks like when it has looked so for ``REST`` seconds; after ``PATIENCE``, at last."""
-    deadline = time.monotonic() + PATIENCE
-    now, since = look(guest.shell, case.also_compare), time.monotonic()
-    while time.monotonic() < min(deadline, since + REST) or not now.settled:
-        if time.monotonic() > deadline:
-            break
+    """What the guest looks like when it has looked so for ``REST`` fair seconds; after ``PATIENCE``, at last."""
+    patience = FairTimer(PATIENCE)
+    now, rest = look(guest.shell, case.also_compare), FairTimer(REST)
+    while not patience.over() and not (rest.over() and now.settled):
         time.sleep(1)
         after = look(guest.shell, case.also_compare)
         if after != now:
-            now, since = after, time.monotonic()
+            now, rest = after, FairTimer(REST)
     return now
 
 
