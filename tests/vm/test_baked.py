@@ -9,6 +9,7 @@ import pytest
 from tests.support.distribution import Distribution
 from tests.support.firstboot import BY_NAME
 from tests.support.guests import ROOT, File, Guest, Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.guests.install import UNHURRIED
 from tests.support.images import ImageRoot
 from tests.support.userdata import edit, readme_blocks
 
@@ -42,7 +43,7 @@ def test_a_baked_image(variant: Variant, distribution: Distribution, tmp_path: P
         bake_as_the_readme_says(image, distribution)
         assert_ready(image)
         disk = image.disk()
-        with Nspawn(variant, terms=TERMS, disk=disk) as guest:
+        with Nspawn(variant, terms=TERMS, disk=disk, files=UNHURRIED) as guest:
             assert guest.wait_booted() == "running", guest.shell("systemctl --failed; systemctl list-jobs")
             address = guest.wait_address()
             assert "status: done" in guest.wait_cloud_init()

@@ -17,6 +17,7 @@ import pytest
 from tests.support.distribution import Distribution
 from tests.support.firstboot import BY_NAME, TRUST, FirstBoot, snippet
 from tests.support.guests import LINK, File, Guest, Nspawn, Qemu, Terms, Variant, client_id
+from tests.support.guests.install import UNHURRIED
 from tests.support.monitor import boottime
 from tests.support.userdata import OpenStack
 
@@ -141,10 +142,7 @@ def first_boot_as_in_openstack(guest: Guest, cloud: OpenStack) -> FirstBoot:
 MACHINE_SETTINGS = {
     # NoCloud is what the guests' seed is for; these ask the metadata service.
     "/etc/cloud/cloud.cfg.d/90-openstack.cfg": File("datasource_list: [OpenStack]\n"),
-    # On an emulated processor five seconds may not do for the overlay; then the former client would boot.
-    # Not below /etc, where a removal must leave nothing of Holdfast's.
-    "/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-emulated.conf":
-        File("[Service]\nTimeoutStartSec=60\n"),
+    **UNHURRIED,
     **TRUST,
 }
 
@@ -209,7 +207,7 @@ def test_the_first_boots_in_a_virtual_machine(
 def test_a_life_in_a_container(variant: Variant, distribution: Distribution, tmp_path: Path) -> None:
     """Reboots and an upgrade as above, and at the end `cloud-init clean` and a copy with another MAC and machine-id."""
     seed = {"user-data": snippet("user-data-package-url.yaml", distribution, tmp_path), "network-config": BY_NAME}
-    with Nspawn(variant, seed=seed, terms=TERMS, files=EVERY_BOOT) as guest:
+    with Nspawn(variant, seed=seed, terms=TERMS, files={**EVERY_BOOT, **UNHURRIED}) as guest:
         guest.net.serve_http(tmp_path)
         boot = FirstBoot(guest)
         boot.assert_taken_over()

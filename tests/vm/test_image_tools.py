@@ -16,6 +16,7 @@ import pytest
 from tests.support.distribution import Distribution, sha256
 from tests.support.firstboot import BY_NAME
 from tests.support.guests import ROOT, Disk, File, Nspawn, Terms, Variant, tree
+from tests.support.guests.install import UNHURRIED
 from tests.support.guests.variants import seed_files, variant_files
 from tests.support.images import ImageRoot
 from tests.support.workshop import Workshop
@@ -127,7 +128,7 @@ def assert_serves(variant: Variant, disk: Path) -> None:
     with ImageRoot("bare", layers=[disk]) as image:
         status, said = image.doctor()
     assert status == 0, said
-    with Nspawn(variant, terms=Terms(lease_time=600), disk=Disk(disk)) as guest:
+    with Nspawn(variant, terms=Terms(lease_time=600), disk=Disk(disk), files=UNHURRIED) as guest:
         assert guest.wait_booted() == "running", guest.shell("systemctl --failed; systemctl list-jobs")
         assert guest.wait_address()
         assert {seen.kind for seen in guest.net.packets.sent()} == {"DISCOVER", "REQUEST"}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tests.support.guests.files import File, Link
 from tests.support.guests.guest import Guest
-from tests.support.guests.install import install
+from tests.support.guests.install import UNHURRIED, install
 from tests.support.guests.net import SERVER, GuestProbe, Terms, client_id
 from tests.support.guests.nspawn import Nspawn
 from tests.support.guests.variants import LINK, Variant
@@ -54,7 +54,7 @@ class Former(NamedTuple):
 
     def boot(self) -> Guest:
         """A guest of it; use it as a context manager."""
-        return self.machine(self.variant, terms=TERMS, files=self.files)
+        return self.machine(self.variant, terms=TERMS, files={**UNHURRIED, **self.files})
 
 
 class Measured(NamedTuple):

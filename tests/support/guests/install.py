@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.guests.files import File
 from tests.support.guests.guest import Guest
 from tests.support.guests.place import IMAGES, ROOT
 from tests.support.guests.tree import keep, remove_unused, tree
@@ -15,6 +16,13 @@ from tests.support.guests.tree import keep, remove_unused, tree
 from holdfast_build.buildroot import locked
 
 _PACKAGING = ROOT / "packaging"
+
+#: The overlay's time at a boot, for tests that are not about whether five seconds do on a machine that runs others
+#: beside them: after these the former client would boot. Not below /etc, where a removal must leave nothing.
+UNHURRIED = {
+    "/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-unhurried.conf":
+        File("[Service]\nTimeoutStartSec=60\n"),
+}
 
 #: $1: the guests' root, $2: the package's, which becomes / for the names in the byte-code.
 _COMPILE = 'mount --bind "$2" "$1/mnt"; chroot "$1" python3 -m compileall -q -s /mnt -p / /mnt/usr/lib/holdfast/site'

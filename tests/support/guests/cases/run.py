@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.support.guests.cases.case import Case
 from tests.support.guests.cases.looks import Look, differences, look
 from tests.support.guests.guest import Guest, GuestError
-from tests.support.guests.install import install
+from tests.support.guests.install import UNHURRIED, install
 from tests.support.guests.net import Terms
 from tests.support.guests.nspawn import Nspawn
 from tests.support.guests.qemu import Qemu
@@ -24,9 +24,6 @@ MAC = "fa:16:3e:d4:57:ad"
 LIST = "en*\neth*\n"
 #: Fair seconds in which a guest's network comes to rest, and how long nothing may change until it counts as that.
 PATIENCE, REST = 40.0, 3.0
-#: The overlay's time: what a case is about is not whether five seconds do on a machine that runs other tests.
-UNHURRIED = ("/usr/local/lib/systemd/system/holdfast-overlay.service.d/50-unhurried.conf",
-             b"[Service]\nTimeoutStartSec=60\n")
 #: Seconds until a boot that has not ended is looked at all the same.
 BOOT = 90.0
 
@@ -72,12 +69,12 @@ def run(case: Case, release: str = "bookworm") -> Outcome:
 def _run(case: Case, release: str) -> Outcome:
     terms = Terms(lease_time=1200, ipv6=case.ipv6, extra=case.dnsmasq)
     kind = Qemu if case.virtual_machine else Nspawn
-    guest = kind(case.manager, terms=terms, configured=False, files=case.files(), mac=MAC, release=release)
+    files = {**case.files(), **UNHURRIED}
+    guest = kind(case.manager, terms=terms, configured=False, files=files, mac=MAC, release=release)
     if isinstance(guest, Nspawn):
         guest.sysctls = True
     with guest:
         before = _booted(guest, case)
-        guest.push(*UNHURRIED)
         install(guest)
         return _baked(guest, case, before) if case.baked else _taken_over(guest, case, before)
 
