@@ -152,9 +152,10 @@ def test_a_daemon_that_triggers_it_for_ever_gets_a_run_a_second_and_its_last_wor
                 f"sed s/{SERVER}/10.9.9.$i/ $1.kept >$1.new; mv $1.new $1; done")
         guest.shell("runuser -u holdfast -- cp $1 $1.kept", SPOOL)
         guest.run(["runuser", "-u", "holdfast", "--", "sh", "-c", loop, "sh", SPOOL], check=True)
+        guest.wait(lambda: "nameserver 10.9.9." in guest.shell("cat /etc/resolv.conf"), 30, "what it says is published")
+        guest.wait(lambda: int(guest.shell(starts, UNIT)) - before >= 2, 30, "it has run, and again")
         runs, seconds = int(guest.shell(starts, UNIT)) - before, time.monotonic() - began
-        assert 2 <= runs <= seconds + 1
-        assert "nameserver 10.9.9." in guest.shell("cat /etc/resolv.conf")
+        assert runs <= seconds + 1
         guest.run(["holdfast", "renew", LINK], check=True)
         guest.wait(lambda: SERVER in guest.shell("cat /etc/resolv.conf"), 30, "the agent's last word counts")
         guest.wait(lambda: idle(guest), 30, "the publisher has ended")

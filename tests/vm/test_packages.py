@@ -221,7 +221,7 @@ def test_a_removal_that_cannot_hand_back_does_not_happen(distribution: Distribut
 def test_the_agent_is_there_before_cloud_init_asks_the_network(distribution: Distribution) -> None:
     # In its network stage, before D-Bus; as `#include` with a host's name would.
     names = (f"test ! -e /root/ask || "
-             f"timeout 10 sh -c 'until grep ^nameserver.{SERVER} /etc/resolv.conf; do sleep 0.1; done' >/run/names")
+             f"timeout 60 sh -c 'until grep ^nameserver.{SERVER} /etc/resolv.conf; do sleep 0.1; done' >/run/names")
     seed = {"user-data": f"#cloud-config\nbootcmd:\n  - {names}\n", "network-config": "version: 1\nconfig: []\n"}
     with Nspawn("bare", terms=TERMS, seed=seed) as guest:
         guest.wait_booted()
