@@ -91,7 +91,7 @@ def watch(stage: Stage, timeline: Timeline, lease: Lease, rival: Rival | None) -
     """Show the run until the other client, measured or modelled, has been answered and ours is not renewing."""
     assert stage.process is not None
     longest = lease.time * 1.8  # with the demo's own lease, 54 s
-    while boottime() - stage.started_at < longest:
+    while boottime() - (stage.server.first_ack_at or stage.started_at) < longest:
         timeline.show()
         if stage.process.poll() is not None:
             raise SystemExit(f"demo: holdfast ended with status {stage.process.returncode}:\n{stage.log()}")

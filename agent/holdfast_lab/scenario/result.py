@@ -39,8 +39,9 @@ class Result:
 
     ``bound``: it got a lease and configured it. ``findings``: (promise, kept, text). ``unreachable``: seconds in which
     the address did not answer while its lease was valid. ``recovery``: seconds from the server's return to the
-    fresh lease, None when that is not asked, inf when there was none before the end. ``waited``: seconds from the
-    first unanswered request of a renewal to its ACK, the longest. ``packets``: that the client sent.
+    fresh lease, less those that client and servers waited for a processor, None when that is not asked, inf when there
+    was none before the end. ``waited``: seconds from the first unanswered request of a renewal to its ACK, the longest.
+    ``packets``: that the client sent.
     """
 
     scenario: str
@@ -134,12 +135,13 @@ def _is_ours(evidence: Evidence, ifindex: int, what: str) -> bool:
 
 
 def _recovery(scenario: Scenario, evidence: Evidence, zero: float) -> float | None:
-    """Seconds from the server's return to the next ACK; inf without one."""
+    """Seconds from the server's return to the next ACK, less what client and servers waited for a processor; inf
+    without one."""
     if scenario.back is None:
         return None
     back = zero + scenario.moment(scenario.back)
     fresh = next((span.start for span in spans(evidence.wire) if span.start >= back), inf)
-    return fresh if fresh == inf else round(fresh - back, 2)
+    return fresh if fresh == inf else round(max(0.0, fresh - back - evidence.waited(back, fresh)), 2)
 
 
 def longest_wait(evidence: Evidence) -> float:
