@@ -134,7 +134,7 @@ class Handover:
         assert {seen.kind for seen in said} <= kinds
         assert {client_id(seen) for seen in said} <= {self.client_id}  # rule 8
         assert self.guest.addresses().count(self.address) == 1
-        assert self.net.given() == self.address
+        self.guest.wait(lambda: self.net.given() == self.address, 10, "the server has it so in its file")
 
     def _assert_kernel_kept(self, watch: NetlinkWatch) -> None:
         mine = {f"{self.address}/24", f"{NEIGHBOUR}/24", f"{VIRTUAL}/32"}
