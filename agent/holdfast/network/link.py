@@ -33,8 +33,9 @@ ARPHRD_ETHER = 1
 MAX_NAME = 15
 
 _IFREQ = 40  # sizeof(struct ifreq) where pointers have 8 bytes; 32 elsewhere
-#: Seconds for which the carrier of a link that was set up may settle by itself, and between two looks.
-SETTLING, _LOOK = 0.01, 0.0002
+#: Seconds for which the carrier of a link that was set up may settle by itself (a link without a cable is waited for so
+#: long, and others after it), and between two looks.
+SETTLING, _LOOK = 0.004, 0.0002
 #: Interfaces' addresses that are looked at: far more than any host has.
 _MAX_ADDRESSES = 65536
 

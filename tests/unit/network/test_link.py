@@ -122,28 +122,42 @@ def test_carrier_is_known_at_once_after_setting_up(client: Namespace) -> None:
 
 
 @pytest.mark.root
-def test_the_first_packet_after_setting_up_passes_a_bridge() -> None:
+def test_the_first_packet_after_setting_up_passes_a_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its port wakes up when the kernel has told it of its carrier, which it does some moments after ours is there."""
+    monkeypatch.setattr(link, "SETTLING", fair_time.longest(5))  # the kernel may be busy here
     with cable() as (client, server):
         server.output(["ip", "link", "add", "br0", "up", "type", "bridge", "forward_delay", "0"])
         server.output(["ip", "link", "set", "srv0", "master", "br0"])
         behind = server.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(FRAMES)))
-        ours = client.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM))
 
-        def send(number: int) -> bool:
+        def send(number: int) -> None:
             link.set_up("eth0")
             settle_carrier("eth0")
-            ours.sendto(bytes([number]), ("eth0", FRAMES, 0, 1, b"\xff" * 6))
-            return link.find("eth0").carrier
+            assert link.find("eth0").carrier
+            with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as ours:
+                ours.sendto(bytes([number]), ("eth0", FRAMES, 0, 1, b"\xff" * 6))
 
-        with behind, ours:
+        with behind:
             behind.bind(("br0", FRAMES))
             behind.settimeout(fair_time.longest(2))
             for number in range(4):
                 client.run(lambda: client.rtnl.set_link("eth0", up=False))
                 wait_until(lambda: not server.run(lambda: link.find("srv0")).carrier, 5, "the port is asleep")
-                assert client.run(lambda number=number: send(number))  # type: ignore[misc]
+                client.run(lambda number=number: send(number))  # type: ignore[misc]
                 assert behind.recv(1)[0] == number
+
+
+@pytest.mark.root
+def test_a_link_without_a_cable_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(link, "sleep", slept.append)
+    monkeypatch.setattr(link, "monotonic", lambda: sum(slept))
+    with cable() as (client, server):
+        server.run(lambda: server.rtnl.set_link("srv0", up=False))
+        wait_until(lambda: not client.run(lambda: link.find("eth0")).carrier, 5, "the cable is out")
+        client.run(lambda: settle_carrier("eth0"))
+        assert not client.run(lambda: link.find("eth0")).carrier
+    assert 0.0 < sum(slept) < 0.005
 
 
 @pytest.mark.root
