@@ -90,6 +90,13 @@ Under load all clients are slower; the order is what counts.
 """
 
 
+_EMULATED = """\
+One processor, and a slow one. Holdfast and networkd are started long before the link is there, which comes when udev
+has loaded its driver. What is started meanwhile (an interpreter for the agent, one for what waits) takes the processor
+from udev; dhclient is started after it.
+"""
+
+
 class Client(NamedTuple):
     """One way to be online. ``units`` are what it adds to a boot, the one that brings the address first."""
 
@@ -310,7 +317,7 @@ def main() -> None:
         booted = [client for client in CLIENTS if client.name in _IN_MACHINES]
         emulated = table(compare(arguments.qemu, virtual_machine=True, clients=booted, jobs=jobs))
         tables.append(f"In a virtual machine (QEMU without KVM, {jobs} at a time), medians of {arguments.qemu}:\n\n"
-                      f"{emulated}\n")
+                      f"{emulated}\n\n{_EMULATED}")
         print(tables[-1], flush=True)
     if arguments.write_docs:
         load = f"the load was {before:.1f} before and {os.getloadavg()[0]:.1f} after"
