@@ -153,13 +153,13 @@ def test_move_to_another_address(any_bench: Bench) -> None:
     """The server has another address for us: it is there before the old one goes."""
     bench = any_bench
     # Only dnsmasq says NAK to the former address; the others say nothing, and offer the new one to a
-    # DISCOVER, which waits in reserve until near the end of the lease.
-    short = Service(lease_time=14, t1=3, t2=5)
+    # DISCOVER, which waits in reserve until near the end of the lease. That has to outlive a server's start.
+    short = Service(lease_time=20, t1=3, t2=5)
     bench.server.service = short
     bench.acquire(ADDRESS, OTHER)
     bench.server.reconfigure(short._replace(pool=OTHER))
 
-    outcome = bench.agent.wait_result("moved", timeout=40)
+    outcome = bench.agent.wait_result("moved", timeout=50)
 
     # rules 19, 57
     assert (outcome["former_address"], outcome["address"]) == (ADDRESS, OTHER)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast_lab.testbed.stage import LINK, Stage
+from holdfast_lab.witness.exchanges import renewals
 from holdfast_lab.witness.wirelog import Seen
 
 
@@ -49,6 +50,13 @@ def wait_stored(stage: Stage, wanted: Callable[[dict[str, Any]], object] = bool)
     for, so the record may come before it."""
     path = stage.client.directory / "state" / f"{LINK}.lease.json"
     stage.wait_until(lambda: path.exists() and wanted(json.loads(path.read_text(encoding="utf-8"))), 15, "it is stored")
+
+
+def wait_unicast(stage: Stage, count: int) -> None:
+    """So many renewals were over by unicast. The server is a thread of the test: when it gets no processor for a
+    quarter of a second, it is asked by broadcast, too."""
+    stage.wait_until(lambda: sum(renewal.by_unicast for renewal in renewals(stage.wire())) >= count, 30,
+                     f"{count} renewals by unicast")
 
 
 def wait_control(stage: Stage) -> None:
