@@ -88,8 +88,6 @@ Under load all clients are slower; the order is what counts.
   seen from outside a virtual machine. The server, dnsmasq, answers at once.
 - For Holdfast and for dhclient network-online.target means that the lease's name servers are in use, too.
 """
-
-
 _EMULATED = """\
 One processor, and a slow one. Holdfast and networkd are started long before the link is there, which comes when udev
 has loaded its driver. What is started meanwhile (an interpreter for the agent, one for what waits) takes the processor
@@ -118,7 +116,7 @@ CLIENTS = (
     Client("NetworkManager", "networkmanager", ("NetworkManager.service", "NetworkManager-wait-online.service")),
     Client("floor", "bare", (_AGENT,)),
 )
-#: Those that are booted in virtual machines, too: a boot takes a minute there.
+#: Those that are booted in virtual machines, too: two boots of one take half a minute there.
 _IN_MACHINES = ("holdfast", "dhclient", "networkd", "NetworkManager")
 _, _, _, _SEND, _, _DISCOVER = FLOOR.command
 #: What no client in Python can be faster than, in the agent's unit: an interpreter that sets the link up
@@ -301,7 +299,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev boot-time", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--runs", type=int, default=10, help="boots of each client (10)")
     parser.add_argument("--qemu", type=int, default=0, metavar="N", help="and so many boots of each of four in virtual "
-                        "machines, five minutes for each N")
+                        "machines, a minute or two for each N")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks/boot-time.md and .svg anew")
     arguments = parser.parse_args()
     reason = why_not()
